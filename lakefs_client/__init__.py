@@ -1,0 +1,65 @@
+"""A client of lakeFS, version control for data lakes."""
+
+from __future__ import annotations
+
+__version__ = "2.0.0"
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lakefs_client import api as api
+    from lakefs_client import apis as apis
+    from lakefs_client import client as client
+    from lakefs_client import exceptions as exceptions
+    from lakefs_client import model as model
+    from lakefs_client import models as models
+    from lakefs_client.api_client import ApiClient
+    from lakefs_client.configuration import Configuration
+    from lakefs_client.exceptions import (
+        ApiAttributeError,
+        ApiConnectionError,
+        ApiException,
+        ApiKeyError,
+        ApiTimeoutError,
+        ApiTypeError,
+        ApiValueError,
+        OpenApiException,
+    )
+    from lakefs_client.retry import RetryPolicy
+
+__all__ = [
+    "ApiAttributeError",
+    "ApiClient",
+    "ApiConnectionError",
+    "ApiException",
+    "ApiKeyError",
+    "ApiTimeoutError",
+    "ApiTypeError",
+    "ApiValueError",
+    "Configuration",
+    "OpenApiException",
+    "RetryPolicy",
+    "__version__",
+]
+
+# Where names are that are loaded when they are first asked for; the errors are in `exceptions`.
+_HOMES = {"ApiClient": "api_client", "Configuration": "configuration", "RetryPolicy": "retry"}
+_MODULES = (
+    "api", "api_client", "apis", "client", "configuration", "exceptions", "model", "model_utils",
+    "models", "rest", "retry", "sandbox", "transfer",
+)  # fmt: skip
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = import_module(f"{__name__}.{_HOMES.get(name, 'exceptions')}")
+    value = globals()[name] = getattr(home, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_MODULES})

@@ -1,0 +1,169 @@
+"""What is sent: JSON, or the bytes of files and streams, in windows."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from lakefs_client._encode import to_json
+from lakefs_client.exceptions import ApiTypeError, ApiValueError
+from lakefs_client.rest import BodyError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+WINDOW = 1 << 20
+"""Bytes that are sent at a time; the write timeout covers one window."""
+
+_SMALL = 1 << 16
+OCTETS = "application/octet-stream"
+
+
+class Body:
+    """A request's body, which may be sent several times.
+
+    Attributes:
+        content_type: For the header, where the caller gives none.
+        length: Bytes; None where the end is not known beforehand.
+        repeatable: Whether it can be sent again.
+    """
+
+    content_type = OCTETS
+    length: int | None = None
+    repeatable = True
+
+    def open(self) -> bytes | Iterator[Any]:
+        """The bytes from the start: all at once if they are few, else in windows."""
+        raise NotImplementedError
+
+
+class BytesBody(Body):
+    """Bytes in memory, sent without a copy."""
+
+    def __init__(self, data: Any, content_type: str = OCTETS) -> None:
+        self._view = memoryview(data).cast("B")
+        self.length = len(self._view)
+        self.content_type = content_type
+
+    def open(self) -> bytes | Iterator[Any]:
+        if len(self._view) <= _SMALL:
+            return bytes(self._view)
+        return (self._view[i : i + WINDOW] for i in range(0, len(self._view), WINDOW))
+
+
+class StreamBody(Body):
+    """An open binary file, from where it stands. It is left open, at its end.
+
+    It is read again for a second attempt where it can be rewound.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._used = False
+        try:
+            self._start = stream.tell()
+            self.length = max(0, stream.seek(0, os.SEEK_END) - self._start)
+            stream.seek(self._start)
+        except (OSError, AttributeError):
+            self.repeatable = False
+
+    def open(self) -> bytes | Iterator[Any]:
+        if self._used:
+            self._stream.seek(self._start)
+        self._used = True
+        if self.length == 0:
+            return b""
+        return self._windows()
+
+    def _windows(self) -> Iterator[bytes]:
+        left = self.length
+        try:
+            while left is None or left > 0:
+                data = self._stream.read(WINDOW if left is None else min(WINDOW, left))
+                if isinstance(data, str):
+                    raise ApiTypeError("content must be opened in binary mode ('rb')")
+                if not data:
+                    break
+                if left is not None:
+                    left -= len(data)
+                yield data
+            if left:
+                raise ApiValueError(f"content ended {left} bytes early: it was truncated meanwhile")
+        except Exception as error:
+            raise BodyError from error
+
+
+class FileBody(Body):
+    """A file by its path, opened anew for each attempt."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        with open(path, "rb") as file:
+            self.length = os.fstat(file.fileno()).st_size
+
+    def open(self) -> bytes | Iterator[Any]:
+        return self._windows() if self.length else b""
+
+    def _windows(self) -> Iterator[bytes]:
+        with open(self._path, "rb") as file:
+            yield from StreamBody(file)._windows()
+
+
+def of_json(value: Any) -> Body:
+    """A body of JSON.
+
+    Raises:
+        ApiValueError: Something in it has no form in JSON.
+    """
+    return BytesBody(to_json(value), "application/json")
+
+
+def of_upload(content: Any, name: str) -> Body:
+    """A body of what a caller gave to upload.
+
+    Args:
+        content: An open binary file or stream, bytes, bytearray, memoryview, or the path of a
+            file as an `os.PathLike`.
+        name: The argument's name, for messages.
+
+    Raises:
+        ApiTypeError: It is something else. A str could be a path or the content itself.
+        ApiValueError: The file is closed.
+        OSError: The file cannot be opened.
+    """
+    if isinstance(content, str):
+        raise ApiTypeError(
+            f"{name} must not be a str: give pathlib.Path({name}) for a file of that name, "
+            f"{name}.encode() to upload the text itself, or a file opened with mode 'rb'"
+        )
+    if isinstance(content, (bytes, bytearray, memoryview)):
+        return BytesBody(content)
+    if isinstance(content, os.PathLike):
+        return FileBody(os.fsdecode(content))
+    if isinstance(content, io.TextIOBase):
+        raise ApiTypeError(f"{name} must be opened in binary mode ('rb')")
+    if not hasattr(content, "read"):
+        raise ApiTypeError(
+            f"{name} must be an open binary file, bytes or a pathlib.Path, "
+            f"not {type(content).__name__}",
+            [name],
+            (io.IOBase,),
+            False,
+        )
+    if getattr(content, "closed", False):
+        raise ApiValueError(f"{name} is closed")
+    return StreamBody(content)
+
+
+def of_form(fields: Iterable[tuple[str, Any]], files: Mapping[str, Any]) -> Body:
+    """A form with fields and files, held in memory."""
+    from urllib3 import encode_multipart_formdata
+
+    parts: list[tuple[str, Any]] = [(name, str(value)) for name, value in fields]
+    for name, given in files.items():
+        for file in given if isinstance(given, (list, tuple)) else (given,):
+            filename = os.path.basename(str(getattr(file, "name", name)))
+            parts.append((name, (filename, file.read() if hasattr(file, "read") else file)))
+    data, content_type = encode_multipart_formdata(parts)
+    return BytesBody(data, content_type)

@@ -1,0 +1,123 @@
+"""Arguments as they go on the wire: path segments, queries, JSON."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime, timezone
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, quote_plus
+
+from lakefs_client._model import Model
+from lakefs_client._types import check_enum as check_enum
+from lakefs_client._types import check_limits as check_limits
+from lakefs_client.auth import require_header_safe
+from lakefs_client.exceptions import ApiTypeError, ApiValueError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+USER_METADATA_HEADER = "x-lakefs-meta-"
+"""Prefix of the headers that carry user metadata of an upload through the server."""
+
+
+def path_segment(name: str, value: Any, safe: str = "") -> str:
+    """An argument as one segment of a path: everything but letters, digits and ``_.-~`` escaped.
+
+    Raises:
+        ApiValueError: The segment would be empty, or be taken for a step in the hierarchy.
+    """
+    text = str(value)
+    for segment in text.split("/") if "/" in safe else (text,):
+        if segment in ("", ".", ".."):
+            raise ApiValueError(f"Invalid value for `{name}`, must not be empty, '.' or '..'")
+    return quote(_encodable(name, text), safe=safe)
+
+
+def query(pairs: Iterable[tuple[str, Any]]) -> str:
+    """A query string. A list repeats its name; booleans are ``true`` and ``false``."""
+    return "&".join(
+        f"{quote_plus(name)}={quote_plus(_text(name, item))}"
+        for name, value in pairs
+        for item in (value if isinstance(value, (list, tuple)) else (value,))
+    )
+
+
+def _text(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (date, datetime)):
+        return date_text(value)
+    return _encodable(name, str(value))
+
+
+def _encodable(name: str, text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ApiValueError(f"Invalid value for `{name}`, must be encodable as UTF-8") from None
+    return text
+
+
+def date_text(value: date) -> str:
+    """ISO 8601. A datetime without a zone is taken for UTC, as RFC 3339 wants one."""
+    if isinstance(value, datetime) and value.tzinfo is None:
+        value = value.replace(tzinfo=timezone.utc)
+    return value.isoformat()
+
+
+def user_metadata_headers(name: str, metadata: Any) -> dict[str, str]:
+    """User metadata as the headers of an upload through the server.
+
+    Raises:
+        ApiTypeError: It is no dict of str.
+        ApiValueError: A key or value cannot be in a header.
+    """
+    return {
+        f"{USER_METADATA_HEADER}{key}": require_header_safe(f"{name}[{key!r}]", value)
+        for key, value in checked_user_metadata(name, metadata).items()
+    }
+
+
+def checked_user_metadata(name: str, metadata: Any) -> dict[str, str]:
+    """A copy of user metadata, after a check.
+
+    Raises:
+        ApiTypeError: It is no mapping of str to str.
+        ApiValueError: A key is empty, or a key or value holds control characters.
+    """
+    try:
+        pairs = dict(metadata)
+    except (TypeError, ValueError):
+        raise ApiTypeError(f"{name} must be a dict of str, not {type(metadata).__name__}") from None
+    for key, value in pairs.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise ApiTypeError(f"{name} must be a dict of str: the item {key!r} is not")
+        if not key or any(ord(c) < 32 or ord(c) == 127 for c in key + value):
+            raise ApiValueError(
+                f"{name} must not have empty keys or control characters: see the item {key!r}"
+            )
+        _encodable(name, key + value)
+    return pairs
+
+
+def to_json(value: Any) -> bytes:
+    """JSON of models, dicts, lists and primitives.
+
+    Raises:
+        ApiValueError: Something in it has no form in JSON.
+    """
+    try:
+        text = json.dumps(value, default=_jsonable, allow_nan=False, separators=(",", ":"))
+    except (ValueError, TypeError, RecursionError) as error:
+        if isinstance(error, ApiValueError):
+            raise
+        raise ApiValueError(f"the body cannot be written as JSON: {error}") from error
+    return text.encode("ascii")
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Model):
+        return value._json()
+    if isinstance(value, (date, datetime)):
+        return date_text(value)
+    raise ApiValueError(f"Unable to prepare type {type(value).__name__} for serialization")

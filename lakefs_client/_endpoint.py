@@ -1,0 +1,56 @@
+"""``<method>_endpoint``: how older code looks at an operation, and calls it with keywords alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lakefs_client._operation import Operation
+    from lakefs_client.api_client import ApiClient
+
+
+class Endpoint:
+    """An operation of a client.
+
+    Attributes:
+        api_client: The client that calls go through.
+        settings: Name, method, path, type of the answer and ways to authenticate.
+        params_map: Names of the arguments: all, required, those with a list of values and
+            those with limits.
+        openapi_types: The types of the arguments.
+        attribute_map: Their names on the wire.
+        location_map: Whether they are in the path, the query, a header or the body.
+    """
+
+    def __init__(self, method: Callable[..., Any], api_client: ApiClient) -> None:
+        operation: Operation = method.operation  # type: ignore[attr-defined]
+        parameters = operation.parameters.values()
+        self._method = method
+        self.api_client = api_client
+        self.settings = {
+            "response_type": operation.kind and operation.kind.legacy,
+            "auth": list(operation.auth),
+            "endpoint_path": operation.path,
+            "operation_id": operation.name,
+            "http_method": operation.method,
+            "servers": None,
+        }
+        self.params_map = {
+            "all": [p.name for p in parameters],
+            "required": [p.name for p in parameters if p.required],
+            "nullable": [],
+            "enum": [p.name for p in parameters if p.kind.enum],
+            "validation": [p.name for p in parameters if p.limits],
+        }
+        self.openapi_types = {p.name: p.kind.legacy for p in parameters}
+        self.attribute_map = {p.name: p.wire for p in parameters if p.place != "body"}
+        self.location_map = {p.name: p.place for p in parameters}
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._method(*args, **kwargs)
+
+    def call_with_http_info(self, **kwargs: Any) -> Any:
+        """Call the operation. All arguments are given by name."""
+        return self._method(**kwargs)

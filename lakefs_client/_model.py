@@ -1,0 +1,522 @@
+"""The base of the models: what a class of annotations does when it is used.
+
+A model holds its values in ``__dict__`` under their Python names. What this release does not
+know (properties of newer servers, the entries of a map model) is kept apart, under the key ``""``,
+where no attribute can be, so that nothing that a server sends hides a method.
+
+Answers are decoded by adopting the dicts that ``json.loads`` made, after a check that is
+compiled once a class. Nested models are wrapped when they are first read.
+"""
+
+from __future__ import annotations
+
+from lakefs_client._redact import HIDDEN, redact
+from lakefs_client.exceptions import ApiAttributeError, ApiTypeError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from dataclasses import KW_ONLY as KW_ONLY
+    from typing import Any, ClassVar, TypeVar
+
+    from typing_extensions import Self, dataclass_transform
+
+    from lakefs_client._types import Kind, Path, Source
+
+    UNSET: Any
+    """The value of what was left out: an optional property or argument."""
+    Item = TypeVar("Item")
+else:
+    # Subscribed at run time too: `ListModel["Item"]` says what the items are.
+    Item = "Item"
+
+    class _Unset:
+        __slots__ = ()
+
+        def __repr__(self):
+            return "UNSET"
+
+        def __bool__(self):
+            return False
+
+        def __reduce__(self):
+            return "UNSET"
+
+    UNSET = _Unset()
+
+    def dataclass_transform(**_):
+        return lambda cls: cls
+
+
+UNKNOWN = ""
+"""The key, in a model's ``__dict__``, of the dict of what this release does not know."""
+
+# Keywords of the constructors of older releases, which steered their checks.
+_OLD_OPTIONS = (
+    "_check_type",
+    "_path_to_item",
+    "_spec_property_naming",
+    "_configuration",
+    "_visited_composed_classes",
+)
+
+
+class Property:
+    """One declared property of a model."""
+
+    __slots__ = ("kind", "limits", "name", "required", "wire")
+
+    def __init__(
+        self, name: str, wire: str, kind: Kind, required: bool, limits: Mapping[str, Any]
+    ) -> None:
+        self.name = name
+        self.wire = wire
+        self.kind = kind
+        self.required = required
+        self.limits = limits
+
+    def check(self, value: Any) -> None:
+        """Refuse what a caller gave: wrong type, value not in the list, outside the limits."""
+        from lakefs_client import _types
+
+        self.kind.check(value, (self.name,))
+        if value is not None:
+            if self.kind.enum:
+                _types.check_enum(value, self.name, self.kind.enum)
+            if self.limits:
+                _types.check_limits(value, self.name, self.limits, frozenset())
+
+
+class Schema:
+    """What a model class declares, worked out on first use.
+
+    Attributes:
+        properties: By Python name, the required ones first.
+        by_wire: By the name in JSON.
+        required: Python names of the required properties, in the order of arguments.
+        entries: The kind of the values of a map model; None for other models.
+        lazy: The properties that hold models.
+        fits: Tells whether JSON dicts can be adopted as they are; None where values need
+            converting or renaming.
+    """
+
+    def __init__(self, cls: type[Model]) -> None:
+        from lakefs_client import _types
+
+        annotations: dict[str, str] = {}
+        optional: set[str] = set()
+        for base in reversed(cls.__mro__):
+            if issubclass(base, Model) and base is not Model:
+                annotations |= base.__dict__.get("__annotations__") or {}  # noqa: RUF063
+                optional.update(base.__dict__["_optional"])
+        annotations.pop("_", None)
+        self.entries = None if cls._entries is None else _types.resolve(cls._entries)
+        self.properties = {
+            name: Property(
+                name,
+                cls._wire.get(name, name),
+                _types.resolve(annotation),
+                name not in optional,
+                cls._limits.get(name, {}),
+            )
+            for name, annotation in annotations.items()
+        }
+        # Servers spell some names both ways.
+        self.by_wire = self.properties | {p.wire: p for p in self.properties.values()}
+        self.required = tuple(p.name for p in self.properties.values() if p.required)
+        self.lazy = tuple(p for p in self.properties.values() if p.kind.lazy)
+        self.fits = self._compile()
+        # A property that is sent as it is held needs no look at each value.
+        self.plain = not cls._wire and all(
+            type(p.kind).dump is _types.Kind.dump for p in self.properties.values()
+        )
+
+    def _compile(self) -> Callable[[Sequence[Any]], bool] | None:
+        namespace: dict[str, Any] = {"_split": self._split}
+        if self.entries is not None:
+            test = self.entries.fast("v", namespace)
+            tests = test and [f"for v in d.values():\n if not {test}: return False"]
+        else:
+            tests = self._tests(namespace)
+        if tests is None:
+            return None
+        lines = "\n".join(("if type(d) is not dict: return False", *tests)).split("\n")
+        source = "\n".join(
+            (
+                "def fits(items):",
+                " try:",
+                "  for d in items:",
+                *(f"   {line}" for line in lines),
+                " except KeyError: return False",
+                " return True",
+            )
+        )
+        exec(source, namespace)  # built from our own declarations, never from input
+        return namespace["fits"]  # type: ignore[no-any-return]
+
+    def _tests(self, namespace: dict[str, Any]) -> list[str] | None:
+        lines = [f"n = {len(self.required)}"]
+        for prop in self.properties.values():
+            test = None if prop.wire != prop.name else prop.kind.fast("v", namespace)
+            if test is None:
+                return None
+            name = repr(prop.name)
+            if prop.required:
+                lines += [f"v = d[{name}]", f"if not {test}: return False"]
+            else:
+                lines += [f"if {name} in d:\n v = d[{name}]\n n += 1\n if not {test}: return False"]
+        return [*lines, "if len(d) != n: _split(d)"]
+
+    def _split(self, values: dict[str, Any]) -> None:
+        """Move what is unknown in an adopted dict to its place."""
+        unknown = {key: values.pop(key) for key in [*values] if key not in self.properties}
+        values[UNKNOWN] = unknown
+
+
+class _Lazy:
+    """A property that holds models: wraps the JSON dicts when it is first read."""
+
+    __slots__ = ("kind", "name")
+
+    def __init__(self, name: str, kind: Kind) -> None:
+        self.name = name
+        self.kind = kind
+
+    def __get__(self, model: Model, owner: type[Model] | None = None) -> Any:
+        try:
+            value = model.__dict__[self.name]
+        except KeyError:
+            raise AttributeError(self.name) from None  # goes on in Model.__getattr__
+        wrapped = self.kind.wrap(value)
+        if wrapped is not value:
+            model.__dict__[self.name] = wrapped
+        return wrapped
+
+    def __set__(self, model: Model, value: Any) -> None:
+        model.__dict__[self.name] = value
+
+
+class _ClassAttribute:
+    """A read-only attribute of a model class, worked out when asked for."""
+
+    def __init__(self, of: Callable[[Schema], Any]) -> None:
+        self.of = of
+
+    def __get__(self, model: Model | None, owner: type[Model]) -> Any:
+        return self.of(owner._schema())
+
+
+def _allowed_values(schema: Schema) -> dict[tuple[str], dict[str, str]]:
+    return {
+        (p.name,): {str(v).upper().replace("-", "_"): v for v in p.kind.enum}
+        for p in schema.properties.values()
+        if p.kind.enum
+    }
+
+
+_LIMIT_NAMES = {"minimum": "inclusive_minimum", "maximum": "inclusive_maximum"}
+
+
+def _validations(schema: Schema) -> dict[tuple[str], dict[str, Any]]:
+    return {
+        (p.name,): {
+            "regex" if limit == "pattern" else _LIMIT_NAMES.get(limit, limit): (
+                {"pattern": bound} if limit == "pattern" else bound
+            )
+            for limit, bound in p.limits.items()
+        }
+        for p in schema.properties.values()
+        if p.limits
+    }
+
+
+@dataclass_transform(eq_default=False)
+class Model:
+    """A value of the API: a few named properties.
+
+    Required properties are positional, in the order of the class; optional ones are keywords
+    only. A value is read as an attribute, as an item, or by `get`; an optional one that is not
+    set raises ApiAttributeError. Assignment checks type, allowed values and limits. Names that
+    the class does not declare are kept, and sent.
+
+    Raises:
+        ApiTypeError: A required property is missing, or a value has the wrong type.
+        ApiValueError: A value is not among those allowed, or outside its limits.
+    """
+
+    if not TYPE_CHECKING:
+        # For type checkers the annotations of each class are its constructor.
+
+        def __init__(self, /, *args, **kwargs):
+            schema = self._schema()
+            values = self.__dict__
+            names = schema.required
+            if len(args) > len(names):
+                raise ApiTypeError(
+                    f"{type(self).__name__} takes {len(names)} positional arguments "
+                    f"({', '.join(names)}), {len(args)} were given"
+                )
+            values.update(zip(names, args))
+            for name, value in kwargs.items():
+                if name in values:
+                    raise ApiTypeError(
+                        f"{type(self).__name__} got multiple values for argument {name!r}"
+                    )
+                if name in schema.properties:
+                    values[name] = value
+                elif name not in _OLD_OPTIONS:
+                    self._keep(name, value)
+            missing = [name for name in names if name not in values]
+            if missing:
+                raise ApiTypeError(
+                    f"{type(self).__name__} lacks required arguments: {', '.join(missing)}"
+                )
+            for name, value in values.items():
+                if name != UNKNOWN:
+                    schema.properties[name].check(value)
+
+        def __getattr__(self, name):
+            try:
+                return self.__dict__[UNKNOWN][name]
+            except KeyError:
+                raise self._lacks(name) from None
+
+        def __setattr__(self, name, value):
+            self[name] = value
+
+    _entries: ClassVar[str | None] = None
+    _optional: ClassVar[frozenset[str]] = frozenset()
+    _wire: ClassVar[dict[str, str]] = {}
+    _limits: ClassVar[dict[str, dict[str, Any]]] = {}
+    _secret: ClassVar[frozenset[str]] = frozenset()
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]
+
+    attribute_map = _ClassAttribute(lambda s: {p.name: p.wire for p in s.properties.values()})
+    openapi_types = _ClassAttribute(
+        lambda s: {p.name: p.kind.legacy for p in s.properties.values()}
+    )
+    allowed_values = _ClassAttribute(_allowed_values)
+    validations = _ClassAttribute(_validations)
+    additional_properties_type = _ClassAttribute(
+        lambda s: s.entries.classes if s.entries else _anything()
+    )
+    read_only_vars: ClassVar[frozenset[str]] = frozenset()
+    discriminator: ClassVar[None] = None
+
+    def __init_subclass__(cls) -> None:
+        # The defaults tell which properties are optional; as class attributes they would
+        # stand for a value where none is set.
+        cls._optional = frozenset(name for name, v in cls.__dict__.items() if v is UNSET)
+        for name in cls._optional:
+            delattr(cls, name)
+
+    @classmethod
+    def _schema(cls) -> Schema:
+        schema: Schema | None = cls.__dict__.get("_compiled")
+        if schema is None:
+            schema = Schema(cls)
+            for prop in schema.lazy:
+                setattr(cls, prop.name, _Lazy(prop.name, prop.kind))
+            cls._compiled = schema  # type: ignore[attr-defined]
+        return schema
+
+    @classmethod
+    def _from_openapi_data(cls, *args: Any, **kwargs: Any) -> Self:
+        """The constructor, under the name that older releases gave to one without checks."""
+        return cls(*args, **kwargs)
+
+    @classmethod
+    def _load(cls, value: Any, path: Path, source: Source) -> Self:
+        """Make a model from a dict: JSON of an answer, or what a caller gave for a model.
+
+        Raises:
+            ApiTypeError: A type is wrong or a required property missing.
+        """
+        schema = cls._schema()
+        if not isinstance(value, dict):
+            from lakefs_client._types import type_error
+
+            raise type_error(value, path, (cls,))
+        adoptable = source.wire and source.check and not source.discard_unknown
+        if adoptable and schema.fits is not None and schema.fits((value,)):
+            return cls._adopt((value,))[0]
+        return cls._convert(schema, value, path, source)
+
+    @classmethod
+    def _adopt(cls, values: Sequence[dict[str, Any]]) -> list[Self]:
+        """Make models of checked dicts, which become theirs."""
+        new = cls.__new__
+        models = [new(cls) for _ in values]
+        adopted = values if cls._schema().entries is None else [{UNKNOWN: v} for v in values]
+        for model, value in zip(models, adopted):
+            _set_dict(model, value)
+        return models
+
+    @classmethod
+    def _convert(cls, schema: Schema, value: dict[str, Any], path: Path, source: Source) -> Self:
+        model = cls.__new__(cls)
+        properties = schema.by_wire if source.wire else schema.properties
+        for key, item in value.items():
+            prop = properties.get(key)
+            if prop is not None:
+                model.__dict__[prop.name] = prop.kind.load(item, (*path, key), source)
+                if not source.wire:
+                    prop.check(model.__dict__[prop.name])
+            elif schema.entries is not None or not source.discard_unknown:
+                if source.check and schema.entries is not None:
+                    item = schema.entries.load(item, (*path, key), source)
+                model.__dict__.setdefault(UNKNOWN, {})[key] = item
+        for name in schema.required:
+            if source.check and name not in model.__dict__:
+                raise ApiTypeError(
+                    f"{cls.__name__} lacks the required property {name!r}", list(path)
+                )
+        return model
+
+    def _keep(self, name: str, value: Any) -> None:
+        """Keep a value that the class does not declare."""
+        entries = self._schema().entries
+        if entries is not None:
+            entries.check(value, (name,))
+        self.__dict__.setdefault(UNKNOWN, {})[name] = value
+
+    def _lacks(self, name: str) -> ApiAttributeError:
+        return ApiAttributeError(f"{type(self).__name__} has no attribute '{name}'", [name])
+
+    def _items(self) -> Iterator[tuple[str, Any]]:
+        """Every name and value: nested models wrapped, what is unknown last."""
+        for prop in self._schema().lazy:
+            getattr(self, prop.name, None)
+        for name, value in self.__dict__.items():
+            if name != UNKNOWN:
+                yield name, value
+        yield from self.__dict__.get(UNKNOWN, {}).items()
+
+    def _json(self) -> dict[str, Any]:
+        """What `json` is to write for this model; nested models are its business."""
+        schema = self._schema()
+        if schema.plain and not schema.lazy and UNKNOWN not in self.__dict__:
+            return self.__dict__
+        known = schema.properties
+        return {
+            (known[name].wire if name in known else name): (
+                known[name].kind.dump(value) if name in known else value
+            )
+            for name, value in self._items()
+        }
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self._schema().properties:
+            return getattr(self, name)
+        try:
+            return self.__dict__[UNKNOWN][name]
+        except KeyError:
+            raise self._lacks(name) from None
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        prop = self._schema().properties.get(name)
+        if prop is None:
+            self._keep(name, value)
+        else:
+            prop.check(value)
+            self.__dict__[name] = value
+
+    def __contains__(self, name: object) -> bool:
+        return name in (
+            self.__dict__ if name in self._schema().properties else self.__dict__.get(UNKNOWN, {})
+        )
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of that name, or the default where it is not set."""
+        return self[name] if name in self else default  # noqa: SIM401 (this is `get`)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The values by their Python names, nested models turned into dicts as well."""
+        return {name: plain(value) for name, value in self._items()}
+
+    def to_str(self) -> str:
+        """The values laid out for reading; secrets are hidden."""
+        from pprint import pformat
+
+        return pformat(_for_reading(self))
+
+    __repr__ = __str__ = to_str
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return dict(self._items()) == dict(other._items())
+
+    def __copy__(self) -> Any:
+        return _restore(type(self), dict(self._items()))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        from copy import deepcopy
+
+        return _restore(type(self), {k: deepcopy(v, memo) for k, v in self._items()})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), dict(self._items()))
+
+
+_set_dict = Model.__dict__["__dict__"].__set__
+
+
+class ListModel(list[Item]):
+    """A value of the API that is a list of models."""
+
+    @classmethod
+    def _item(cls) -> str:
+        """The annotation of the items."""
+        (base,) = cls.__orig_bases__  # type: ignore[attr-defined]
+        item: str = base.__args__[0]
+        return item
+
+    @property
+    def value(self) -> list[Item]:
+        """The list itself, under the name that older releases gave it."""
+        return self
+
+
+def _restore(cls: type[Model], values: dict[str, Any]) -> Model:
+    """Make a model of values that were one's before: they need no check."""
+    known = cls._schema().properties
+    model = cls.__new__(cls)
+    for name, value in values.items():
+        if name in known:
+            model.__dict__[name] = value
+        else:
+            model.__dict__.setdefault(UNKNOWN, {})[name] = value
+    return model
+
+
+def _anything() -> tuple[type, ...]:
+    from lakefs_client._types import Free
+
+    return Free.classes
+
+
+def plain(value: Any, *, wire: bool = False) -> Any:
+    """Turn models into dicts, however deep; with `wire` under their names in JSON."""
+    if isinstance(value, Model):
+        pairs = value._json().items() if wire else value._items()
+        return {name: plain(item, wire=wire) for name, item in pairs}
+    if isinstance(value, (list, tuple)):
+        return [plain(item, wire=wire) for item in value]
+    if isinstance(value, dict):
+        return {name: plain(item, wire=wire) for name, item in value.items()}
+    return value
+
+
+def _for_reading(value: Any) -> Any:
+    if isinstance(value, Model):
+        secret = value._secret
+        return {
+            name: HIDDEN if name in secret and item else _for_reading(item)
+            for name, item in value._items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [_for_reading(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _for_reading(item) for name, item in value.items()}
+    return redact(value) if isinstance(value, str) and "=" in value else value

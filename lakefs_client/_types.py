@@ -1,0 +1,498 @@
+"""The types that arguments, properties and answers are declared with, and what fits them.
+
+Annotations of the generated modules stay strings until they are needed; `resolve` turns one
+into a `Kind`, which checks values that a caller gives and converts values that a server sends.
+"""
+
+from __future__ import annotations
+
+import io
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, get_args, get_origin
+
+from lakefs_client.exceptions import ApiTypeError, ApiValueError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from lakefs_client._model import ListModel, Model
+
+Path = tuple[Any, ...]
+
+
+class Source(NamedTuple):
+    """Where data comes from, which decides how it is read.
+
+    Attributes:
+        wire: Whether properties have their names in JSON (an answer) or those in Python
+            (a dict that a caller gives in place of a model).
+        discard_unknown: Whether unknown properties are dropped.
+        check: Whether types are checked.
+    """
+
+    wire: bool = True
+    discard_unknown: bool = False
+    check: bool = True
+
+
+ANSWER = Source()
+CALLER = Source(wire=False)
+
+
+def type_error(value: object, path: Path, classes: Iterable[type]) -> ApiTypeError:
+    """The error for a value of the wrong type at a place. The value itself is not repeated."""
+    valid = tuple(sorted(classes, key=lambda cls: cls.__name__))
+    names = ", ".join(cls.__name__ for cls in valid)
+    return ApiTypeError(
+        f"Invalid type for variable '{path[-1] if path else 'value'}'. Required value type is "
+        f"{names if len(valid) == 1 else f'one of [{names}]'} "
+        f"and passed type was {type(value).__name__}",
+        path_to_item=list(path),
+        valid_classes=valid,
+        key_type=False,
+    )
+
+
+class Kind:
+    """A declared type.
+
+    Attributes:
+        classes: The Python types of its values, for messages.
+        enum: The values that are known, where there is such a list.
+        lazy: Whether values are wrapped when they are first read, as models are.
+    """
+
+    classes: tuple[type, ...] = ()
+    enum: tuple[Any, ...] = ()
+    lazy = False
+
+    def check(self, value: Any, path: Path) -> None:
+        """Refuse what a caller gave.
+
+        Raises:
+            ApiTypeError: The type is wrong, here or deeper.
+        """
+        raise NotImplementedError
+
+    def load(self, value: Any, path: Path, source: Source) -> Any:
+        """Convert data to the declared type.
+
+        Raises:
+            ApiTypeError: The data has the wrong type, here or deeper.
+        """
+        if source.check:
+            self.check(value, path)
+        return value
+
+    def dump(self, value: Any) -> Any:
+        """What is sent for a value; JSON does the rest."""
+        return value
+
+    def wrap(self, value: Any) -> Any:
+        """Turn checked JSON into models; what is wrapped already comes back as it is."""
+        return value
+
+    def fast(self, name: str, namespace: dict[str, Any]) -> str | None:
+        """An expression that is true where the JSON value in the variable `name` fits as it is.
+
+        None where values need converting. It may use what it puts into `namespace`.
+        """
+        return None
+
+    @property
+    def legacy(self) -> tuple[Any, ...]:
+        """The type as ``openapi_types`` has it."""
+        return self.classes
+
+
+class Primitive(Kind):
+    """str, int, bool or float. No bool is an int here; an int may stand for a float."""
+
+    def __init__(self, cls: type) -> None:
+        self.classes = (cls,)
+        self._accepted = (int, float) if cls is float else cls
+        self._bool = cls is bool
+
+    def check(self, value: Any, path: Path) -> None:
+        if not isinstance(value, self._accepted) or (isinstance(value, bool) and not self._bool):
+            raise type_error(value, path, self.classes)
+
+    def fast(self, name: str, namespace: dict[str, Any]) -> str | None:
+        return f"type({name}) is {self.classes[0].__name__}"
+
+
+class Enum(Primitive):
+    """A str out of a list. Only callers are held to the list: servers may know more."""
+
+    def __init__(self, values: tuple[str, ...]) -> None:
+        super().__init__(str)
+        self.enum = values
+
+
+class DateTime(Kind):
+    """A point in time; ISO 8601 in JSON."""
+
+    classes = (datetime,)
+
+    def check(self, value: Any, path: Path) -> None:
+        if not isinstance(value, datetime):
+            raise type_error(value, path, self.classes)
+
+    def load(self, value: Any, path: Path, source: Source) -> Any:
+        if isinstance(value, datetime):
+            return value
+        if not isinstance(value, str):
+            raise type_error(value, path, self.classes)
+        from dateutil.parser import parse
+
+        try:
+            return parse(value)
+        except (ValueError, OverflowError) as error:
+            raise ApiTypeError(
+                f"Invalid value for variable '{path[-1] if path else 'value'}': not a date-time",
+                path_to_item=list(path),
+                valid_classes=self.classes,
+                key_type=False,
+            ) from error
+
+
+class Free(Kind):
+    """Anything that JSON can express, left as it is."""
+
+    classes = (bool, dict, float, int, list, str, type(None))
+
+    def check(self, value: Any, path: Path) -> None:
+        pass
+
+    def fast(self, name: str, namespace: dict[str, Any]) -> str | None:
+        return "True"
+
+
+class File(Kind):
+    """Bytes of an object: an open binary file on the way in and out."""
+
+    classes = (io.IOBase,)
+
+    def check(self, value: Any, path: Path) -> None:
+        """The body's source is looked at where it is opened, in the module `_body`."""
+
+
+class Nullable(Kind):
+    """A type or None."""
+
+    def __init__(self, inner: Kind) -> None:
+        self.inner = inner
+        self.classes = (*inner.classes, type(None))
+        self.enum = inner.enum
+        self.lazy = inner.lazy
+
+    def wrap(self, value: Any) -> Any:
+        return self.inner.wrap(value)
+
+    def check(self, value: Any, path: Path) -> None:
+        if value is not None:
+            try:
+                self.inner.check(value, path)
+            except ApiTypeError as error:
+                if error.path_to_item == list(path):
+                    raise type_error(value, path, self.classes) from None
+                raise
+
+    def load(self, value: Any, path: Path, source: Source) -> Any:
+        return None if value is None else self.inner.load(value, path, source)
+
+    def fast(self, name: str, namespace: dict[str, Any]) -> str | None:
+        inner = self.inner.fast(name, namespace)
+        return None if inner is None else f"({name} is None or {inner})"
+
+
+class ListOf(Kind):
+    """A list. Callers may give a tuple."""
+
+    classes = (list,)
+
+    def __init__(self, item: Kind) -> None:
+        self.item = item
+        self.lazy = item.lazy
+
+    def check(self, value: Any, path: Path) -> None:
+        if not isinstance(value, (list, tuple)):
+            raise type_error(value, path, self.classes)
+        for index, item in enumerate(value):
+            self.item.check(item, (*path, index))
+
+    def load(self, value: Any, path: Path, source: Source) -> Any:
+        if not isinstance(value, (list, tuple)):
+            raise type_error(value, path, self.classes)
+        return [self.item.load(item, (*path, i), source) for i, item in enumerate(value)]
+
+    def wrap(self, value: Any) -> Any:
+        if isinstance(self.item, ModelKind) and value and type(value[0]) is dict:
+            return self.item.cls._adopt(value)
+        return value
+
+    def fast(self, name: str, namespace: dict[str, Any]) -> str | None:
+        if isinstance(self.item, ModelKind):
+            check = self.item.fast_many(namespace)
+            return check and f"(type({name}) is list and {check}({name}))"
+        inner = self.item.fast("_item", namespace)
+        return inner and f"(type({name}) is list and all([{inner} for _item in {name}]))"
+
+    @property
+    def legacy(self) -> tuple[Any, ...]:
+        return ([*self.item.legacy],)
+
+
+class MapOf(Kind):
+    """A dict with str keys."""
+
+    classes = (dict,)
+
+    def __init__(self, value: Kind) -> None:
+        self.value = value
+
+    def check(self, value: Any, path: Path) -> None:
+        if not isinstance(value, dict):
+            raise type_error(value, path, self.classes)
+        for key, item in value.items():
+            if not isinstance(key, str):
+                error = type_error(key, (*path, key), (str,))
+                error.key_type = True
+                raise error
+            self.value.check(item, (*path, key))
+
+    def load(self, value: Any, path: Path, source: Source) -> Any:
+        if not isinstance(value, dict):
+            raise type_error(value, path, self.classes)
+        if not source.wire:
+            self.check(value, path)
+        return {k: self.value.load(item, (*path, k), source) for k, item in value.items()}
+
+    def fast(self, name: str, namespace: dict[str, Any]) -> str | None:
+        inner = None if self.value.lazy else self.value.fast("_item", namespace)
+        return inner and f"(type({name}) is dict and all([{inner} for _item in {name}.values()]))"
+
+    @property
+    def legacy(self) -> tuple[Any, ...]:
+        return ({str: self.value.legacy},)
+
+
+class ModelKind(Kind):
+    """A model, or on the way in from JSON the dict that it is made of."""
+
+    lazy = True
+
+    def __init__(self, cls: type[Model]) -> None:
+        self.cls = cls
+        self.classes = (cls,)
+
+    def check(self, value: Any, path: Path) -> None:
+        if not isinstance(value, self.cls):
+            raise type_error(value, path, self.classes)
+
+    def load(self, value: Any, path: Path, source: Source) -> Any:
+        if isinstance(value, self.cls):
+            return value
+        return self.cls._load(value, path, source)
+
+    def wrap(self, value: Any) -> Any:
+        return self.cls._adopt((value,))[0] if type(value) is dict else value
+
+    def fast(self, name: str, namespace: dict[str, Any]) -> str | None:
+        check = self.fast_many(namespace)
+        return check and f"{check}(({name},))"
+
+    def fast_many(self, namespace: dict[str, Any]) -> str | None:
+        """The name, in `namespace`, of a function that checks a sequence of such dicts."""
+        check = self.cls._schema().fits
+        if check is None:
+            return None
+        name = f"_fits_{self.cls.__name__}"
+        namespace[name] = check
+        return name
+
+
+class ListModelKind(Kind):
+    """A model that is a list of models."""
+
+    def __init__(self, cls: type[ListModel[Any]]) -> None:
+        self.cls = cls
+        self.classes = (cls,)
+        self.list = ListOf(resolve(cls._item()))
+
+    def check(self, value: Any, path: Path) -> None:
+        self.list.check(value, path)
+
+    def load(self, value: Any, path: Path, source: Source) -> Any:
+        return self.cls(self.list.load(value, path, source))
+
+
+class MergedMap(Kind):
+    """A map model that is sent as one object, though a list of them is how it is documented.
+
+    Callers may give the model, a list of models, or a dict; servers accept an object only.
+    """
+
+    def __init__(self, model: ModelKind) -> None:
+        self.model = model
+        self.classes = (*model.classes, dict, list)
+
+    def check(self, value: Any, path: Path) -> None:
+        if isinstance(value, (list, tuple)):
+            for index, item in enumerate(value):
+                self._check_one(item, (*path, index))
+        else:
+            self._check_one(value, path)
+
+    def _check_one(self, value: Any, path: Path) -> None:
+        if isinstance(value, dict):
+            MapOf(Primitive(str)).check(value, path)
+        elif not isinstance(value, self.model.cls):
+            raise type_error(value, path, self.classes)
+
+    def load(self, value: Any, path: Path, source: Source) -> Any:
+        if isinstance(value, (list, tuple)):
+            return [self.model.load(item, (*path, i), source) for i, item in enumerate(value)]
+        return self.model.load(value, path, source)
+
+    def dump(self, value: Any) -> Any:
+        if not isinstance(value, (list, tuple)):
+            return value
+        merged: dict[str, Any] = {}
+        for item in value:
+            for key, text in (item if isinstance(item, dict) else item.to_dict()).items():
+                if merged.setdefault(key, text) != text:
+                    raise ApiValueError(f"the key {key!r} is given twice with different values")
+        return merged
+
+    @property
+    def legacy(self) -> tuple[Any, ...]:
+        return ([*self.classes],)
+
+
+class _Names(dict[str, Any]):
+    """The names that annotations may use: the types below, and every model by its name."""
+
+    def __missing__(self, name: str) -> Any:
+        from lakefs_client import models
+
+        try:
+            return getattr(models, name)
+        except AttributeError:
+            raise KeyError(name) from None
+
+
+_NAMES = _Names(
+    str=str, int=int, bool=bool, float=float, list=list, dict=dict,
+    Any=Any, Literal=Literal, BinaryIO=BinaryIO, datetime=datetime,
+    UploadContent=BinaryIO,
+)  # fmt: skip
+
+
+def resolve(annotation: str) -> Kind:
+    """The kind that an annotation of a generated module stands for."""
+    return _kind(eval(annotation, {"__builtins__": {}}, _NAMES))  # our own source, not input
+
+
+def kind_of(declared: Any) -> Kind:
+    """The kind that a type stands for: an annotation, ``[Model]``, ``{str: (int,)}``, ``(Model,)``.
+
+    The last three are how older code names the types of answers.
+    """
+    if isinstance(declared, str):
+        return resolve(declared)
+    if isinstance(declared, tuple):
+        kinds = [kind_of(item) for item in declared if item is not type(None)]
+        if len(kinds) > 1 or not kinds:
+            return Free()
+        return Nullable(kinds[0]) if len(declared) > 1 else kinds[0]
+    if isinstance(declared, list):
+        return ListOf(kind_of(tuple(declared)))
+    if isinstance(declared, dict):
+        return MapOf(kind_of(next(iter(declared.values()))))
+    return _kind(declared)
+
+
+def _kind(declared: Any) -> Kind:
+    from lakefs_client._model import ListModel, Model
+
+    origin, args = get_origin(declared), get_args(declared)
+    if declared in (str, int, bool, float):
+        return Primitive(declared)
+    if declared is Any:
+        return Free()
+    if declared is datetime:
+        return DateTime()
+    if declared is BinaryIO or (isinstance(declared, type) and issubclass(declared, io.IOBase)):
+        return File()
+    if isinstance(declared, type) and issubclass(declared, Model):
+        return ModelKind(declared)
+    if isinstance(declared, type) and issubclass(declared, ListModel):
+        return ListModelKind(declared)
+    if origin is list:
+        return ListOf(_kind(args[0]))
+    if origin is dict:
+        return MapOf(_kind(args[1]))
+    if origin is Literal:
+        return Enum(args)
+    return _union(args)
+
+
+def _union(members: Iterable[Any]) -> Kind:
+    """Of unions there are: with None; a model, or models, or a dict for it; a merged map."""
+    kinds = [_kind(member) for member in members if member is not type(None)]
+    first = kinds[0]
+    if len(kinds) == 1:
+        return Nullable(first)
+    if isinstance(first, ModelKind) and any(isinstance(kind, ListOf) for kind in kinds):
+        return MergedMap(first)
+    return first
+
+
+def check_limits(
+    value: Any, name: str, limits: Mapping[str, Any], disabled: frozenset[str]
+) -> None:
+    """Hold a caller's value against limits: minimum, maximum, min_length, min_items, pattern.
+
+    Raises:
+        ApiValueError: It is outside one of them.
+    """
+    for limit, bound in limits.items():
+        if _LIMIT_NAMES[limit] in disabled:
+            continue
+        if limit == "pattern":
+            import re
+
+            if not re.search(bound, value):
+                raise ApiValueError(
+                    f"Invalid value for `{name}`, must match regular expression `{bound}`"
+                )
+            continue
+        fits, text = _LIMITS[limit]
+        if not fits(value, bound):
+            raise ApiValueError(f"Invalid value for `{name}`, {text} `{bound}`")
+
+
+_LIMIT_NAMES = {
+    "minimum": "minimum",
+    "maximum": "maximum",
+    "min_length": "minLength",
+    "min_items": "minItems",
+    "pattern": "pattern",
+}
+_LIMITS: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
+    "minimum": (lambda v, b: v >= b, "must be a value greater than or equal to"),
+    "maximum": (lambda v, b: v <= b, "must be a value less than or equal to"),
+    "min_length": (lambda v, b: len(v) >= b, "length must be greater than or equal to"),
+    "min_items": (lambda v, b: len(v) >= b, "number of items must be greater than or equal to"),
+}
+
+
+def check_enum(value: Any, name: str, allowed: tuple[Any, ...]) -> None:
+    """Hold a caller's value against the list of those allowed.
+
+    Raises:
+        ApiValueError: It is not among them.
+    """
+    if value not in allowed:
+        raise ApiValueError(f"Invalid value for `{name}` ({value}), must be one of {list(allowed)}")

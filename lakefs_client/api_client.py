@@ -1,0 +1,341 @@
+"""Send a call and read its answer: the layer between the methods and the network."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tempfile
+import threading
+import weakref
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from lakefs_client import _body, _decode, _encode, auth
+from lakefs_client._model import plain
+from lakefs_client._operation import OPTIONS, Request
+from lakefs_client._types import File, kind_of
+from lakefs_client.configuration import Configuration
+from lakefs_client.exceptions import ApiValueError
+from lakefs_client.rest import Message, RESTClientObject, RESTResponse
+from lakefs_client.retry import retry_policy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from multiprocessing.pool import ApplyResult, ThreadPool
+
+    import urllib3
+    from typing_extensions import Self
+
+    from lakefs_client.rest import RequestTimeout, Safety
+
+# What an object may weigh to be held in memory by a download; larger ones are buffered on disk.
+_IN_MEMORY = 1 << 20
+
+
+class ApiClient:
+    """Calls a lakeFS server. One client serves many threads, and survives a fork.
+
+    Args:
+        configuration: Where and as whom; by default a copy of `Configuration`'s default. It
+            may be changed later.
+        header_name: A header to send with every request, and
+        header_value: its value.
+        cookie: A cookie to send with every request, as ``name=value``.
+        pool_threads: Threads for calls with ``async_req=True``, which are started with the
+            first of them.
+
+    Attributes:
+        configuration: As given.
+        rest_client: Sends to the server.
+        store_client: Sends to blockstores, without anything that is lakeFS's own.
+        default_headers: Headers of every request.
+        cookie: As given.
+        last_response: The answer to the last call, whichever thread made it.
+
+    Raises:
+        ApiValueError: A header or the cookie holds control characters.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration | None = None,
+        header_name: str | None = None,
+        header_value: str | None = None,
+        cookie: str | None = None,
+        pool_threads: int = 1,
+    ) -> None:
+        if configuration is None:
+            configuration = Configuration.get_default_copy()
+        self.configuration = configuration
+        self.rest_client = RESTClientObject(configuration)
+        self.store_client = RESTClientObject(configuration, for_store=True)
+        self.default_headers: dict[str, str] = {}
+        if header_name is not None:
+            self.set_default_header(header_name, header_value or "")
+        self.cookie = cookie and auth.require_header_safe("cookie", cookie)
+        self.pool_threads = pool_threads
+        self.last_response: RESTResponse | None = None
+        self.user_agent = _user_agent()
+        self._lock = threading.Lock()
+        self._pool: tuple[int, ThreadPool] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Wait for asynchronous calls and close every connection. The next call opens new ones."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None and pool[0] == os.getpid():
+            pool[1].close()
+            pool[1].join()
+        self.rest_client.close()
+        self.store_client.close()
+
+    @property
+    def pool(self) -> ThreadPool:
+        """The threads of asynchronous calls, started on first use and ended with the client."""
+        with self._lock:
+            # A forked child has the object, but not its threads.
+            if self._pool is None or self._pool[0] != os.getpid():
+                from multiprocessing.pool import ThreadPool
+
+                pool = ThreadPool(self.pool_threads)
+                weakref.finalize(self, pool.terminate)
+                self._pool = (os.getpid(), pool)
+            return self._pool[1]
+
+    @property
+    def user_agent(self) -> str:
+        """The ``User-Agent`` of every request."""
+        return self.default_headers["User-Agent"]
+
+    @user_agent.setter
+    def user_agent(self, value: str) -> None:
+        self.set_default_header("User-Agent", value)
+
+    def set_default_header(self, header_name: str, header_value: str) -> None:
+        """Send a header with every request; what a call or its credentials set goes before it.
+
+        Raises:
+            ApiValueError: The name or the value holds control characters.
+        """
+        auth.require_header_safe("header_name", header_name)
+        auth.require_header_safe(f"the header {header_name}", header_value)
+        self.default_headers[header_name] = header_value
+
+    def perform(self, request: Request) -> Any:
+        """Send what an operation made of its arguments, and return the result.
+
+        Raises:
+            ApiException: The server answered with an error, not at all, or with something
+                that is no answer to this operation.
+        """
+        options = request.options
+        if options["async_req"]:
+            request.options = {**options, "async_req": False}
+            result: ApplyResult[Any] = self.pool.apply_async(self.perform, (request,))
+            return result
+        host = self.configuration.get_host_from_settings(options["_host_index"])
+        preload = options["_preload_content"]
+        download = preload and isinstance(request.kind, File)
+
+        response = self.rest_client.send(
+            lambda: self._message(request, host),
+            safety=_safety(request),
+            policy=retry_policy(self.configuration.retries),
+            timeout=options["_request_timeout"],
+            preload=preload and not download,
+            elsewhere=self.store_client,
+            receive=self._download if download else None,
+        )
+        if not preload:
+            return response
+        if download:
+            response, data = response
+            answer = RESTResponse(response)
+        else:
+            answer = RESTResponse(response)
+            data = _decode.answer(
+                answer,
+                request.kind,
+                check=options["_check_return_type"],
+                discard_unknown=self.configuration.discard_unknown_keys,
+                operation=request.operation,
+            )
+        self.last_response = answer
+        if options["_return_http_data_only"]:
+            return data
+        return data, answer.status, answer.headers
+
+    def _message(self, request: Request, host: str) -> Message:
+        headers = {**self.default_headers, "Accept": _accept(request), **request.headers}
+        credentials = auth.credentials(self.configuration, request.auth)
+        if self.cookie and request.auth:
+            credentials["Cookie"] = "; ".join(
+                filter(None, (self.cookie, credentials.get("Cookie")))
+            )
+        headers.update(credentials)
+        body = request.body
+        if body is None:
+            return Message(request.method, host + request.path, headers)
+        if body.length is not None:
+            headers["Content-Length"] = str(body.length)
+        return Message(request.method, host + request.path, headers, body.open())
+
+    def _download(
+        self, response: urllib3.BaseHTTPResponse
+    ) -> tuple[urllib3.BaseHTTPResponse, BinaryIO]:
+        """Read an object into a file of nobody's name, which is gone when it is closed."""
+        length = response.headers.get("Content-Length", "")
+        small = length.isdecimal() and int(length) <= _IN_MEMORY
+        folder = self.configuration.temp_folder_path
+        file: Any = io.BytesIO() if small else tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+        try:
+            for window in response.stream(_body.WINDOW):
+                file.write(window)
+        except BaseException:
+            file.close()
+            response.close()
+            raise
+        file.seek(0)
+        return response, file
+
+    def call_api(
+        self,
+        resource_path: str,
+        method: str,
+        path_params: Mapping[str, Any] | None = None,
+        query_params: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None,
+        header_params: Mapping[str, Any] | None = None,
+        body: Any = None,
+        post_params: Iterable[tuple[str, Any]] | None = None,
+        files: Mapping[str, Any] | None = None,
+        response_type: Any = None,
+        auth_settings: Sequence[str] | None = None,
+        async_req: bool | None = None,
+        _return_http_data_only: bool | None = None,
+        collection_formats: Mapping[str, str] | None = None,
+        _preload_content: bool = True,
+        _request_timeout: RequestTimeout = None,
+        _host: str | None = None,
+        _check_type: bool | None = None,
+    ) -> Any:
+        """Call a path that no method stands for.
+
+        Args:
+            resource_path: Path below the host; names in braces are filled in.
+            method: HTTP method.
+            path_params: Values for the braces.
+            query_params: The query, as pairs or a dict.
+            header_params: Headers.
+            body: Sent as JSON; bytes and binary files as they are.
+            post_params: Fields of a form, sent as JSON would not be; not supported with `body`.
+            files: Open files of a form, by field name; not supported with `body`.
+            response_type: What the answer's JSON is, for instance ``(Repository,)``.
+            auth_settings: The ways to authenticate that are allowed; none by default.
+            async_req: As for every method.
+            _return_http_data_only: Return the result alone. Default: a tuple of result, status
+                and headers.
+            collection_formats: Accepted for compatibility: lists repeat their name.
+            _preload_content: As for every method.
+            _request_timeout: As for every method.
+            _host: Address to call instead of the configured one.
+            _check_type: Whether types in the answer are checked. Default True.
+
+        Raises:
+            ApiException: As for every method.
+            ApiValueError: An argument cannot be sent.
+        """
+        safe = self.configuration.safe_chars_for_path_param
+        path = resource_path
+        for name, value in (path_params or {}).items():
+            path = path.replace(f"{{{name}}}", _encode.path_segment(name, value, safe))
+        if query_params:
+            given = query_params
+            pairs: Any = given.items() if isinstance(given, Mapping) else given
+            path += ("&" if "?" in path else "?") + _encode.query(pairs)
+        headers = {
+            name: auth.require_header_safe(name, str(value))
+            for name, value in (header_params or {}).items()
+        }
+        content = _any_body(body, post_params, files)
+        if content is not None:
+            headers.setdefault("Content-Type", content.content_type)
+        request = Request(
+            operation=f"{method} {resource_path}",
+            method=method.upper(),
+            path=path,
+            headers=headers,
+            body=content,
+            auth=auth_settings or (),
+            kind=kind_of(response_type) if response_type else None,
+            idempotent=method.upper() in ("GET", "HEAD"),
+            options={
+                **OPTIONS,
+                "async_req": bool(async_req),
+                "_return_http_data_only": bool(_return_http_data_only),
+                "_preload_content": _preload_content,
+                "_request_timeout": _request_timeout,
+                "_check_return_type": _check_type is not False,
+            },
+        )
+        return self.perform(request)
+
+    @classmethod
+    def sanitize_for_serialization(cls, obj: Any) -> Any:
+        """What is sent for a value: models as dicts with the names in JSON, dates as text.
+
+        Raises:
+            ApiValueError: It has no form in JSON.
+        """
+        return json.loads(_encode.to_json(plain(obj, wire=True)))
+
+    def deserialize(self, response: Any, response_type: Any, _check_type: bool = True) -> Any:
+        """Read the JSON in ``response.data`` as a type, for instance ``(Repository,)``.
+
+        Raises:
+            ApiTypeError: It is something else.
+        """
+        return _decode.answer(
+            response,
+            kind_of(response_type),
+            check=_check_type,
+            discard_unknown=self.configuration.discard_unknown_keys,
+            operation="deserialize",
+        )
+
+
+def _safety(request: Request) -> Safety:
+    if request.body is not None and not request.body.repeatable:
+        return "never"
+    if request.operation == "complete_presign_multipart_upload":
+        # The store assembles before the server records: no answer says that nothing happened.
+        return "never"
+    return "idempotent" if request.idempotent else "unsent"
+
+
+def _accept(request: Request) -> str:
+    return "application/octet-stream, */*" if isinstance(request.kind, File) else "application/json"
+
+
+def _any_body(body: Any, fields: Any, files: Any) -> _body.Body | None:
+    if fields or files:
+        if body is not None:
+            raise ApiValueError("call_api takes either body or post_params and files")
+        return _body.of_form(fields or (), files or {})
+    if body is None:
+        return None
+    if isinstance(body, (bytes, bytearray, memoryview)) or hasattr(body, "read"):
+        return _body.of_upload(body, "body")
+    return _body.of_json(body)
+
+
+def _user_agent() -> str:
+    from lakefs_client import __version__
+
+    return f"lakefs-client-python/{__version__}"

@@ -1,0 +1,76 @@
+"""Credentials of one request: which headers say who asks."""
+
+from __future__ import annotations
+
+from lakefs_client.exceptions import ApiValueError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lakefs_client.configuration import Configuration
+
+ALL = ("basic_auth", "cookie_auth", "jwt_token", "oidc_auth", "saml_auth")
+"""The names of every way to authenticate; operations that need none are declared with ()."""
+
+COOKIES = {
+    "cookie_auth": "internal_auth_session",
+    "oidc_auth": "oidc_auth_session",
+    "saml_auth": "saml_auth_session",
+}
+"""The session cookie that each of the cookie methods sends."""
+
+
+def require_header_safe(name: str, value: str) -> str:
+    """Refuse control characters, which would end a header and start another.
+
+    Raises:
+        ApiValueError: The value holds one, or cannot be sent as Latin-1. The value itself is
+            not repeated: it may be a secret.
+    """
+    if not value.isprintable() and any((c < " " and c != "\t") or c == "\x7f" for c in value):
+        raise ApiValueError(f"{name} must not hold control characters")
+    try:
+        value.encode("latin-1")
+    except UnicodeEncodeError:
+        raise ApiValueError(f"{name} holds characters that no header can carry") from None
+    return value
+
+
+def credentials(configuration: Configuration, names: Iterable[str]) -> dict[str, str]:
+    """The ``Authorization`` and ``Cookie`` headers for the named ways to authenticate.
+
+    A token wins over user name and password. Cookies carry their names and travel together;
+    a key that is given as ``name=value`` already is sent as it is.
+
+    Raises:
+        ApiValueError: A credential holds control characters.
+    """
+    headers: dict[str, str] = {}
+    cookies: list[str] = []
+    for name in names:
+        if name == "jwt_token":
+            if configuration.access_token is not None:
+                token = require_header_safe(
+                    "Configuration.access_token", configuration.access_token
+                )
+                headers["Authorization"] = f"Bearer {token}"
+        elif name == "basic_auth":
+            if _has_password(configuration):
+                headers.setdefault("Authorization", configuration.get_basic_auth_token())
+        elif name in configuration.api_key:
+            cookies.append(_cookie(configuration, name))
+    if cookies:
+        headers["Cookie"] = "; ".join(cookies)
+    return headers
+
+
+def _has_password(configuration: Configuration) -> bool:
+    return configuration.username is not None and configuration.password is not None
+
+
+def _cookie(configuration: Configuration, name: str) -> str:
+    key = configuration.get_api_key_with_prefix(name) or ""
+    require_header_safe(f"Configuration.api_key[{name!r}]", key)
+    cookie = COOKIES.get(name, name)
+    return key if key.startswith(f"{cookie}=") else f"{cookie}={key}"

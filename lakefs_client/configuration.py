@@ -1,0 +1,379 @@
+"""Where the server is and as whom to call it: host, credentials, TLS, proxy, timeouts."""
+
+from __future__ import annotations
+
+import copy
+import re
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
+
+from lakefs_client import auth
+from lakefs_client.exceptions import ApiTypeError, ApiValueError
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Mapping, Sequence
+
+    import urllib3
+
+    from lakefs_client.retry import RetryPolicy
+
+DEFAULT_HOST = "http://localhost/api/v1"
+BASE_PATH = "/api/v1"
+
+# The checks of arguments that `disabled_client_side_validations` can name.
+_VALIDATIONS = frozenset(
+    [
+        "multipleOf",
+        "maximum",
+        "exclusiveMaximum",
+        "minimum",
+        "exclusiveMinimum",
+        "maxLength",
+        "minLength",
+        "pattern",
+        "maxItems",
+        "minItems",
+    ]
+)
+
+
+class Configuration:
+    """Settings of an `ApiClient`. All of them may be changed later and hold from the next call.
+
+    Args:
+        host: The server's address. The scheme (``http``) and the base path (``/api/v1``) are
+            added where they are missing. Default ``http://localhost/api/v1``.
+        api_key: Session cookies by the name of their method: ``cookie_auth``, ``oidc_auth``,
+            ``saml_auth``. A dict that is given is kept by reference.
+        api_key_prefix: A word to send before a key, by the same names.
+        access_token: A token for bearer authentication; it wins over user name and password.
+        username: Access key id.
+        password: Secret access key.
+        discard_unknown_keys: Drop properties of answers that this release does not know,
+            which are kept otherwise.
+        disabled_client_side_validations: Checks of arguments to leave out, separated by
+            commas: ``maximum``, ``minimum``, ``pattern``, ``minLength``, ``minItems``.
+        server_index: Which of `get_host_settings` is meant where no host is given.
+        server_variables: Values for the placeholders of that server's address.
+        server_operation_index: Accepted for compatibility; no operation has servers of its own.
+        server_operation_variables: As above.
+        ssl_ca_cert: Path of a file of certificates to trust in place of certifi's.
+
+    Attributes:
+        verify_ssl: Whether certificates of TLS servers are verified. Default True.
+        cert_file: Path of the client certificate, PEM.
+        key_file: Path of its private key, PEM.
+        assert_hostname: The name to expect in the server's certificate instead of the host's;
+            False for any.
+        proxy: URL of a proxy for all requests. Without it the environment's ``http_proxy``,
+            ``https_proxy`` and ``all_proxy`` hold.
+        proxy_headers: Headers for the proxy, from ``urllib3.make_headers`` for instance.
+        no_proxy: Hosts to reach directly, separated by commas; in place of the environment's
+            ``no_proxy``.
+        connect_timeout: Seconds for making a connection. Default 10.
+        read_timeout: Seconds without a byte, on reading or writing. Default 300.
+        retries: How often failed requests are repeated: a `RetryPolicy`, a number of
+            repetitions, False for none, or urllib3's Retry. Default ``RetryPolicy()``.
+        connection_pool_maxsize: Connections kept open to one host. Default 10.
+        socket_options: Options of new sockets, as ``socket.setsockopt`` takes them.
+        safe_chars_for_path_param: Characters that are not escaped in arguments that become
+            part of a path.
+        temp_folder_path: Where large downloads are buffered; the system's place by default.
+        refresh_api_key_hook: Called with the configuration before a key is used.
+
+    Raises:
+        ApiValueError: The host cannot be a server's address.
+        ApiTypeError: An argument has the wrong type.
+    """
+
+    _default: ClassVar[Configuration | None] = None
+
+    username: str | None
+    password: str | None
+    access_token: str | None
+
+    def __init__(
+        self,
+        host: str | None = None,
+        api_key: dict[str, str] | None = None,
+        api_key_prefix: dict[str, str] | None = None,
+        access_token: str | None = None,
+        username: str | None = None,
+        password: str | None = None,
+        discard_unknown_keys: bool = False,
+        disabled_client_side_validations: str = "",
+        server_index: int | None = None,
+        server_variables: Mapping[str, str] | None = None,
+        server_operation_index: Mapping[str, int] | None = None,
+        server_operation_variables: Mapping[str, Mapping[str, str]] | None = None,
+        ssl_ca_cert: str | None = None,
+    ) -> None:
+        self.server_index = 0 if server_index is None and host is None else server_index
+        self.server_variables = server_variables or {}
+        self.server_operation_index = server_operation_index or {}
+        self.server_operation_variables = server_operation_variables or {}
+        self.host = self.get_host_from_settings(self.server_index) if host is None else host
+        self.api_key = api_key or {}
+        self.api_key_prefix = api_key_prefix or {}
+        self.access_token = access_token
+        self.username = username
+        self.password = password
+        self.discard_unknown_keys = discard_unknown_keys
+        self.disabled_client_side_validations = disabled_client_side_validations
+        self.refresh_api_key_hook: Callable[[Configuration], object] | None = None
+
+        self.verify_ssl = True
+        self.ssl_ca_cert = ssl_ca_cert
+        self.cert_file: str | None = None
+        self.key_file: str | None = None
+        self.assert_hostname: str | bool | None = None
+        self.proxy: str | None = None
+        self.proxy_headers: Mapping[str, str] | None = None
+        self.no_proxy: str | None = None
+        self.connect_timeout: float = 10.0
+        self.read_timeout: float = 300.0
+        self.retries: RetryPolicy | urllib3.Retry | int | None = None
+        self.connection_pool_maxsize: int | None = None
+        self.socket_options: Sequence[tuple[int, int, int | bytes]] | None = None
+
+        self.safe_chars_for_path_param = ""
+        self.temp_folder_path: str | None = None
+        self._logging = _Logging()
+
+    @property
+    def host(self) -> str:
+        """The server's address with scheme and base path, without a slash at the end."""
+        return self._host
+
+    @host.setter
+    def host(self, value: str) -> None:
+        self._host = normalize_host(value)
+
+    @property
+    def disabled_client_side_validations(self) -> str:
+        """The checks of arguments that are left out, separated by commas."""
+        return ",".join(sorted(self.disabled_validations))
+
+    @disabled_client_side_validations.setter
+    def disabled_client_side_validations(self, value: str) -> None:
+        names = {name for name in re.split(r"[,\s]+", value) if name}
+        unknown = names - _VALIDATIONS
+        if unknown:
+            raise ApiValueError(
+                f"disabled_client_side_validations: no such check: {', '.join(sorted(unknown))}"
+            )
+        self.disabled_validations = frozenset(names)
+
+    @classmethod
+    def set_default(cls, default: Configuration | None) -> None:
+        """Keep a deep copy, of which every ``ApiClient()`` without a configuration gets a copy."""
+        cls._default = copy.deepcopy(default)
+
+    @classmethod
+    def get_default_copy(cls) -> Configuration:
+        """A copy of the default configuration, or a new one where none was set."""
+        return cls() if cls._default is None else copy.deepcopy(cls._default)
+
+    def get_api_key_with_prefix(self, identifier: str, alias: str | None = None) -> str | None:
+        """The key of a method of authentication, after its prefix if it has one."""
+        if self.refresh_api_key_hook is not None:
+            self.refresh_api_key_hook(self)
+        key = self.api_key.get(identifier, self.api_key.get(alias) if alias else None)
+        if not key:
+            return None
+        prefix = self.api_key_prefix.get(identifier)
+        return f"{prefix} {key}" if prefix else key
+
+    def get_basic_auth_token(self) -> str:
+        """The value of the ``Authorization`` header for user name and password."""
+        pair = f"{self.username or ''}:{self.password or ''}"
+        return "Basic " + b64encode(pair.encode()).decode("ascii")
+
+    def auth_settings(self) -> dict[str, dict[str, str | None]]:
+        """The ways to authenticate for which this configuration has credentials, by name."""
+        settings: dict[str, dict[str, str | None]] = {}
+        if self.username is not None and self.password is not None:
+            settings["basic_auth"] = {
+                "type": "basic",
+                "in": "header",
+                "key": "Authorization",
+                "value": self.get_basic_auth_token(),
+            }
+        if self.access_token is not None:
+            settings["jwt_token"] = {
+                "type": "bearer",
+                "in": "header",
+                "format": "JWT",
+                "key": "Authorization",
+                "value": f"Bearer {self.access_token}",
+            }
+        for name, cookie in auth.COOKIES.items():
+            if name in self.api_key:
+                settings[name] = {
+                    "type": "api_key",
+                    "in": "cookie",
+                    "key": cookie,
+                    "value": self.get_api_key_with_prefix(name),
+                }
+        return settings
+
+    def get_host_settings(self) -> list[dict[str, Any]]:
+        """The servers that the API document names."""
+        return [{"url": BASE_PATH, "description": "A lakeFS server"}]
+
+    def get_host_from_settings(
+        self,
+        index: int | None,
+        variables: Mapping[str, str] | None = None,
+        servers: Sequence[Mapping[str, Any]] | None = None,
+    ) -> str:
+        """The address of one of the servers, its placeholders filled in.
+
+        Args:
+            index: Place in the list; None for the configured host.
+            variables: Values of placeholders; the server's defaults hold for the rest.
+            servers: The list, `get_host_settings` by default.
+
+        Raises:
+            ValueError: There is no such server, or a value is not among those allowed.
+        """
+        if index is None:
+            return self._host
+        if servers is None:
+            servers = self.get_host_settings()
+        if not 0 <= index < len(servers):
+            raise ApiValueError(f"Invalid index {index}: there are {len(servers)} servers")
+        server = servers[index]
+        url: str = server["url"]
+        for name, variable in server.get("variables", {}).items():
+            value = (self.server_variables if variables is None else variables).get(
+                name, variable["default_value"]
+            )
+            allowed = variable.get("enum_values")
+            if allowed and value not in allowed:
+                raise ApiValueError(
+                    f"The variable `{name}` in the host URL has invalid value {value}. "
+                    f"Must be {allowed}."
+                )
+            url = url.replace(f"{{{name}}}", str(value))
+        return DEFAULT_HOST if url == BASE_PATH else url
+
+    def to_debug_report(self) -> str:
+        """A few lines on versions and platform, for a report of an error. No credentials."""
+        import platform
+
+        from lakefs_client import __version__
+
+        return (
+            f"Python SDK Debug Report:\nOS: {platform.platform()}\n"
+            f"Python Version: {platform.python_version()}\nSDK Package Version: {__version__}"
+        )
+
+    @property
+    def debug(self) -> bool:
+        """Whether this package logs at DEBUG. Credentials and signed URLs are never logged."""
+        return self._logging.debug
+
+    @debug.setter
+    def debug(self, value: bool) -> None:
+        self._logging.debug = value
+        self._logging.apply()
+
+    @property
+    def logger(self) -> dict[str, logging.Logger]:
+        """The package's logger, as ``{"package_logger": …}``."""
+        return {"package_logger": self._logging.package_logger()}
+
+    @property
+    def logger_file(self) -> str | None:
+        """A file that the package's log goes to, besides the handlers there are."""
+        return self._logging.file
+
+    @logger_file.setter
+    def logger_file(self, value: str | None) -> None:
+        self._logging.file = value
+        self._logging.apply()
+
+    @property
+    def logger_format(self) -> str:
+        """The format of the lines in `logger_file`."""
+        return self._logging.format
+
+    @logger_format.setter
+    def logger_format(self, value: str) -> None:
+        self._logging.format = value
+        self._logging.apply()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Configuration:
+        clone: Configuration = type(self).__new__(type(self))
+        memo[id(self)] = clone
+        # A hook may be bound to anything, a lock included: it is shared, not copied.
+        shared = {"refresh_api_key_hook", "retries"}
+        for name, value in self.__dict__.items():
+            clone.__dict__[name] = value if name in shared else copy.deepcopy(value, memo)
+        return clone
+
+
+class _Logging:
+    """What this configuration asks of the package's log. Nothing changes until it asks."""
+
+    def __init__(self) -> None:
+        self.debug = False
+        self.file: str | None = None
+        self.format = "%(asctime)s %(levelname)s %(message)s"
+
+    @staticmethod
+    def package_logger() -> logging.Logger:
+        import logging
+
+        return logging.getLogger("lakefs_client")
+
+    def apply(self) -> None:
+        import logging
+
+        logger = self.package_logger()
+        logger.setLevel(logging.DEBUG if self.debug else logging.NOTSET)
+        for handler in list(logger.handlers):
+            if getattr(handler, "_lakefs_client_file", None) is not None:
+                logger.removeHandler(handler)
+                handler.close()
+        if self.file:
+            handler = logging.FileHandler(self.file)
+            handler.setFormatter(logging.Formatter(self.format))
+            handler._lakefs_client_file = self.file  # type: ignore[attr-defined]
+            logger.addHandler(handler)
+
+
+def normalize_host(value: str) -> str:
+    """Complete a server's address: scheme and base path where missing, no slash at the end.
+
+    Raises:
+        ApiTypeError: The value is no string.
+        ApiValueError: It cannot be an address, or carries a user name or password.
+    """
+    if not isinstance(value, str):
+        raise ApiTypeError(f"Configuration.host must be a str, not {type(value).__name__}")
+    host = value.strip().rstrip("/")
+    if re.search(r"[\x00-\x20\x7f\\]", host) or not host:
+        raise ApiValueError("Configuration.host must be an address like https://lakefs.example.com")
+    if "://" not in host:
+        # An API path alone is what the old package had for a default.
+        host = DEFAULT_HOST if host == BASE_PATH else f"http://{host}"
+    try:
+        parts = urlsplit(host)
+        usable = parts.hostname and parts.port != 0 and parts.scheme in ("http", "https")
+    except ValueError:
+        usable = parts = None
+    if not usable or parts is None:
+        raise ApiValueError(
+            "Configuration.host must be an http or https address like https://lakefs.example.com"
+        )
+    if "@" in parts.netloc:
+        raise ApiValueError(
+            "Configuration.host must not carry credentials; give username and password"
+        )
+    if parts.query or parts.fragment:
+        raise ApiValueError("Configuration.host must not have a query or a fragment")
+    return host if parts.path.rstrip("/") else host + BASE_PATH

@@ -1,0 +1,234 @@
+"""What can go wrong: one tree of exceptions under OpenApiException."""
+
+from __future__ import annotations
+
+from lakefs_client._redact import redact
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+
+class OpenApiException(Exception):
+    """The base of every exception that this package defines."""
+
+
+def render_path(path_to_item: Sequence[str | int]) -> str:
+    """Write the place of an item within nested data, for instance ``['results'][0]['path']``."""
+    return "".join(f"[{step!r}]" for step in path_to_item)
+
+
+class _LocatedError(OpenApiException):
+    """An error in an argument or an answer that knows where in the data it is."""
+
+    def __init__(self, msg: str, path_to_item: Sequence[str | int] | None = None) -> None:
+        self.path_to_item = path_to_item
+        super().__init__(f"{msg} at {render_path(path_to_item)}" if path_to_item else msg)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The message is finished: building it again would append the path twice.
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+def _restore(cls: type[Exception], args: tuple[Any, ...], state: dict[str, Any]) -> Exception:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class ApiTypeError(_LocatedError, TypeError):
+    """An argument, or a value in an answer, has the wrong type.
+
+    Attributes:
+        path_to_item: Keys and indexes that lead to the value.
+        valid_classes: The types that would have been right.
+        key_type: Whether the offending value is a key of a dict, not its value.
+    """
+
+    def __init__(
+        self,
+        msg: str,
+        path_to_item: Sequence[str | int] | None = None,
+        valid_classes: tuple[Any, ...] | None = None,
+        key_type: bool | None = None,
+    ) -> None:
+        self.valid_classes = valid_classes
+        self.key_type = key_type
+        super().__init__(msg, path_to_item)
+
+
+class ApiValueError(_LocatedError, ValueError):
+    """An argument has the right type and a value that cannot be used."""
+
+
+class ApiAttributeError(_LocatedError, AttributeError):
+    """A model has no such attribute, or it is optional and was not set."""
+
+
+class ApiKeyError(_LocatedError, KeyError):
+    """A mapping lacks a key."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class ApiException(OpenApiException):
+    """A request failed. Catching this one catches everything a server or the network does.
+
+    Attributes:
+        status: HTTP status; 0 where no answer was received.
+        reason: The status's reason phrase, or what happened on the network.
+        body: The answer's body as text, None without one.
+        headers: The answer's headers, looked up in any case; None without an answer.
+    """
+
+    def __init__(
+        self, status: int | None = None, reason: str | None = None, http_resp: Any = None
+    ) -> None:
+        self.status = status
+        self.reason = reason
+        self.body: str | None = None
+        self.headers: Mapping[str, str] | None = None
+        if http_resp is not None:
+            self.status = http_resp.status
+            self.reason = http_resp.reason
+            body = http_resp.data
+            self.body = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
+            self.headers = http_resp.headers
+        super().__init__(status, reason)
+
+    def __str__(self) -> str:
+        text = f"({self.status})\nReason: {self.reason}\n"
+        if self.headers:
+            text += f"HTTP response headers: {self.headers}\n"
+        if self.body:
+            text += f"HTTP response body: {self.body}\n"
+        return redact(text)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+class UnauthorizedException(ApiException):
+    """401: no credentials, or wrong ones."""
+
+
+class ForbiddenException(ApiException):
+    """403: the user may not do this, or the branch is protected, or the repository read-only."""
+
+
+class NotFoundException(ApiException):
+    """404: no such repository, reference, object or whatever was named."""
+
+
+class ConflictException(ApiException):
+    """409: it exists already, or changes conflict."""
+
+
+class PreconditionFailedException(ApiException):
+    """412: a condition such as ``if_none_match`` does not hold."""
+
+
+class RateLimitException(ApiException):
+    """420 or 429: too many requests, and every permitted repetition was used up."""
+
+
+class ServiceException(ApiException):
+    """5xx: the server failed."""
+
+
+class ApiConnectionError(ApiException, ConnectionError):
+    """No answer was received: refused, reset, unresolvable, cut off. The cause is chained.
+
+    Attributes:
+        sent: Whether the request may have reached the server. False means that it certainly
+            did not, so that repeating it is safe whatever it does.
+    """
+
+    def __init__(self, reason: str, *, sent: bool = True) -> None:
+        super().__init__(status=0, reason=reason)
+        self.sent = sent
+
+
+class ApiTimeoutError(ApiConnectionError, TimeoutError):
+    """No answer in time. Where ``sent`` is true the operation may have happened all the same."""
+
+
+class TransferError(ApiException):
+    """A transfer failed. The cause is chained, and its status and body are this error's.
+
+    Attributes:
+        outcome: What became of the upload: ``"aborted"`` (nothing is left), ``"abort failed"``
+            (parts may be left in the store, under `upload_id`), ``"not linked"`` (the bytes are
+            in the store at `physical_address`, and no object refers to them), ``"unknown"`` (the
+            object may be there) or ``"mismatch"`` (it is there and is not what was sent).
+        part_number: The part that failed, from 1; None where it was no part.
+        upload_id: Of the multipart upload; None where there was none.
+        physical_address: Where in the store the bytes are or were to be.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        outcome: str,
+        cause: BaseException | None = None,
+        part_number: int | None = None,
+        upload_id: str | None = None,
+        physical_address: str | None = None,
+    ) -> None:
+        super().__init__(status=getattr(cause, "status", None) or 0, reason=reason)
+        self.__cause__ = cause
+        self.outcome = outcome
+        self.part_number = part_number
+        self.upload_id = upload_id
+        self.physical_address = physical_address
+        self.body = getattr(cause, "body", None)
+        self.headers = getattr(cause, "headers", None)
+
+    def __str__(self) -> str:
+        text = f"{self.reason} [{self.outcome}]"
+        if self.upload_id:
+            text += f"\nupload id: {self.upload_id}"
+        if self.physical_address:
+            text += f"\nphysical address: {self.physical_address}"
+        if self.body:
+            text += f"\nanswer: {self.body.strip()}"
+        return redact(text)
+
+
+class InvalidAnswerError(ApiException, ApiTypeError):
+    """A 2xx answer that is no JSON, or JSON of another shape than the operation's.
+
+    The request was carried out. The message names the place in the data, never the data.
+    """
+
+    def __init__(self, http_resp: Any, operation: str, error: ApiTypeError) -> None:
+        super().__init__(http_resp=http_resp)
+        self.path_to_item = error.path_to_item
+        self.valid_classes = error.valid_classes
+        self.key_type = error.key_type
+        self.message = f"{operation}: the answer (status {self.status}) cannot be used: {error}"
+
+    def __str__(self) -> str:
+        return self.message
+
+
+_BY_STATUS: dict[int, type[ApiException]] = {
+    401: UnauthorizedException,
+    403: ForbiddenException,
+    404: NotFoundException,
+    409: ConflictException,
+    412: PreconditionFailedException,
+    420: RateLimitException,
+    429: RateLimitException,
+}
+
+
+def error_for(http_resp: Any) -> ApiException:
+    """The exception that stands for an answer outside 2xx."""
+    status: int = http_resp.status
+    cls = _BY_STATUS.get(status, ServiceException if 500 <= status <= 599 else ApiException)
+    return cls(http_resp=http_resp)

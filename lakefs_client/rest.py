@@ -1,0 +1,687 @@
+"""The network: connection pools, timeouts, redirects and the one retry loop.
+
+Nothing else in the package imports urllib3.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import random
+import re
+import ssl
+import threading
+import time
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from urllib.parse import urljoin, urlsplit
+
+import certifi
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    LocationValueError,
+    NewConnectionError,
+    ProtocolError,
+    ProxyError,
+    ReadTimeoutError,
+    SSLError,
+)
+from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
+from urllib3.util import Retry, Timeout
+from urllib3.util.ssl_ import create_urllib3_context
+
+from lakefs_client.exceptions import (
+    ApiConnectionError,
+    ApiException,
+    ApiTimeoutError,
+    ApiTypeError,
+    ApiValueError,
+    error_for,
+)
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterable, Mapping
+
+    from lakefs_client.configuration import Configuration
+    from lakefs_client.retry import RetryPolicy
+
+logger = logging.getLogger("lakefs_client")
+
+MAX_REDIRECTS = 5
+
+RequestTimeout = float | tuple[float, float] | None
+"""Seconds for the whole of an attempt, or a pair for connecting and reading."""
+
+Safety = Literal["never", "unsent", "idempotent", "part"]
+"""How harmless the repetition of a request is; see `may_repeat`."""
+
+_NO_RETRIES = Retry(total=False, redirect=False)
+
+# Of a caller's headers those that mean something to whoever a redirect leads to.
+_HEADERS_FOR_ANYONE = ("Range", "If-None-Match", "User-Agent")
+
+
+class Message(NamedTuple):
+    """A request as it goes out. The body is bytes, or windows of bytes with their length."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: bytes | Iterable[Any] | None = None
+
+
+class Timing(NamedTuple):
+    """Where the retry loop has time and chance from."""
+
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], object] = time.sleep
+    random: Callable[[], float] = random.random
+
+
+class BodyError(Exception):
+    """Carries an exception out of a body that is being sent.
+
+    urllib3 takes an OSError of the body's own for one of the connection: it would wait for an
+    answer that cannot come. The exception is the ``__cause__``.
+    """
+
+
+class Interrupt:
+    """Ends exchanges of other threads: their sockets are shut, and no new one starts."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sockets: set[socket.socket] = set()
+        self._event = threading.Event()
+
+    def is_set(self) -> bool:
+        """Whether `set` was called."""
+        return self._event.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep, unless and until interrupted; tells whether it was."""
+        return self._event.wait(seconds)
+
+    def set(self) -> None:
+        """Shut every socket in use."""
+        with self._lock:
+            self._event.set()
+            for sock in self._sockets:
+                _shut(sock)
+
+    def attach(self, sock: socket.socket) -> None:
+        """Take a socket that an exchange is about to use."""
+        with self._lock:
+            self._sockets.add(sock)
+            if self._event.is_set():
+                _shut(sock)
+
+    def detach(self, sock: socket.socket) -> None:
+        """Let go of a socket whose exchange is over."""
+        with self._lock:
+            self._sockets.discard(sock)
+
+
+def _shut(sock: socket.socket) -> None:
+    try:
+        # An SSLSocket's own shutdown would drop its TLS state under the thread that uses it.
+        sock.shutdown(2)
+    except OSError:
+        pass  # it was closed already
+
+
+class _Exchange(threading.local):
+    """What the connection must know of the exchange that this thread is in.
+
+    urllib3 sends a body under the connect timeout and has no place to say otherwise.
+    """
+
+    write_timeout: float | None = None
+    interrupt: Interrupt | None = None
+    sock: socket.socket | None = None
+
+
+_exchange = _Exchange()
+
+
+class _Sending:
+    """Sends under the read timeout, and lets an early answer be read after a broken pipe."""
+
+    sock: Any
+    connect: Callable[[], None]
+
+    def send(self, data: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        sock: Any = self.sock
+        if _exchange.sock is not sock:
+            sock.settimeout(_exchange.write_timeout)
+            _exchange.sock = sock
+            if _exchange.interrupt is not None:
+                _exchange.interrupt.attach(sock)
+        try:
+            super().send(data)  # type: ignore[misc]
+        except ssl.SSLEOFError as error:
+            # urllib3 goes on to read the answer after a broken pipe, which over TLS has
+            # another name.
+            raise BrokenPipeError(errno.EPIPE, "the server closed the connection") from error
+
+
+class _HTTPConnection(_Sending, HTTPConnection):
+    pass
+
+
+class _HTTPSConnection(_Sending, HTTPSConnection):
+    pass
+
+
+class _HTTPPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _HTTPConnection  # pyright: ignore[reportAssignmentType]
+
+
+class _HTTPSPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _HTTPSConnection  # pyright: ignore[reportAssignmentType]
+
+
+_POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
+
+
+class RESTResponse:
+    """An answer, read to its end.
+
+    Attributes:
+        status: HTTP status.
+        reason: Its reason phrase.
+        headers: The headers, looked up in any case.
+        data: The body.
+        urllib3_response: urllib3's object.
+    """
+
+    __slots__ = ("data", "headers", "reason", "status", "urllib3_response")
+
+    def __init__(self, response: urllib3.BaseHTTPResponse) -> None:
+        self.urllib3_response = response
+        self.status = response.status
+        self.reason = response.reason
+        self.headers = response.headers
+        self.data: Any = response.data
+
+    def getheaders(self) -> Mapping[str, str]:
+        """All headers."""
+        return self.headers
+
+    def getheader(self, name: str, default: str | None = None) -> str | None:
+        """One header's value."""
+        return self.headers.get(name, default)
+
+
+class RESTClientObject:
+    """Sends requests through pools of connections that follow a configuration.
+
+    Args:
+        configuration: Read at every request; a change of an option of the connections makes
+            new pools.
+        for_store: Whether this is for requests to a blockstore, which carry nothing of
+            lakeFS's: no client certificate, no expectation of a host name.
+    """
+
+    def __init__(self, configuration: Configuration, *, for_store: bool = False) -> None:
+        self.configuration = configuration
+        self.timing = Timing()
+        self._for_store = for_store
+        self._lock = threading.RLock()
+        self._options: tuple[Any, ...] | None = None
+        self._manager: Any = None
+        self._pools: dict[tuple[Any, ...], urllib3.HTTPConnectionPool | None] = {}
+        self._proxied: dict[str, urllib3.PoolManager] = {}
+
+    @property
+    def pool_manager(self) -> urllib3.PoolManager:
+        """urllib3's pools. One's own may be put in their place."""
+        self._refresh()
+        manager: urllib3.PoolManager = self._manager
+        return manager
+
+    @pool_manager.setter
+    def pool_manager(self, manager: urllib3.PoolManager) -> None:
+        with self._lock:
+            self._refresh()
+            self._manager = manager
+            self._pools = {}
+
+    def close(self) -> None:
+        """Close every connection. The next request opens new ones."""
+        with self._lock:
+            managers = [self._manager, *self._proxied.values()]
+            self._options, self._manager, self._pools, self._proxied = None, None, {}, {}
+        for manager in managers:
+            if manager is not None:
+                manager.clear()
+
+    def send(
+        self,
+        message: Callable[[], Message],
+        *,
+        safety: Safety,
+        policy: RetryPolicy,
+        timeout: RequestTimeout = None,
+        preload: bool = True,
+        elsewhere: RESTClientObject | None = None,
+        receive: Callable[[urllib3.BaseHTTPResponse], Any] | None = None,
+    ) -> Any:
+        """Send a request until it succeeds or must not be repeated.
+
+        Args:
+            message: Called for each attempt: the request, made anew.
+            safety: What may be repeated; see `may_repeat`.
+            policy: How often, and after what waits.
+            timeout: Overrides the configuration's timeouts.
+            preload: Whether the body is read.
+            elsewhere: The client for redirects to another host; where it is given, GET and
+                HEAD follow redirects.
+            receive: Reads a 2xx answer that is not preloaded, and makes the result.
+
+        Raises:
+            ApiException: The answer is not 2xx, or there is none.
+        """
+
+        def attempt() -> Any:
+            request = message()
+            response = self.exchange(request, timeout=timeout, preload=preload)
+            if elsewhere is not None and 300 <= response.status <= 399:
+                response = self._follow(request, response, timeout, preload, elsewhere)
+            if not 200 <= response.status <= 299:
+                error = error_for(response)
+                response.drain_conn()
+                raise error
+            if receive is None:
+                return response
+            try:
+                return receive(response)
+            except (HTTPError, OSError) as error:
+                raise _network_error(error, request, self._timeouts(timeout)) from error
+
+        return repeat(attempt, lambda error: may_repeat(error, safety), policy, self.timing)
+
+    def exchange(
+        self,
+        request: Message,
+        *,
+        timeout: RequestTimeout = None,
+        preload: bool = True,
+        interrupt: Interrupt | None = None,
+    ) -> urllib3.BaseHTTPResponse:
+        """Send a request once and return the answer, whatever its status.
+
+        Raises:
+            ApiConnectionError: There is no answer.
+            ApiValueError: The request cannot be written.
+            Exception: Whatever the body raised.
+        """
+        connect, read = self._timeouts(timeout)
+        limit = (
+            Timeout(total=connect, connect=connect, read=read)
+            if timeout is not None and not isinstance(timeout, (tuple, list))
+            else Timeout(connect=connect, read=read)
+        )
+        _exchange.write_timeout, _exchange.interrupt, _exchange.sock = read, interrupt, None
+        failure: BaseException
+        try:
+            sender, target = self._sender(request.url)
+            response: urllib3.BaseHTTPResponse = sender.urlopen(
+                request.method,
+                target,
+                body=request.body,
+                headers=request.headers,
+                retries=_NO_RETRIES,
+                redirect=False,
+                timeout=limit,
+                preload_content=preload,
+                **({} if isinstance(sender, urllib3.PoolManager) else {"assert_same_host": False}),
+            )
+            return response
+        except BodyError as error:
+            failure = error.__cause__ or error
+        except LocationValueError as error:
+            raise ApiValueError(f"{_target(request)}: not an address to send to") from error
+        except (HTTPError, OSError) as error:
+            raise _network_error(error, request, (connect, read)) from error
+        except ValueError as error:
+            # http.client refuses control characters in methods, targets and headers.
+            raise ApiValueError(f"{_target(request)}: the request cannot be written") from error
+        finally:
+            if interrupt is not None and _exchange.sock is not None:
+                interrupt.detach(_exchange.sock)
+            _exchange.interrupt = _exchange.sock = None
+        raise failure  # out here it keeps the cause that it has
+
+    def _timeouts(self, timeout: RequestTimeout) -> tuple[float, float]:
+        if timeout is None:
+            pair: Any = (self.configuration.connect_timeout, self.configuration.read_timeout)
+        else:
+            pair = timeout if isinstance(timeout, (tuple, list)) else (timeout, timeout)
+        if len(pair) != 2:
+            raise ApiValueError("_request_timeout must be a number or a pair (connect, read)")
+        for seconds in pair:
+            if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+                raise ApiTypeError(
+                    "timeouts (_request_timeout, Configuration.connect_timeout and read_timeout) "
+                    "must be numbers of seconds"
+                )
+            if not 0 < seconds < float("inf"):
+                raise ApiValueError(
+                    "timeouts (_request_timeout, Configuration.connect_timeout and read_timeout) "
+                    "must be above 0 and finite"
+                )
+        return pair[0], pair[1]
+
+    def _follow(
+        self,
+        request: Message,
+        response: urllib3.BaseHTTPResponse,
+        timeout: RequestTimeout,
+        preload: bool,
+        elsewhere: RESTClientObject,
+    ) -> urllib3.BaseHTTPResponse:
+        """Follow the redirects of a GET or HEAD; credentials stay with the server they are for."""
+        client = self
+        for _ in range(MAX_REDIRECTS):
+            location = response.headers.get("Location")
+            redirected = response.status in (301, 302, 303, 307, 308)
+            if not redirected or not location or request.method not in ("GET", "HEAD"):
+                return response
+            response.drain_conn()
+            url = urljoin(request.url, location)
+            here, there = urlsplit(request.url), urlsplit(url)
+            if here.scheme == "https" and there.scheme != "https":
+                raise ApiException(response.status, "redirect from https to http not followed")
+            if client is self and not _keeps_credentials(here, there):
+                client = elsewhere
+                headers = {k: v for k, v in request.headers.items() if k in _HEADERS_FOR_ANYONE}
+                request = request._replace(headers=headers)
+            request = request._replace(url=url)
+            response = client.exchange(request, timeout=timeout, preload=preload)
+        if 300 <= response.status <= 399 and response.status != 304:
+            raise ApiException(response.status, f"more than {MAX_REDIRECTS} redirects")
+        return response
+
+    def _sender(self, url: str) -> tuple[Any, str]:
+        """Who sends to this URL, and the target to give it."""
+        self._refresh()
+        parts = urlsplit(url)
+        key = (parts.scheme, parts.netloc)
+        try:
+            pool = self._pools[key]
+        except KeyError:
+            pool = self._pools[key] = self._pool(parts.scheme, parts.hostname or "", parts.port)
+        if pool is None:
+            return self._manager_for(parts.scheme, parts.hostname or ""), url
+        # The origin's own pool is quicker than the manager, and leaves the path as it is.
+        return pool, url[len(parts.scheme) + 3 + len(parts.netloc) :] or "/"
+
+    def _pool(self, scheme: str, host: str, port: int | None) -> urllib3.HTTPConnectionPool | None:
+        manager = self._manager_for(scheme, host)
+        if isinstance(manager, urllib3.ProxyManager):
+            return None  # which of its pools depends on the scheme: the manager knows
+        return manager.connection_from_host(host, port, scheme)
+
+    def _manager_for(self, scheme: str, host: str) -> urllib3.PoolManager:
+        proxy = self._proxy(scheme, host)
+        if proxy is None or isinstance(self._manager, urllib3.ProxyManager):
+            manager: urllib3.PoolManager = self._manager
+            return manager
+        with self._lock:
+            if proxy not in self._proxied:
+                self._proxied[proxy] = self._proxy_manager(proxy)
+            return self._proxied[proxy]
+
+    def _proxy(self, scheme: str, host: str) -> str | None:
+        from urllib import request
+
+        configuration = self.configuration
+        environment = request.getproxies_environment()
+        exempt = configuration.no_proxy
+        if exempt is not None:
+            environment["no"] = exempt
+        if request.proxy_bypass_environment(host, environment):  # type: ignore[attr-defined]
+            return None
+        if configuration.proxy:
+            return configuration.proxy
+        return environment.get(scheme) or environment.get("all")
+
+    def _proxy_manager(self, proxy: str) -> urllib3.PoolManager:
+        if proxy.startswith("socks"):
+            try:
+                from urllib3.contrib.socks import SOCKSProxyManager
+            except ImportError as error:
+                raise ApiValueError("a SOCKS proxy needs the package PySocks") from error
+            manager: urllib3.PoolManager = SOCKSProxyManager(proxy, **self._manager_options())
+            return manager
+        if "://" not in proxy:
+            proxy = f"http://{proxy}"
+        auth = urlsplit(proxy)
+        headers = dict(self.configuration.proxy_headers or {})
+        if auth.username is not None:
+            from urllib.parse import unquote
+
+            pair = f"{unquote(auth.username)}:{unquote(auth.password or '')}"
+            headers = {**urllib3.make_headers(proxy_basic_auth=pair), **headers}
+            proxy = auth._replace(netloc=auth.netloc.rpartition("@")[2]).geturl()
+        try:
+            manager = urllib3.ProxyManager(proxy, proxy_headers=headers, **self._manager_options())
+        except (HTTPError, ValueError) as error:
+            raise ApiValueError("the proxy's address cannot be used") from error
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+    def _refresh(self) -> None:
+        """Make new pools if an option of the connections changed, or in a forked process."""
+        c = self.configuration
+        options = (
+            os.getpid(), c.verify_ssl, c.ssl_ca_cert, c.cert_file, c.key_file, c.assert_hostname,
+            c.connection_pool_maxsize, c.proxy, c.no_proxy, c.proxy_headers, c.socket_options,
+        )  # fmt: skip
+        if options == self._options:
+            return
+        with self._lock:
+            if options == self._options:
+                return
+            forked = self._options is not None and self._options[0] != options[0]
+            if not forked:
+                # A child's copies of the parent's connections are left alone: a TLS goodbye
+                # on one of them would end it for the parent.
+                self.close()
+            manager = urllib3.PoolManager(**self._manager_options())
+            manager.pool_classes_by_scheme = _POOLS
+            self._pools, self._proxied, self._manager = {}, {}, manager
+            # Copies, so that a change within is seen.
+            self._options = (
+                *options[:-2],
+                c.proxy_headers and dict(c.proxy_headers),
+                c.socket_options and list(c.socket_options),
+            )
+
+    def _manager_options(self) -> dict[str, Any]:
+        c = self.configuration
+        options: dict[str, Any] = {
+            # Connections are made when they are needed: a high number costs nothing, and keeps
+            # those of a wide upload from being made anew for each part.
+            "maxsize": 256 if self._for_store else c.connection_pool_maxsize or 10,
+            "retries": False,
+            "ssl_context": self._tls(),
+        }
+        if c.socket_options is not None:
+            options["socket_options"] = HTTPConnection.default_socket_options + list(
+                c.socket_options
+            )
+        if c.assert_hostname is not None and not self._for_store:
+            options["assert_hostname"] = c.assert_hostname
+        if not c.verify_ssl:
+            options["assert_hostname"] = False
+        return options
+
+    def _tls(self) -> ssl.SSLContext:
+        c = self.configuration
+        context = create_urllib3_context()
+        if c.verify_ssl:
+            context.verify_mode = ssl.CERT_REQUIRED
+            if self._for_store or c.ssl_ca_cert is None:
+                context.load_verify_locations(certifi.where())
+            if c.ssl_ca_cert is not None:
+                self._load("ssl_ca_cert", context.load_verify_locations, c.ssl_ca_cert)
+        else:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if c.cert_file is not None and not self._for_store:
+            self._load("cert_file", context.load_cert_chain, c.cert_file, c.key_file)
+        return context
+
+    @staticmethod
+    def _load(option: str, load: Callable[..., object], *paths: str | None) -> None:
+        try:
+            load(*paths)
+        except (OSError, ValueError, TypeError) as error:
+            raise ApiValueError(f"Configuration.{option} cannot be used: {error}") from error
+
+
+def _keeps_credentials(here: Any, there: Any) -> bool:
+    same_host = here.hostname == there.hostname
+    if here.scheme == there.scheme:
+        return bool(same_host and _port(here) == _port(there))
+    return bool(same_host and (here.scheme, there.scheme) == ("http", "https"))
+
+
+def _port(parts: Any) -> int:
+    return parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def repeat(
+    attempt: Callable[[], Any],
+    repeatable: Callable[[ApiException], bool],
+    policy: RetryPolicy,
+    timing: Timing,
+) -> Any:
+    """The retry loop: call `attempt` until it returns, or raises what must not be repeated."""
+    started = timing.clock()
+    failures = 0
+    while True:
+        try:
+            return attempt()
+        except ApiException as error:
+            failures += 1
+            if failures >= policy.attempts or not repeatable(error):
+                raise
+            wait = policy.wait(failures, _retry_after(error), timing.random())
+            if wait is None:
+                raise
+            if policy.deadline and timing.clock() - started + wait > policy.deadline:
+                raise
+            logger.debug(
+                "attempt %d of %d failed (%s %s), the next in %.2f s",
+                failures, policy.attempts, error.status, error.reason, wait,
+            )  # fmt: skip
+            timing.sleep(wait)
+
+
+def may_repeat(error: ApiException, safety: Safety) -> bool:
+    """What may be repeated. The one place that decides it.
+
+    A request that never reached the server may always be. Of those that did:
+
+    - ``never``: nothing, whatever the answer.
+    - ``unsent``: 429 and 420 only, since the server did not begin.
+    - ``idempotent``: also 502, 503, 504, timeouts and resets, since a second time has the same
+      effect and the same answer.
+    - ``part``: also 408, 500, and S3's 400 RequestTimeout, as stores ask of their clients.
+    """
+    if isinstance(error, ApiConnectionError):
+        if isinstance(error.__cause__, (SSLError, ProxyError)) and not error.sent:
+            return False  # a certificate or a proxy's refusal does not mend itself
+        return not error.sent or safety in ("idempotent", "part")
+    if safety == "never":
+        return False
+    if error.status in (420, 429):
+        return True
+    if error.status in (502, 503, 504):
+        return safety in ("idempotent", "part")
+    if safety == "part":
+        stalled = error.status == 400 and "<Code>RequestTimeout</Code>" in (error.body or "")
+        return error.status in (408, 500) or stalled
+    return False
+
+
+def _retry_after(error: ApiException) -> float | None:
+    """Seconds that the server asks to wait; None where it does not, or says what it cannot mean."""
+    value = (error.headers.get("Retry-After") or "").strip() if error.headers else ""
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", value, re.ASCII):
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+        return max(0.0, moment.timestamp() - time.time())
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def _target(request: Message) -> str:
+    """Method and address for a message: no query, which may be signed."""
+    return f"{request.method} {request.url.partition('?')[0]}"
+
+
+def _network_error(
+    error: Exception, request: Message, timeouts: tuple[float, float]
+) -> ApiConnectionError:
+    target = _target(request)
+    cause: BaseException = error
+    if isinstance(error, ProxyError):
+        cause = error.original_error
+        target += " through the proxy"
+    # NewConnectionError is a ConnectTimeoutError by descent, though nothing timed out.
+    if isinstance(cause, NewConnectionError):
+        return ApiConnectionError(f"{target}: no connection: {_short(cause)}", sent=False)
+    if isinstance(cause, ConnectTimeoutError):
+        return ApiTimeoutError(
+            f"{target}: no connection within {timeouts[0]:g} s (Configuration.connect_timeout)",
+            sent=False,
+        )
+    if isinstance(error, ProxyError):
+        return ApiConnectionError(f"{target}: {_short(cause)}", sent=False)
+    if isinstance(error, SSLError):
+        reason = error.args[0] if error.args else error
+        # Verification fails before anything is sent; other TLS errors may come later.
+        sent = not isinstance(reason, ssl.SSLCertVerificationError) and (
+            "certificate" not in str(reason)
+        )
+        return ApiConnectionError(f"{target}: TLS failed: {reason}", sent=sent)
+    if _timed_out(error):
+        return ApiTimeoutError(
+            f"{target}: no progress within {timeouts[1]:g} s (Configuration.read_timeout or "
+            "_request_timeout)"
+            + ("" if request.method in ("GET", "HEAD") else "; the operation may have happened")
+        )
+    return ApiConnectionError(f"{target}: the connection broke: {_short(error)}")
+
+
+def _timed_out(error: BaseException) -> bool:
+    if isinstance(error, (ReadTimeoutError, Urllib3TimeoutError, TimeoutError)):
+        return True
+    # A write that times out arrives as ProtocolError('Connection aborted.', TimeoutError()).
+    return isinstance(error, ProtocolError) and any(
+        isinstance(arg, TimeoutError) for arg in error.args
+    )
+
+
+def _short(error: BaseException) -> str:
+    """The innermost reason; urllib3's own texts repeat pools and whole URLs."""
+    for arg in error.args:
+        if isinstance(arg, BaseException):
+            return _short(arg)
+    if isinstance(error, NewConnectionError) and error.__cause__ is not None:
+        return _short(error.__cause__)
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__

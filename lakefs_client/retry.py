@@ -1,0 +1,122 @@
+"""How often and how long a failed request is tried again: one immutable value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lakefs_client.exceptions import ApiTypeError, ApiValueError
+
+if TYPE_CHECKING:
+    import urllib3
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """Limits of the repetition of failed requests.
+
+    It says how often and when, never what: only requests whose repetition is harmless are
+    repeated, whatever the policy. The wait before attempt ``n + 1`` is drawn evenly from zero
+    to ``min(max_wait, min_wait * 2 ** (n - 1))`` seconds ("full jitter"), and is at least
+    what the server asked for in ``Retry-After``.
+
+    Attributes:
+        attempts: How often a request is sent at the most, the first time included; 1 turns
+            repetition off.
+        min_wait: Upper limit of the first wait, in seconds.
+        max_wait: Upper limit of every wait that the client chooses, in seconds.
+        max_retry_after: The longest ``Retry-After`` that is waited for, in seconds; where the
+            server asks for more, the error is raised at once.
+        deadline: No attempt starts later than this many seconds after the first; None for
+            no such limit.
+
+    Raises:
+        ApiTypeError: A value is no number.
+        ApiValueError: A value is negative, not finite, or ``attempts`` is below 1.
+    """
+
+    attempts: int = 5
+    min_wait: float = 0.2
+    max_wait: float = 20.0
+    max_retry_after: float = 60.0
+    deadline: float | None = None
+
+    def __post_init__(self) -> None:
+        if type(self.attempts) is not int:
+            raise ApiTypeError("RetryPolicy.attempts must be an int")
+        if self.attempts < 1:
+            raise ApiValueError("RetryPolicy.attempts must be at least 1")
+        for name in ("min_wait", "max_wait", "max_retry_after", "deadline"):
+            value = getattr(self, name)
+            if value is None and name == "deadline":
+                continue
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise ApiTypeError(f"RetryPolicy.{name} must be a number of seconds")
+            if not 0 <= value < float("inf"):
+                raise ApiValueError(f"RetryPolicy.{name} must be finite and not negative")
+
+    def wait(self, failures: int, retry_after: float | None, random: float) -> float | None:
+        """Seconds to wait after so many failures, or None where the server asks for too long.
+
+        ``random`` is a number drawn evenly from [0, 1).
+        """
+        if retry_after is not None and retry_after > self.max_retry_after:
+            return None
+        # 2.0 ** 1024 overflows; no wait is worth more than 64 doublings.
+        limit = min(self.max_wait, self.min_wait * 2.0 ** min(failures - 1, 64))
+        return max(limit * random, retry_after or 0.0)
+
+
+def retry_policy(value: RetryPolicy | urllib3.Retry | int | None) -> RetryPolicy:
+    """Translate what ``Configuration.retries`` accepts.
+
+    None means the default policy, an int the number of repetitions, False none, and urllib3's
+    Retry its ``total``, ``backoff_factor`` and ``backoff_max``.
+
+    Raises:
+        ApiTypeError: The value is none of these.
+        ApiValueError: The number is negative, or a Retry asks for something that has no
+            counterpart: a status list, separate counts a kind of error, other methods.
+    """
+    if value is None:
+        return RetryPolicy()
+    if isinstance(value, RetryPolicy):
+        return value
+    if value is True:
+        raise ApiTypeError("Configuration.retries: True says nothing; give a number or RetryPolicy")
+    if isinstance(value, int):
+        if value < 0:
+            raise ApiValueError("Configuration.retries must not be negative")
+        return RetryPolicy(attempts=1 + value)
+    return _from_urllib3(value)
+
+
+# urllib3 counts these apart and leaves them None unless asked; the two that it may lower
+# without the user's wish, redirect and raise_on_redirect, concern redirects alone.
+_WITHOUT_COUNTERPART = ("connect", "read", "status", "other", "status_forcelist")
+
+
+def _from_urllib3(value: Any) -> RetryPolicy:
+    from urllib3 import Retry
+
+    if not isinstance(value, Retry):
+        raise ApiTypeError(
+            "Configuration.retries must be a RetryPolicy, a number of repetitions, False, or "
+            f"urllib3's Retry, not {type(value).__name__}"
+        )
+    asked = [name for name in _WITHOUT_COUNTERPART if getattr(value, name)]
+    if value.allowed_methods != Retry.DEFAULT_ALLOWED_METHODS:
+        asked.append("allowed_methods")
+    if asked:
+        raise ApiValueError(
+            f"Configuration.retries: Retry({', '.join(asked)}) has no counterpart in RetryPolicy, "
+            "which repeats what is harmless to repeat; give a RetryPolicy"
+        )
+    total = value.total
+    if total is None:
+        raise ApiValueError("Configuration.retries: Retry(total=None) has no limit")
+    return RetryPolicy(
+        attempts=1 + int(total),
+        min_wait=value.backoff_factor or RetryPolicy.min_wait,
+        max_wait=value.backoff_max,
+    )

@@ -1,0 +1,60 @@
+"""A lakeFS server for tests, in this process, on the standard library alone.
+
+    from lakefs_client.sandbox import Sandbox
+
+    with Sandbox() as sandbox:
+        configuration = sandbox.configuration()
+        ...
+
+`python -m lakefs_client.sandbox` runs one by itself; the pytest fixture `lakefs_sandbox` gives each
+test one of its own. It answers as real servers do, statuses and messages included, and what it does
+not do it answers with 501 and the operation's name.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .api import RecordedRequest
+    from .blocks import Blockstore, StoredObject, Upload
+    from .clock import Clock
+    from .faults import Fault, FaultKind, Faults
+    from .server import Sandbox
+
+__all__ = [
+    "Blockstore",
+    "Clock",
+    "Fault",
+    "FaultKind",
+    "Faults",
+    "RecordedRequest",
+    "Sandbox",
+    "StoredObject",
+    "Upload",
+]
+
+_MODULES = {
+    "Blockstore": "blocks",
+    "Clock": "clock",
+    "Fault": "faults",
+    "FaultKind": "faults",
+    "Faults": "faults",
+    "RecordedRequest": "api",
+    "Sandbox": "server",
+    "StoredObject": "blocks",
+    "Upload": "blocks",
+}
+
+
+def __getattr__(name: str) -> object:
+    # On first use only: pytest imports this package wherever the plugin is installed.
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

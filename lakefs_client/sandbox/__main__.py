@@ -1,0 +1,102 @@
+"""`python -m lakefs_client.sandbox`: run a sandbox until it is interrupted."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from types import FrameType
+
+from .server import Sandbox
+
+_USE = """\
+lakeFS sandbox at {endpoint}
+
+  access key id      {access_key_id}
+  secret access key  {secret_access_key}
+  storage namespace  {storage_namespace}<name of your repository>
+
+In Python:
+
+  import lakefs_client
+  configuration = lakefs_client.Configuration(
+      host="{endpoint}",
+      username="{access_key_id}",
+      password="{secret_access_key}",
+  )
+
+{keeping} Stop with Ctrl-C.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    options = _parser().parse_args(arguments)
+    stop = threading.Event()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    try:
+        sandbox = Sandbox(
+            host=options.host,
+            port=options.port,
+            data=options.data,
+            external_principals=options.external_principals,
+            presigned_multipart=options.presigned_multipart,
+            access_key_id=options.access_key_id,
+            secret_access_key=options.secret_access_key,
+        )
+    except (OSError, ValueError) as error:
+        print(f"The sandbox cannot start: {error}", file=sys.stderr)
+        return 1
+    with sandbox:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, interrupt)
+        if options.data is None:
+            keeping = "It forgets everything when it stops; --data DIR keeps it."
+        else:
+            keeping = f"It keeps its data in {options.data}."
+        use = _USE.format(
+            endpoint=sandbox.endpoint,
+            access_key_id=sandbox.access_key_id,
+            secret_access_key=sandbox.secret_access_key,
+            storage_namespace=sandbox.storage_namespace,
+            keeping=keeping,
+        )
+        print(use, flush=True)
+        # With a timeout, because on Windows an endless wait does not notice Ctrl-C.
+        while not stop.wait(timeout=1):
+            pass
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m lakefs_client.sandbox",
+        description="Run a stand-in for a lakeFS server over an S3 store, for tests.",
+    )
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
+    add("--port", type=int, default=8000, help="port of the API, 0 for any (default: %(default)s)")
+    add("--data", metavar="DIR", help="keep everything in this directory")
+    add("--access-key-id", metavar="ID", help="the user's credentials (default: made up)")
+    add("--secret-access-key", metavar="KEY", help="the user's credentials (default: made up)")
+    add(
+        "--external-principals",
+        action="store_true",
+        help="have external principals, their login and STS",
+    )
+    add(
+        "--no-presigned-multipart",
+        dest="presigned_multipart",
+        action="store_false",
+        help="have a store without presigned multipart uploads",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+"""The API server: one request to one operation, checked, authenticated, carried out, recorded."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from . import document, faults
+from .backend import Backend, Call, reply
+from .errors import ApiError
+from .faults import Faults
+from .identity import unauthenticated
+from .operations import HANDLERS, STREAMING, UNAUTHENTICATED_TOO
+from .validation import Invalid
+from .wire import Request, Response
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRequest:
+    """A request that the sandbox has seen, and the status of its answer.
+
+    Attributes:
+        operation: The operation's id, one of the blockstore's `store_…` names, or "" for a request
+            that is for nothing the sandbox has.
+        method: The HTTP method.
+        path: The path as it came, percent-encoded.
+        query: The query as it came, without its question mark.
+        status: The status of the answer; None where there was none.
+        headers: The request's headers, names in lower case.
+    """
+
+    operation: str
+    method: str
+    path: str
+    query: str
+    status: int | None
+    headers: Mapping[str, str]
+
+
+class Recorder:
+    """Keeps the last requests, and lets what is ordered go wrong."""
+
+    def __init__(self, requests: deque[RecordedRequest], orders: Faults) -> None:
+        self._requests = requests
+        self._orders = orders
+
+    def answer(
+        self,
+        request: Request,
+        operation: str,
+        handle: Callable[[], Response],
+        refuse: faults.Refuse,
+        part_number: int | None = None,
+    ) -> Response:
+        """Answer a request by `handle`, or by the fault that is due."""
+        status = None
+        try:
+            fault = self._orders.take(operation, part_number)
+            if fault is None:
+                response = handle()
+            else:
+                response = faults.carry_out(fault, request, handle, refuse)
+            status = response.status
+            return response
+        finally:
+            self._requests.append(
+                RecordedRequest(
+                    operation,
+                    request.method,
+                    request.path,
+                    request.query,
+                    status,
+                    request.headers,
+                )
+            )
+
+
+class Api:
+    """Answers the requests to the API's port."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        recorder: Recorder,
+        store_port: Callable[[], int],
+        changed: Callable[[], None],
+    ) -> None:
+        self._backend = backend
+        self._recorder = recorder
+        self._store_port = store_port
+        self._changed = changed
+        self._document = document.load()
+
+    def handle(self, request: Request) -> Response:
+        """Answer one request."""
+        route = None
+        if request.path.startswith(document.BASE + "/"):
+            path = request.path[len(document.BASE) :]
+            route = self._document.route(request.method, path)
+        if route is None:
+            return self._recorder.answer(request, "", _no_such_route, _refuse)
+        operation, values = route
+        part = values.get("partNumber", "")
+        return self._recorder.answer(
+            request,
+            operation.id,
+            lambda: self._carry_out(operation, values, request),
+            _refuse,
+            int(part) if part.isdecimal() else None,
+        )
+
+    def _carry_out(
+        self, operation: document.Operation, values: Mapping[str, str], request: Request
+    ) -> Response:
+        try:
+            call = self._check(operation, values, request)
+            handler = HANDLERS.get(operation.id)
+            if handler is None:
+                raise ApiError(501, f"{operation.id} is not implemented by the sandbox")
+            if operation.id in STREAMING:
+                response = handler(self._backend, call)
+            else:
+                with self._backend.lock:
+                    response = handler(self._backend, call)
+        except ApiError as error:
+            return reply(error.body, error.status)
+        except Invalid as error:
+            return reply({"message": error.message}, 400)
+        if request.method not in ("GET", "HEAD"):
+            self._changed()
+        return response
+
+    def _check(
+        self, operation: document.Operation, values: Mapping[str, str], request: Request
+    ) -> Call:
+        """Validate first, then authenticate: the order of real servers."""
+        arguments = self._document.arguments(operation, values, request.query, request.headers)
+        body = None
+        if operation.id not in STREAMING:
+            content_type = request.headers.get("content-type", "")
+            body = self._document.body(operation, content_type, request.body.read())
+        user = None
+        if operation.needs_credentials:
+            user = self._backend.identity.authenticate(request.headers)
+            if user is None and operation.id not in UNAUTHENTICATED_TOO:
+                raise unauthenticated()
+        # The blockstore is at the host by which the client knows the server.
+        host = request.headers.get("host", "127.0.0.1").rpartition(":")[0] or "127.0.0.1"
+        return Call(request, arguments, body, user or "", f"{host}:{self._store_port()}")
+
+
+def _no_such_route() -> Response:
+    return reply({"message": "invalid API endpoint"}, 404)
+
+
+def _refuse(status: int, code: str, message: str) -> Response:
+    return reply({"message": message}, status)

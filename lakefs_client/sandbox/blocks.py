@@ -1,0 +1,335 @@
+"""The blockstore on disk: objects and multipart uploads, in files that are never joined."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+WINDOW = 1024 * 1024
+MAX_PUT = 5 * 1024**3
+MIN_PART = 5 * 1024**2
+_ZEROS = bytes(WINDOW)
+
+
+class StoreError(Exception):
+    """A refusal in S3's words."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+def no_such_upload() -> StoreError:
+    return StoreError(
+        404,
+        "NoSuchUpload",
+        "The specified multipart upload does not exist. The upload ID may be invalid, or the "
+        "upload may have been aborted or completed.",
+    )
+
+
+class Segment(NamedTuple):
+    """A piece of a file."""
+
+    path: Path
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """The bytes at a key. What was assembled from parts is the list of its parts' segments."""
+
+    segments: tuple[Segment, ...]
+    size: int
+    etag: str
+    modified: float
+    content_type: str = "application/octet-stream"
+
+    def slice(self, start: int, stop: int) -> tuple[Segment, ...]:
+        """The pieces that hold the bytes from `start` to before `stop`."""
+        pieces: list[Segment] = []
+        position = 0
+        for path, offset, size in self.segments:
+            first, last = max(start - position, 0), min(stop - position, size)
+            if first < last:
+                pieces.append(Segment(path, offset + first, last - first))
+            position += size
+        return tuple(pieces)
+
+    def windows(self) -> Iterator[bytes]:
+        """The object's bytes, at most 1 MiB at a time."""
+        return read_segments(self.segments)
+
+    def read(self) -> bytes:
+        """All of the object's bytes."""
+        return b"".join(self.windows())
+
+
+@dataclass(slots=True)
+class Upload:
+    """A multipart upload that was neither completed nor aborted."""
+
+    key: str
+    upload_id: str
+    parts: dict[int, StoredObject] = field(default_factory=dict)
+
+
+def read_segments(segments: Iterable[Segment]) -> Iterator[bytes]:
+    for path, offset, size in segments:
+        with path.open("rb") as file:
+            file.seek(offset)
+            while size:
+                data = file.read(min(WINDOW, size))
+                size -= len(data)
+                yield data
+
+
+def opaque_etag(etag: str) -> str:
+    """The ETag of an object under SSE-KMS: 32 hexadecimal digits that are not its MD5."""
+    return hashlib.sha256(etag.encode()).hexdigest()[:32]
+
+
+class Blockstore:
+    """Objects and pending uploads below one directory. Safe to use from many threads.
+
+    Keys are `bucket/path`. Bytes are immutable: a file is written under a name of its own, then
+    announced, and removed once nothing refers to it. A copy refers to the files of its source.
+    """
+
+    def __init__(self, directory: Path, clock: Callable[[], float]) -> None:
+        self._directory = directory
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._objects: dict[str, StoredObject] = {}
+        self._uploads: dict[str, Upload] = {}
+        self._references: Counter[Path] = Counter()
+        directory.mkdir(parents=True, exist_ok=True)
+
+    def objects(self) -> Mapping[str, StoredObject]:
+        """What is stored, by key."""
+        with self._lock:
+            return dict(self._objects)
+
+    def uploads(self) -> Mapping[str, Upload]:
+        """Multipart uploads that are neither completed nor aborted, by upload id."""
+        with self._lock:
+            return dict(self._uploads)
+
+    def get(self, key: str) -> StoredObject | None:
+        """The object at `key`, if there is one."""
+        return self._objects.get(key)
+
+    def write(
+        self, windows: Iterable[bytes | memoryview], content_type: str = "application/octet-stream"
+    ) -> StoredObject:
+        """Write bytes to disk and return them as an object that is at no key yet.
+
+        Nothing is left behind when `windows` raises. Windows of nothing but zeros become holes.
+        """
+        path = self._directory / secrets.token_hex(2) / secrets.token_hex(12)
+        path.parent.mkdir(exist_ok=True)
+        digest = hashlib.md5(usedforsecurity=False)
+        size = 0
+        try:
+            with path.open("wb") as file:
+                for window in windows:
+                    digest.update(window)
+                    size += len(window)
+                    # The quick way to ask whether it is all zeros: comparing a view is slow.
+                    if _ZEROS.startswith(window):
+                        file.seek(len(window), os.SEEK_CUR)
+                    else:
+                        file.write(window)
+                file.truncate(size)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        segments = (Segment(path, 0, size),)
+        return StoredObject(segments, size, digest.hexdigest(), self._clock(), content_type)
+
+    def put(self, key: str, stored: StoredObject) -> None:
+        """Make `stored` the object at `key`."""
+        with self._lock:
+            self._put(key, stored)
+
+    def delete(self, key: str) -> None:
+        with self._lock:
+            if stored := self._objects.pop(key, None):
+                self._release(stored)
+
+    def create_upload(self, key: str) -> str:
+        """Begin a multipart upload to `key` and return its id."""
+        upload_id = secrets.token_urlsafe(96)
+        with self._lock:
+            self._uploads[upload_id] = Upload(key, upload_id)
+        return upload_id
+
+    def check_upload(self, key: str, upload_id: str) -> None:
+        """Raise NoSuchUpload unless the upload is pending."""
+        with self._lock:
+            self._upload(key, upload_id)
+
+    def put_part(self, key: str, upload_id: str, number: int, part: StoredObject) -> None:
+        """Make `part` a part of the upload, in the place of an earlier one of this number."""
+        with self._lock:
+            try:
+                parts = self._upload(key, upload_id).parts
+            except StoreError:
+                self._retain(part)
+                self._release(part)
+                raise
+            self._retain(part)
+            if replaced := parts.get(number):
+                self._release(replaced)
+            parts[number] = part
+
+    def copy_part(
+        self, key: str, upload_id: str, number: int, source: StoredObject, start: int, stop: int
+    ) -> StoredObject:
+        """Make the bytes from `start` to before `stop` of `source` a part of the upload."""
+        segments = source.slice(start, stop)
+        digest = hashlib.md5(usedforsecurity=False)
+        for window in read_segments(segments):
+            digest.update(window)
+        part = StoredObject(segments, stop - start, digest.hexdigest(), self._clock())
+        self.put_part(key, upload_id, number, part)
+        return part
+
+    def complete(self, key: str, upload_id: str, parts: list[tuple[int, str]]) -> StoredObject:
+        """Assemble the upload from `parts`, pairs of number and ETag, and end it."""
+        with self._lock:
+            upload = self._upload(key, upload_id)
+            chosen = self._choose(upload, parts)
+            joined = b"".join(bytes.fromhex(etag) for _, etag in parts)
+            etag = hashlib.md5(joined, usedforsecurity=False).hexdigest()
+            stored = StoredObject(
+                tuple(segment for part in chosen for segment in part.segments),
+                sum(part.size for part in chosen),
+                f"{etag}-{len(parts)}",
+                self._clock(),
+            )
+            self._put(key, stored)
+            self._end(upload)
+            return stored
+
+    def abort(self, key: str, upload_id: str) -> None:
+        """Forget the upload and its parts."""
+        with self._lock:
+            self._end(self._upload(key, upload_id))
+
+    def dump(self) -> dict[str, Any]:
+        """The state as JSON values, without the bytes."""
+        with self._lock:
+            return {
+                "objects": {key: self._dump(stored) for key, stored in self._objects.items()},
+                "uploads": [
+                    {
+                        "key": upload.key,
+                        "upload_id": upload.upload_id,
+                        "parts": {n: self._dump(part) for n, part in upload.parts.items()},
+                    }
+                    for upload in self._uploads.values()
+                ],
+            }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take over what `dump` returned, and remove files that it does not know."""
+        with self._lock:
+            for key, stored in state["objects"].items():
+                self._put(key, self._load(stored))
+            for item in state["uploads"]:
+                upload = Upload(item["key"], item["upload_id"])
+                upload.parts = {int(n): self._load(part) for n, part in item["parts"].items()}
+                self._uploads[upload.upload_id] = upload
+                for part in upload.parts.values():
+                    self._retain(part)
+            for path in self._directory.glob("*/*"):
+                if path not in self._references:
+                    path.unlink()
+
+    def _upload(self, key: str, upload_id: str) -> Upload:
+        upload = self._uploads.get(upload_id)
+        if upload is None or upload.key != key:
+            raise no_such_upload()
+        return upload
+
+    def _choose(self, upload: Upload, parts: list[tuple[int, str]]) -> list[StoredObject]:
+        numbers = [number for number, _ in parts]
+        if numbers != sorted(set(numbers)):
+            raise StoreError(
+                400,
+                "InvalidPartOrder",
+                "The list of parts was not in ascending order. The parts list must be specified "
+                "in order by part number.",
+            )
+        chosen = []
+        for number, etag in parts:
+            part = upload.parts.get(number)
+            if part is None or etag not in (part.etag, opaque_etag(part.etag)):
+                raise StoreError(
+                    400,
+                    "InvalidPart",
+                    "One or more of the specified parts could not be found.  The part may not "
+                    "have been uploaded, or the specified entity tag may not match the part's "
+                    "entity tag.",
+                )
+            chosen.append(part)
+        if any(part.size < MIN_PART for part in chosen[:-1]):
+            raise StoreError(
+                400,
+                "EntityTooSmall",
+                "Your proposed upload is smaller than the minimum allowed object size.",
+            )
+        return chosen
+
+    def _put(self, key: str, stored: StoredObject) -> None:
+        self._retain(stored)
+        if replaced := self._objects.get(key):
+            self._release(replaced)
+        self._objects[key] = stored
+
+    def _end(self, upload: Upload) -> None:
+        del self._uploads[upload.upload_id]
+        for part in upload.parts.values():
+            self._release(part)
+
+    def _retain(self, stored: StoredObject) -> None:
+        self._references.update(segment.path for segment in stored.segments)
+
+    def _release(self, stored: StoredObject) -> None:
+        for path, _, _ in stored.segments:
+            self._references[path] -= 1
+            if not self._references[path]:
+                del self._references[path]
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+    def _dump(self, stored: StoredObject) -> dict[str, Any]:
+        return {
+            "segments": [
+                [path.relative_to(self._directory).as_posix(), offset, size]
+                for path, offset, size in stored.segments
+            ],
+            "size": stored.size,
+            "etag": stored.etag,
+            "modified": stored.modified,
+            "content_type": stored.content_type,
+        }
+
+    def _load(self, state: dict[str, Any]) -> StoredObject:
+        segments = tuple(
+            Segment(self._directory / path, offset, size)
+            for path, offset, size in state["segments"]
+        )
+        return StoredObject(**{**state, "segments": segments})

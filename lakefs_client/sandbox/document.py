@@ -1,0 +1,154 @@
+"""The API document's operations: which one a request is for, and whether it fits."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+from .validation import Invalid, Validator
+
+BASE = "/api/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation of the API document."""
+
+    id: str
+    method: str
+    path: str
+    needs_credentials: bool
+    parameters: tuple[dict[str, Any], ...]
+    body_required: bool
+    body_content: Mapping[str, dict[str, Any]]
+
+
+class Document:
+    """`openapi.json` of this package, ready for use."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._validator = Validator(document["schemas"])
+        self.operations = {item["id"]: _operation(item) for item in document["operations"]}
+        # Routes by method and number of path segments; the fewer variables, the earlier.
+        self._routes: dict[tuple[str, int], list[tuple[re.Pattern[str], Operation]]] = {}
+        for operation in sorted(self.operations.values(), key=lambda o: o.path.count("{")):
+            names = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", operation.path)
+            key = (operation.method, operation.path.count("/"))
+            self._routes.setdefault(key, []).append((re.compile(names), operation))
+
+    def route(self, method: str, path: str) -> tuple[Operation, dict[str, str]] | None:
+        """Find the operation of a request by its path below the base; decode path values."""
+        for pattern, operation in self._routes.get((method, path.count("/")), ()):
+            if match := pattern.fullmatch(path):
+                return operation, {k: unquote(v) for k, v in match.groupdict().items()}
+        return None
+
+    def arguments(
+        self, operation: Operation, path: Mapping[str, str], query: str, headers: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """Return the operation's parameters by name, converted and checked, defaults filled in.
+
+        Raises:
+            Invalid: One of them does not fit the document.
+        """
+        given: dict[str, list[str]] = {}
+        for name, value in parse_qsl(query, keep_blank_values=True):
+            given.setdefault(name, []).append(value)
+        arguments: dict[str, Any] = {}
+        for parameter in operation.parameters:
+            name, where = parameter["name"], parameter["in"]
+            values: list[str] | None
+            if where == "query":
+                values = given.get(name)
+            else:
+                source = path if where == "path" else headers
+                text = source.get(name if where == "path" else name.lower())
+                values = None if text is None else [text]
+            try:
+                arguments[name] = self._argument(parameter, values)
+            except Invalid as error:
+                raise error.within(f'parameter "{name}" in {where} has an error: ') from None
+        return arguments
+
+    def body(self, operation: Operation, content_type: str, data: bytes) -> Any:
+        """Return the decoded JSON body, checked, or None where there is none.
+
+        Raises:
+            Invalid: It does not fit the document.
+        """
+        try:
+            if not data:
+                if operation.body_required:
+                    raise Invalid("value is required but missing")
+                return None
+            media_type = content_type.partition(";")[0].strip().lower()
+            schema = operation.body_content.get(media_type)
+            if schema is None:
+                raise Invalid(f'header Content-Type has unexpected value "{content_type}"')
+            try:
+                value = json.loads(data)
+            except ValueError as error:
+                raise Invalid(f"failed to decode request body: {error}") from None
+            reference = schema.get("$ref")
+            try:
+                self._validator.check(value, schema)
+            except Invalid as error:
+                name = f" {reference}" if reference else ""
+                raise error.at_pointer(f"doesn't match schema{name}: ") from None
+            return value
+        except Invalid as error:
+            raise error.within("request body has an error: ") from None
+
+    def _argument(self, parameter: dict[str, Any], values: list[str] | None) -> Any:
+        schema = parameter["schema"]
+        if values is None:
+            if parameter["required"]:
+                raise Invalid("value is required but missing")
+            return schema.get("default")
+        if values[0] == "":
+            if not parameter.get("allowEmptyValue"):
+                raise Invalid("empty value is not allowed")
+            return ""
+        value: Any = values
+        if schema["type"] != "array":
+            value = _convert(values[0], schema["type"])
+        self._validator.check(value, schema)
+        return value
+
+
+def _operation(item: dict[str, Any]) -> Operation:
+    body = item.get("body", {})
+    return Operation(
+        id=item["id"],
+        method=item["method"],
+        path=item["path"],
+        needs_credentials=item["auth"],
+        parameters=tuple(item["parameters"]),
+        body_required=body.get("required", False),
+        body_content=body.get("content", {}),
+    )
+
+
+def _convert(text: str, kind: str) -> Any:
+    if kind == "integer":
+        if not re.fullmatch(r"[+-]?\d+", text, re.ASCII):
+            raise Invalid(f"value {text}: an invalid integer: invalid syntax")
+        return int(text)
+    if kind == "boolean":
+        if text not in ("true", "false"):
+            raise Invalid(f"value {text}: an invalid boolean: invalid syntax")
+        return text == "true"
+    return text
+
+
+@cache
+def load() -> Document:
+    """Read the document; done once a process."""
+    text = files(__package__).joinpath("openapi.json").read_text(encoding="utf-8")
+    return Document(json.loads(text))

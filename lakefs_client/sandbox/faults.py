@@ -1,0 +1,292 @@
+"""Faults on order: what goes wrong, at which call, how often."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
+
+from .blocks import opaque_etag
+from .wire import Disconnected, Request, Reset, Response
+
+FaultKind = Literal[
+    "status",
+    "status_late",
+    "late_error",
+    "reset_before",
+    "reset_during",
+    "reset_after",
+    "lost_answer",
+    "truncate",
+    "stall",
+    "slow",
+    "corrupt",
+    "wrong_etag",
+    "missing_etag",
+    "opaque_etag",
+    "expired",
+    "expired_token",
+]
+"""What can go wrong.
+
+Before the request's body was read, with nothing done:
+
+- `status`: an error status is answered (`status=`; `code=`, `body=`, `headers=`);
+- `expired`, `expired_token`: the blockstore's 403 for an expired URL, its 400 for credentials that
+  have run out;
+- `reset_before`: the connection is reset;
+- `stall`: nothing for `seconds=`, then the request is carried out.
+
+In the middle of the body or after it, with nothing done:
+
+- `reset_during`: the connection is reset once `at=` bytes of the body were read;
+- `reset_after`, `status_late`: the same as above, after the whole body was read.
+
+With the request carried out:
+
+- `lost_answer`: the connection is reset instead of an answer;
+- `late_error`: an error status is answered;
+- `truncate`: the answer ends in its middle;
+- `slow`: the body is read at `bytes_per_second=`;
+- `corrupt`: the blockstore flips a byte of what it stores;
+- `wrong_etag`, `missing_etag`: the blockstore's answer has another ETag (`etag=`), or none;
+- `opaque_etag`: as with SSE-KMS: an ETag that looks like an MD5 and is none, and the header that
+  says so.
+"""
+
+STORE_OPERATIONS = ("store_put_part", "store_put_object", "store_get_object", "store_head_object")
+
+_STATUS_KINDS = ("status", "status_late", "late_error")
+_STORE_KINDS = ("corrupt", "wrong_etag", "missing_etag", "opaque_etag", "expired", "expired_token")
+# The detail that each of these kinds cannot do without.
+_NEEDED = {
+    "reset_during": "at",
+    "stall": "seconds",
+    "slow": "bytes_per_second",
+    **dict.fromkeys(_STATUS_KINDS, "status"),
+}
+_ALLOWED = {
+    **{kind: {detail} for kind, detail in _NEEDED.items()},
+    **{kind: {"status", "code", "body", "headers"} for kind in _STATUS_KINDS},
+    "wrong_etag": {"etag"},
+}
+_DEFAULT_CODES = {
+    400: "InvalidRequest",
+    403: "AccessDenied",
+    404: "NoSuchKey",
+    408: "RequestTimeout",
+    429: "TooManyRequests",
+    500: "InternalError",
+    503: "SlowDown",
+}
+
+Refuse = Callable[[int, str, str], Response]
+"""Words an error in the manner of one of the two servers: status, S3's code, message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One order: `kind` at the `times` calls of `operation` that come after `after` others."""
+
+    operation: str
+    kind: FaultKind
+    times: int = 1
+    after: int = 0
+    part_number: int | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def matches(self, operation: str, part_number: int | None) -> bool:
+        return self.operation in ("*", operation) and self.part_number in (None, part_number)
+
+
+class Faults:
+    """The faults that are still to come. Safe to use from many threads."""
+
+    def __init__(self, operations: Iterable[str]) -> None:
+        self._operations = {"*", *operations, *STORE_OPERATIONS}
+        self._lock = threading.Lock()
+        self._pending: list[Fault] = []
+
+    @property
+    def pending(self) -> list[Fault]:
+        """What was ordered and has not happened yet, in order."""
+        with self._lock:
+            return list(self._pending)
+
+    def clear(self) -> None:
+        """Cancel what has not happened yet."""
+        with self._lock:
+            self._pending.clear()
+
+    def add(
+        self,
+        operation: str,
+        kind: FaultKind,
+        *,
+        times: int = 1,
+        after: int = 0,
+        part_number: int | None = None,
+        status: int | None = None,
+        code: str | None = None,
+        body: str | Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        at: int | None = None,
+        seconds: float | None = None,
+        bytes_per_second: float | None = None,
+        etag: str | None = None,
+    ) -> None:
+        """Order a fault.
+
+        Args:
+            operation: An operation's id as in the API document (`create_presign_multipart_upload`),
+                a request to the blockstore (`store_put_part`, `store_put_object`,
+                `store_get_object`, `store_head_object`), or `*` for whatever comes.
+            kind: See `FaultKind`.
+            times: How many matching calls get it.
+            after: How many matching calls pass before that.
+            part_number: Only calls that are about this part match.
+            status: The status to answer, 400 to 599.
+            code: S3's error code, for the blockstore's XML.
+            body: The body to answer instead of an error in the server's manner; a mapping goes out
+                as JSON.
+            headers: More headers of the answer, such as Retry-After.
+            at: Bytes of the body to read before the reset.
+            seconds: How long to stall.
+            bytes_per_second: How fast to read.
+            etag: The wrong ETag, without its quotes.
+
+        Raises:
+            ValueError: The arguments do not make a fault.
+
+        When several orders match one call, the one that was given first is used; orders that are
+        still to let calls pass count it and leave it to the next.
+        """
+        details = {
+            "status": status,
+            "code": code,
+            "body": body,
+            "headers": headers,
+            "at": at,
+            "seconds": seconds,
+            "bytes_per_second": bytes_per_second,
+            "etag": etag,
+        }
+        given = {name: value for name, value in details.items() if value is not None}
+        self._check(operation, kind, given)
+        if times < 1 or after < 0:
+            raise ValueError("times must be at least 1, after at least 0")
+        with self._lock:
+            self._pending.append(Fault(operation, kind, times, after, part_number, given))
+
+    def take(self, operation: str, part_number: int | None = None) -> Fault | None:
+        """Return the fault that this call gets, and count it as happened."""
+        if not self._pending:
+            return None
+        with self._lock:
+            for index, fault in enumerate(self._pending):
+                if not fault.matches(operation, part_number):
+                    continue
+                if fault.after:
+                    self._pending[index] = replace(fault, after=fault.after - 1)
+                elif fault.times > 1:
+                    self._pending[index] = replace(fault, times=fault.times - 1)
+                    return fault
+                else:
+                    del self._pending[index]
+                    return fault
+        return None
+
+    def _check(self, operation: str, kind: str, given: Mapping[str, Any]) -> None:
+        if operation not in self._operations:
+            raise ValueError(f"unknown operation {operation!r}")
+        if kind not in get_args(FaultKind):
+            raise ValueError(f"unknown kind {kind!r}, known are {', '.join(get_args(FaultKind))}")
+        if kind in _STORE_KINDS and operation not in STORE_OPERATIONS:
+            raise ValueError(f"{kind} is for requests to the blockstore, not for {operation}")
+        if kind == "corrupt" and not operation.startswith("store_put"):
+            raise ValueError("corrupt is for what is stored, not for " + operation)
+        needed = _NEEDED.get(kind)
+        if needed and needed not in given:
+            raise ValueError(f"{kind} needs {needed}=")
+        if surplus := given.keys() - _ALLOWED.get(kind, set()):
+            raise ValueError(f"{kind} takes no {', '.join(sorted(surplus))}")
+        if not 400 <= given.get("status", 400) <= 599:
+            raise ValueError("status must be from 400 to 599")
+        if given.get("at", 0) < 0 or given.get("seconds", 0) < 0:
+            raise ValueError("at and seconds must not be negative")
+        if given.get("bytes_per_second", 1) <= 0:
+            raise ValueError("bytes_per_second must be positive")
+
+
+def carry_out(
+    fault: Fault, request: Request, handle: Callable[[], Response], refuse: Refuse
+) -> Response:
+    """Answer `request` by `handle`, with `fault`."""
+    body = request.body
+    match fault.kind:
+        case "status":
+            return _error(fault, refuse)
+        case "status_late":
+            body.drain()
+            return _error(fault, refuse)
+        case "late_error":
+            handle()
+            return _error(fault, refuse)
+        case "reset_before":
+            raise Reset
+        case "reset_during":
+            body.read(limit=fault.details["at"])
+            raise Reset
+        case "reset_after":
+            body.drain()
+            raise Reset
+        case "lost_answer":
+            handle()
+            raise Reset
+        case "truncate":
+            response = handle()
+            response.truncated = True
+            return response
+        case "stall":
+            if request.stopping.wait(fault.details["seconds"]):
+                raise Disconnected
+            return handle()
+        case "slow":
+            body.bytes_per_second = fault.details["bytes_per_second"]
+            return handle()
+        case "corrupt":
+            body.corrupt = True
+            return handle()
+        case "expired":
+            return refuse(403, "AccessDenied", "Request has expired")
+        case "expired_token":
+            return refuse(400, "ExpiredToken", "The provided token has expired.")
+        case "wrong_etag" | "missing_etag" | "opaque_etag":
+            return _with_other_etag(fault, handle())
+
+
+def _error(fault: Fault, refuse: Refuse) -> Response:
+    status: int = fault.details["status"]
+    code: str = fault.details.get("code") or _DEFAULT_CODES.get(status, "InternalError")
+    response = refuse(status, code, f"{code} ordered for {fault.operation}")
+    body = fault.details.get("body")
+    if isinstance(body, str):
+        response.body = body.encode()
+    elif body is not None:
+        response.body = json.dumps(body).encode()
+        response.headers["Content-Type"] = "application/json"
+    response.headers.update(fault.details.get("headers", {}))
+    return response
+
+
+def _with_other_etag(fault: Fault, response: Response) -> Response:
+    headers = response.headers
+    etag = headers.pop("ETag", "").strip('"')
+    if fault.kind == "wrong_etag":
+        headers["ETag"] = f'"{fault.details.get("etag", "0123456789abcdef" * 2)}"'
+    elif fault.kind == "opaque_etag":
+        headers["ETag"] = f'"{opaque_etag(etag)}"'
+        headers["x-amz-server-side-encryption"] = "aws:kms"
+    return response

@@ -1,0 +1,93 @@
+"""A file out of a form (`multipart/form-data`), read as a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from email.message import Message
+
+from .errors import bad_request
+
+
+@dataclass(frozen=True, slots=True)
+class FormFile:
+    """A file of a form; `content` can be read once."""
+
+    content_type: str
+    content: Iterator[bytes]
+
+
+def find_file(windows: Iterable[memoryview], content_type: str, name: str) -> FormFile:
+    """Read up to the content of the part called `name`.
+
+    Raises:
+        ApiError: 400, this is no form, or it has no such part.
+    """
+    boundary = _header("Content-Type", content_type).get_param("boundary")
+    if not isinstance(boundary, str):
+        raise bad_request("no multipart boundary param in Content-Type")
+    reader = _Reader(windows, b"\r\n--" + boundary.encode())
+    for headers in reader.parts():
+        disposition = _header("Content-Disposition", headers.get("content-disposition", ""))
+        if disposition.get_param("name", header="Content-Disposition") == name:
+            part_type = headers.get("content-type", "application/octet-stream")
+            return FormFile(part_type, reader.content())
+    raise bad_request(f"multipart upload missing key '{name}'")
+
+
+class _Reader:
+    """Walks the parts of a form, keeping no more than two windows."""
+
+    def __init__(self, windows: Iterable[memoryview], delimiter: bytes) -> None:
+        self._windows = iter(windows)
+        self._delimiter = delimiter
+        # The first boundary may come without the line end that goes with the others.
+        self._buffer = bytearray(b"\r\n")
+
+    def parts(self) -> Iterator[dict[str, str]]:
+        """Yield the headers of each part; what was not read of its content is passed over."""
+        while True:
+            for _ in self.content():
+                pass
+            if self._take(b"\r\n").startswith(b"--"):
+                return
+            headers: dict[str, str] = {}
+            while line := self._take(b"\r\n"):
+                name, _, value = line.decode("utf-8", "replace").partition(":")
+                headers[name.lower()] = value.strip()
+            # So that an empty part's boundary is found, too.
+            self._buffer[:0] = b"\r\n"
+            yield headers
+
+    def content(self) -> Iterator[bytes]:
+        """Yield what comes before the next boundary."""
+        # A part's content begins behind the line end that `parts` has put back.
+        start = 2 if self._buffer.startswith(b"\r\n") else 0
+        while (end := self._buffer.find(self._delimiter)) < 0:
+            safe = len(self._buffer) - len(self._delimiter)
+            if safe > start:
+                yield bytes(self._buffer[start:safe])
+                del self._buffer[:safe]
+                start = 0
+            self._read()
+        yield bytes(self._buffer[start:end])
+        del self._buffer[: end + len(self._delimiter)]
+
+    def _take(self, end: bytes) -> bytes:
+        while (index := self._buffer.find(end)) < 0:
+            self._read()
+        taken = bytes(self._buffer[:index])
+        del self._buffer[: index + len(end)]
+        return taken
+
+    def _read(self) -> None:
+        window = next(self._windows, None)
+        if window is None:
+            raise bad_request("multipart: NextPart: EOF")
+        self._buffer += window
+
+
+def _header(name: str, value: str) -> Message:
+    message = Message()
+    message[name] = value
+    return message

@@ -1,0 +1,205 @@
+"""The sandbox: a lakeFS server and its blockstore in this process."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+import threading
+import time
+from collections import deque
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from . import document, state
+from .api import Api, RecordedRequest, Recorder
+from .backend import NAMESPACE, Backend, Options
+from .blocks import Blockstore
+from .clock import Clock
+from .faults import Faults
+from .identity import Identity
+from .store_server import StoreServer
+from .wire import Server
+
+if TYPE_CHECKING:
+    from lakefs_client.configuration import Configuration
+
+_REMEMBERED_REQUESTS = 10_000
+_SAVE_SECONDS = 1.0
+
+
+class Sandbox:
+    """A stand-in for a lakeFS server over an S3 store, for tests.
+
+    It answers as a server does, statuses and messages included, on two ports: the API, and the
+    blockstore behind presigned URLs. It begins to listen when it is made.
+
+        with Sandbox() as sandbox:
+            configuration = sandbox.configuration()
+
+    Args:
+        host: The address to listen at. Whoever reaches it and knows the credentials can fill the
+            disk; leave it at this machine's own, unless you mean it.
+        port: The API's port; 0 takes a free one.
+        data: A directory that keeps everything for the next sandbox. It is written once a second
+            at most, and by `close`. Without one a temporary directory is used, and removed.
+        url_lifetime: How many seconds presigned URLs are good for.
+        external_principals: Be a server with an external authentication service: external
+            principals, their login, and the login by STS.
+        presigned_multipart: Be a server whose store takes presigned multipart uploads.
+        presign: Be a server whose store has presigned URLs.
+        access_key_id: The user's credentials. By default those that are in `data`, else new ones.
+        secret_access_key: See `access_key_id`.
+
+    Attributes:
+        endpoint: Where the API is, without `/api/v1`.
+        access_key_id: The user's credentials.
+        secret_access_key: The user's credentials.
+        storage_namespace: The prefix below which repositories may be created.
+        faults: What is ordered to go wrong.
+        requests: The last 10,000 requests to both ports, the oldest first, without their bodies.
+        blockstore: The stored bytes.
+        clock: The sandbox's time, which `clock.advance(seconds)` moves.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        data: str | PathLike[str] | None = None,
+        url_lifetime: int = 900,
+        external_principals: bool = False,
+        presigned_multipart: bool = True,
+        presign: bool = True,
+        access_key_id: str | None = None,
+        secret_access_key: str | None = None,
+    ) -> None:
+        self.storage_namespace = NAMESPACE
+        self.clock = Clock()
+        self.faults = Faults(document.load().operations)
+        self.requests: deque[RecordedRequest] = deque(maxlen=_REMEMBERED_REQUESTS)
+        self._host = host
+        self._port = port
+        self._store_port = 0
+        self._servers: list[Server] = []
+        self._lock = threading.Lock()
+        self._saved_at = 0.0
+        self._temporary = None
+        if data is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="lakefs-sandbox-")
+            data = self._temporary.name
+        self._state_file = Path(data) / "state.json"
+        self.blockstore = Blockstore(Path(data) / "blocks", self.clock)
+        options = Options(
+            url_lifetime=url_lifetime,
+            external_principals=external_principals,
+            presign=presign,
+            presigned_multipart=presigned_multipart,
+        )
+        self._backend = self._load(options, access_key_id, secret_access_key)
+        self.access_key_id = self._backend.identity.access_key_id
+        self.secret_access_key = self._backend.identity.secret_access_key
+        recorder = Recorder(self.requests, self.faults)
+        self._api = Api(self._backend, recorder, lambda: self._store_port, self._changed)
+        self._store = StoreServer(self.blockstore, self._backend.urls, self.clock, recorder)
+        self.start()
+
+    @property
+    def endpoint(self) -> str:
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}"
+
+    def configuration(self) -> Configuration:
+        """A configuration of `lakefs_client` for this server, with its credentials."""
+        from lakefs_client.configuration import Configuration
+
+        return Configuration(
+            host=self.endpoint, username=self.access_key_id, password=self.secret_access_key
+        )
+
+    def start(self) -> None:
+        """Listen, unless it does already. After `close`, only where there is a data directory."""
+        with self._lock:
+            if self._servers:
+                return
+            if self._temporary is not None and not Path(self._temporary.name).exists():
+                raise RuntimeError("this sandbox is closed, and its temporary directory removed")
+            store = Server(self._host, self._store_port, self._store.handle, self.clock)
+            try:
+                api = Server(self._host, self._port, self._api.handle, self.clock)
+            except OSError:
+                store.close()
+                raise
+            self._servers = [api, store]
+            self._port, self._store_port = api.port, store.port
+
+    def restart(self) -> None:
+        """Cut all connections and listen again at the same ports, with the same state."""
+        self._stop()
+        self.start()
+
+    def close(self) -> None:
+        """Stop, keep the state if there is a data directory, else forget it. May be repeated."""
+        self._stop()
+        if self._temporary is not None:
+            self._temporary.cleanup()
+        else:
+            self._save()
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _stop(self) -> None:
+        with self._lock:
+            servers, self._servers = self._servers, []
+        for server in servers:
+            server.close()
+
+    def _changed(self) -> None:
+        if self._temporary is None and time.monotonic() >= self._saved_at + _SAVE_SECONDS:
+            self._save()
+
+    def _save(self) -> None:
+        backend = self._backend
+        with backend.lock:
+            self._saved_at = time.monotonic()
+            repositories = backend.repositories.values()
+            state.save(
+                self._state_file,
+                {
+                    "identity": backend.identity.dump(),
+                    "blocks": self.blockstore.dump(),
+                    "repositories": [state.dump_repository(item) for item in repositories],
+                    "imports": backend.imports,
+                },
+            )
+
+    def _load(
+        self, options: Options, access_key_id: str | None, secret_access_key: str | None
+    ) -> Backend:
+        saved = state.load(self._state_file)
+        known = saved["identity"] if saved else {}
+        identity = Identity(
+            access_key_id or known.get("access_key_id") or f"AKIA{secrets.token_hex(8).upper()}",
+            secret_access_key or known.get("secret_access_key") or secrets.token_urlsafe(30),
+            self.clock,
+        )
+        if saved is None:
+            return Backend(options, self.clock, self.blockstore, identity)
+        identity.load(known)
+        self.blockstore.load(saved["blocks"])
+        backend = Backend(options, self.clock, self.blockstore, identity)
+        backend.imports = saved["imports"]
+        for item in saved["repositories"]:
+            backend.repositories[item["id"]] = state.load_repository(item, self.clock)
+        return backend

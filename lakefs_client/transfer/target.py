@@ -1,0 +1,158 @@
+"""What an upload talks to lakeFS about: one path on one branch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lakefs_client import _encode
+from lakefs_client.api.experimental_api import ExperimentalApi
+from lakefs_client.api.objects_api import ObjectsApi
+from lakefs_client.api.staging_api import StagingApi
+from lakefs_client.exceptions import ApiException, ApiTypeError, ApiValueError, NotFoundException
+from lakefs_client.models import (
+    AbortPresignMultipartUpload,
+    StagingLocation,
+    StagingMetadata,
+    UploadPartFrom,
+)
+from lakefs_client.transfer.url import SignedUrl
+
+if TYPE_CHECKING:
+    from lakefs_client.api_client import ApiClient
+    from lakefs_client.model.complete_presign_multipart_upload import CompletePresignMultipartUpload
+    from lakefs_client.model.object_stats import ObjectStats
+
+ABORT_TIMEOUT = (10.0, 30.0)
+
+
+class Multipart(NamedTuple):
+    """What identifies a multipart upload."""
+
+    upload_id: str
+    physical_address: str
+
+
+class Target:
+    """A path on a branch, and the calls that an upload to it takes.
+
+    Raises:
+        ApiTypeError: A name is no str.
+        ApiValueError: A name is empty or cannot be sent.
+    """
+
+    def __init__(
+        self,
+        client: ApiClient,
+        repository: str,
+        branch: str,
+        path: str,
+        content_type: str,
+        user_metadata: dict[str, str],
+    ) -> None:
+        self._place = (repository, branch)
+        self._path = path
+        self.content_type = content_type
+        self.user_metadata = user_metadata
+        self._experimental = ExperimentalApi(client)
+        self._objects = ObjectsApi(client)
+        self._staging = StagingApi(client)
+
+    def __str__(self) -> str:
+        return "lakefs://{}/{}/{}".format(*self._place, self._path)
+
+    def create(self, parts: int) -> tuple[Multipart, list[SignedUrl]]:
+        """Begin a multipart upload; its URLs come along."""
+        answer: Any = self._experimental.create_presign_multipart_upload(
+            *self._place, self._path, parts=parts, _return_http_data_only=False
+        )
+        created, _, headers = answer
+        date = headers.get("Date")
+        urls = [SignedUrl(url, date) for url in created.get("presigned_urls") or ()]
+        return Multipart(created.upload_id, created.physical_address), urls
+
+    def fresh_url(self, upload: Multipart, number: int) -> SignedUrl:
+        """A new URL for a part."""
+        try:
+            answer: Any = self._experimental.upload_part(
+                *self._place,
+                upload.upload_id,
+                self._path,
+                number,
+                UploadPartFrom(physical_address=upload.physical_address),
+                _return_http_data_only=False,
+            )
+        except NotFoundException as error:
+            if "invalid API endpoint" in (error.body or ""):
+                raise ApiException(
+                    404,
+                    "a presigned URL expired, and this server cannot make another: upload_part "
+                    "came with lakeFS 1.55",
+                ) from error
+            raise
+        fresh, _, headers = answer
+        return SignedUrl(fresh.presigned_url, headers.get("Date"))
+
+    def complete(self, upload: Multipart, body: CompletePresignMultipartUpload) -> ObjectStats:
+        """Have the parts put together and the object recorded."""
+        return self._experimental.complete_presign_multipart_upload(
+            *self._place, upload.upload_id, self._path, complete_presign_multipart_upload=body
+        )
+
+    def abort(self, upload: Multipart) -> None:
+        """Have the parts thrown away."""
+        self._experimental.abort_presign_multipart_upload(
+            *self._place,
+            upload.upload_id,
+            self._path,
+            abort_presign_multipart_upload=AbortPresignMultipartUpload(
+                physical_address=upload.physical_address
+            ),
+            _request_timeout=ABORT_TIMEOUT,
+        )
+
+    def stat(self) -> ObjectStats | None:
+        """The object that stands at the path, if there is one."""
+        try:
+            return self._objects.stat_object(*self._place, self._path)
+        except NotFoundException:
+            return None
+
+    def stage(self) -> tuple[str, SignedUrl | None]:
+        """A physical address, and the URL to PUT to it; None where the store has no such URLs."""
+        answer: Any = self._staging.get_physical_address(
+            *self._place, self._path, presign=True, _return_http_data_only=False
+        )
+        location, _, headers = answer
+        url = location.get("presigned_url")
+        return location.physical_address, url and SignedUrl(url, headers.get("Date"))
+
+    def link(self, physical_address: str, checksum: str, size: int) -> ObjectStats:
+        """Make what is at a physical address the object."""
+        return self._staging.link_physical_address(
+            *self._place,
+            self._path,
+            StagingMetadata(
+                staging=StagingLocation(physical_address=physical_address),
+                checksum=checksum,
+                size_bytes=size,
+                user_metadata=self.user_metadata,
+                content_type=self.content_type,
+            ),
+        )
+
+
+def require_names(**names: object) -> None:
+    """Refuse what cannot name a repository, a branch or a path.
+
+    Raises:
+        ApiTypeError: A name is no str.
+        ApiValueError: A name is empty, or cannot be sent.
+    """
+    for name, value in names.items():
+        if not isinstance(value, str):
+            raise ApiTypeError(f"{name} must be a str, not {type(value).__name__}")
+        if not value:
+            raise ApiValueError(f"{name} must not be empty")
+        if name != "path":
+            _encode.path_segment(name, value)
+        _encode.query([(name, value)])

@@ -1,0 +1,99 @@
+"""Presigned URLs: how long they are good for, and when to have fresh ones made."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import parse_qsl, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MARGIN = 15.0
+"""Seconds before its end at which a URL is renewed: a request takes a while to arrive."""
+
+
+class SignedUrl(NamedTuple):
+    """A presigned URL as it came.
+
+    Attributes:
+        url: The URL.
+        date: The ``Date`` header of the answer that brought it.
+    """
+
+    url: str
+    date: str | None
+
+
+class ExpiringUrl:
+    """A presigned URL that is renewed before it expires.
+
+    Args:
+        renew: Has a fresh one made.
+        clock: Monotonic seconds.
+        first: The URL to begin with; None to have one made when it is needed.
+    """
+
+    def __init__(
+        self,
+        renew: Callable[[], SignedUrl],
+        clock: Callable[[], float],
+        first: SignedUrl | None = None,
+        received: float = 0.0,
+    ) -> None:
+        self._make = renew
+        self._clock = clock
+        self._url: str | None = None
+        self._end: float | None = None
+        if first is not None:
+            self._take(first, received)
+
+    def get(self) -> str:
+        """A URL that is good for now."""
+        if self._url is None or (self._end is not None and self._clock() >= self._end):
+            self.renew()
+        assert self._url is not None
+        return self._url
+
+    def renew(self) -> None:
+        """Have a fresh one made: the store says that this one has expired."""
+        self._take(self._make(), self._clock())
+
+    def _take(self, signed: SignedUrl, received: float) -> None:
+        life = lifetime(signed)
+        self._url = signed.url
+        self._end = None if life is None else received + max(0.0, life - MARGIN)
+
+
+def lifetime(signed: SignedUrl) -> float | None:
+    """Seconds that a presigned URL was good for when the answer that brought it was written.
+
+    No field of lakeFS's answer says so: it is read from the URL's own parameters, as AWS and
+    Google (``X-Amz-Date`` and ``X-Amz-Expires``, likewise ``X-Goog-``; or ``Expires``) and
+    Azure (``se``) define them. Both moments are of servers' clocks; this machine's is not asked.
+
+    Returns:
+        None where it cannot be told.
+    """
+    values = {name.lower(): value for name, value in parse_qsl(urlsplit(signed.url).query)}
+    try:
+        return _end(values) - parsedate_to_datetime(signed.date or "").timestamp()
+    except (KeyError, ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def _end(values: dict[str, str]) -> float:
+    for store in ("x-amz-", "x-goog-"):
+        if store + "expires" in values:
+            signed = datetime.strptime(values[store + "date"], "%Y%m%dT%H%M%SZ")
+            return signed.replace(tzinfo=timezone.utc).timestamp() + int(values[store + "expires"])
+    if "expires" in values:
+        return float(int(values["expires"]))
+    moment = datetime.fromisoformat(values["se"].replace("Z", "+00:00"))
+    return moment.replace(tzinfo=moment.tzinfo or timezone.utc).timestamp()
+
+
+def is_azure(url: str) -> bool:
+    """Whether it is a shared access signature, whose store wants to know the type of blob."""
+    return {"sv", "se", "sig"} <= {name for name, _ in parse_qsl(urlsplit(url).query)}

@@ -1,0 +1,247 @@
+"""The pages of the reference: one a group of operations, one a model."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+from apidoc import Document, Model, Operation, Value, snake
+
+_METHODS = "basic_auth, cookie_auth, jwt_token, oidc_auth, saml_auth"
+_EXAMPLES = {
+    "repository": "example-repo",
+    "branch": "main",
+    "ref": "main",
+    "source_ref": "dev",
+    "destination_branch": "main",
+    "left_ref": "main",
+    "right_ref": "dev",
+    "path": "data/part-0001.csv",
+    "dest_path": "data/copy.csv",
+    "user_id": "admin",
+    "principal_id": "arn:aws:sts::123456789012:assumed-role/team/session",
+    "tag": "v1.0",
+    "commit_id": "main",
+    "type": "range",
+}
+
+
+def pages(document: Document) -> dict[str, str]:
+    """Every page by its path."""
+    models = {m.name: m for m in document.models}
+    result = {f"docs/models/{m.name}.md": _model_page(m, models) for m in document.models}
+    for group, description in document.groups.items():
+        operations = [o for o in document.operations if group in o.groups]
+        name = f"{group[0].upper()}{group[1:]}Api"
+        result[f"docs/{name}.md"] = _api_page(name, description, operations, models)
+    result["docs/README.md"] = _index_page(document)
+    return result
+
+
+def _linked(annotation: str, models: dict[str, Model], folder: str) -> str:
+    """An annotation in which models are links."""
+    words = "".join(c if c.isalnum() or c == "_" else " " for c in annotation).split()
+    names = [word for word in dict.fromkeys(words) if word in models]
+    text = f"`{annotation}`".replace("|", "\\|")
+    for name in names:
+        text += f" [{name}]({folder}{name}.md)"
+    return text
+
+
+def _api_page(
+    name: str, description: str, operations: list[Operation], models: dict[str, Model]
+) -> str:
+    lines = [
+        f"# lakefs_client.{name}",
+        "",
+        f"{description}. All URIs are relative to *http://localhost/api/v1*.",
+        "",
+        "Method | HTTP request | Description",
+        "------ | ------------ | -----------",
+        *(f"[**{o.name}**](#{o.name}) | **{o.method}** {o.path} | {o.summary}" for o in operations),
+        "",
+    ]
+    for o in operations:
+        lines += _operation_section(name, o, models)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _operation_section(api: str, o: Operation, models: dict[str, Model]) -> list[str]:
+    required = ", ".join(p.name for p in o.required)
+    returns = "" if o.returns == "None" else f"{o.returns} "
+    lines = [
+        f"## {o.name}",
+        "",
+        f"> {returns}{o.name}({required})",
+        "",
+        f"{o.summary}.",
+        "",
+    ]
+    if o.description:
+        lines += [*textwrap.wrap(o.description, 96, break_long_words=False), ""]
+    lines += ["### Example", "", "```python", *_example(api, o, models), "```", ""]
+    lines += ["### Parameters", ""]
+    if o.parameters:
+        lines += ["Name | Type | Description | Notes", "---- | ---- | ----------- | -----"]
+        lines += [_parameter_row(p, models) for p in o.parameters]
+    else:
+        lines.append("None.")
+    returned = f": {o.returned}" if o.returned else ""
+    kind = "None" if o.returns == "None" else _linked(o.returns, models, "models/")
+    lines += ["", "### Return type", "", f"{kind}{returned}", ""]
+    lines += ["### Authorization", "", _METHODS if o.auth else "None needed, none sent.", ""]
+    lines += [
+        "### HTTP response details",
+        "",
+        "Status code | Description",
+        "----------- | -----------",
+    ]
+    lines += [f"**{'other' if c == 'default' else c}** | {t}" for c, t in o.responses.items()]
+    lines += ["", "[Back to top](#) · [All groups](README.md)", ""]
+    return lines
+
+
+def _parameter_row(p: Value, models: dict[str, Model]) -> str:
+    notes = [] if p.required else ["optional"]
+    if p.default is not None:
+        notes.append(f"the server's default is {p.default}")
+    notes += [f"{limit.replace('_', ' ')} {bound}" for limit, bound in p.limits.items()]
+    if p.deprecated:
+        notes.append("deprecated")
+    text = ", ".join(notes).replace("|", "\\|")
+    return f"**{p.name}** | {_linked(p.annotation, models, 'models/')} | {p.description} | {text}"
+
+
+def _example(api: str, o: Operation, models: dict[str, Model]) -> list[str]:
+    used: set[str] = set()
+    arguments = [_argument(p, models, used) for p in o.required]
+    arguments += [
+        f"{p.name}={_argument(p, models, used)}"
+        for p in o.optional
+        if p.place in ("body", "upload") and p.name not in ("content_type", "user_metadata")
+    ]
+    call = f"api.{o.name}({', '.join(arguments)})"
+    lines = ["import lakefs_client", f"from lakefs_client.apis import {api}"]
+    if used:
+        lines.append(f"from lakefs_client.models import {', '.join(sorted(used))}")
+    lines.append("")
+    if o.auth:
+        lines += [
+            "configuration = lakefs_client.Configuration(",
+            '    host="http://localhost:8000",',
+            '    username="YOUR_ACCESS_KEY_ID",',
+            '    password="YOUR_SECRET_ACCESS_KEY",',
+            ")",
+        ]
+    else:
+        lines.append('configuration = lakefs_client.Configuration(host="http://localhost:8000")')
+    lines += [
+        "with lakefs_client.ApiClient(configuration) as api_client:",
+        f"    api = {api}(api_client)",
+        "    try:",
+        f"        {call}" if o.returns == "None" else f"        print({call})",
+        "    except lakefs_client.ApiException as error:",
+        f'        print(f"{o.name} failed: {{error}}")',
+    ]
+    return lines
+
+
+def _argument(p: Value, models: dict[str, Model], used: set[str]) -> str:
+    if p.place == "body":
+        name = p.annotation.removeprefix("list[").split("]")[0].split(" ")[0]
+        built = _built(models[name], models, used)
+        return f"[{built}]" if p.annotation.startswith("list[") else built
+    if p.place == "upload":
+        return 'b"id,name\\n1,lake\\n"'
+    return _literal(p)
+
+
+def _literal(p: Value) -> str:
+    if p.name in _EXAMPLES:
+        return repr(_EXAMPLES[p.name])
+    if p.annotation == "int":
+        return str(max(1, p.limits.get("minimum", 1)))
+    if p.annotation == "bool":
+        return "True"
+    if p.annotation.startswith("Literal["):
+        return p.annotation.removeprefix("Literal[").split(",")[0].rstrip("]")
+    return repr(f"{p.name}_example")
+
+
+def _built(model: Model, models: dict[str, Model], used: set[str]) -> str:
+    """A constructor call with the model's example, or with its required properties."""
+    used.add(model.name)
+    example = model.example or {}
+    arguments = []
+    for p in model.properties:
+        if p.wire in example:
+            arguments.append(f"{p.name}={_value(p.annotation, example[p.wire], models, used)}")
+        elif p.required:
+            arguments.append(f"{p.name}={_value(p.annotation, None, models, used, p)}")
+    return f"{model.name}({', '.join(arguments)})"
+
+
+def _value(
+    annotation: str, given: Any, models: dict[str, Model], used: set[str], p: Value | None = None
+) -> str:
+    inner = annotation.removeprefix("list[").removesuffix("]")
+    if annotation in models:
+        if models[annotation].entries is not None:
+            used.add(annotation)
+            return f"{annotation}(**{given or {'key': 'value'}!r})"
+        return _built_from(models[annotation], given, models, used)
+    if annotation.startswith("list[") and inner in models:
+        items = given or [None]
+        return f"[{', '.join(_value(inner, item, models, used) for item in items)}]"
+    if given is not None:
+        return repr(given)
+    if annotation.startswith("list["):
+        return "['example']"
+    if annotation.startswith("dict["):
+        return "{'key': 'value'}"
+    assert p is not None
+    return _literal(p)
+
+
+def _built_from(model: Model, given: Any, models: dict[str, Model], used: set[str]) -> str:
+    if given is None:
+        return _built(model, models, used)
+    return _built(Model(**{**vars(model), "example": given}), models, used)
+
+
+def _model_page(model: Model, models: dict[str, Model]) -> str:
+    lines = [f"# {model.name}", "", *textwrap.wrap(model.description, 96), ""]
+    if model.items:
+        lines.append(f"A list of {_linked(model.items, models, '')}.")
+    elif model.entries:
+        lines.append(f"Any names, with values of the type {_linked(model.entries, models, '')}.")
+    else:
+        lines += ["## Properties", "", "Name | Type | Description | Notes"]
+        lines.append("---- | ---- | ----------- | -----")
+        for p in model.properties:
+            row = _parameter_row(p, models).replace("(models/", "(")
+            lines.append(row + (" hidden when printed" if p.secret else ""))
+    used: set[str] = set()
+    if not model.items and not model.entries:
+        built = _built(model, models, used)
+        imports = f"from lakefs_client.models import {', '.join(sorted(used))}"
+        if "datetime" not in built and not any(
+            p.annotation == "datetime" and p.required for p in model.properties
+        ):
+            lines += ["", "## Example", "", "```python", imports, "", f"value = {built}", "```"]
+    lines += ["", "[All models](../README.md#models)"]
+    return "\n".join(lines) + "\n"
+
+
+def _index_page(document: Document) -> str:
+    lines = ["# Reference", "", "## Groups of operations", ""]
+    for group, description in document.groups.items():
+        name = f"{group[0].upper()}{group[1:]}Api"
+        lines.append(
+            f"- [{name}]({name}.md) (`lakefs_client.api.{snake(group)}_api`): {description}"
+        )
+    lines += ["", "## Models", ""]
+    for m in document.models:
+        first = m.description.partition(". ")[0].rstrip(".")
+        lines.append(f"- [{m.name}](models/{m.name}.md): {first}")
+    return "\n".join(lines) + "\n"
