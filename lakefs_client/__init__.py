@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from lakefs_client import exceptions as exceptions
     from lakefs_client import model as model
     from lakefs_client import models as models
+    from lakefs_client._paginate import paginate
     from lakefs_client.api_client import ApiClient
     from lakefs_client.configuration import Configuration
     from lakefs_client.exceptions import (
@@ -39,10 +40,16 @@ __all__ = [
     "OpenApiException",
     "RetryPolicy",
     "__version__",
+    "paginate",
 ]
 
 # Where names are that are loaded when they are first asked for; the errors are in `exceptions`.
-_HOMES = {"ApiClient": "api_client", "Configuration": "configuration", "RetryPolicy": "retry"}
+_HOMES = {
+    "ApiClient": "api_client",
+    "Configuration": "configuration",
+    "RetryPolicy": "retry",
+    "paginate": "_paginate",
+}
 _MODULES = (
     "api", "api_client", "apis", "client", "configuration", "exceptions", "model", "model_utils",
     "models", "rest", "retry", "sandbox", "transfer",

@@ -60,7 +60,7 @@ class StreamBody(Body):
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
-        self._used = False
+        self._read = False
         try:
             self._start = stream.tell()
             self.length = max(0, stream.seek(0, os.SEEK_END) - self._start)
@@ -69,15 +69,15 @@ class StreamBody(Body):
             self.repeatable = False
 
     def open(self) -> bytes | Iterator[Any]:
-        if self._used:
+        if self._read:
             self._stream.seek(self._start)
-        self._used = True
         if self.length == 0:
             return b""
         return self._windows()
 
     def _windows(self) -> Iterator[bytes]:
         left = self.length
+        self._read = True
         try:
             while left is None or left > 0:
                 data = self._stream.read(WINDOW if left is None else min(WINDOW, left))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lakefs_client._types import Kind
     from lakefs_client.api_client import ApiClient
     from lakefs_client.configuration import Configuration
-    from lakefs_client.rest import RequestTimeout
+    from lakefs_client.rest import RequestTimeout, Safety
 
     F = TypeVar("F", bound=Callable[..., object])
 
@@ -68,12 +68,12 @@ class Request:
         body: What is sent; None for nothing.
         auth: The ways to authenticate that are allowed.
         kind: The type of the answer; None where the body of the answer does not matter.
-        idempotent: Whether a second time has the same effect and the same answer.
+        safety: How harmless its repetition is; see `rest.may_repeat`.
         options: As in `OPTIONS`.
     """
 
     __slots__ = (
-        "auth", "body", "headers", "idempotent", "kind", "method", "operation", "options", "path",
+        "auth", "body", "headers", "kind", "method", "operation", "options", "path", "safety",
     )  # fmt: skip
 
     def __init__(
@@ -85,7 +85,7 @@ class Request:
         body: Body | None,
         auth: Sequence[str],
         kind: Kind | None,
-        idempotent: bool,
+        safety: Safety,
         options: Mapping[str, Any],
     ) -> None:
         self.operation = operation
@@ -95,7 +95,8 @@ class Request:
         self.body = body
         self.auth = auth
         self.kind = kind
-        self.idempotent = idempotent
+        # What was read from a stream that cannot be rewound is gone.
+        self.safety: Safety = "never" if body is not None and not body.repeatable else safety
         self.options = options
 
 
@@ -129,7 +130,7 @@ class Operation:
         method: HTTP method.
         path: Path below the host, with the names of arguments in braces.
         auth: The ways to authenticate.
-        idempotent: Whether a second time has the same effect and the same answer.
+        safety: How harmless its repetition is; see `rest.may_repeat`.
     """
 
     def __init__(
@@ -144,14 +145,14 @@ class Operation:
         headers: Mapping[str, str],
         limits: Mapping[str, Mapping[str, Any]],
         auth: Sequence[str],
-        idempotent: bool,
+        safety: Safety,
     ) -> None:
         self.declaration = declaration
         self.name = declaration.__name__
         self.method = method
         self.path = path
         self.auth = auth
-        self.idempotent = idempotent
+        self.safety: Safety = safety
         self._body = body
         self._upload = upload
         self._wire = wire
@@ -247,7 +248,7 @@ class Operation:
         query: list[tuple[str, Any]] = []
         headers: dict[str, str] = {}
         body = None
-        idempotent = self.idempotent
+        safety = self.safety
         check = options["_check_input_type"]
         parameters = self.parameters
         for name, value in values.items():
@@ -271,8 +272,8 @@ class Operation:
                 query.append((p.wire, value))
             elif p.place == "header":
                 headers[p.wire] = auth.require_header_safe(name, str(value))
-                # The condition that the first time fulfilled may refuse the second.
-                idempotent = idempotent and p.wire not in ("If-Match", "If-None-Match")
+                if p.wire in ("If-Match", "If-None-Match") and self.method not in ("GET", "HEAD"):
+                    safety = "unsent"  # what the first time met may refuse the second
             elif name == "content_type":
                 headers["Content-Type"] = auth.require_header_safe(name, value)
             else:
@@ -283,7 +284,7 @@ class Operation:
             headers.setdefault("Content-Type", body.content_type)
         return Request(
             self.name, self.method, path, headers, body, self.auth, self.kind,
-            idempotent or self.method in ("GET", "HEAD"), options,
+            safety, options,
         )  # fmt: skip
 
     def _checked_body(self, p: Parameter, value: Any, check: bool) -> Any:
@@ -308,7 +309,8 @@ def operation(
     headers: Mapping[str, str] = {},
     limits: Mapping[str, Mapping[str, Any]] = {},
     auth: Sequence[str] = auth.ALL,
-    idempotent: bool = False,
+    idempotent: bool | None = None,
+    repeatable: bool = True,
 ) -> Callable[[F], F]:
     """Turn a signature into a method that calls the API.
 
@@ -324,14 +326,18 @@ def operation(
         headers: Names of the headers that arguments are sent in.
         limits: Limits of arguments; see `lakefs_client._types.check_limits`.
         auth: The ways to authenticate; () for an operation that needs none and gets none.
-        idempotent: Whether a second call has the same effect and the same answer as the first.
-            GET and HEAD always do.
+        idempotent: Whether a second call has the same effect and the same answer as the first;
+            by default that of GET and HEAD has.
+        repeatable: Whether an answer can say that nothing happened, so that calling again is safe.
     """
+    if idempotent is None:
+        idempotent = method in ("GET", "HEAD")
+    safety: Safety = "never" if not repeatable else "idempotent" if idempotent else "unsent"
 
     def decorate(declaration: F) -> F:
         declared = Operation(
             declaration, method, path, body=body, upload=upload, wire=wire, headers=headers,
-            limits=limits, auth=auth, idempotent=idempotent,
+            limits=limits, auth=auth, safety=safety,
         )  # fmt: skip
 
         def call(self: Api, /, *args: Any, **kwargs: Any) -> Any:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import urllib3
     from typing_extensions import Self
 
-    from lakefs_client.rest import RequestTimeout, Safety
+    from lakefs_client.rest import RequestTimeout
 
 # What an object may weigh to be held in memory by a download; larger ones are buffered on disk.
 _IN_MEMORY = 1 << 20
@@ -146,7 +146,7 @@ class ApiClient:
 
         response = self.rest_client.send(
             lambda: self._message(request, host),
-            safety=_safety(request),
+            safety=request.safety,
             policy=retry_policy(self.configuration.retries),
             timeout=options["_request_timeout"],
             preload=preload and not download,
@@ -274,7 +274,7 @@ class ApiClient:
             body=content,
             auth=auth_settings or (),
             kind=kind_of(response_type) if response_type else None,
-            idempotent=method.upper() in ("GET", "HEAD"),
+            safety="idempotent" if method.upper() in ("GET", "HEAD") else "unsent",
             options={
                 **OPTIONS,
                 "async_req": bool(async_req),
@@ -308,15 +308,6 @@ class ApiClient:
             discard_unknown=self.configuration.discard_unknown_keys,
             operation="deserialize",
         )
-
-
-def _safety(request: Request) -> Safety:
-    if request.body is not None and not request.body.repeatable:
-        return "never"
-    if request.operation == "complete_presign_multipart_upload":
-        # The store assembles before the server records: no answer says that nothing happened.
-        return "never"
-    return "idempotent" if request.idempotent else "unsent"
 
 
 def _accept(request: Request) -> str:

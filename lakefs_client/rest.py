@@ -488,13 +488,14 @@ class RESTClientObject:
         )  # fmt: skip
         if options == self._options:
             return
+        if self._options is not None and self._options[0] != options[0]:
+            # In a forked child the lock may be held by a thread that is not there, and the
+            # connections are the parent's: a TLS goodbye on one would end it for the parent.
+            self._lock = threading.RLock()
         with self._lock:
             if options == self._options:
                 return
-            forked = self._options is not None and self._options[0] != options[0]
-            if not forked:
-                # A child's copies of the parent's connections are left alone: a TLS goodbye
-                # on one of them would end it for the parent.
+            if self._options is not None and self._options[0] == options[0]:
                 self.close()
             manager = urllib3.PoolManager(**self._manager_options())
             manager.pool_classes_by_scheme = _POOLS

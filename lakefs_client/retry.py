@@ -67,6 +67,9 @@ class RetryPolicy:
         return max(limit * random, retry_after or 0.0)
 
 
+_DEFAULT = RetryPolicy()
+
+
 def retry_policy(value: RetryPolicy | urllib3.Retry | int | None) -> RetryPolicy:
     """Translate what ``Configuration.retries`` accepts.
 
@@ -79,7 +82,7 @@ def retry_policy(value: RetryPolicy | urllib3.Retry | int | None) -> RetryPolicy
             counterpart: a status list, separate counts a kind of error, other methods.
     """
     if value is None:
-        return RetryPolicy()
+        return _DEFAULT
     if isinstance(value, RetryPolicy):
         return value
     if value is True:

@@ -34,6 +34,8 @@ make_venv() {
     local file
     for file in "$@"; do files+=(-r "$file"); done
     .venv/bin/python -m pip install --quiet --disable-pip-version-check "${files[@]}"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+    # setuptools warns of every editable install, whatever the folder.
+    PYTHONWARNINGS=ignore .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+        --no-deps --editable .
     echo "$wanted" >"$stamp.$#"
 }

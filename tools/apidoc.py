@@ -80,6 +80,7 @@ class Operation:
     responses: dict[str, str]
     auth: bool
     idempotent: bool
+    repeatable: bool
 
     @property
     def required(self) -> list[Value]:
@@ -206,6 +207,7 @@ class Document:
             },
             auth=raw.get("security") != [],
             idempotent=raw.get("x-idempotent", method in ("get", "head")),
+            repeatable=raw.get("x-repeatable", True),
         )
 
     def _parameter(self, raw: dict[str, Any]) -> Value:

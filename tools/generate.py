@@ -170,6 +170,8 @@ def declaration(o: Operation) -> list[str]:
         arguments.append("auth=()")
     if o.idempotent != (o.method in ("GET", "HEAD")):
         arguments.append(f"idempotent={o.idempotent}")
+    if not o.repeatable:
+        arguments.append("repeatable=False")
     signature = ["self", *(f"{p.name}: {p.annotation}" for p in o.required)]
     if o.optional:
         signature.append("*")

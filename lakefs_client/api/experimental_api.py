@@ -72,6 +72,7 @@ class ExperimentalApi(PullsOperations, ExternalOperations, ObjectsOperations):
         "PUT",
         "/repositories/{repository}/branches/{branch}/staging/pmpu/{upload_id}",
         body="complete_presign_multipart_upload",
+        repeatable=False,
     )
     def complete_presign_multipart_upload(
         self,

@@ -145,9 +145,7 @@ class Api:
             user = self._backend.identity.authenticate(request.headers)
             if user is None and operation.id not in UNAUTHENTICATED_TOO:
                 raise unauthenticated()
-        # The blockstore is at the host by which the client knows the server.
-        host = request.headers.get("host", "127.0.0.1").rpartition(":")[0] or "127.0.0.1"
-        return Call(request, arguments, body, user or "", f"{host}:{self._store_port()}")
+        return Call(request, arguments, body, user or "", self._store_port())
 
 
 def _no_such_route() -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -43,10 +44,16 @@ class Call:
     arguments: dict[str, Any]
     body: Any
     user: str
-    store_host: str
+    store_port: int
 
     def __getitem__(self, name: str) -> Any:
         return self.arguments[name]
+
+    @property
+    def store_host(self) -> str:
+        """The blockstore's address: at the host by which the client knows the server."""
+        host = re.sub(r":\d*$", "", self.request.headers.get("host", ""))
+        return f"{host or '127.0.0.1'}:{self.store_port}"
 
 
 class Backend:
@@ -61,7 +68,9 @@ class Backend:
         self.identity = identity
         self.lock = threading.RLock()
         self.repositories: dict[str, Repository] = {}
+        # What was started and, in the sandbox, finished at once, by id.
         self.imports: dict[str, dict[str, Any]] = {}
+        self.tasks: dict[str, dict[str, Any]] = {}
         self.urls = UrlSigner("SANDBOXSTORE", identity.derive_secret("urls").hex())
         self.addresses = AddressSigner(identity.derive_secret("addresses"))
 

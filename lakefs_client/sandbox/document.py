@@ -83,6 +83,8 @@ class Document:
             Invalid: It does not fit the document.
         """
         try:
+            if not operation.body_content:
+                return None
             if not data:
                 if operation.body_required:
                     raise Invalid("value is required but missing")
@@ -150,5 +152,5 @@ def _convert(text: str, kind: str) -> Any:
 @cache
 def load() -> Document:
     """Read the document; done once a process."""
-    text = files(__package__).joinpath("openapi.json").read_text(encoding="utf-8")
+    text = files("lakefs_client.sandbox").joinpath("openapi.json").read_text(encoding="utf-8")
     return Document(json.loads(text))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -48,7 +47,7 @@ class Identity:
             case "basic":
                 try:
                     name, _, password = base64.b64decode(value).decode().partition(":")
-                except (binascii.Error, UnicodeDecodeError):
+                except ValueError:
                     raise unauthenticated() from None
                 self.check_credentials(name, password)
                 return USER
@@ -113,7 +112,7 @@ class Identity:
     def _session_token(self, value: str) -> str | None:
         try:
             text = base64.urlsafe_b64decode(value).decode()
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:
             return None
         session, _, signature = text.rpartition("|")
         if not hmac.compare_digest(signature.encode(), self._sign(session).encode()):

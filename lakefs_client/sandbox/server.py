@@ -103,8 +103,14 @@ class Sandbox:
         self.secret_access_key = self._backend.identity.secret_access_key
         recorder = Recorder(self.requests, self.faults)
         self._api = Api(self._backend, recorder, lambda: self._store_port, self._changed)
-        self._store = StoreServer(self.blockstore, self._backend.urls, self.clock, recorder)
-        self.start()
+        self._store = StoreServer(
+            self.blockstore, self._backend.urls, self.clock, recorder, self._changed
+        )
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def endpoint(self) -> str:
@@ -181,6 +187,7 @@ class Sandbox:
                     "blocks": self.blockstore.dump(),
                     "repositories": [state.dump_repository(item) for item in repositories],
                     "imports": backend.imports,
+                    "tasks": backend.tasks,
                 },
             )
 
@@ -199,7 +206,7 @@ class Sandbox:
         identity.load(known)
         self.blockstore.load(saved["blocks"])
         backend = Backend(options, self.clock, self.blockstore, identity)
-        backend.imports = saved["imports"]
+        backend.imports, backend.tasks = saved["imports"], saved["tasks"]
         for item in saved["repositories"]:
             backend.repositories[item["id"]] = state.load_repository(item, self.clock)
         return backend

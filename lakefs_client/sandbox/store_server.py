@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import secrets
+from collections.abc import Callable
 from urllib.parse import unquote
 from xml.sax.saxutils import escape
 
@@ -21,12 +22,18 @@ class StoreServer:
     """Answers the requests to the blockstore's port. It knows no lakeFS credentials."""
 
     def __init__(
-        self, store: Blockstore, urls: UrlSigner, clock: Clock, recorder: Recorder
+        self,
+        store: Blockstore,
+        urls: UrlSigner,
+        clock: Clock,
+        recorder: Recorder,
+        changed: Callable[[], None],
     ) -> None:
         self._store = store
         self._urls = urls
         self._clock = clock
         self._recorder = recorder
+        self._changed = changed
 
     def handle(self, request: Request) -> Response:
         """Answer one request."""
@@ -87,6 +94,7 @@ class StoreServer:
             self._store.check_upload(key, upload_id)
             stored = self._store.write(body.windows())
             self._store.put_part(key, upload_id, int(parameters["partNumber"]), stored)
+        self._changed()
         return Response(200, headers={"ETag": f'"{stored.etag}"'})
 
     def _get(self, request: Request, key: str, parameters: dict[str, str]) -> Response:

@@ -66,7 +66,7 @@ class Tree:
         merged = {**self.entries, **staging}
         return Tree({path: entry for path, entry in merged.items() if entry is not None})
 
-    def list(self, prefix: str, after: str, delimiter: str) -> Iterator[Listed]:
+    def listing(self, prefix: str, after: str, delimiter: str) -> Iterator[Listed]:
         """Entries, and with a delimiter common prefixes, that begin with `prefix`, in order."""
         paths = self.paths
         index = max(bisect_left(paths, prefix), bisect_right(paths, after))

@@ -6,6 +6,7 @@ import contextlib
 import email.utils
 import http
 import logging
+import os
 import socket
 import struct
 import threading
@@ -89,7 +90,8 @@ class _Connection:
 
     def reset(self) -> None:
         """Close so that the client sees a reset, not an orderly end."""
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        linger = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self._socket.close()
 
     def close(self) -> None:
@@ -257,10 +259,11 @@ class Server:
     def close(self) -> None:
         """Stop listening, cut all connections and wait for their threads."""
         self._stopping.set()
+        # Nothing but a connection wakes an accept on every system.
         with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+            socket.create_connection(self._listener.getsockname()[:2], timeout=10).close()
         self._acceptor.join(timeout=10)
+        self._listener.close()
         with self._lock:
             open_connections = list(self._connections.items())
         for connection, thread in open_connections:
@@ -272,9 +275,12 @@ class Server:
             try:
                 sock, _ = self._listener.accept()
             except OSError:
-                if self._stopping.is_set():
-                    return
+                # The client was faster to go than we to accept, or we are out of descriptors.
+                self._stopping.wait(0.01)
                 continue
+            if self._stopping.is_set():
+                sock.close()
+                return
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection = _Connection(sock)
             thread = threading.Thread(
@@ -361,7 +367,7 @@ class Server:
     ) -> None:
         status = response.status
         lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}", f"Date: {self._now()}"]
-        lines += [f"{name}: {value}" for name, value in response.headers.items()]
+        lines += [f"{name}: {_one_line(value)}" for name, value in response.headers.items()]
         if status not in (204, 304):
             lines.append(f"Content-Length: {response.length}")
         if not keep_alive:
@@ -393,3 +399,8 @@ class Server:
         if self._date[0] != now:
             self._date = (now, email.utils.formatdate(now, usegmt=True))
         return self._date[1]
+
+
+def _one_line(value: str) -> str:
+    """A header's value without what would end it: types and names of objects may be anything."""
+    return value if value.isprintable() else "".join(filter(str.isprintable, value))

@@ -74,6 +74,7 @@ class PartSender:
         client: The client for stores.
         source: Where the bytes come from.
         policy: How often a part is sent.
+        user_agent: Who sends.
         verify: Whether MD5s are computed and compared.
         progress: Is told of every window.
         interrupt: Ends it all.
@@ -85,11 +86,13 @@ class PartSender:
         source: FileSource,
         policy: RetryPolicy,
         *,
+        user_agent: str,
         verify: bool,
         progress: Progress,
         interrupt: Interrupt,
     ) -> None:
         self._client = client
+        self._user_agent = user_agent
         self._source = source
         self._policy = policy
         self._verify = verify
@@ -117,7 +120,7 @@ class PartSender:
         message = Message(
             "PUT",
             url,
-            {**headers, "Content-Length": str(part.length)},
+            {**headers, "User-Agent": self._user_agent, "Content-Length": str(part.length)},
             self._windows(part, digest, sent) if part.length else b"",
         )
         response = self._client.exchange(message, interrupt=self._interrupt)

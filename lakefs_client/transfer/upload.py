@@ -137,7 +137,8 @@ class _Upload:
         self._interrupt = Interrupt()
         self._policy = self._config.retry or retry_policy(client.configuration.retries)
         self._sender = PartSender(
-            client.store_client, source, self._policy, verify=self._config.verify,
+            client.store_client, source, self._policy,
+            user_agent=client.user_agent, verify=self._config.verify,
             progress=Progress(progress), interrupt=self._interrupt,
         )  # fmt: skip
 

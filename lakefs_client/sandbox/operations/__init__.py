@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from . import auth, branches, commits, housekeeping, imports, objects, pulls, repositories, staging
+from . import (
+    auth,
+    branches,
+    commits,
+    dumps,
+    housekeeping,
+    imports,
+    objects,
+    pulls,
+    repositories,
+    staging,
+)
 from .registry import HANDLERS, STREAMING, UNAUTHENTICATED_TOO
 
 __all__ = [
@@ -12,6 +23,7 @@ __all__ = [
     "auth",
     "branches",
     "commits",
+    "dumps",
     "housekeeping",
     "imports",
     "objects",

@@ -8,7 +8,7 @@ from itertools import dropwhile, islice, takewhile
 from typing import Any
 
 from .. import versions
-from ..backend import Backend, Call, no_content, page, reply
+from ..backend import Backend, Call, no_content, page, page_size, reply
 from ..errors import ApiError, bad_request, not_found
 from ..ids import new_id
 from ..repository import Repository
@@ -103,13 +103,13 @@ def log_commits(backend: Backend, call: Call) -> Response:
     if call["since"]:
         since = _timestamp(call["since"])
         commits = takewhile(lambda item: item.creation_date >= since, commits)
-    objects, prefixes = set(call["objects"] or ()), tuple(call["prefixes"] or ())
+    objects: frozenset[str] = frozenset(call["objects"] or ())
+    prefixes: tuple[str, ...] = tuple(call["prefixes"] or ())
     if objects or prefixes:
         commits = (item for item in commits if _touches(repository, item, objects, prefixes))
     if call["limit"]:
         # Looks no further than the page, so that there is no next one to tell of.
-        amount = call["amount"] if call["amount"] > 0 else 100
-        commits = islice(commits, amount)
+        commits = islice(commits, page_size(call))
     return page(commits, call, lambda item: item.id, show_commit)
 
 
@@ -128,7 +128,7 @@ def _timestamp(text: str) -> float:
 
 
 def _touches(
-    repository: Repository, item: Commit, objects: set[str], prefixes: tuple[str, ...]
+    repository: Repository, item: Commit, objects: frozenset[str], prefixes: tuple[str, ...]
 ) -> bool:
     before = versions.EMPTY
     if item.parents:

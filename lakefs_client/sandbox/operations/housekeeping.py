@@ -1,16 +1,13 @@
-"""The server itself, and what lies beside versions: actions, metadata, refs as files."""
+"""The server itself, and what lies beside versions: actions, metadata files, symlinks."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Any
 
-from .. import state
 from ..backend import Backend, Call, no_content, page, reply, store_key
-from ..errors import bad_request, conflict, not_found
+from ..errors import conflict, not_found
 from ..identity import SESSION_COOKIE
-from ..repository import Branch, Repository
+from ..repository import Repository
 from ..wire import Response
 from .registry import operation
 
@@ -25,7 +22,7 @@ def health_check(backend: Backend, call: Call) -> Response:
 @operation
 def get_setup_state(backend: Backend, call: Call) -> Response:
     login = {
-        "RBAC": "external" if backend.options.external_principals else "none",
+        "RBAC": "none",
         "login_cookie_names": [SESSION_COOKIE],
         "login_failed_message": "The credentials don't match.",
         "login_url": "",
@@ -146,46 +143,3 @@ def create_symlink_file(backend: Backend, call: Call) -> Response:
         place = "/".join(part for part in (root, directory, "symlink.txt") if part)
         backend.store.put(store_key(repository.uri(place)), backend.store.write([data]))
     return reply({"location": repository.uri(f"{root}/{location}".rstrip("/"))}, 201)
-
-
-@operation
-def dump_refs(backend: Backend, call: Call) -> Response:
-    repository = backend.repository(call)
-    branches = {name: branch.commit_id for name, branch in repository.branches.items()}
-    dump = {
-        "branches_meta_range_id": _keep(backend, repository, branches),
-        "commits_meta_range_id": _keep(backend, repository, state.dump_history(repository)),
-        "tags_meta_range_id": _keep(backend, repository, repository.tags),
-    }
-    return reply(dump, 201)
-
-
-@operation
-def restore_refs(backend: Backend, call: Call) -> Response:
-    repository, body = backend.repository(call), call.body
-    repository.check_writable(force=body.get("force", False))
-    if repository.commits:
-        raise bad_request("cannot restore refs to a repository that is not bare")
-    branches = _kept(backend, repository, body["branches_meta_range_id"])
-    tags = _kept(backend, repository, body["tags_meta_range_id"])
-    state.load_history(repository, _kept(backend, repository, body["commits_meta_range_id"]))
-    repository.branches = {name: Branch(commit_id) for name, commit_id in branches.items()}
-    repository.tags = tags
-    return no_content()
-
-
-def _keep(backend: Backend, repository: Repository, content: dict[str, Any]) -> str:
-    """Write what a dump holds into the repository's namespace; return its id."""
-    data = json.dumps(content, sort_keys=True).encode()
-    identifier = hashlib.sha256(data).hexdigest()
-    key = store_key(repository.uri(f"_lakefs/{identifier}"))
-    backend.store.put(key, backend.store.write([data]))
-    return identifier
-
-
-def _kept(backend: Backend, repository: Repository, identifier: str) -> dict[str, Any]:
-    stored = backend.store.get(store_key(repository.uri(f"_lakefs/{identifier}")))
-    if stored is None:
-        raise not_found("metarange")
-    content: dict[str, Any] = json.loads(stored.read())
-    return content

@@ -235,7 +235,7 @@ def list_objects(backend: Backend, call: Call) -> Response:
             shown.update(_presigned(backend, call, repository, path, entry))
         return shown
 
-    items = repository.tree(call["ref"]).list(
+    items = repository.tree(call["ref"]).listing(
         call["prefix"] or "", call["after"] or "", call["delimiter"] or ""
     )
     return page(items, call, lambda item: item.path, show)

@@ -1,0 +1,74 @@
+"""Listings without loops over pages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lakefs_client.exceptions import ApiException, ApiTypeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import ParamSpec, Protocol, TypeVar
+
+    from lakefs_client.model.pagination import Pagination
+
+    Item = TypeVar("Item")
+    P = ParamSpec("P")
+
+    class Page(Protocol[Item]):
+        """One page of a listing."""
+
+        @property
+        def pagination(self) -> Pagination: ...
+
+        @property
+        def results(self) -> list[Item]: ...
+
+
+def paginate(
+    method: Callable[P, Page[Item]], /, *args: P.args, **kwargs: P.kwargs
+) -> Iterator[Item]:
+    """Iterate over every item of a listing, page after page, each asked for when it is needed.
+
+    ``for stats in paginate(objects_api.list_objects, "repo", "main", prefix="a/"): …``
+
+    Args:
+        method: A method that lists something, bound to its API.
+        args: Its required arguments.
+        kwargs: Its other arguments: ``amount`` is the size of a page, ``after`` where to begin.
+
+    Raises:
+        ApiTypeError: The method's answers have no pages, or an option makes it return something
+            else (``async_req``, ``_preload_content``, ``_return_http_data_only``).
+        ApiException: A page could not be had, or the server named an offset twice, which would
+            make the listing endless.
+    """
+    for option in ("async_req", "_preload_content", "_return_http_data_only"):
+        if option in kwargs:
+            raise ApiTypeError(f"paginate does not take {option}")
+    return _items(method, args, dict(kwargs))
+
+
+def _items(
+    method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Iterator[Any]:
+    offsets = {kwargs.get("after")}
+    while True:
+        page = method(*args, **kwargs)
+        pagination = getattr(page, "pagination", None)
+        if pagination is None:
+            raise ApiTypeError(f"paginate: the answers of {_name(method)} have no pages")
+        yield from page.results
+        if not pagination.has_more:
+            return
+        offset = pagination.next_offset
+        if offset in offsets or not offset:
+            raise ApiException(
+                200, f"{_name(method)}: the server said that there is more after {offset!r} again"
+            )
+        offsets.add(offset)
+        kwargs["after"] = offset
+
+
+def _name(method: Any) -> str:
+    return getattr(method, "__name__", repr(method))
