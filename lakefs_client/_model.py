@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     """The value of what was left out: an optional property or argument."""
     Item = TypeVar("Item")
 else:
-    # Subscribed at run time too: `ListModel["Item"]` says what the items are.
-    Item = "Item"
+    KW_ONLY = None  # annotations stay strings
+    Item = "Item"  # list itself can be subscribed, and then remembers by what
 
     class _Unset:
         __slots__ = ()

@@ -1,11 +1,10 @@
 """The network: connection pools, timeouts, redirects and the one retry loop.
 
-Nothing else in the package imports urllib3.
+With `_connection`, below it, the only module that knows urllib3.
 """
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import random
@@ -17,9 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
-import certifi
 import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -32,8 +29,9 @@ from urllib3.exceptions import (
 )
 from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 from urllib3.util import Retry, Timeout
-from urllib3.util.ssl_ import create_urllib3_context
 
+from lakefs_client._connection import Interrupt as Interrupt
+from lakefs_client._connection import current, direct_pools, proxied_pools
 from lakefs_client.exceptions import (
     ApiConnectionError,
     ApiException,
@@ -44,7 +42,6 @@ from lakefs_client.exceptions import (
 )
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Iterable, Mapping
 
     from lakefs_client.configuration import Configuration
@@ -89,106 +86,6 @@ class BodyError(Exception):
     urllib3 takes an OSError of the body's own for one of the connection: it would wait for an
     answer that cannot come. The exception is the ``__cause__``.
     """
-
-
-class Interrupt:
-    """Ends exchanges of other threads: their sockets are shut, and no new one starts."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._sockets: set[socket.socket] = set()
-        self._event = threading.Event()
-
-    def is_set(self) -> bool:
-        """Whether `set` was called."""
-        return self._event.is_set()
-
-    def wait(self, seconds: float) -> bool:
-        """Sleep, unless and until interrupted; tells whether it was."""
-        return self._event.wait(seconds)
-
-    def set(self) -> None:
-        """Shut every socket in use."""
-        with self._lock:
-            self._event.set()
-            for sock in self._sockets:
-                _shut(sock)
-
-    def attach(self, sock: socket.socket) -> None:
-        """Take a socket that an exchange is about to use."""
-        with self._lock:
-            self._sockets.add(sock)
-            if self._event.is_set():
-                _shut(sock)
-
-    def detach(self, sock: socket.socket) -> None:
-        """Let go of a socket whose exchange is over."""
-        with self._lock:
-            self._sockets.discard(sock)
-
-
-def _shut(sock: socket.socket) -> None:
-    try:
-        # An SSLSocket's own shutdown would drop its TLS state under the thread that uses it.
-        sock.shutdown(2)
-    except OSError:
-        pass  # it was closed already
-
-
-class _Exchange(threading.local):
-    """What the connection must know of the exchange that this thread is in.
-
-    urllib3 sends a body under the connect timeout and has no place to say otherwise.
-    """
-
-    write_timeout: float | None = None
-    interrupt: Interrupt | None = None
-    sock: socket.socket | None = None
-
-
-_exchange = _Exchange()
-
-
-class _Sending:
-    """Sends under the read timeout, and lets an early answer be read after a broken pipe."""
-
-    sock: Any
-    connect: Callable[[], None]
-
-    def send(self, data: Any) -> None:
-        if self.sock is None:
-            self.connect()
-        sock: Any = self.sock
-        if _exchange.sock is not sock:
-            sock.settimeout(_exchange.write_timeout)
-            _exchange.sock = sock
-            if _exchange.interrupt is not None:
-                _exchange.interrupt.attach(sock)
-        try:
-            super().send(data)  # type: ignore[misc]
-        except ssl.SSLEOFError as error:
-            # urllib3 goes on to read the answer after a broken pipe, which over TLS has
-            # another name.
-            raise BrokenPipeError(errno.EPIPE, "the server closed the connection") from error
-
-
-class _HTTPConnection(_Sending, HTTPConnection):
-    pass
-
-
-class _HTTPSConnection(_Sending, HTTPSConnection):
-    pass
-
-
-class _HTTPPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _HTTPConnection  # pyright: ignore[reportAssignmentType]
-
-
-class _HTTPSPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _HTTPSConnection  # pyright: ignore[reportAssignmentType]
-
-
-_POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
 
 
 class RESTResponse:
@@ -329,7 +226,7 @@ class RESTClientObject:
             if timeout is not None and not isinstance(timeout, (tuple, list))
             else Timeout(connect=connect, read=read)
         )
-        _exchange.write_timeout, _exchange.interrupt, _exchange.sock = read, interrupt, None
+        current.write_timeout, current.interrupt, current.sock = read, interrupt, None
         failure: BaseException
         try:
             sender, target = self._sender(request.url)
@@ -355,9 +252,9 @@ class RESTClientObject:
             # http.client refuses control characters in methods, targets and headers.
             raise ApiValueError(f"{_target(request)}: the request cannot be written") from error
         finally:
-            if interrupt is not None and _exchange.sock is not None:
-                interrupt.detach(_exchange.sock)
-            _exchange.interrupt = _exchange.sock = None
+            if interrupt is not None and current.sock is not None:
+                interrupt.detach(current.sock)
+            current.interrupt = current.sock = None
         raise failure  # out here it keeps the cause that it has
 
     def _timeouts(self, timeout: RequestTimeout) -> tuple[float, float]:
@@ -437,7 +334,9 @@ class RESTClientObject:
             return manager
         with self._lock:
             if proxy not in self._proxied:
-                self._proxied[proxy] = self._proxy_manager(proxy)
+                self._proxied[proxy] = proxied_pools(
+                    proxy, self.configuration, for_store=self._for_store
+                )
             return self._proxied[proxy]
 
     def _proxy(self, scheme: str, host: str) -> str | None:
@@ -453,31 +352,6 @@ class RESTClientObject:
         if configuration.proxy:
             return configuration.proxy
         return environment.get(scheme) or environment.get("all")
-
-    def _proxy_manager(self, proxy: str) -> urllib3.PoolManager:
-        if proxy.startswith("socks"):
-            try:
-                from urllib3.contrib.socks import SOCKSProxyManager
-            except ImportError as error:
-                raise ApiValueError("a SOCKS proxy needs the package PySocks") from error
-            manager: urllib3.PoolManager = SOCKSProxyManager(proxy, **self._manager_options())
-            return manager
-        if "://" not in proxy:
-            proxy = f"http://{proxy}"
-        auth = urlsplit(proxy)
-        headers = dict(self.configuration.proxy_headers or {})
-        if auth.username is not None:
-            from urllib.parse import unquote
-
-            pair = f"{unquote(auth.username)}:{unquote(auth.password or '')}"
-            headers = {**urllib3.make_headers(proxy_basic_auth=pair), **headers}
-            proxy = auth._replace(netloc=auth.netloc.rpartition("@")[2]).geturl()
-        try:
-            manager = urllib3.ProxyManager(proxy, proxy_headers=headers, **self._manager_options())
-        except (HTTPError, ValueError) as error:
-            raise ApiValueError("the proxy's address cannot be used") from error
-        manager.pool_classes_by_scheme = _POOLS
-        return manager
 
     def _refresh(self) -> None:
         """Make new pools if an option of the connections changed, or in a forked process."""
@@ -497,8 +371,7 @@ class RESTClientObject:
                 return
             if self._options is not None and self._options[0] == options[0]:
                 self.close()
-            manager = urllib3.PoolManager(**self._manager_options())
-            manager.pool_classes_by_scheme = _POOLS
+            manager = direct_pools(c, for_store=self._for_store)
             self._pools, self._proxied, self._manager = {}, {}, manager
             # Copies, so that a change within is seen.
             self._options = (
@@ -506,48 +379,6 @@ class RESTClientObject:
                 c.proxy_headers and dict(c.proxy_headers),
                 c.socket_options and list(c.socket_options),
             )
-
-    def _manager_options(self) -> dict[str, Any]:
-        c = self.configuration
-        options: dict[str, Any] = {
-            # Connections are made when they are needed: a high number costs nothing, and keeps
-            # those of a wide upload from being made anew for each part.
-            "maxsize": 256 if self._for_store else c.connection_pool_maxsize or 10,
-            "retries": False,
-            "ssl_context": self._tls(),
-        }
-        if c.socket_options is not None:
-            options["socket_options"] = HTTPConnection.default_socket_options + list(
-                c.socket_options
-            )
-        if c.assert_hostname is not None and not self._for_store:
-            options["assert_hostname"] = c.assert_hostname
-        if not c.verify_ssl:
-            options["assert_hostname"] = False
-        return options
-
-    def _tls(self) -> ssl.SSLContext:
-        c = self.configuration
-        context = create_urllib3_context()
-        if c.verify_ssl:
-            context.verify_mode = ssl.CERT_REQUIRED
-            if self._for_store or c.ssl_ca_cert is None:
-                context.load_verify_locations(certifi.where())
-            if c.ssl_ca_cert is not None:
-                self._load("ssl_ca_cert", context.load_verify_locations, c.ssl_ca_cert)
-        else:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        if c.cert_file is not None and not self._for_store:
-            self._load("cert_file", context.load_cert_chain, c.cert_file, c.key_file)
-        return context
-
-    @staticmethod
-    def _load(option: str, load: Callable[..., object], *paths: str | None) -> None:
-        try:
-            load(*paths)
-        except (OSError, ValueError, TypeError) as error:
-            raise ApiValueError(f"Configuration.{option} cannot be used: {error}") from error
 
 
 def _keeps_credentials(here: Any, there: Any) -> bool:

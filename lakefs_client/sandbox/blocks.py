@@ -91,6 +91,8 @@ def read_segments(segments: Iterable[Segment]) -> Iterator[bytes]:
             file.seek(offset)
             while size:
                 data = file.read(min(WINDOW, size))
+                if not data:
+                    raise OSError(f"{path} is shorter than it was written")
                 size -= len(data)
                 yield data
 

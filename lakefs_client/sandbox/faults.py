@@ -237,7 +237,7 @@ def carry_out(
         case "reset_before":
             raise Reset
         case "reset_during":
-            body.read(limit=fault.details["at"])
+            body.drain(limit=fault.details["at"])
             raise Reset
         case "reset_after":
             body.drain()

@@ -38,6 +38,15 @@ class BadRequest(Exception):
     """What came over the connection is no HTTP request."""
 
 
+@contextlib.contextmanager
+def _disconnecting() -> Iterator[None]:
+    """Tell errors of the connection from those of the disk."""
+    try:
+        yield
+    except OSError as error:
+        raise Disconnected from error
+
+
 class _Connection:
     """A socket with the bytes that were received ahead of need."""
 
@@ -45,29 +54,19 @@ class _Connection:
         self._socket = sock
         self._ahead = b""
 
-    def read_head(self) -> bytes | None:
-        """Return the next request line and headers, or None at the end of the connection."""
+    def read_until(self, end: bytes) -> bytes:
+        """Return what comes before the next `end`."""
         received = self._ahead
-        while (end := received.find(b"\r\n\r\n")) < 0:
+        while (index := received.find(end)) < 0:
             if len(received) > _HEAD_LIMIT:
                 raise BadRequest
-            data = self._socket.recv(65536)
+            with _disconnecting():
+                data = self._socket.recv(65536)
             if not data:
-                return None
-            received += data
-        self._ahead = received[end + 4 :]
-        return received[:end]
-
-    def read_line(self) -> bytes:
-        """Return the next line, without its end."""
-        received = self._ahead
-        while (end := received.find(b"\r\n")) < 0:
-            data = self._socket.recv(65536)
-            if not data or len(received) > _HEAD_LIMIT:
                 raise Disconnected
             received += data
-        self._ahead = received[end + 2 :]
-        return received[:end]
+        self._ahead = received[index + len(end) :]
+        return received[:index]
 
     def read_into(self, view: memoryview) -> int:
         """Fill a part of `view` and return its size, at least 1."""
@@ -76,13 +75,15 @@ class _Connection:
             view[:size] = self._ahead[:size]
             self._ahead = self._ahead[size:]
             return size
-        size = self._socket.recv_into(view)
+        with _disconnecting():
+            size = self._socket.recv_into(view)
         if not size:
             raise Disconnected
         return size
 
     def send(self, data: bytes) -> None:
-        self._socket.sendall(data)
+        with _disconnecting():
+            self._socket.sendall(data)
 
     def send_file(self, segment: Segment) -> None:
         with segment.path.open("rb") as file:
@@ -150,19 +151,19 @@ class Body:
         while filled := self._fill(buffer):
             yield buffer[:filled]
 
-    def read(self, limit: int | None = None) -> bytes:
-        """Return what is left, or its first `limit` bytes."""
-        buffer = bytearray()
-        for window in self.windows(WINDOW if limit is None else max(1, min(limit, WINDOW))):
-            buffer += window
-            if limit is not None and len(buffer) >= limit:
-                break
-        return bytes(buffer)
+    def read(self) -> bytes:
+        """Return what is left."""
+        return b"".join(bytes(window) for window in self.windows())
 
-    def drain(self) -> None:
-        """Read what is left and forget it."""
-        for _ in self.windows():
-            pass
+    def drain(self, limit: int | None = None) -> None:
+        """Read what is left, or its first `limit` bytes, and forget it."""
+        size = WINDOW
+        while limit is None or limit > 0:
+            if limit is not None:
+                size = min(limit, WINDOW)
+                limit -= size
+            if next(self.windows(size), None) is None:
+                return
 
     def _fill(self, buffer: memoryview) -> int:
         filled = 0
@@ -192,17 +193,17 @@ class Body:
             view[0] ^= 0xFF
             self.corrupt = False
         if self._more_chunks and not self._left:
-            self._connection.read_line()
+            self._connection.read_until(b"\r\n")
         return size
 
     def _next_chunk(self) -> None:
         try:
-            self._left = int(self._connection.read_line().split(b";")[0], 16)
+            self._left = int(self._connection.read_until(b"\r\n").split(b";")[0], 16)
         except ValueError:
-            raise Disconnected from None
+            raise BadRequest from None
         if not self._left:
             self._more_chunks = False
-            while self._connection.read_line():
+            while self._connection.read_until(b"\r\n"):
                 pass
 
 
@@ -308,13 +309,11 @@ class Server:
 
     def _serve_request(self, connection: _Connection) -> bool:
         """Answer one request; return whether another may follow on the connection."""
-        head = connection.read_head()
-        if head is None:
-            return False
+        head = connection.read_until(b"\r\n\r\n")
         request, keep_alive = self._parse(head, connection)
         try:
             response = self._handle(request)
-        except (Reset, Disconnected, OSError):
+        except (Reset, Disconnected, BadRequest):
             raise
         except Exception:
             _log.exception("The sandbox failed at %s %s", request.method, request.path)

@@ -1,0 +1,208 @@
+"""Connections: how urllib3's send, and the pools, TLS and proxies that a configuration asks for."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+import threading
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+import certifi
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
+from urllib3.util.ssl_ import create_urllib3_context
+
+from lakefs_client.exceptions import ApiValueError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lakefs_client.configuration import Configuration
+
+
+class Interrupt:
+    """Ends exchanges of other threads: their sockets are shut, and no new one starts."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sockets: set[socket.socket] = set()
+        self._event = threading.Event()
+
+    def is_set(self) -> bool:
+        """Whether `set` was called."""
+        return self._event.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep, unless and until interrupted; tells whether it was."""
+        return self._event.wait(seconds)
+
+    def set(self) -> None:
+        """Shut every socket in use."""
+        with self._lock:
+            self._event.set()
+            for sock in self._sockets:
+                _shut(sock)
+
+    def attach(self, sock: socket.socket) -> None:
+        """Take a socket that an exchange is about to use."""
+        with self._lock:
+            self._sockets.add(sock)
+            if self._event.is_set():
+                _shut(sock)
+
+    def detach(self, sock: socket.socket) -> None:
+        """Let go of a socket whose exchange is over."""
+        with self._lock:
+            self._sockets.discard(sock)
+
+
+def _shut(sock: socket.socket) -> None:
+    try:
+        # An SSLSocket's own shutdown drops its TLS state under the thread that uses it.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+    except OSError:
+        pass  # it was closed already
+
+
+class Exchange(threading.local):
+    """What the connection must know of the exchange that this thread is in.
+
+    urllib3 sends a body under the connect timeout and has no place to say otherwise.
+    """
+
+    write_timeout: float | None = None
+    interrupt: Interrupt | None = None
+    sock: socket.socket | None = None
+
+
+current = Exchange()
+
+
+class _Sending:
+    """Sends under the read timeout, and lets an early answer be read after a broken pipe."""
+
+    sock: Any
+    connect: Callable[[], None]
+
+    def send(self, data: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        sock: Any = self.sock
+        if current.sock is not sock:
+            sock.settimeout(current.write_timeout)
+            current.sock = sock
+            if current.interrupt is not None:
+                current.interrupt.attach(sock)
+        try:
+            super().send(data)  # type: ignore[misc]
+        except ssl.SSLEOFError as error:
+            # urllib3 goes on to read the answer after a broken pipe, which over TLS has
+            # another name.
+            raise BrokenPipeError(errno.EPIPE, "the server closed the connection") from error
+
+
+class _HTTPConnection(_Sending, HTTPConnection):
+    pass
+
+
+class _HTTPSConnection(_Sending, HTTPSConnection):
+    pass
+
+
+class _HTTPPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _HTTPConnection  # pyright: ignore[reportAssignmentType]
+
+
+class _HTTPSPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _HTTPSConnection  # pyright: ignore[reportAssignmentType]
+
+
+POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
+
+
+def direct_pools(configuration: Configuration, *, for_store: bool) -> urllib3.PoolManager:
+    """Pools of direct connections.
+
+    Raises:
+        ApiValueError: A file of certificates or keys cannot be used.
+    """
+    manager = urllib3.PoolManager(**_options(configuration, for_store))
+    manager.pool_classes_by_scheme = POOLS
+    return manager
+
+
+def proxied_pools(
+    proxy: str, configuration: Configuration, *, for_store: bool
+) -> urllib3.PoolManager:
+    """Pools of connections through a proxy. Its credentials go into a header, not into messages.
+
+    Raises:
+        ApiValueError: The address, or a file of certificates or keys, cannot be used.
+    """
+    options = _options(configuration, for_store)
+    if proxy.startswith("socks"):
+        try:
+            from urllib3.contrib.socks import SOCKSProxyManager
+        except ImportError as error:
+            raise ApiValueError("a SOCKS proxy needs the package PySocks") from error
+        socks: urllib3.PoolManager = SOCKSProxyManager(proxy, **options)
+        return socks
+    if "://" not in proxy:
+        proxy = f"http://{proxy}"
+    address = urlsplit(proxy)
+    headers = dict(configuration.proxy_headers or {})
+    if address.username is not None:
+        pair = f"{unquote(address.username)}:{unquote(address.password or '')}"
+        headers = {**urllib3.make_headers(proxy_basic_auth=pair), **headers}
+        proxy = address._replace(netloc=address.netloc.rpartition("@")[2]).geturl()
+    try:
+        manager = urllib3.ProxyManager(proxy, proxy_headers=headers, **options)
+    except (HTTPError, ValueError) as error:
+        raise ApiValueError("the proxy's address cannot be used") from error
+    manager.pool_classes_by_scheme = POOLS
+    return manager
+
+
+def _options(configuration: Configuration, for_store: bool) -> dict[str, Any]:
+    c = configuration
+    options: dict[str, Any] = {
+        # Connections are made when they are needed: a high number costs nothing, and keeps
+        # those of a wide upload from being made anew for each part.
+        "maxsize": 256 if for_store else c.connection_pool_maxsize or 10,
+        "retries": False,
+        "ssl_context": _tls(c, for_store),
+    }
+    if c.socket_options is not None:
+        options["socket_options"] = HTTPConnection.default_socket_options + list(c.socket_options)
+    if not c.verify_ssl:
+        options["assert_hostname"] = False
+    elif c.assert_hostname is not None and not for_store:
+        options["assert_hostname"] = c.assert_hostname
+    return options
+
+
+def _tls(configuration: Configuration, for_store: bool) -> ssl.SSLContext:
+    c = configuration
+    context = create_urllib3_context()
+    if c.verify_ssl:
+        context.verify_mode = ssl.CERT_REQUIRED
+        if for_store or c.ssl_ca_cert is None:
+            context.load_verify_locations(certifi.where())
+        if c.ssl_ca_cert is not None:
+            _load("ssl_ca_cert", context.load_verify_locations, c.ssl_ca_cert)
+    else:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if c.cert_file is not None and not for_store:
+        _load("cert_file", context.load_cert_chain, c.cert_file, c.key_file)
+    return context
+
+
+def _load(option: str, load: Callable[..., object], *paths: str | None) -> None:
+    try:
+        load(*paths)
+    except (OSError, ValueError, TypeError) as error:
+        raise ApiValueError(f"Configuration.{option} cannot be used: {error}") from error
