@@ -70,10 +70,12 @@ class Request:
         kind: The type of the answer; None where the body of the answer does not matter.
         safety: How harmless its repetition is; see `rest.may_repeat`.
         options: As in `OPTIONS`.
+        host: The address to call in place of the configured one.
     """
 
     __slots__ = (
-        "auth", "body", "headers", "kind", "method", "operation", "options", "path", "safety",
+        "auth", "body", "headers", "host", "kind", "method", "operation", "options", "path",
+        "safety",
     )  # fmt: skip
 
     def __init__(
@@ -87,6 +89,7 @@ class Request:
         kind: Kind | None,
         safety: Safety,
         options: Mapping[str, Any],
+        host: str | None = None,
     ) -> None:
         self.operation = operation
         self.method = method
@@ -98,6 +101,7 @@ class Request:
         # What was read from a stream that cannot be rewound is gone.
         self.safety: Safety = "never" if body is not None and not body.repeatable else safety
         self.options = options
+        self.host = host
 
 
 class Parameter:

@@ -140,7 +140,7 @@ class ApiClient:
             request.options = {**options, "async_req": False}
             result: ApplyResult[Any] = self.pool.apply_async(self.perform, (request,))
             return result
-        host = self.configuration.get_host_from_settings(options["_host_index"])
+        host = request.host or self.configuration.get_host_from_settings(options["_host_index"])
         preload = options["_preload_content"]
         download = preload and isinstance(request.kind, File)
 
@@ -234,8 +234,8 @@ class ApiClient:
             query_params: The query, as pairs or a dict.
             header_params: Headers.
             body: Sent as JSON; bytes and binary files as they are.
-            post_params: Fields of a form, sent as JSON would not be; not supported with `body`.
-            files: Open files of a form, by field name; not supported with `body`.
+            post_params: Fields of a form, in place of `body`.
+            files: Open files of a form by field name, in place of `body`.
             response_type: What the answer's JSON is, for instance ``(Repository,)``.
             auth_settings: The ways to authenticate that are allowed; none by default.
             async_req: As for every method.
@@ -283,6 +283,7 @@ class ApiClient:
                 "_request_timeout": _request_timeout,
                 "_check_return_type": _check_type is not False,
             },
+            host=_host,
         )
         return self.perform(request)
 
@@ -302,12 +303,23 @@ class ApiClient:
             ApiTypeError: It is something else.
         """
         return _decode.answer(
-            response,
+            _Given(response.data),
             kind_of(response_type),
             check=_check_type,
             discard_unknown=self.configuration.discard_unknown_keys,
             operation="deserialize",
         )
+
+
+class _Given:
+    """An answer of which there is the body alone."""
+
+    status = 200
+    reason = "OK"
+
+    def __init__(self, data: Any) -> None:
+        self.data = data
+        self.headers: dict[str, str] = {}
 
 
 def _accept(request: Request) -> str:

@@ -355,15 +355,22 @@ def normalize_host(value: str) -> str:
     """
     if not isinstance(value, str):
         raise ApiTypeError(f"Configuration.host must be a str, not {type(value).__name__}")
-    host = value.strip().rstrip("/")
+    host = value.strip()
     if re.search(r"[\x00-\x20\x7f\\]", host) or not host:
         raise ApiValueError("Configuration.host must be an address like https://lakefs.example.com")
     if "://" not in host:
         # An API path alone is what the old package had for a default.
-        host = DEFAULT_HOST if host == BASE_PATH else f"http://{host}"
+        host = DEFAULT_HOST if host.rstrip("/") == BASE_PATH else f"http://{host}"
+    host = host.rstrip("/")
     try:
         parts = urlsplit(host)
-        usable = parts.hostname and parts.port != 0 and parts.scheme in ("http", "https")
+        # A colon without a port is what a mistyped scheme leaves: "http:/lakefs".
+        usable = (
+            parts.hostname
+            and parts.port != 0
+            and not parts.netloc.endswith(":")
+            and parts.scheme in ("http", "https")
+        )
     except ValueError:
         usable = parts = None
     if not usable or parts is None:

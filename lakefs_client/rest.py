@@ -192,14 +192,12 @@ class RESTClientObject:
             response = self.exchange(request, timeout=timeout, preload=preload)
             if elsewhere is not None and 300 <= response.status <= 399:
                 response = self._follow(request, response, timeout, preload, elsewhere)
-            if not 200 <= response.status <= 299:
-                error = error_for(response)
-                response.drain_conn()
-                raise error
-            if receive is None:
-                return response
             try:
-                return receive(response)
+                if not 200 <= response.status <= 299:
+                    raise error_for(response)  # reads the body
+                return response if receive is None else receive(response)
+            except ApiException:
+                raise
             except (HTTPError, OSError) as error:
                 raise _network_error(error, request, self._timeouts(timeout)) from error
 

@@ -26,7 +26,8 @@ ERRORS = {
     "409": "ConflictException",
     "412": "PreconditionFailedException",
 }
-# Told once, in the docstring of each group, and not again for each operation.
+# Any operation may meet these.
+OBVIOUS = r"((name|id) of the \w+( \w+)?)?"
 COMMON = {"400", "401", "429", "default"}
 
 
@@ -162,7 +163,8 @@ def operation_docstring(o: Operation) -> list[str]:
     lines = [f'        """{sentence(o.summary)}']
     if o.description:
         lines += ["", *wrapped(o.description, 8).splitlines()]
-    described = [p for p in o.parameters if p.description]
+    # What a name says by itself (`repository`: name of the repository) is left to the pages.
+    described = [p for p in o.parameters if not re.fullmatch(OBVIOUS, p.description)]
     if described:
         lines += ["", "        Args:"]
         for p in described:

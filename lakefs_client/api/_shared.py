@@ -41,7 +41,6 @@ class PullsOperations(Api):
         repeated call opens another one.
 
         Args:
-            repository: Name of the repository.
             pull_request_creation: Title, source and destination branch, and optionally a
                 description.
 
@@ -64,7 +63,6 @@ class PullsOperations(Api):
         A malformed id gives 400, not 404.
 
         Args:
-            repository: Name of the repository.
             pull_request: Id of the pull request, as given by create_pull_request.
 
         Returns:
@@ -96,7 +94,6 @@ class PullsOperations(Api):
         One page per call; open and settled ones alike unless status narrows it.
 
         Args:
-            repository: Name of the repository.
             prefix: Only entries whose name begins with this text.
             after: Continue behind this name; pass the next_offset of the previous page.
             amount: Page size, 1 to 1000.
@@ -121,7 +118,6 @@ class PullsOperations(Api):
         lost answer reports failure for a merge that took place; get_pull_request shows which.
 
         Args:
-            repository: Name of the repository.
             pull_request: Id of the pull request, as given by create_pull_request.
 
         Returns:
@@ -153,7 +149,6 @@ class PullsOperations(Api):
         comes with either.
 
         Args:
-            repository: Name of the repository.
             pull_request: Id of the pull request, as given by create_pull_request.
             pull_request_basic: The fields to change: title, description, status.
 
@@ -189,7 +184,6 @@ class ExternalOperations(Api):
         servers answer 501.
 
         Args:
-            user_id: Id of the user.
             principal_id: Id of the identity in the external system, such as an AWS role
                 session.
             external_principal_creation: Optional settings for the authenticator, one object of
@@ -213,7 +207,6 @@ class ExternalOperations(Api):
         answer 501.
 
         Args:
-            user_id: Id of the user.
             principal_id: Id of the identity in the external system, such as an AWS role
                 session.
 
@@ -289,7 +282,6 @@ class ExternalOperations(Api):
         Sorted by id, one page per call. Open-source servers answer 501.
 
         Args:
-            user_id: Id of the user.
             prefix: Only entries whose name begins with this text.
             after: Continue behind this name; pass the next_offset of the previous page.
             amount: Page size, 1 to 1000.
@@ -327,7 +319,6 @@ class ObjectsOperations(Api):
         promises 201 while servers answer 204; the method returns None for either.
 
         Args:
-            repository: Name of the repository.
             branch: Name of the branch; other kinds of ref are not accepted.
             path: Path of the object inside the repository, without a leading slash.
             update_object_user_metadata: Set, an object of strings with the complete new

@@ -22,10 +22,6 @@ class ActionsApi(Api):
     def get_run(self, repository: str, run_id: str, **options: Unpack[CallOptions]) -> ActionRun:
         """Get an action run.
 
-        Args:
-            repository: Name of the repository.
-            run_id: Id of the action run.
-
         Returns:
             Event, branch, commit, start and end time, and status of the run.
 
@@ -41,8 +37,6 @@ class ActionsApi(Api):
         """Download what a hook wrote.
 
         Args:
-            repository: Name of the repository.
-            run_id: Id of the action run.
             hook_run_id: hook_run_id of an entry from list_run_hooks.
 
         Returns:
@@ -74,7 +68,6 @@ class ActionsApi(Api):
         together they give 400.
 
         Args:
-            repository: Name of the repository.
             after: Continue behind this run id; pass the next_offset of the previous page.
             amount: Page size, 1 to 1000.
             branch: Only runs on this branch.
@@ -107,8 +100,6 @@ class ActionsApi(Api):
         One page per call.
 
         Args:
-            repository: Name of the repository.
-            run_id: Id of the action run.
             after: Continue behind this hook run id; pass the next_offset of the previous page.
             amount: Page size, 1 to 1000.
 

@@ -39,10 +39,6 @@ class AuthApi(ExternalOperations):
 
         Open-source servers answer 501.
 
-        Args:
-            group_id: Id of the group.
-            user_id: Id of the user.
-
         Raises:
             NotFoundException: 404: No such group or user.
         """
@@ -55,10 +51,6 @@ class AuthApi(ExternalOperations):
         """Attach a policy to a group.
 
         It applies to every member. Open-source servers answer 501.
-
-        Args:
-            group_id: Id of the group.
-            policy_id: Id of the policy.
 
         Raises:
             NotFoundException: 404: No such group or policy.
@@ -73,10 +65,6 @@ class AuthApi(ExternalOperations):
 
         Open-source servers answer 501.
 
-        Args:
-            user_id: Id of the user.
-            policy_id: Id of the policy.
-
         Raises:
             NotFoundException: 404: No such user or policy.
         """
@@ -90,9 +78,6 @@ class AuthApi(ExternalOperations):
 
         The secret is in this answer and can never be read again. Where the number of pairs a
         user may have is used up, the server gives 400; open-source servers allow a single pair.
-
-        Args:
-            user_id: Id of the user.
 
         Returns:
             The new key pair with its secret.
@@ -175,7 +160,6 @@ class AuthApi(ExternalOperations):
         Requests that use the pair fail from then on.
 
         Args:
-            user_id: Id of the user.
             access_key_id: The public half of the key pair.
 
         Raises:
@@ -188,9 +172,6 @@ class AuthApi(ExternalOperations):
         """Delete a group.
 
         Its members remain as users. Open-source servers answer 501.
-
-        Args:
-            group_id: Id of the group.
 
         Raises:
             NotFoundException: 404: No such group.
@@ -205,10 +186,6 @@ class AuthApi(ExternalOperations):
 
         Open-source servers answer 501.
 
-        Args:
-            group_id: Id of the group.
-            user_id: Id of the user.
-
         Raises:
             NotFoundException: 404: No such group or user, or not a member.
         """
@@ -220,9 +197,6 @@ class AuthApi(ExternalOperations):
 
         Open-source servers answer 501.
 
-        Args:
-            policy_id: Id of the policy.
-
         Raises:
             NotFoundException: 404: No such policy.
         """
@@ -233,9 +207,6 @@ class AuthApi(ExternalOperations):
         """Delete a user.
 
         The key pairs of the user stop working. A second call gives 404.
-
-        Args:
-            user_id: Id of the user.
 
         Raises:
             NotFoundException: 404: No such user.
@@ -250,10 +221,6 @@ class AuthApi(ExternalOperations):
 
         Open-source servers answer 501.
 
-        Args:
-            group_id: Id of the group.
-            policy_id: Id of the policy.
-
         Raises:
             NotFoundException: 404: No such group or policy, or not attached.
         """
@@ -267,10 +234,6 @@ class AuthApi(ExternalOperations):
 
         Open-source servers answer 501.
 
-        Args:
-            user_id: Id of the user.
-            policy_id: Id of the policy.
-
         Raises:
             NotFoundException: 404: No such user or policy, or not attached.
         """
@@ -283,7 +246,6 @@ class AuthApi(ExternalOperations):
         """Get an access key pair without its secret.
 
         Args:
-            user_id: Id of the user.
             access_key_id: The public half of the key pair.
 
         Returns:
@@ -309,9 +271,6 @@ class AuthApi(ExternalOperations):
 
         Open-source servers answer 501.
 
-        Args:
-            group_id: Id of the group.
-
         Returns:
             The group; creation_date is in Unix epoch seconds.
 
@@ -325,9 +284,6 @@ class AuthApi(ExternalOperations):
         """Get the permission level of a group.
 
         Only for servers with the simplified access model.
-
-        Args:
-            group_id: Id of the group.
 
         Returns:
             The permission: Read, Write, Super or Admin.
@@ -344,9 +300,6 @@ class AuthApi(ExternalOperations):
 
         Open-source servers answer 501.
 
-        Args:
-            policy_id: Id of the policy.
-
         Returns:
             The policy with its statements.
 
@@ -358,9 +311,6 @@ class AuthApi(ExternalOperations):
     @operation("GET", "/auth/users/{user_id}")
     def get_user(self, user_id: str, **options: Unpack[CallOptions]) -> User:
         """Get a user.
-
-        Args:
-            user_id: Id of the user.
 
         Returns:
             The user; creation_date is in Unix epoch seconds.
@@ -389,7 +339,6 @@ class AuthApi(ExternalOperations):
         Open-source servers answer 501.
 
         Args:
-            group_id: Id of the group.
             prefix: Only entries whose name begins with this text.
             after: Continue behind this name; pass the next_offset of the previous page.
             amount: Page size, 1 to 1000.
@@ -418,7 +367,6 @@ class AuthApi(ExternalOperations):
         Open-source servers answer 501.
 
         Args:
-            group_id: Id of the group.
             prefix: Only entries whose name begins with this text.
             after: Continue behind this name; pass the next_offset of the previous page.
             amount: Page size, 1 to 1000.
@@ -496,7 +444,6 @@ class AuthApi(ExternalOperations):
         Secrets are never listed. Open-source servers answer 501.
 
         Args:
-            user_id: Id of the user.
             prefix: Only entries whose name begins with this text.
             after: Continue behind this name; pass the next_offset of the previous page.
             amount: Page size, 1 to 1000.
@@ -526,7 +473,6 @@ class AuthApi(ExternalOperations):
         Open-source servers answer 501.
 
         Args:
-            user_id: Id of the user.
             prefix: Only entries whose name begins with this text.
             after: Continue behind this name; pass the next_offset of the previous page.
             amount: Page size, 1 to 1000.
@@ -557,7 +503,6 @@ class AuthApi(ExternalOperations):
         Open-source servers answer 501.
 
         Args:
-            user_id: Id of the user.
             prefix: Only entries whose name begins with this text.
             after: Continue behind this name; pass the next_offset of the previous page.
             amount: Page size, 1 to 1000.
@@ -635,7 +580,6 @@ class AuthApi(ExternalOperations):
         get_setup_state).
 
         Args:
-            group_id: Id of the group.
             acl: Permission: Read, Write, Super or Admin.
 
         Raises:
@@ -652,7 +596,6 @@ class AuthApi(ExternalOperations):
         The change applies wherever the policy is attached. Open-source servers answer 501.
 
         Args:
-            policy_id: Id of the policy.
             policy: The whole policy; statements that are not sent are gone.
 
         Returns:

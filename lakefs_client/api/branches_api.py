@@ -43,7 +43,6 @@ class BranchesApi(Api):
         400.
 
         Args:
-            repository: Name of the repository.
             branch: Name of the branch; other kinds of ref are not accepted.
             cherry_pick_creation: Ref of the commit, optionally parent_number, commit_overrides
                 (message, metadata) and force.
@@ -74,7 +73,6 @@ class BranchesApi(Api):
         others get 400.
 
         Args:
-            repository: Name of the repository.
             branch_creation: Name and source, optionally force and hidden (experimental).
 
         Returns:
@@ -97,7 +95,6 @@ class BranchesApi(Api):
         them. The default branch cannot be deleted. A second call gives 404.
 
         Args:
-            repository: Name of the repository.
             branch: Name of the branch; other kinds of ref are not accepted.
             force: Go ahead although the repository is read-only; default False.
 
@@ -136,7 +133,6 @@ class BranchesApi(Api):
             prefix: Only entries whose name begins with this text.
             delimiter: Text, usually "/", up to whose next occurrence after prefix names are
                 folded into one common_prefix entry.
-            repository: Name of the repository.
             branch: Name of the branch; other kinds of ref are not accepted.
 
         Returns:
@@ -152,7 +148,6 @@ class BranchesApi(Api):
         """Get a branch.
 
         Args:
-            repository: Name of the repository.
             branch: Name of the branch; other kinds of ref are not accepted.
 
         Returns:
@@ -183,7 +178,6 @@ class BranchesApi(Api):
         Sorted by name, one page per call.
 
         Args:
-            repository: Name of the repository.
             prefix: Only entries whose name begins with this text.
             after: Continue behind this name; pass the next_offset of the previous page.
             amount: Page size, 1 to 1000.
@@ -212,7 +206,6 @@ class BranchesApi(Api):
         restored. To move the branch itself use hard_reset_branch.
 
         Args:
-            repository: Name of the repository.
             branch: Name of the branch; other kinds of ref are not accepted.
             reset_creation: Type, and path for the types object and common_prefix.
 
@@ -241,7 +234,6 @@ class BranchesApi(Api):
         nothing to take back without allow_empty, gives 400.
 
         Args:
-            repository: Name of the repository.
             branch: Name of the branch; other kinds of ref are not accepted.
             revert_creation: Ref of the commit and parent_number, optionally commit_overrides
                 (message, metadata), allow_empty and force.

@@ -37,7 +37,6 @@ class CommitsApi(Api):
         it.
 
         Args:
-            repository: Name of the repository.
             branch: Name of the branch; other kinds of ref are not accepted.
             source_metarange: Commit this ready meta-range in place of the staged changes.
             commit_creation: Message, optionally metadata, date (Unix epoch seconds),
@@ -60,7 +59,6 @@ class CommitsApi(Api):
         """Get a commit.
 
         Args:
-            repository: Name of the repository.
             commit_id: Id of the commit, or a prefix that fits no other.
 
         Returns:

@@ -51,7 +51,6 @@ class ExperimentalApi(PullsOperations, ExternalOperations, ObjectsOperations):
         the upload was started with.
 
         Args:
-            repository: Name of the repository.
             branch: Name of the branch; other kinds of ref are not accepted.
             upload_id: upload_id from create_presign_multipart_upload.
             path: Path of the object inside the repository, without a leading slash.
@@ -90,7 +89,6 @@ class ExperimentalApi(PullsOperations, ExternalOperations, ObjectsOperations):
         link_physical_address can attach it.
 
         Args:
-            repository: Name of the repository.
             branch: Name of the branch; other kinds of ref are not accepted.
             upload_id: upload_id from create_presign_multipart_upload.
             path: Path of the object inside the repository, without a leading slash.
@@ -128,7 +126,6 @@ class ExperimentalApi(PullsOperations, ExternalOperations, ObjectsOperations):
         storage_config.pre_sign_multipart_upload.
 
         Args:
-            repository: Name of the repository.
             branch: Name of the branch; other kinds of ref are not accepted.
             path: Path of the object inside the repository, without a leading slash.
             parts: How many part URLs to sign at once, 0 to 10000.
@@ -161,7 +158,6 @@ class ExperimentalApi(PullsOperations, ExternalOperations, ObjectsOperations):
         back two commits.
 
         Args:
-            repository: Name of the repository.
             branch: Name of the branch; other kinds of ref are not accepted.
             ref: The target: commit id or a unique prefix of one, tag, branch, or an expression
                 such as main~1, main^ or main@.
@@ -220,7 +216,6 @@ class ExperimentalApi(PullsOperations, ExternalOperations, ObjectsOperations):
         Servers older than v1.55 lack it and answer 404 "invalid API endpoint".
 
         Args:
-            repository: Name of the repository.
             branch: Name of the branch; other kinds of ref are not accepted.
             upload_id: upload_id from create_presign_multipart_upload.
             path: Path of the object inside the repository, without a leading slash.
@@ -261,7 +256,6 @@ class ExperimentalApi(PullsOperations, ExternalOperations, ObjectsOperations):
         headers. The limits on part sizes are those of uploaded parts.
 
         Args:
-            repository: Name of the repository.
             branch: Name of the branch; other kinds of ref are not accepted.
             upload_id: upload_id from create_presign_multipart_upload.
             path: Path of the object inside the repository, without a leading slash.

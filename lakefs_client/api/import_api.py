@@ -26,7 +26,6 @@ class ImportApi(Api):
         Nothing of it reaches the branch.
 
         Args:
-            repository: Name of the repository.
             branch: Name of the branch; other kinds of ref are not accepted.
             id: Id from import_start.
 
@@ -56,7 +55,6 @@ class ImportApi(Api):
         in a store the server uses, but outside any namespace of this repository: inside, 400.
 
         Args:
-            repository: Name of the repository.
             branch: Name of the branch; other kinds of ref are not accepted.
             import_creation: Paths, a list of sources (type, path, destination), and commit with
                 the message, optionally force.
@@ -81,7 +79,6 @@ class ImportApi(Api):
         either.
 
         Args:
-            repository: Name of the repository.
             branch: Name of the branch; other kinds of ref are not accepted.
             id: Id from import_start.
 

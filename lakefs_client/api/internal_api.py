@@ -51,9 +51,6 @@ class InternalApi(Api):
     ) -> None:
         """Check the permission to set branch protection rules.
 
-        Args:
-            repository: Name of the repository.
-
         Raises:
             NotFoundException: 404: No such repository.
             ConflictException: 409: A clash with another change of the rules.
@@ -74,7 +71,6 @@ class InternalApi(Api):
         ordinary work.
 
         Args:
-            repository: Name of the repository.
             commit_record_creation: Every field of the commit, generation included, and
                 optionally force.
 
@@ -95,7 +91,6 @@ class InternalApi(Api):
         the branch changes, and some stores refuse them with 500.
 
         Args:
-            repository: Name of the repository.
             branch: Branch whose objects are listed.
             location: Path prefix of the table; without it, everything.
 
@@ -117,7 +112,6 @@ class InternalApi(Api):
         """Remove keys from the metadata of a repository.
 
         Args:
-            repository: Name of the repository.
             repository_metadata_keys: Keys, the list of names to remove.
         """
         ...
@@ -128,9 +122,6 @@ class InternalApi(Api):
 
         Deprecated, because it keeps the request open until all is written and so may time out
         on large repositories; use dump_submit and dump_status.
-
-        Args:
-            repository: Name of the repository.
 
         Returns:
             The three meta-range ids that restore_refs takes.
@@ -189,8 +180,6 @@ class InternalApi(Api):
         the server redirects to the object store.
 
         Args:
-            repository: Name of the repository.
-            object_id: Id of the file.
             type: Range or meta_range.
             presign: Fetch straight from the object store through a signed URL; default False.
 
@@ -252,7 +241,6 @@ class InternalApi(Api):
         concurrent changes.
 
         Args:
-            repository: Name of the repository.
             branch_protection_rule: Pattern for branch names, with the wildcards * and ?
 
         Raises:
@@ -272,7 +260,6 @@ class InternalApi(Api):
         Deprecated; use set_branch_protection_rules with the rules that shall remain.
 
         Args:
-            repository: Name of the repository.
             inline_object1: Pattern of the rule, exactly as it was set.
 
         Raises:
@@ -288,9 +275,6 @@ class InternalApi(Api):
 
         Deprecated; delete_gc_rules does the same.
 
-        Args:
-            repository: Name of the repository.
-
         Raises:
             NotFoundException: 404: No such repository.
         """
@@ -303,9 +287,6 @@ class InternalApi(Api):
         """Get the branch protection rules (old route).
 
         Deprecated; get_branch_protection_rules does the same.
-
-        Args:
-            repository: Name of the repository.
 
         Returns:
             The list of rules, one branch name pattern each.
@@ -322,9 +303,6 @@ class InternalApi(Api):
         """Get the garbage collection rules (old route).
 
         Deprecated; get_gc_rules does the same.
-
-        Args:
-            repository: Name of the repository.
 
         Returns:
             The default retention and the retention per branch, both in days.
@@ -351,7 +329,6 @@ class InternalApi(Api):
         Deprecated; set_gc_rules does the same.
 
         Args:
-            repository: Name of the repository.
             garbage_collection_rules: default_retention_days, and under branches the days for
                 single branches.
 
@@ -382,9 +359,6 @@ class InternalApi(Api):
         Called by the garbage collection job. Keeps the request open until the list is written,
         so on a large repository prefer prepare_garbage_collection_commits_async.
 
-        Args:
-            repository: Name of the repository.
-
         Returns:
             Id of the run, address of the commits CSV (with a presigned URL where the store has
             them) and where to write expired addresses.
@@ -405,9 +379,6 @@ class InternalApi(Api):
         Called by the garbage collection job; poll prepare_garbage_collection_commits_status
         with the id.
 
-        Args:
-            repository: Name of the repository.
-
         Returns:
             The id of the task.
 
@@ -427,7 +398,6 @@ class InternalApi(Api):
         completed is True after failures as well; then error is set in place of result.
 
         Args:
-            repository: Name of the repository.
             id: Id from prepare_garbage_collection_commits_async.
 
         Returns:
@@ -458,7 +428,6 @@ class InternalApi(Api):
         continuation_token, call again with it.
 
         Args:
-            repository: Name of the repository.
             prepare_gc_uncommitted_request: Nothing at first, then the continuation_token of the
                 previous answer.
 
@@ -485,7 +454,6 @@ class InternalApi(Api):
         and restore_status. Works on a bare repository only.
 
         Args:
-            repository: Name of the repository.
             refs_restore: The three meta-range ids from dump_refs, and optionally force.
 
         Raises:
@@ -498,9 +466,6 @@ class InternalApi(Api):
         self, repository: str, **options: Unpack[CallOptions]
     ) -> None:
         """Check the permission to set garbage collection rules.
-
-        Args:
-            repository: Name of the repository.
 
         Raises:
             NotFoundException: 404: No such repository.
@@ -524,7 +489,6 @@ class InternalApi(Api):
         Keys that are not sent keep their value; remove keys with delete_repository_metadata.
 
         Args:
-            repository: Name of the repository.
             repository_metadata_set: Metadata, an object of strings.
 
         Raises:
@@ -592,7 +556,6 @@ class InternalApi(Api):
         checksum and size on trust.
 
         Args:
-            repository: Name of the repository.
             branch: Name of the branch; other kinds of ref are not accepted.
             path: Path of the object inside the repository, without a leading slash.
             object_stage_creation: Physical address, checksum and size in bytes, optionally
@@ -617,7 +580,6 @@ class InternalApi(Api):
         A success speaks of the permission at this moment only; the upload can still fail.
 
         Args:
-            repository: Name of the repository.
             branch: Name of the branch; other kinds of ref are not accepted.
             path: Path of the object inside the repository, without a leading slash.
 

@@ -20,7 +20,6 @@ class MetadataApi(Api):
         """Get where a meta-range is stored.
 
         Args:
-            repository: Name of the repository.
             meta_range: Id of the meta-range, as in meta_range_id of a commit.
 
         Returns:
@@ -34,10 +33,6 @@ class MetadataApi(Api):
     @operation("GET", "/repositories/{repository}/metadata/range/{range}")
     def get_range(self, repository: str, range: str, **options: Unpack[CallOptions]) -> StorageURI:
         """Get where a range is stored.
-
-        Args:
-            repository: Name of the repository.
-            range: Id of the range.
 
         Returns:
             Its address in the object store.

@@ -43,7 +43,6 @@ class ObjectsApi(ObjectsOperations):
         collection.
 
         Args:
-            repository: Name of the repository.
             branch: Branch that receives the copy.
             dest_path: Path of the copy.
             object_copy_creation: src_path, and optionally src_ref (without it, the receiving
@@ -76,7 +75,6 @@ class ObjectsApi(ObjectsOperations):
         nothing exists gives 204 as well.
 
         Args:
-            repository: Name of the repository.
             branch: Name of the branch; other kinds of ref are not accepted.
             path: Path of the object inside the repository, without a leading slash.
             force: Go ahead although the repository is read-only; default False.
@@ -113,7 +111,6 @@ class ObjectsApi(ObjectsOperations):
         nothing exists count as deleted.
 
         Args:
-            repository: Name of the repository.
             branch: Name of the branch; other kinds of ref are not accepted.
             force: Go ahead although the repository is read-only; default False.
             no_tombstone: Drop the staged entry itself instead of recording a deletion where the
@@ -154,7 +151,6 @@ class ObjectsApi(ObjectsOperations):
         the lakeFS credentials.
 
         Args:
-            repository: Name of the repository.
             ref: Branch, tag, commit id or a unique prefix of one, or an expression on these
                 such as main~1.
             path: Path of the object inside the repository, without a leading slash.
@@ -180,7 +176,6 @@ class ObjectsApi(ObjectsOperations):
         """Get an object's properties in the object store.
 
         Args:
-            repository: Name of the repository.
             ref: Branch, tag, commit id or a unique prefix of one, or an expression on these
                 such as main~1.
             path: Path of the object inside the repository, without a leading slash.
@@ -215,7 +210,6 @@ class ObjectsApi(ObjectsOperations):
         stat_object gives the same and more as a model.
 
         Args:
-            repository: Name of the repository.
             ref: Branch, tag, commit id or a unique prefix of one, or an expression on these
                 such as main~1.
             path: Path of the object inside the repository, without a leading slash.
@@ -254,7 +248,6 @@ class ObjectsApi(ObjectsOperations):
         makes a page several times as large, so ask for presign only when the URLs are wanted.
 
         Args:
-            repository: Name of the repository.
             ref: Branch, tag, commit id or a unique prefix of one, or an expression on these
                 such as main~1.
             user_metadata: Include each object's user metadata; default True.
@@ -290,7 +283,6 @@ class ObjectsApi(ObjectsOperations):
         physical_address_expiry says in Unix epoch seconds until when it works.
 
         Args:
-            repository: Name of the repository.
             ref: Branch, tag, commit id or a unique prefix of one, or an expression on these
                 such as main~1.
             path: Path of the object inside the repository, without a leading slash.
@@ -338,7 +330,6 @@ class ObjectsApi(ObjectsOperations):
         check holds against concurrent writers too.
 
         Args:
-            repository: Name of the repository.
             branch: Name of the branch; other kinds of ref are not accepted.
             path: Path of the object inside the repository, without a leading slash.
             if_none_match: Only the value "*" is understood: write only where nothing exists at

@@ -47,7 +47,6 @@ class RefsApi(Api):
         bring; two_dot compares both states as they are.
 
         Args:
-            repository: Name of the repository.
             left_ref: Ref to compare with, the older side.
             right_ref: Ref whose changes are shown.
             after: Continue behind this name; pass the next_offset of the previous page.
@@ -80,7 +79,6 @@ class RefsApi(Api):
         The commit from which a three-way merge of the two would start. Nothing is merged.
 
         Args:
-            repository: Name of the repository.
             source_ref: One of the two refs.
             destination_branch: The other ref, as a rule a branch.
 
@@ -119,7 +117,6 @@ class RefsApi(Api):
         on a long history; limit bounds that work.
 
         Args:
-            repository: Name of the repository.
             ref: Where the walk begins: branch, tag, commit id or an expression such as main~1.
             after: Continue behind this commit id; pass the next_offset of the previous page.
             amount: Page size, 1 to 1000.
@@ -162,7 +159,6 @@ class RefsApi(Api):
         source-wins or dest-wins. Merging is how protected branches are changed.
 
         Args:
-            repository: Name of the repository.
             source_ref: Ref whose changes are meant: branch, tag, commit id or an expression on
                 these.
             destination_branch: Branch on the receiving side.

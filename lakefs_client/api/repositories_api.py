@@ -61,9 +61,6 @@ class RepositoriesApi(Api):
 
         Without rules nothing that was ever committed is collected.
 
-        Args:
-            repository: Name of the repository.
-
         Raises:
             ForbiddenException: 403: The repository is read-only.
             NotFoundException: 404: No such repository.
@@ -81,7 +78,6 @@ class RepositoriesApi(Api):
         force is set; a second call gives 404.
 
         Args:
-            repository: Name of the repository.
             force: Delete even a read-only repository; default False.
 
         Raises:
@@ -98,7 +94,6 @@ class RepositoriesApi(Api):
         Once done is true, either refs or error is set.
 
         Args:
-            repository: Name of the repository.
             task_id: Id that the submitting call returned.
 
         Returns:
@@ -117,9 +112,6 @@ class RepositoriesApi(Api):
         Runs as a task on the server; poll dump_status until done is true. Only references and
         commits are written, to the storage namespace: object data is not copied.
 
-        Args:
-            repository: Name of the repository.
-
         Returns:
             The id of the task.
 
@@ -137,9 +129,6 @@ class RepositoriesApi(Api):
         The ETag header of the answer can be passed to set_branch_protection_rules as if_match;
         call with _return_http_data_only=False to see it.
 
-        Args:
-            repository: Name of the repository.
-
         Returns:
             The list of rules, one branch name pattern each; empty when there are none.
 
@@ -156,9 +145,6 @@ class RepositoriesApi(Api):
 
         A repository without rules gives 404, which is not an error of the call.
 
-        Args:
-            repository: Name of the repository.
-
         Returns:
             The default retention and the retention per branch, both in days.
 
@@ -170,9 +156,6 @@ class RepositoriesApi(Api):
     @operation("GET", "/repositories/{repository}")
     def get_repository(self, repository: str, **options: Unpack[CallOptions]) -> Repository:
         """Get a repository.
-
-        Args:
-            repository: Name of the repository.
 
         Returns:
             Name, storage namespace, default branch, creation date in Unix epoch seconds and
@@ -191,9 +174,6 @@ class RepositoriesApi(Api):
 
         Free key-value pairs that belong to the repository as a whole, apart from commits and
         objects.
-
-        Args:
-            repository: Name of the repository.
 
         Returns:
             The pairs, strings to strings; empty when none are set.
@@ -235,7 +215,6 @@ class RepositoriesApi(Api):
         """Get the state of a restore task.
 
         Args:
-            repository: Name of the repository.
             task_id: Id that the submitting call returned.
 
         Returns:
@@ -260,7 +239,6 @@ class RepositoriesApi(Api):
         the data.
 
         Args:
-            repository: Name of the repository.
             refs_restore: The three meta-range ids from dump_status, and optionally force.
 
         Returns:
@@ -294,7 +272,6 @@ class RepositoriesApi(Api):
         know the wildcards * and ?.
 
         Args:
-            repository: Name of the repository.
             if_match: ETag from get_branch_protection_rules.
             branch_protection_rule: The list of rules, each with a pattern for branch names.
 
@@ -325,7 +302,6 @@ class RepositoriesApi(Api):
         it has removed cannot be brought back, and get_object then answers 410.
 
         Args:
-            repository: Name of the repository.
             garbage_collection_rules: default_retention_days, and under branches the days for
                 single branches.
 

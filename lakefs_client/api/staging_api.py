@@ -37,7 +37,6 @@ class StagingApi(Api):
         the header x-ms-blob-type: BlockBlob with it. Nothing changes on the branch.
 
         Args:
-            repository: Name of the repository.
             branch: Name of the branch; other kinds of ref are not accepted.
             path: Path of the object inside the repository, without a leading slash.
             presign: Also return a signed URL for an HTTP PUT; default False.
@@ -78,7 +77,6 @@ class StagingApi(Api):
         get_object answers 410 later. Repeating it with the same address does no harm.
 
         Args:
-            repository: Name of the repository.
             branch: Name of the branch; other kinds of ref are not accepted.
             path: Path of the object inside the repository, without a leading slash.
             if_none_match: Only the value "*" is understood: write only where nothing exists at

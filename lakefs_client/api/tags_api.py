@@ -32,7 +32,6 @@ class TagsApi(Api):
         committed yet are left out.
 
         Args:
-            repository: Name of the repository.
             tag_creation: Id, the name of the tag, and ref, what it shall point at.
 
         Returns:
@@ -54,8 +53,6 @@ class TagsApi(Api):
         The commit remains. A second call gives 404.
 
         Args:
-            repository: Name of the repository.
-            tag: Name of the tag.
             force: Go ahead although the repository is read-only; default False.
 
         Raises:
@@ -67,10 +64,6 @@ class TagsApi(Api):
     @operation("GET", "/repositories/{repository}/tags/{tag}")
     def get_tag(self, repository: str, tag: str, **options: Unpack[CallOptions]) -> Ref:
         """Get a tag.
-
-        Args:
-            repository: Name of the repository.
-            tag: Name of the tag.
 
         Returns:
             The tag and its commit id.
@@ -99,7 +92,6 @@ class TagsApi(Api):
         Sorted by name, one page per call.
 
         Args:
-            repository: Name of the repository.
             prefix: Only entries whose name begins with this text.
             after: Continue behind this name; pass the next_offset of the previous page.
             amount: Page size, 1 to 1000.

@@ -1,0 +1,81 @@
+"""The package as users get it: built, installed in a clean environment, and used there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tarfile
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.package
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PROGRAM = """
+import pathlib, sys
+import lakefs_client
+from lakefs_client.apis import ObjectsApi, RepositoriesApi
+from lakefs_client.models import RepositoryCreation
+from lakefs_client.sandbox import Sandbox
+from lakefs_client.transfer import Transfer, TransferConfig
+
+source = pathlib.Path("file.bin")
+source.write_bytes(bytes(range(256)) * (6 << 12))
+with Sandbox() as sandbox, lakefs_client.ApiClient(sandbox.configuration()) as client:
+    namespace = sandbox.storage_namespace + "example-repo"
+    RepositoriesApi(client).create_repository(RepositoryCreation("example-repo", namespace))
+    transfer = Transfer(client, TransferConfig(part_size=5 << 20))
+    stats = transfer.upload_file(source, "example-repo", "main", "file.bin")
+    with ObjectsApi(client).get_object("example-repo", "main", "file.bin") as file:
+        assert file.read() == source.read_bytes()
+print(lakefs_client.__version__, stats.checksum)
+"""
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "build", "--outdir", folder, ROOT, cwd=ROOT)
+    return folder
+
+
+def test_the_wheel_has_the_types_and_the_sandbox_and_nothing_beside_the_package(
+    built: Path,
+) -> None:
+    (wheel,) = built.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {"lakefs_client/py.typed", "lakefs_client/sandbox/openapi.json"} <= names
+    tops = {name.partition("/")[0] for name in names}
+    assert tops == {"lakefs_client", f"{wheel.name.rpartition('-py3')[0]}.dist-info"}
+
+
+def test_the_sdist_has_what_the_metadata_is_read_from(built: Path) -> None:
+    (sdist,) = built.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"setup.py", "requirements.txt", "test-requirements.txt", "README.md"} <= names
+
+
+@pytest.mark.timeout(600)
+def test_the_wheel_works_in_a_clean_environment(built: Path, tmp_path: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    venv.create(tmp_path / "venv", with_pip=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    run(python, "-m", "pip", "install", "--quiet", wheel, cwd=tmp_path)
+    (tmp_path / "program.py").write_text(PROGRAM, "utf-8")
+    assert run(python, "-W", "error", "program.py", cwd=tmp_path).startswith("2.0.0 ")
+    listing = "import importlib.metadata as m; print(*m.requires('lakefs_client'), sep='\\n')"
+    needed = [line for line in run(python, "-c", listing, cwd=tmp_path).split("\n") if line]
+    names = [re.split("[^a-z0-9-]", line)[0] for line in needed if "extra ==" not in line]
+    assert names == ["urllib3", "python-dateutil", "certifi"]
