@@ -11,7 +11,11 @@ if TYPE_CHECKING:
     from lakefs_client import client as client
     from lakefs_client import exceptions as exceptions
     from lakefs_client import model as model
+    from lakefs_client import model_utils as model_utils
     from lakefs_client import models as models
+    from lakefs_client import rest as rest
+    from lakefs_client import sandbox as sandbox
+    from lakefs_client import transfer as transfer
     from lakefs_client._paginate import paginate
     from lakefs_client.api_client import ApiClient
     from lakefs_client.configuration import Configuration
@@ -56,16 +60,19 @@ _MODULES = (
 )  # fmt: skip
 
 
-def __getattr__(name: str) -> object:
-    from importlib import import_module
+if not TYPE_CHECKING:
+    # Hidden from type checkers, for which every name would exist.
 
-    if name in _MODULES:
-        return import_module(f"{__name__}.{name}")
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = import_module(f"{__name__}.{_HOMES.get(name, 'exceptions')}")
-    value = globals()[name] = getattr(home, name)
-    return value
+    def __getattr__(name: str) -> object:
+        from importlib import import_module
+
+        if name in _MODULES:
+            return import_module(f"{__name__}.{name}")
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        home = import_module(f"{__name__}.{_HOMES.get(name, 'exceptions')}")
+        value = globals()[name] = getattr(home, name)
+        return value
 
 
 def __dir__() -> list[str]:

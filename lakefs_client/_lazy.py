@@ -8,8 +8,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def attribute_loader(module: dict[str, Any], homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """A module's ``__getattr__``.
+def lazy_names(
+    module: dict[str, Any], homes: Mapping[str, str]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """A module's ``__getattr__`` and ``__dir__``.
 
     Args:
         module: The module's globals, where what was loaded stays.
@@ -25,4 +27,4 @@ def attribute_loader(module: dict[str, Any], homes: Mapping[str, str]) -> Callab
         value = module[name] = getattr(import_module(home), name)
         return value
 
-    return load
+    return load, lambda: sorted({*module, *homes})

@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from dataclasses import KW_ONLY as KW_ONLY
+    from inspect import Signature
     from typing import Any, ClassVar, TypeVar
 
     from typing_extensions import Self, dataclass_transform
@@ -230,6 +231,17 @@ def _validations(schema: Schema) -> dict[tuple[str], dict[str, Any]]:
     }
 
 
+def _signature(schema: Schema) -> Signature:
+    from inspect import Parameter, Signature
+
+    required, optional = Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY
+    parameters = [
+        Parameter(p.name, required) if p.required else Parameter(p.name, optional, default=UNSET)
+        for p in schema.properties.values()
+    ]
+    return Signature([*parameters, Parameter("entries", Parameter.VAR_KEYWORD)])
+
+
 @dataclass_transform(eq_default=False)
 class Model:
     """A value of the API: a few named properties.
@@ -300,6 +312,7 @@ class Model:
     additional_properties_type = _ClassAttribute(
         lambda s: s.entries.classes if s.entries else _anything()
     )
+    __signature__ = _ClassAttribute(_signature)
     read_only_vars: ClassVar[frozenset[str]] = frozenset()
     discriminator: ClassVar[None] = None
 
@@ -425,6 +438,11 @@ class Model:
         return name in (
             self.__dict__ if name in self._schema().properties else self.__dict__.get(UNKNOWN, {})
         )
+
+    def __dir__(self) -> list[str]:
+        unset = {p.name for p in self._schema().lazy if p.name not in self.__dict__}
+        names = {*super().__dir__(), *self.__dict__.get(UNKNOWN, ())}
+        return sorted(names - unset - {UNKNOWN})
 
     def get(self, name: str, default: Any = None) -> Any:
         """The value of that name, or the default where it is not set."""

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from os import PathLike
-    from typing import Any, BinaryIO, TypedDict, TypeVar
+    from typing import Any, Protocol, TypedDict, TypeVar
 
     from lakefs_client._body import Body
     from lakefs_client._types import Kind
@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 
     F = TypeVar("F", bound=Callable[..., object])
 
-    UploadContent = BinaryIO | bytes | bytearray | memoryview | PathLike[str]
+    class Readable(Protocol):
+        """An open binary file or stream. Temporary and compressed files are no BinaryIO."""
+
+        def read(self, size: int, /) -> bytes: ...
+
+    UploadContent = Readable | bytes | bytearray | memoryview | PathLike[str]
     """What can be uploaded: an open binary file or stream, bytes, or a file's path."""
 
     class CallOptions(TypedDict, total=False):

@@ -126,6 +126,9 @@ class ApiClient:
         """
         auth.require_header_safe("header_name", header_name)
         auth.require_header_safe(f"the header {header_name}", header_value)
+        for known in self.default_headers:
+            if known.lower() == header_name.lower():
+                header_name = known
         self.default_headers[header_name] = header_value
 
     def perform(self, request: Request) -> Any:
@@ -173,13 +176,17 @@ class ApiClient:
         return data, answer.status, answer.headers
 
     def _message(self, request: Request, host: str) -> Message:
-        headers = {**self.default_headers, "Accept": _accept(request), **request.headers}
         credentials = auth.credentials(self.configuration, request.auth)
         if self.cookie and request.auth:
             credentials["Cookie"] = "; ".join(
                 filter(None, (self.cookie, credentials.get("Cookie")))
             )
-        headers.update(credentials)
+        headers = {"Accept": _accept(request), **request.headers, **credentials}
+        defaults = self.default_headers
+        if len(defaults) > 1:  # any but the user agent, in whatever case
+            taken = {name.lower() for name in headers}
+            defaults = {n: v for n, v in defaults.items() if n.lower() not in taken}
+        headers = {**defaults, **headers}
         body = request.body
         if body is None:
             return Message(request.method, host + request.path, headers)
@@ -260,7 +267,8 @@ class ApiClient:
             pairs: Any = given.items() if isinstance(given, Mapping) else given
             path += ("&" if "?" in path else "?") + _encode.query(pairs)
         headers = {
-            name: auth.require_header_safe(name, str(value))
+            # Names in one spelling, so that none is sent twice.
+            name.title(): auth.require_header_safe(name, str(value))
             for name, value in (header_params or {}).items()
         }
         content = _any_body(body, post_params, files)

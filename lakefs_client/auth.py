@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lakefs_client.exceptions import ApiValueError
+from lakefs_client.exceptions import ApiTypeError, ApiValueError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,9 +25,12 @@ def require_header_safe(name: str, value: str) -> str:
     """Refuse control characters, which would end a header and start another.
 
     Raises:
+        ApiTypeError: The value is no str.
         ApiValueError: The value holds one, or cannot be sent as Latin-1. The value itself is
             not repeated: it may be a secret.
     """
+    if not isinstance(value, str):
+        raise ApiTypeError(f"{name} must be a str, not {type(value).__name__}")
     if not value.isprintable() and any((c < " " and c != "\t") or c == "\x7f" for c in value):
         raise ApiValueError(f"{name} must not hold control characters")
     try:

@@ -65,6 +65,9 @@ class LakeFSClient:
         """Close every connection; see `ApiClient.close`."""
         self._api.close()
 
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *type(self).__annotations__})
+
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:

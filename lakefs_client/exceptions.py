@@ -87,8 +87,8 @@ class ApiException(OpenApiException):
     def __init__(
         self, status: int | None = None, reason: str | None = None, http_resp: Any = None
     ) -> None:
-        self.status = status
-        self.reason = reason
+        self.status: int | None = status
+        self.reason: str | None = reason
         self.body: str | None = None
         self.headers: Mapping[str, str] | None = None
         if http_resp is not None:

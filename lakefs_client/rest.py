@@ -196,10 +196,8 @@ class RESTClientObject:
                 if not 200 <= response.status <= 299:
                     raise error_for(response)  # reads the body
                 return response if receive is None else receive(response)
-            except ApiException:
-                raise
-            except (HTTPError, OSError) as error:
-                raise _network_error(error, request, self._timeouts(timeout)) from error
+            except HTTPError as error:
+                raise self.network_error(error, request, timeout) from error
 
         return repeat(attempt, lambda error: may_repeat(error, safety), policy, self.timing)
 
@@ -245,7 +243,7 @@ class RESTClientObject:
         except LocationValueError as error:
             raise ApiValueError(f"{_target(request)}: not an address to send to") from error
         except (HTTPError, OSError) as error:
-            raise _network_error(error, request, (connect, read)) from error
+            raise self.network_error(error, request, timeout) from error
         except ValueError as error:
             # http.client refuses control characters in methods, targets and headers.
             raise ApiValueError(f"{_target(request)}: the request cannot be written") from error
@@ -254,6 +252,12 @@ class RESTClientObject:
                 interrupt.detach(current.sock)
             current.interrupt = current.sock = None
         raise failure  # out here it keeps the cause that it has
+
+    def network_error(
+        self, error: Exception, request: Message, timeout: RequestTimeout = None
+    ) -> ApiConnectionError:
+        """What to raise for an error of urllib3's, on sending or on reading an answer."""
+        return _network_error(error, request, self._timeouts(timeout))
 
     def _timeouts(self, timeout: RequestTimeout) -> tuple[float, float]:
         if timeout is None:

@@ -15,8 +15,6 @@ class PullRequest(Model):
     """`open`, `closed` or `merged`; to get to `merged`, call merge_pull_request."""
     title: str
     """One-line summary."""
-    description: str
-    """Longer text."""
     id: str
     """Identifier assigned by the server."""
     creation_date: datetime
@@ -28,6 +26,8 @@ class PullRequest(Model):
     destination_branch: str
     """Branch to receive them."""
     _: KW_ONLY
+    description: str = UNSET
+    """Longer text."""
     merged_commit_id: str = UNSET
     """Merge commit; absent unless merged."""
     closed_date: datetime = UNSET

@@ -16,10 +16,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .api import RecordedRequest
     from .blocks import Blockstore, StoredObject, Upload
     from .clock import Clock
     from .faults import Fault, FaultKind, Faults
+    from .recorder import RecordedRequest, RequestLog
     from .server import Sandbox
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "FaultKind",
     "Faults",
     "RecordedRequest",
+    "RequestLog",
     "Sandbox",
     "StoredObject",
     "Upload",
@@ -40,20 +41,24 @@ _MODULES = {
     "Fault": "faults",
     "FaultKind": "faults",
     "Faults": "faults",
-    "RecordedRequest": "api",
+    "RecordedRequest": "recorder",
+    "RequestLog": "recorder",
     "Sandbox": "server",
     "StoredObject": "blocks",
     "Upload": "blocks",
 }
 
 
-def __getattr__(name: str) -> object:
-    # On first use only: pytest imports this package wherever the plugin is installed.
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+if not TYPE_CHECKING:
+    # Hidden from type checkers, for which every name would exist.
 
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    def __getattr__(name: str) -> object:
+        # On first use only: pytest imports this package wherever the plugin is installed.
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

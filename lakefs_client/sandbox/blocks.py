@@ -188,6 +188,7 @@ class Blockstore:
             try:
                 parts = self._upload(key, upload_id).parts
             except StoreError:
+                # Nobody refers to the part's file now, which removes it.
                 self._retain(part)
                 self._release(part)
                 raise

@@ -45,7 +45,7 @@ class _Reader:
         self._buffer = bytearray(b"\r\n")
 
     def parts(self) -> Iterator[dict[str, str]]:
-        """Yield the headers of each part; what was not read of its content is passed over."""
+        """Yield the headers of each part, passing over the contents; reading one ends the walk."""
         while True:
             for _ in self.content():
                 pass

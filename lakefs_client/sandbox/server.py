@@ -6,19 +6,19 @@ import secrets
 import tempfile
 import threading
 import time
-from collections import deque
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from . import document, state
-from .api import Api, RecordedRequest, Recorder
+from .api import Api
 from .backend import NAMESPACE, Backend, Options
 from .blocks import Blockstore
 from .clock import Clock
 from .faults import Faults
 from .identity import Identity
+from .recorder import Recorder, RequestLog
 from .store_server import StoreServer
 from .wire import Server
 
@@ -42,8 +42,9 @@ class Sandbox:
         host: The address to listen at. Whoever reaches it and knows the credentials can fill the
             disk; leave it at this machine's own, unless you mean it.
         port: The API's port; 0 takes a free one.
-        data: A directory that keeps everything for the next sandbox. It is written once a second
-            at most, and by `close`. Without one a temporary directory is used, and removed.
+        data: A directory that keeps everything for the next sandbox; one at a time may use it. It
+            is written once a second at most, and by `close`. Without one a temporary directory is
+            used, and removed.
         url_lifetime: How many seconds presigned URLs are good for.
         external_principals: Be a server with an external authentication service: external
             principals, their login, and the login by STS.
@@ -79,7 +80,7 @@ class Sandbox:
         self.storage_namespace = NAMESPACE
         self.clock = Clock()
         self.faults = Faults(document.load().operations)
-        self.requests: deque[RecordedRequest] = deque(maxlen=_REMEMBERED_REQUESTS)
+        self.requests = RequestLog(maxlen=_REMEMBERED_REQUESTS)
         self._host = host
         self._port = port
         self._store_port = 0

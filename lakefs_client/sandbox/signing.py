@@ -32,7 +32,7 @@ class UrlSigner:
     def __init__(self, access_key_id: str, secret_access_key: str) -> None:
         self.access_key_id = access_key_id
         self._secret = secret_access_key
-        # The signing key of the last day asked for.
+        # The last scope asked for, which is that of a day, and its signing key.
         self._key = ("", b"")
 
     def sign(
@@ -95,7 +95,7 @@ class UrlSigner:
         encoded = _encode_query(sorted(pair for pair in pairs if pair[0] != "X-Amz-Signature"))
         path = quote(unquote(path), safe="/~")
         expected = self._signature(method, path, encoded, lines, signed, date, scope)
-        if not hmac.compare_digest(signature, expected):
+        if not hmac.compare_digest(signature.encode(), expected.encode()):
             raise StoreError(
                 403,
                 "SignatureDoesNotMatch",
@@ -116,8 +116,8 @@ class UrlSigner:
     ) -> str:
         canonical = f"{method}\n{path}\n{query}\n{headers}\n{signed}\nUNSIGNED-PAYLOAD"
         digest = hashlib.sha256(canonical.encode()).hexdigest()
-        day, key = self._key
-        if day != scope:
+        scope_of_key, key = self._key
+        if scope_of_key != scope:
             key = f"AWS4{self._secret}".encode()
             for step in scope.split("/"):
                 key = _hmac(key, step)

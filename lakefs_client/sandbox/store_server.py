@@ -8,12 +8,11 @@ from collections.abc import Callable
 from urllib.parse import unquote
 from xml.sax.saxutils import escape
 
-from .api import Recorder
 from .blocks import MAX_PUT, Blockstore, StoreError
 from .clock import Clock
-from .operations.objects import parse_range
+from .recorder import Recorder
 from .signing import UrlSigner
-from .wire import Request, Response
+from .wire import Request, Response, parse_range
 
 _HOST_ID = secrets.token_hex(32)
 

@@ -7,6 +7,7 @@ import email.utils
 import http
 import logging
 import os
+import re
 import socket
 import struct
 import threading
@@ -21,6 +22,7 @@ _HEAD_LIMIT = 256 * 1024
 _DRAIN_LIMIT = 256 * 1024
 # How long an early answer may be read before unread bytes make the kernel reset the connection.
 _LINGER_SECONDS = 0.2
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
 _REASONS = {status.value: status.phrase for status in http.HTTPStatus}
 
 _log = logging.getLogger(__name__)
@@ -403,3 +405,16 @@ class Server:
 def _one_line(value: str) -> str:
     """A header's value without what would end it: types and names of objects may be anything."""
     return value if value.isprintable() else "".join(filter(str.isprintable, value))
+
+
+def parse_range(text: str, size: int) -> tuple[int, int] | None:
+    """The bytes that a Range header asks for, first and after the last; None if there are none."""
+    match = _RANGE.fullmatch(text)
+    if match is None or match.group(0) == "bytes=-":
+        return None
+    first, last = match.groups()
+    if not first:
+        start, stop = max(size - int(last), 0), size
+    else:
+        start, stop = int(first), min(int(last) + 1, size) if last else size
+    return (start, stop) if start < stop else None

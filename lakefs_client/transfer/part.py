@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+import threading
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -55,8 +56,6 @@ class Progress:
     """Counts what went out, and tells the caller."""
 
     def __init__(self, callback: Callable[[int], object] | None) -> None:
-        import threading
-
         self._callback = callback
         self._lock = threading.Lock()
 

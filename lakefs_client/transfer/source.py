@@ -43,15 +43,18 @@ class FileSource:
 
     Raises:
         ApiTypeError: The path is no str or os.PathLike.
-        ApiValueError: It is a pipe, a socket or a device, which has no size.
+        ApiValueError: It is a pipe, a socket or a device, which has no size, or no path at all.
         OSError: It cannot be opened: FileNotFoundError, IsADirectoryError, PermissionError …
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         if not isinstance(path, (str, os.PathLike)):
             raise ApiTypeError(f"source must be a path, not {type(path).__name__}")
-        self.name = os.fspath(path)
-        mode = os.stat(path).st_mode
+        self.name = os.fsdecode(path)
+        try:
+            mode = os.stat(path).st_mode
+        except ValueError as error:
+            raise ApiValueError(f"source cannot be the path of a file: {error}") from None
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             raise ApiValueError("source must be a regular file; it is a pipe, socket or device")
         self._file = open(path, "rb", buffering=0)  # noqa: SIM115 (closed by `close`)

@@ -38,9 +38,14 @@ class Transfer:
     Args:
         api_client: The client to ask lakeFS through.
         config: Part size, concurrency and the like.
+
+    Raises:
+        ApiTypeError: `config` is something else.
     """
 
     def __init__(self, api_client: ApiClient, config: TransferConfig | None = None) -> None:
+        if config is not None and not isinstance(config, TransferConfig):
+            raise ApiTypeError(f"config must be a TransferConfig, not {type(config).__name__}")
         self.api_client = api_client
         self.config = config or TransferConfig()
 
@@ -88,7 +93,9 @@ class Transfer:
             _require_content_type(content_type)
         if progress is not None and not callable(progress):
             raise ApiTypeError("progress must be callable")
-        metadata = _encode.checked_user_metadata("user_metadata", user_metadata or {})
+        metadata = _encode.checked_user_metadata(
+            "user_metadata", {} if user_metadata is None else user_metadata
+        )
         with FileSource(source) as file:
             plan = plan_parts(file.size, self.config.part_size)
             content_type = content_type or guess_content_type(path, file.name)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +77,7 @@ def lifetime(signed: SignedUrl) -> float | None:
     Returns:
         None where it cannot be told.
     """
-    values = {name.lower(): value for name, value in parse_qsl(urlsplit(signed.url).query)}
+    values = {name.lower(): value for name, value in _query(signed.url)}
     try:
         return _end(values) - parsedate_to_datetime(signed.date or "").timestamp()
     except (KeyError, ValueError, TypeError, IndexError, OverflowError):
@@ -90,10 +91,16 @@ def _end(values: dict[str, str]) -> float:
             return signed.replace(tzinfo=timezone.utc).timestamp() + int(values[store + "expires"])
     if "expires" in values:
         return float(int(values["expires"]))
-    moment = datetime.fromisoformat(values["se"].replace("Z", "+00:00"))
+    # Azure's fractions have seven digits, which Python 3.10 does not read.
+    moment = datetime.fromisoformat(re.sub(r"\.\d+", "", values["se"]).replace("Z", "+00:00"))
     return moment.replace(tzinfo=moment.tzinfo or timezone.utc).timestamp()
 
 
 def is_azure(url: str) -> bool:
     """Whether it is a shared access signature, whose store wants to know the type of blob."""
-    return {"sv", "se", "sig"} <= {name for name, _ in parse_qsl(urlsplit(url).query)}
+    return {"sv", "se", "sig"} <= {name for name, _ in _query(url)}
+
+
+def _query(url: str) -> list[tuple[str, str]]:
+    # urlsplit refuses some hosts; whether the URL is of use is not for here to say.
+    return parse_qsl(url.partition("?")[2].partition("#")[0])

@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import versions
 from ..backend import Backend, Call, no_content, page, page_size, reply
-from ..errors import ApiError, bad_request, not_found
+from ..errors import ApiError, bad_request, conflict, not_found
 from ..ids import new_id
 from ..repository import Repository
 from ..versions import Commit
@@ -63,6 +63,8 @@ def commit(backend: Backend, call: Call) -> Response:
 def create_commit_record(backend: Backend, call: Call) -> Response:
     repository, body = backend.repository(call), call.body
     repository.check_writable(force=body.get("force", False))
+    if body["commit_id"] in repository.commits:
+        raise conflict("commit already exists: not unique")
     if body["metarange_id"] not in repository.trees:
         raise not_found("metarange")
     if unknown := [parent for parent in body["parents"] if parent not in repository.commits]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import email.utils
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,12 +12,11 @@ from ..errors import ApiError
 from ..forms import find_file
 from ..repository import Repository
 from ..versions import Entry, Listed
-from ..wire import Response
+from ..wire import Response, parse_range
 from .registry import operation
 
 DEFAULT_TYPE = "application/octet-stream"
 _METADATA_HEADER = "x-lakefs-meta-"
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
 
 
 def stats(repository: Repository, path: str, entry: Entry) -> dict[str, Any]:
@@ -48,19 +46,6 @@ def check_preconditions(call: Call, repository: Repository, branch: str, path: s
         raise ApiError(412, "path already exists")
     if if_match is not None and checksum != if_match.strip('"'):
         raise ApiError(412, "Precondition failed")
-
-
-def parse_range(text: str, size: int) -> tuple[int, int] | None:
-    """The bytes that a Range header asks for, first and after the last; None if there are none."""
-    match = _RANGE.fullmatch(text)
-    if match is None or match.group(0) == "bytes=-":
-        return None
-    first, last = match.groups()
-    if not first:
-        start, stop = max(size - int(last), 0), size
-    else:
-        start, stop = int(first), min(int(last) + 1, size) if last else size
-    return (start, stop) if start < stop else None
 
 
 @operation
@@ -118,6 +103,8 @@ def upload_object_preflight(backend: Backend, call: Call) -> Response:
 def stage_object(backend: Backend, call: Call) -> Response:
     repository, body = backend.repository(call), call.body
     uri: str = body["physical_address"]
+    if "://" not in uri:
+        raise ApiError(400, "physical address must be a URI")
     entry = Entry(
         address=repository.relative(uri),
         size=body["size_bytes"],
@@ -126,8 +113,6 @@ def stage_object(backend: Backend, call: Call) -> Response:
         content_type=body.get("content_type", DEFAULT_TYPE),
         metadata=body.get("metadata", {}),
     )
-    if "://" not in uri:
-        raise ApiError(400, "physical address must be a URI")
     repository.stage(call["branch"], call["path"], entry, force=body.get("force", False))
     return reply(stats(repository, call["path"], entry), 201)
 

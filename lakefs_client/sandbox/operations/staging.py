@@ -12,8 +12,8 @@ from ..errors import ApiError, bad_request
 from ..ids import made_at
 from ..repository import Repository
 from ..versions import Entry
-from ..wire import Response
-from .objects import DEFAULT_TYPE, check_preconditions, parse_range, stats
+from ..wire import Response, parse_range
+from .objects import DEFAULT_TYPE, check_preconditions, stats
 from .registry import operation
 
 MAX_PARTS = 10_000
