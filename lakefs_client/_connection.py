@@ -166,6 +166,14 @@ def proxied_pools(
     return manager
 
 
+def close_pools(manager: urllib3.PoolManager) -> None:
+    """Close the connections of every pool. urllib3 itself would wait for the last reference."""
+    with manager.pools.lock:
+        for key in manager.pools.keys():  # noqa: SIM118 (it is no iterable)
+            manager.pools[key].close()
+        manager.clear()
+
+
 def _options(configuration: Configuration, for_store: bool) -> dict[str, Any]:
     c = configuration
     options: dict[str, Any] = {

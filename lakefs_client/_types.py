@@ -419,8 +419,12 @@ def _kind(declared: Any) -> Kind:
     origin, args = get_origin(declared), get_args(declared)
     if declared in (str, int, bool, float):
         return Primitive(declared)
-    if declared is Any:
+    if declared in (Any, object):
         return Free()
+    if declared in (list, dict):
+        return ListOf(Free()) if declared is list else MapOf(Free())
+    if declared in (dict, list):
+        return MapOf(Free()) if declared is dict else ListOf(Free())
     if declared is datetime:
         return DateTime()
     if declared is BinaryIO or (isinstance(declared, type) and issubclass(declared, io.IOBase)):

@@ -185,6 +185,8 @@ class ApiClient:
         defaults = self.default_headers
         if len(defaults) > 1:  # any but the user agent, in whatever case
             taken = {name.lower() for name in headers}
+            if not request.auth:
+                taken |= {"authorization", "cookie"}
             defaults = {n: v for n, v in defaults.items() if n.lower() not in taken}
         headers = {**defaults, **headers}
         body = request.body

@@ -18,6 +18,7 @@ from urllib.parse import urljoin, urlsplit
 
 import urllib3
 from urllib3.exceptions import (
+    ClosedPoolError,
     ConnectTimeoutError,
     HTTPError,
     LocationValueError,
@@ -31,7 +32,7 @@ from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 from urllib3.util import Retry, Timeout
 
 from lakefs_client._connection import Interrupt as Interrupt
-from lakefs_client._connection import current, direct_pools, proxied_pools
+from lakefs_client._connection import close_pools, current, direct_pools, proxied_pools
 from lakefs_client.exceptions import (
     ApiConnectionError,
     ApiException,
@@ -140,8 +141,9 @@ class RESTClientObject:
     @property
     def pool_manager(self) -> urllib3.PoolManager:
         """urllib3's pools. One's own may be put in their place."""
-        self._refresh()
-        manager: urllib3.PoolManager = self._manager
+        with self._lock:
+            self._refresh()
+            manager: urllib3.PoolManager = self._manager
         return manager
 
     @pool_manager.setter
@@ -158,7 +160,7 @@ class RESTClientObject:
             self._options, self._manager, self._pools, self._proxied = None, None, {}, {}
         for manager in managers:
             if manager is not None:
-                manager.clear()
+                close_pools(manager)
 
     def send(
         self,
@@ -225,19 +227,7 @@ class RESTClientObject:
         current.write_timeout, current.interrupt, current.sock = read, interrupt, None
         failure: BaseException
         try:
-            sender, target = self._sender(request.url)
-            response: urllib3.BaseHTTPResponse = sender.urlopen(
-                request.method,
-                target,
-                body=request.body,
-                headers=request.headers,
-                retries=_NO_RETRIES,
-                redirect=False,
-                timeout=limit,
-                preload_content=preload,
-                **({} if isinstance(sender, urllib3.PoolManager) else {"assert_same_host": False}),
-            )
-            return response
+            return self._urlopen(request, limit, preload)
         except BodyError as error:
             failure = error.__cause__ or error
         except LocationValueError as error:
@@ -258,6 +248,33 @@ class RESTClientObject:
     ) -> ApiConnectionError:
         """What to raise for an error of urllib3's, on sending or on reading an answer."""
         return _network_error(error, request, self._timeouts(timeout))
+
+    def _urlopen(
+        self, request: Message, timeout: Timeout, preload: bool
+    ) -> urllib3.BaseHTTPResponse:
+        while True:
+            sender, target = self._sender(request.url)
+            try:
+                response: urllib3.BaseHTTPResponse = sender.urlopen(
+                    request.method,
+                    target,
+                    body=request.body,
+                    headers=request.headers,
+                    retries=_NO_RETRIES,
+                    redirect=False,
+                    timeout=timeout,
+                    preload_content=preload,
+                    **(
+                        {}
+                        if isinstance(sender, urllib3.PoolManager)
+                        else {"assert_same_host": False}
+                    ),
+                )
+                return response
+            except ClosedPoolError:
+                # Another thread closed the pools or changed an option: nothing was sent yet.
+                if self._sender(request.url)[0] is sender:
+                    raise
 
     def _timeouts(self, timeout: RequestTimeout) -> tuple[float, float]:
         if timeout is None:
@@ -317,9 +334,14 @@ class RESTClientObject:
         try:
             pool = self._pools[key]
         except KeyError:
-            pool = self._pools[key] = self._pool(parts.scheme, parts.hostname or "", parts.port)
+            with self._lock:
+                self._refresh()  # another thread may have closed the pools meanwhile
+                pool = self._pool(parts.scheme, parts.hostname or "", parts.port)
+                self._pools[key] = pool
         if pool is None:
-            return self._manager_for(parts.scheme, parts.hostname or ""), url
+            with self._lock:
+                self._refresh()
+                return self._manager_for(parts.scheme, parts.hostname or ""), url
         # The origin's own pool is quicker than the manager, and leaves the path as it is.
         return pool, url[len(parts.scheme) + 3 + len(parts.netloc) :] or "/"
 
@@ -334,12 +356,11 @@ class RESTClientObject:
         if proxy is None or isinstance(self._manager, urllib3.ProxyManager):
             manager: urllib3.PoolManager = self._manager
             return manager
-        with self._lock:
-            if proxy not in self._proxied:
-                self._proxied[proxy] = proxied_pools(
-                    proxy, self.configuration, for_store=self._for_store
-                )
-            return self._proxied[proxy]
+        if proxy not in self._proxied:
+            self._proxied[proxy] = proxied_pools(
+                proxy, self.configuration, for_store=self._for_store
+            )
+        return self._proxied[proxy]
 
     def _proxy(self, scheme: str, host: str) -> str | None:
         from urllib import request

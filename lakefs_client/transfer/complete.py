@@ -63,54 +63,119 @@ def complete(
         user_metadata=target.user_metadata,
         content_type=target.content_type,
     )
-    stats = _completed(target, upload, body, policy, sleep)
-    _hold_against(target, upload, stats, size, composite_md5([one.md5 for one in stored]))
-    return stats
+    checksum = composite_md5([one.md5 for one in stored])
+    return _Completion(target, upload, size, checksum).run(body, policy, sleep)
 
 
-def _completed(
-    target: Target,
-    upload: Multipart,
-    body: CompletePresignMultipartUpload,
-    policy: RetryPolicy,
-    sleep: Callable[[float], object],
-) -> ObjectStats:
-    """A look after a failure tells what happened; another complete after it does no harm, since
-    of several exactly one succeeds."""
-    failures = 0
-    while True:
+class _Completion:
+    """The attempts to complete one upload."""
+
+    def __init__(self, target: Target, upload: Multipart, size: int, checksum: str | None) -> None:
+        self._target = target
+        self._upload = upload
+        self._size = size
+        self._checksum = checksum
+
+    def run(
+        self,
+        body: CompletePresignMultipartUpload,
+        policy: RetryPolicy,
+        sleep: Callable[[float], object],
+    ) -> ObjectStats:
+        """Complete. After a failure a look at the object tells what happened; where it tells
+        nothing, another complete does no harm, since of several exactly one succeeds."""
+        failures = 0
+        while True:
+            try:
+                return self._held_against(self._target.complete(self._upload, body))
+            except TransferError:
+                raise
+            except ApiException as error:
+                failure = error
+            failures += 1
+            if failures == 1 and _nothing_assembled(failure):
+                raise NothingAssembledError(failure) from failure
+            there = self._look(failure)
+            if there is not None and self._is_ours(there):
+                return self._held_against(there)
+            if failures > 1 and self._checksum and "NoSuchUpload" in (failure.body or ""):
+                # An earlier complete spent the upload: the object is there, and unrecorded.
+                return self._linked(there, failure)
+            if failures >= policy.attempts or not _worth_another(failure):
+                raise self._unknown(failure, "and no object refers to the upload") from failure
+            sleep(policy.wait(failures, None, 1.0) or 0.0)
+
+    def _look(self, failure: ApiException) -> ObjectStats | None:
+        """What stands at the path now."""
         try:
-            return target.complete(upload, body)
+            return self._target.stat()
         except ApiException as error:
-            failure = error
-        failures += 1
-        if failures == 1 and _nothing_assembled(failure):
-            raise NothingAssembledError(failure) from failure
+            raise self._unknown(failure, "and so did the look at the object") from error
+
+    def _is_ours(self, stats: ObjectStats) -> bool:
+        return same_address(stats.physical_address, self._upload.physical_address)
+
+    def _linked(self, former: ObjectStats | None, failure: ApiException) -> ObjectStats:
+        """Link what the store assembled, and see that it is there and whole.
+
+        lakeFS links any address, that of an aborted upload as well: only a read tells.
+        """
+        target = self._target
         try:
-            there = target.stat()
+            stats = target.link(self._upload.physical_address, self._checksum or "", self._size)
         except ApiException as error:
-            raise _unknown(target, upload, failure, "and so did the look at the object") from error
-        if there is not None and same_address(there.physical_address, upload.physical_address):
-            return there
-        if failures >= policy.attempts or not _worth_another(failure):
-            raise _unknown(
-                target, upload, failure, "and no object refers to the upload"
-            ) from failure
-        sleep(policy.wait(failures, None, 1.0) or 0.0)
+            raise self._unknown(failure, "and so did linking its address") from error
+        try:
+            found = target.stored()
+        except ApiException as error:
+            raise self._unknown(
+                failure, "its address is linked now, and reading the object failed"
+            ) from error
+        if found == (self._size, self._checksum):
+            return stats
+        try:
+            target.put_back(former)
+        except ApiException as error:
+            raise self._unknown(
+                failure, "its address is linked now, and what it refers to is not what was sent"
+            ) from error
+        raise self._unknown(failure, "and nothing that was sent is at its address") from failure
+
+    def _held_against(self, stats: ObjectStats) -> ObjectStats:
+        """Hold the object's size and checksum against what was sent."""
+        size, checksum = stats.get("size_bytes", self._size), stats.checksum.strip('"')
+        if size != self._size:
+            wrong = f"it has {size} bytes, {self._size} were sent"
+        elif self._checksum not in (None, checksum):
+            wrong = f"its checksum is {checksum}, that of what was sent {self._checksum}"
+        else:
+            return stats
+        raise TransferError(
+            f"{self._target} is there and is not what was sent: {wrong}",
+            outcome="mismatch",
+            upload_id=self._upload.upload_id,
+            physical_address=self._upload.physical_address,
+        )
+
+    def _unknown(self, failure: ApiException, more: str) -> TransferError:
+        return TransferError(
+            f"{self._target}: every part is in the store, but complete failed ({failure.status} "
+            f"{failure.reason}), {more}. {_ADVICE.get(failure.status or 0, _ADVICE[0])} "
+            f"({self._size} bytes, checksum {self._checksum or 'not known'})",
+            outcome="not linked" if failure.status == 403 else "unknown",
+            cause=failure,
+            upload_id=self._upload.upload_id,
+            physical_address=self._upload.physical_address,
+        )
 
 
-def _unknown(target: Target, upload: Multipart, failure: ApiException, more: str) -> TransferError:
-    return TransferError(
-        f"{target}: every part is in the store, but complete failed ({failure.status} "
-        f"{failure.reason}), {more}. Whether the parts were assembled is not known: the object is "
-        "there and whole if stat_object shows this physical address; if not, "
-        "link_physical_address with it makes the object of assembled parts, and "
-        "complete_presign_multipart_upload with the upload id assembles those that are not",
-        outcome="unknown",
-        cause=failure,
-        upload_id=upload.upload_id,
-        physical_address=upload.physical_address,
-    )
+_ADVICE = {
+    0: "The object is there and whole if stat_object shows this physical address; if not, "
+    "link_physical_address with it makes the object of assembled parts, and "
+    "complete_presign_multipart_upload with the upload id assembles those that are not",
+    403: "The store assembled the object before lakeFS refused to record it: once the branch may "
+    "be written to, link_physical_address with this address makes the object",
+}
 
 
 def _nothing_assembled(error: ApiException) -> bool:
@@ -128,24 +193,6 @@ def _worth_another(error: ApiException) -> bool:
         return True
     status = error.status or 0
     return status in (409, 420, 429) or (status >= 500 and "NoSuchUpload" not in (error.body or ""))
-
-
-def _hold_against(
-    target: Target, upload: Multipart, stats: ObjectStats, size: int, checksum: str | None
-) -> None:
-    found = stats.get("size_bytes", size)
-    if found != size:
-        wrong = f"it has {found} bytes, {size} were sent"
-    elif checksum is not None and stats.checksum.strip('"') != checksum:
-        wrong = f"its checksum is {stats.checksum}, that of what was sent {checksum}"
-    else:
-        return
-    raise TransferError(
-        f"{target} is there and is not what was sent: {wrong}",
-        outcome="mismatch",
-        upload_id=upload.upload_id,
-        physical_address=upload.physical_address,
-    )
 
 
 def same_address(one: str, other: str) -> bool:

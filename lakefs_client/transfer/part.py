@@ -52,18 +52,38 @@ class Stored(NamedTuple):
     md5: str | None
 
 
+class CallbackError(Exception):
+    """Carries what the caller's callback raised past those who handle errors of their own."""
+
+    def __init__(self, raised: BaseException) -> None:
+        self.raised = raised
+        super().__init__(raised)
+
+
 class Progress:
-    """Counts what went out, and tells the caller."""
+    """Counts what went out, and tells the caller, who is not called again after an exception."""
 
     def __init__(self, callback: Callable[[int], object] | None) -> None:
         self._callback = callback
         self._lock = threading.Lock()
 
     def add(self, count: int) -> None:
-        """Tell of so many bytes more, or fewer where a part starts again."""
-        if self._callback is not None and count:
-            with self._lock:
-                self._callback(count)
+        """Tell of so many bytes more, or fewer where a part starts again.
+
+        Raises:
+            CallbackError: The callback raised something.
+        """
+        if self._callback is None or not count:
+            return
+        with self._lock:
+            callback = self._callback
+            if callback is None:
+                return  # it raised in another thread meanwhile
+            try:
+                callback(count)
+            except BaseException as error:
+                self._callback = None
+                raise CallbackError(error) from error
 
 
 class PartSender:
@@ -107,7 +127,7 @@ class PartSender:
             ApiException: The store refused it, or could not be reached often enough.
             SourceError: The source failed.
             Stopped: The upload is being given up.
-            Exception: Whatever the caller's progress callback raised.
+            CallbackError: The caller's progress callback raised something.
         """
         attempt = _Attempt(self, part, url, headers)
         stored: Stored = rest.repeat(attempt, attempt.may_repeat, self._policy, self._timing)

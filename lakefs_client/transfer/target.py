@@ -6,15 +6,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lakefs_client import _encode
 from lakefs_client.api.experimental_api import ExperimentalApi
+from lakefs_client.api.internal_api import InternalApi
 from lakefs_client.api.objects_api import ObjectsApi
 from lakefs_client.api.staging_api import StagingApi
-from lakefs_client.exceptions import ApiException, ApiTypeError, ApiValueError, NotFoundException
+from lakefs_client.exceptions import (
+    ApiException,
+    ApiTypeError,
+    ApiValueError,
+    NotFoundException,
+    error_for,
+)
 from lakefs_client.models import (
     AbortPresignMultipartUpload,
+    ObjectStageCreation,
     StagingLocation,
     StagingMetadata,
     UploadPartFrom,
 )
+from lakefs_client.rest import Message
 from lakefs_client.transfer.url import SignedUrl
 
 if TYPE_CHECKING:
@@ -53,7 +62,9 @@ class Target:
         self._path = path
         self.content_type = content_type
         self.user_metadata = user_metadata
+        self._client = client
         self._experimental = ExperimentalApi(client)
+        self._internal = InternalApi(client)
         self._objects = ObjectsApi(client)
         self._staging = StagingApi(client)
 
@@ -116,6 +127,43 @@ class Target:
             return self._objects.stat_object(*self._place, self._path)
         except NotFoundException:
             return None
+
+    def stored(self) -> tuple[int, str] | None:
+        """Size and ETag of what the store holds for the object; None where there is nothing.
+
+        Raises:
+            ApiException: It could not be asked.
+        """
+        stats = self._objects.stat_object(*self._place, self._path, presign=True)
+        first = {"Range": "bytes=0-0"} if stats.get("size_bytes") else {}
+        response = self._client.store_client.exchange(
+            Message("GET", stats.physical_address, first), preload=False
+        )
+        response.close()  # one byte is enough
+        if response.status in (404, 410):
+            return None
+        if response.status not in (200, 206):
+            raise error_for(response)
+        size = response.headers.get("Content-Range", "").rpartition("/")[2]
+        length = size or response.headers.get("Content-Length", "")
+        return int(length or -1), (response.headers.get("ETag") or "").strip('"')
+
+    def put_back(self, former: ObjectStats | None) -> None:
+        """Let what stood at the path before stand there again."""
+        if former is None:
+            self._objects.delete_object(*self._place, self._path)
+            return
+        known = ("metadata", "content_type", "mtime")
+        self._internal.stage_object(
+            *self._place,
+            self._path,
+            ObjectStageCreation(
+                physical_address=former.physical_address,
+                checksum=former.checksum,
+                size_bytes=former.get("size_bytes", 0),
+                **{name: former[name] for name in known if name in former},
+            ),
+        )
 
     def stage(self) -> tuple[str, SignedUrl | None]:
         """A physical address, and the URL to PUT to it; None where the store has no such URLs."""

@@ -13,7 +13,7 @@ from lakefs_client.rest import Interrupt
 from lakefs_client.retry import retry_policy
 from lakefs_client.transfer.complete import NothingAssembledError, complete
 from lakefs_client.transfer.config import TransferConfig
-from lakefs_client.transfer.part import PartSender, Progress, Stored
+from lakefs_client.transfer.part import CallbackError, PartSender, Progress, Stored
 from lakefs_client.transfer.plan import MAX_SINGLE_PUT, Part, PartPlan, plan_parts
 from lakefs_client.transfer.source import FileSource, SourceError, guess_content_type
 from lakefs_client.transfer.target import Multipart, Target, require_names
@@ -104,9 +104,13 @@ class Transfer:
             started = time.monotonic()
             logger.info("upload of %s to %s: %d bytes", file.name, target, file.size)
             in_parts = file.size >= self.config.threshold or file.size > MAX_SINGLE_PUT
-            stats = upload.in_parts(plan) if in_parts else upload.in_one()
-            logger.info("upload to %s: done in %.1f s", target, time.monotonic() - started)
-            return stats
+            try:
+                stats = upload.in_parts(plan) if in_parts else upload.in_one()
+                logger.info("upload to %s: done in %.1f s", target, time.monotonic() - started)
+                return stats
+            except CallbackError as error:
+                raised = error.raised
+        raise raised  # out here it keeps the context that it has
 
 
 def _require_content_type(value: object) -> None:
@@ -283,7 +287,7 @@ class _Upload:
             )  # fmt: skip
         logger.info("upload to %s: failed, %s", self._target, outcome)
         if not isinstance(error, (ApiException, SourceError)):
-            return error  # the caller's own: an interrupt, or from the progress callback
+            return error  # an interrupt, or the caller's own from the progress callback
         part = "" if number is None else f"part {number}: "
         return TransferError(
             f"{self._target}: {part}{_reason(error)}",
