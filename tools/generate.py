@@ -262,7 +262,7 @@ def index(title: str, homes: dict[str, str]) -> str:
         MARK,
         "from __future__ import annotations",
         "",
-        "from lakefs_client._lazy import attribute_loader",
+        "from lakefs_client._lazy import lazy_names",
         "",
         "TYPE_CHECKING = False",
         "if TYPE_CHECKING:",
@@ -271,8 +271,10 @@ def index(title: str, homes: dict[str, str]) -> str:
         "_HOMES = {",
         *(f'    "{name}": "{home}",' for name, home in sorted(homes.items())),
         "}",
-        "__all__ = [*_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]",
-        "__getattr__ = attribute_loader(globals(), _HOMES)",
+        # Checkers read the imports above; with these a misspelled name would pass.
+        "if not TYPE_CHECKING:",
+        "    __all__ = [*_HOMES]",
+        "    __getattr__, __dir__ = lazy_names(globals(), _HOMES)",
     ]
     return "\n".join(lines) + "\n"
 

@@ -1,0 +1,82 @@
+"""The documents that the stand-in server answers with, in the form of lakeFS's own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+REPOSITORY = {
+    "id": "example-repo",
+    "creation_date": 1710000000,
+    "default_branch": "main",
+    "storage_namespace": "s3://lake/example-repo",
+    "storage_id": "",
+    "read_only": False,
+}
+
+
+def compact(value: object) -> bytes:
+    """JSON without spaces, as servers write it."""
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def page(start: int, count: int) -> dict[str, object]:
+    """A page of a listing of objects that have user metadata."""
+    numbers = range(start, start + count)
+    return {
+        "pagination": {
+            "has_more": True,
+            "next_offset": _path(numbers[-1]),
+            "results": count,
+            "max_per_page": 1000,
+        },
+        "results": [_stats(number) for number in numbers],
+    }
+
+
+def _path(number: int) -> str:
+    return f"collections/2024/part-{number:08d}.parquet"
+
+
+def _stats(number: int) -> dict[str, object]:
+    checksum = hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest()
+    return {
+        "path": _path(number),
+        "path_type": "object",
+        "physical_address": f"s3://lake/example-repo/data/gp0n1l7d77pn0cke6jjg/{checksum[:20]}",
+        "checksum": checksum,
+        "mtime": 1710000000 + number,
+        "size_bytes": 1000 + number,
+        "metadata": {"run": f"run-{number % 40}", "owner": "data-platform"},
+        "content_type": "application/vnd.apache.parquet",
+    }
+
+
+def parts(count: int) -> list[dict[str, object]]:
+    """What `complete` is told of the parts of an upload."""
+    return [
+        {
+            "part_number": number,
+            "etag": hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest(),
+        }
+        for number in range(1, count + 1)
+    ]
+
+
+def presigned(origin: str, path: str, date: str, number: int) -> str:
+    """A URL as long as S3's, and with the parameters that tell how long it is good for."""
+    return (
+        f"{origin}/store/{path}?X-Amz-Algorithm=AWS4-HMAC-SHA256"
+        f"&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20240312%2Fus-east-1%2Fs3%2Faws4_request"
+        f"&X-Amz-Date={date}&X-Amz-Expires=900&X-Amz-SignedHeaders=host&partNumber={number}"
+        f"&uploadId={'u' * 96}&x-id=UploadPart&X-Amz-Signature={number:064x}"
+    )
+
+
+def upload(origin: str, path: str, date: str, count: int) -> dict[str, object]:
+    """The answer of `create_presign_multipart_upload`."""
+    return {
+        "upload_id": "u" * 96,
+        "physical_address": f"s3://lake/{path}",
+        "presigned_urls": [presigned(origin, path, date, n) for n in range(1, count + 1)],
+    }

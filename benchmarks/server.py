@@ -1,0 +1,168 @@
+"""A server that does as little as it can: a few answers of lakeFS's API, and a store that discards.
+
+It runs in a process of its own, whose CPU time is not counted. ``python server.py [PEM]`` prints
+the address of the plain and, with a certificate, of the TLS server, and ends with its stdin.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import re
+import socket
+import ssl
+import sys
+import threading
+import time
+from email.utils import formatdate
+from typing import Any, BinaryIO
+
+import documents
+
+# The store computes real MD5s for this repository alone; the ETags of others are no MD5s.
+HASHED = "hashed"
+
+_STATUS = {200: b"OK", 201: b"Created", 404: b"Not Found"}
+_WINDOW = 1 << 20
+
+_page = documents.compact(documents.page(0, 1000))
+_repository = documents.compact(documents.REPOSITORY)
+_numbers = itertools.count()
+_sizes: dict[str, int] = {}
+_sizes_lock = threading.Lock()
+
+
+def serve(listener: socket.socket, context: ssl.SSLContext | None) -> None:
+    """Accept connections for ever, each with a thread of its own."""
+    scheme = "http" if context is None else "https"
+    origin = f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
+    while True:
+        sock, _ = listener.accept()
+        threading.Thread(target=_converse, args=(sock, context, origin), daemon=True).start()
+
+
+def _converse(sock: socket.socket, context: ssl.SSLContext | None, origin: str) -> None:
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    window = memoryview(bytearray(_WINDOW))
+    try:
+        if context is not None:
+            sock = context.wrap_socket(sock, server_side=True)
+        with sock, sock.makefile("rb") as incoming:
+            while line := incoming.readline():
+                method, target, _ = line.decode().split(" ")
+                length = _content_length(incoming)
+                if target.startswith("/store/"):
+                    status, etag = 200, _discard(incoming, target, length, window)
+                    headers, body = f"ETag: {etag}\r\n", b""
+                else:
+                    status, body = _answer(origin, method, target, incoming.read(length))
+                    headers = "Content-Type: application/json\r\n"
+                head = (
+                    f"Date: {formatdate(usegmt=True)}\r\n{headers}"
+                    f"Content-Length: {len(body)}\r\n\r\n"
+                )
+                sock.sendall(
+                    b"HTTP/1.1 %d %s\r\n%s" % (status, _STATUS[status], head.encode() + body)
+                )
+    except OSError:
+        pass  # the client is gone
+
+
+def _content_length(incoming: BinaryIO) -> int:
+    length = 0
+    while (line := incoming.readline()) not in (b"\r\n", b""):
+        if line[:15].lower() == b"content-length:":
+            length = int(line[15:])
+    return length
+
+
+def _discard(incoming: Any, target: str, length: int, window: memoryview) -> str:
+    path = target.partition("?")[0].removeprefix("/store/")
+    hashed = path.startswith(f"{HASHED}/")
+    digest = hashlib.md5(usedforsecurity=False)
+    left = length
+    while left:
+        count = incoming.readinto(window[: min(left, len(window))])
+        if not count:
+            raise ConnectionError("the client stopped in the middle of a body")
+        if hashed:
+            digest.update(window[:count])
+        left -= count
+    with _sizes_lock:
+        _sizes[path] = _sizes.get(path, 0) + length
+    return f'"{digest.hexdigest()}"' if hashed else f'"opaque-{length}"'
+
+
+def _answer(origin: str, method: str, target: str, body: bytes) -> tuple[int, bytes]:
+    path, _, query = target.removeprefix("/api/v1/repositories/").partition("?")
+    repository = path.partition("/")[0]
+    now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    if path.endswith("/objects/ls"):
+        return 200, _page
+    if path.endswith("/staging/pmpu"):
+        count = int(re.search(r"\bparts=(\d+)", query)[1])  # type: ignore[index]
+        place = f"{repository}/{next(_numbers)}"
+        return 201, documents.compact(documents.upload(origin, place, now, count))
+    if "/staging/pmpu/" in path:
+        given = json.loads(body)
+        return 200, _stats(given["physical_address"], _composite(given["parts"]))
+    if path.endswith("/staging/backing") and method == "GET":
+        place = f"{repository}/{next(_numbers)}"
+        location = {
+            "physical_address": f"s3://lake/{place}",
+            "presigned_url": documents.presigned(origin, place, now, 1),
+            "presigned_url_expiry": int(time.time()) + 900,
+        }
+        return 200, documents.compact(location)
+    if path.endswith("/staging/backing"):
+        given = json.loads(body)
+        return 200, _stats(given["staging"]["physical_address"], given["checksum"])
+    if path == repository:
+        return 200, _repository
+    return 404, b'{"message":"not found"}'
+
+
+def _stats(physical_address: str, checksum: str) -> bytes:
+    with _sizes_lock:
+        size = _sizes.pop(physical_address.removeprefix("s3://lake/"), 0)
+    return documents.compact(
+        {
+            "path": "object",
+            "path_type": "object",
+            "physical_address": physical_address,
+            "checksum": checksum,
+            "mtime": int(time.time()),
+            "size_bytes": size,
+            "content_type": "application/octet-stream",
+        }
+    )
+
+
+def _composite(parts: list[dict[str, str]]) -> str:
+    try:
+        md5s = b"".join(bytes.fromhex(part["etag"].strip('"')) for part in parts)
+    except ValueError:
+        return "opaque"
+    return f"{hashlib.md5(md5s, usedforsecurity=False).hexdigest()}-{len(parts)}"
+
+
+def main() -> None:
+    """Serve until stdin ends."""
+    contexts: list[ssl.SSLContext | None] = [None]
+    if len(sys.argv) > 1:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(sys.argv[1])
+        contexts.append(context)
+    origins = []
+    for context in contexts:
+        listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        scheme = "http" if context is None else "https"
+        origins.append(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}")
+        threading.Thread(target=serve, args=(listener, context), daemon=True).start()
+    print(*origins, flush=True)
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

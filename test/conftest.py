@@ -1,0 +1,46 @@
+"""Fixtures that all groups of tests may use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import hypothesis
+import pytest
+from support.scripted import ScriptedServer
+
+import lakefs_client
+from lakefs_client.sandbox import Sandbox
+
+# How long an example takes says nothing on a busy machine.
+hypothesis.settings.register_profile("suite", deadline=None, max_examples=50)
+hypothesis.settings.load_profile("suite")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_proxy_of_this_machine() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+            patch.delenv(name, raising=False)
+            patch.delenv(name.upper(), raising=False)
+        yield
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """An empty lakeFS server."""
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def client(sandbox: Sandbox) -> Iterator[lakefs_client.ApiClient]:
+    """A client of the sandbox, with its credentials."""
+    with lakefs_client.ApiClient(sandbox.configuration()) as client:
+        yield client
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    """A server that does what `server.script(...)` says; all of it must happen in the test."""
+    with ScriptedServer() as server:
+        yield server

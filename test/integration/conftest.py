@@ -1,0 +1,131 @@
+"""One suite for every lakeFS server: the sandbox, unless another one is named.
+
+Without further ado it runs against the sandbox, once in each of its modes. To run it against a
+server of your own, name that in the environment:
+
+    LAKEFS_TEST_ENDPOINT=http://localhost:8000 \\
+    LAKEFS_TEST_ACCESS_KEY_ID=AKIA... \\
+    LAKEFS_TEST_SECRET_ACCESS_KEY=... \\
+    LAKEFS_TEST_STORAGE_NAMESPACE=s3://bucket/some/prefix \\
+    python -m pytest test/integration
+
+The user has to be allowed everything. Below the storage namespace, which has to be one that the
+server can write to, each repository gets a prefix of its own that no other run used before. All
+repositories and external principals that the tests make are deleted when a test ends, whatever
+its end; the bytes stay in the store, because a server leaves them there. Nothing else is changed,
+and nothing is assumed about what is there already.
+
+What a server cannot do (it answers 501, or its configuration says so) is skipped with that
+reason. No test asks which server it is.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import certifi
+import pytest
+import urllib3
+
+from lakefs_client import ApiClient
+from lakefs_client.client import LakeFSClient
+from lakefs_client.models import StorageConfig
+from lakefs_client.sandbox import Sandbox
+
+from .support import PATIENCE, Repo, Repositories, Server
+
+VARIABLES = (
+    "LAKEFS_TEST_ENDPOINT",
+    "LAKEFS_TEST_ACCESS_KEY_ID",
+    "LAKEFS_TEST_SECRET_ACCESS_KEY",
+    "LAKEFS_TEST_STORAGE_NAMESPACE",
+)
+MODES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "external-principals": {"external_principals": True},
+    "no-presigned-multipart": {"presigned_multipart": False},
+}
+NAMED = "named-server"
+
+
+@pytest.fixture(scope="session", params=[NAMED] if os.environ.get(VARIABLES[0]) else list(MODES))
+def lakefs_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """The server that the environment names, or the sandbox in one of its modes."""
+    if request.param == NAMED:
+        missing = [name for name in VARIABLES if not os.environ.get(name)]
+        assert not missing, f"LAKEFS_TEST_ENDPOINT needs {', '.join(missing)} beside it"
+        yield Server(*(os.environ[name] for name in VARIABLES))
+        return
+    with Sandbox(**MODES[request.param]) as sandbox:
+        yield Server(
+            sandbox.endpoint,
+            sandbox.access_key_id,
+            sandbox.secret_access_key,
+            sandbox.storage_namespace,
+        )
+
+
+@pytest.fixture(scope="session")
+def lakefs(lakefs_server: Server) -> Iterator[LakeFSClient]:
+    """Every API, with the server's credentials."""
+    with LakeFSClient(lakefs_server.configuration()) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def api_client(lakefs_server: Server) -> Iterator[ApiClient]:
+    """The client that transfers are made through, with the server's credentials."""
+    with ApiClient(lakefs_server.configuration()) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def unchecked(lakefs_server: Server) -> Iterator[LakeFSClient]:
+    """A client that leaves it to the server to find arguments out of bounds."""
+    configuration = lakefs_server.configuration()
+    configuration.disabled_client_side_validations = "minimum,maximum,pattern"
+    with LakeFSClient(configuration) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def store() -> Iterator[urllib3.PoolManager]:
+    """Plain HTTP, for presigned URLs: no credentials, no second attempts, no redirects."""
+    with urllib3.PoolManager(retries=False, timeout=PATIENCE, ca_certs=certifi.where()) as pool:
+        yield pool
+
+
+@pytest.fixture(scope="session")
+def storage(lakefs: LakeFSClient) -> StorageConfig:
+    """What the server says of its store."""
+    return lakefs.config_api.get_config().storage_config
+
+
+@pytest.fixture
+def presign(storage: StorageConfig) -> None:
+    """Skips the test where there are no presigned URLs."""
+    if not storage.pre_sign_support:
+        pytest.skip("this server's store has no presigned URLs (pre_sign_support)")
+
+
+@pytest.fixture
+def multipart(storage: StorageConfig) -> None:
+    """Skips the test where there are no presigned multipart uploads."""
+    if not storage.get("pre_sign_multipart_upload"):
+        pytest.skip("no presigned multipart uploads here (pre_sign_multipart_upload)")
+
+
+@pytest.fixture
+def repositories(lakefs: LakeFSClient, lakefs_server: Server) -> Iterator[Repositories]:
+    """Makes repositories, and deletes them in the end."""
+    made = Repositories(lakefs, lakefs_server)
+    yield made
+    made.delete_all()
+
+
+@pytest.fixture
+def repo(repositories: Repositories) -> Repo:
+    """A new repository, with nothing but its first commit on the branch `main`."""
+    return repositories.create()

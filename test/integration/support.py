@@ -1,0 +1,183 @@
+"""What the tests of this suite share: servers, repositories, expected refusals."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from lakefs_client import ApiException, Configuration
+from lakefs_client.client import LakeFSClient
+from lakefs_client.exceptions import (
+    ConflictException,
+    ForbiddenException,
+    NotFoundException,
+    PreconditionFailedException,
+    ServiceException,
+    UnauthorizedException,
+)
+from lakefs_client.models import BranchCreation, CommitCreation, ObjectStats, RepositoryCreation
+
+MIB = 1 << 20
+PATIENCE = 60.0
+"""Seconds after which what must happen is taken not to happen any more."""
+
+_CLASSES = {
+    401: UnauthorizedException,
+    403: ForbiddenException,
+    404: NotFoundException,
+    409: ConflictException,
+    412: PreconditionFailedException,
+}
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where a lakeFS server is, and what to say to it."""
+
+    endpoint: str
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    storage_namespace: str
+
+    def configuration(self) -> Configuration:
+        return Configuration(
+            self.endpoint, username=self.access_key_id, password=self.secret_access_key
+        )
+
+    def namespace(self, name: str) -> str:
+        """The storage namespace for a repository of this name."""
+        return f"{self.storage_namespace.removesuffix('/')}/{name}"
+
+
+def error_class(status: int) -> type[ApiException]:
+    """The exception that stands for a status."""
+    return _CLASSES.get(status, ServiceException if status >= 500 else ApiException)
+
+
+@contextmanager
+def refused(status: int, message: str = "") -> Iterator[pytest.ExceptionInfo[ApiException]]:
+    """Expect an answer with this status, in its own class, whose message contains `message`."""
+    with pytest.raises(ApiException) as caught:
+        yield caught
+    error = caught.value
+    assert error.status == status, error
+    assert type(error) is error_class(status)
+    if message:
+        assert message in json.loads(error.body or "")["message"]
+
+
+def eventually(happens: Callable[[], bool]) -> None:
+    """Wait for what a server that caches need not show at once."""
+    end = time.monotonic() + PATIENCE
+    while not happens():
+        assert time.monotonic() < end, f"not within {PATIENCE:.0f} s"
+        time.sleep(0.2)
+
+
+class Repo:
+    """A repository, with what most tests do to one before they come to the point."""
+
+    def __init__(self, lakefs: LakeFSClient, name: str, storage_namespace: str) -> None:
+        self.lakefs = lakefs
+        self.name = name
+        self.storage_namespace = storage_namespace
+
+    def upload(
+        self, path: str, content: Any = b"content", branch: str = "main", **options: Any
+    ) -> ObjectStats:
+        return self.lakefs.objects_api.upload_object(
+            self.name, branch, path, content=content, **options
+        )
+
+    def commit(self, message: str = "a commit", branch: str = "main", **creation: Any) -> str:
+        """Commit a branch; return the commit's id."""
+        return self.lakefs.commits_api.commit(
+            self.name, branch, CommitCreation(message, **creation)
+        ).id
+
+    def change(self, path: str, content: bytes = b"content", branch: str = "main") -> str:
+        """Upload and commit; return the commit's id."""
+        self.upload(path, content, branch)
+        return self.commit(f"change {path}", branch)
+
+    def branch(self, name: str, source: str = "main") -> str:
+        """Make a branch; return the id of its commit."""
+        return self.lakefs.branches_api.create_branch(self.name, BranchCreation(name, source))
+
+    def head(self, branch: str = "main") -> str:
+        """The id of a branch's commit."""
+        return self.lakefs.branches_api.get_branch(self.name, branch).commit_id
+
+    def stat(self, path: str, ref: str = "main", **options: Any) -> ObjectStats:
+        return self.lakefs.objects_api.stat_object(self.name, ref, path, **options)
+
+    def read(self, path: str, ref: str = "main", **options: Any) -> bytes:
+        with self.lakefs.objects_api.get_object(self.name, ref, path, **options) as content:
+            return content.read()
+
+    def paths(self, ref: str = "main", **options: Any) -> list[str]:
+        listing = self.lakefs.objects_api.list_objects(self.name, ref, **options)
+        return [item.path for item in listing.results]
+
+    def uncommitted(self, branch: str = "main") -> list[tuple[str, str]]:
+        """Type and path of each uncommitted change."""
+        changes = self.lakefs.branches_api.diff_branch(self.name, branch).results
+        return [(change.type, change.path) for change in changes]
+
+
+class Repositories:
+    """Makes repositories of names that nobody else has, and deletes them."""
+
+    def __init__(self, lakefs: LakeFSClient, server: Server) -> None:
+        self._lakefs = lakefs
+        self._server = server
+        self._made: list[str] = []
+
+    def new_name(self, prefix: str = "client-test-") -> str:
+        """A name that no repository has. If one is made of that name, it is deleted."""
+        name = f"{prefix}{uuid.uuid4().hex}"
+        self._made.append(name)
+        return name
+
+    def create(self, prefix: str = "client-test-", **creation: Any) -> Repo:
+        name = self.new_name(prefix)
+        namespace = self._server.namespace(name)
+        self._lakefs.repositories_api.create_repository(
+            RepositoryCreation(name, namespace, **creation)
+        )
+        return Repo(self._lakefs, name, namespace)
+
+    def delete_all(self) -> None:
+        """Delete what was made, every one, even if one cannot be deleted."""
+        failures: list[ApiException] = []
+        while self._made:
+            try:
+                self._lakefs.repositories_api.delete_repository(self._made.pop(), force=True)
+            except NotFoundException:
+                pass  # it was never made, or the test deleted it
+            except ApiException as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
+
+def walk(listing: Callable[..., Any], *args: Any, **options: Any) -> list[Any]:
+    """Everything in a listing, page by page as users do; no page is longer than asked for."""
+    found: list[Any] = []
+    after: dict[str, str] = {}
+    while True:
+        page = listing(*args, **options, **after)
+        assert page.pagination.results == len(page.results) <= options.get("amount", 1000)
+        found += page.results
+        if not page.pagination.has_more:
+            return found
+        # Else it would go on for ever.
+        assert page.pagination.next_offset != after.get("after")
+        after = {"after": page.pagination.next_offset}

@@ -1,0 +1,135 @@
+"""What a refusal looks like to the caller, whatever was refused."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable, Mapping
+
+import pytest
+
+import lakefs_client
+from lakefs_client import ApiException, OpenApiException
+from lakefs_client.client import LakeFSClient
+from lakefs_client.models import (
+    BranchCreation,
+    CommitCreation,
+    CompletePresignMultipartUpload,
+    StorageConfig,
+    UploadPart,
+)
+
+from .support import Repo, Server, error_class
+
+
+def _unauthorized(server: Server, repo: Repo) -> None:
+    configuration = lakefs_client.Configuration(server.endpoint)
+    with LakeFSClient(configuration) as client:
+        client.repositories_api.get_repository(repo.name)
+
+
+def _bad_request(server: Server, repo: Repo) -> None:
+    repo.commit("nothing to commit")
+
+
+def _forbidden(server: Server, repo: Repo) -> None:
+    repo.lakefs.branches_api.delete_branch(repo.name, "main")
+
+
+def _not_found(server: Server, repo: Repo) -> None:
+    repo.stat("zz")
+
+
+def _conflict(server: Server, repo: Repo) -> None:
+    repo.branch("main")
+
+
+def _precondition(server: Server, repo: Repo) -> None:
+    repo.upload("a.txt")
+    repo.upload("a.txt", if_none_match="*")
+
+
+def _range(server: Server, repo: Repo) -> None:
+    repo.upload("a.txt")
+    repo.read("a.txt", range="bytes=100-200")
+
+
+def _failure_of_the_store(server: Server, repo: Repo) -> None:
+    # Where there are no multipart uploads this is 501.
+    api = repo.lakefs.experimental_api
+    upload = api.create_presign_multipart_upload(repo.name, "main", "mp.bin", parts=1)
+    body = CompletePresignMultipartUpload(upload.physical_address, [UploadPart(1, "0" * 32)])
+    api.complete_presign_multipart_upload(
+        repo.name, "main", upload.upload_id, "mp.bin", complete_presign_multipart_upload=body
+    )
+
+
+REFUSALS: dict[int, Callable[[Server, Repo], None]] = {
+    400: _bad_request,
+    401: _unauthorized,
+    403: _forbidden,
+    404: _not_found,
+    409: _conflict,
+    412: _precondition,
+    416: _range,
+    500: _failure_of_the_store,
+}
+
+
+@pytest.mark.parametrize("status", REFUSALS)
+def test_refusal_is_an_api_exception_with_all_that_was_said(
+    lakefs_server: Server, repo: Repo, storage: StorageConfig, status: int
+) -> None:
+    refuse = REFUSALS[status]
+    if status == 500 and not storage.get("pre_sign_multipart_upload"):
+        status = 501
+    with pytest.raises(ApiException) as caught:
+        refuse(lakefs_server, repo)
+    error = caught.value
+    assert type(error) is error_class(status)
+    assert isinstance(error, OpenApiException)
+    assert error.status == status
+    assert error.reason
+    assert isinstance(error.body, str)
+    message = json.loads(error.body)["message"]
+    assert message
+    assert isinstance(error.headers, Mapping)
+    assert error.headers["Content-Type"] == error.headers["content-type"] == "application/json"
+    text = str(error)
+    assert text.startswith(f"({status})\nReason: {error.reason}\n")
+    assert "HTTP response body: " in text
+    assert lakefs_server.secret_access_key not in text
+    copy = pickle.loads(pickle.dumps(error))
+    assert (type(copy), copy.status, copy.body) == (type(error), error.status, error.body)
+
+
+MISSING = {
+    "repository": lambda lakefs, name: lakefs.repositories_api.get_repository("no-such-repo"),
+    "branches of a repository": lambda lakefs, name: lakefs.branches_api.list_branches(
+        "no-such-repo"
+    ),
+    "branch": lambda lakefs, name: lakefs.branches_api.get_branch(name, "none"),
+    "branch to be written to": lambda lakefs, name: lakefs.commits_api.commit(
+        name, "none", CommitCreation("x")
+    ),
+    "source of a branch": lambda lakefs, name: lakefs.branches_api.create_branch(
+        name, BranchCreation("dev", "none")
+    ),
+    "uncommitted changes": lambda lakefs, name: lakefs.branches_api.diff_branch(name, "none"),
+    "commit": lambda lakefs, name: lakefs.commits_api.get_commit(name, "abcdef0123"),
+    "log": lambda lakefs, name: lakefs.refs_api.log_commits(name, "none"),
+    "tag": lambda lakefs, name: lakefs.tags_api.get_tag(name, "none"),
+    "object": lambda lakefs, name: lakefs.objects_api.stat_object(name, "main", "none"),
+    "objects": lambda lakefs, name: lakefs.objects_api.list_objects(name, "none"),
+    "rules": lambda lakefs, name: lakefs.repositories_api.get_gc_rules(name),
+    "run": lambda lakefs, name: lakefs.actions_api.get_run(name, "none"),
+    "import": lambda lakefs, name: lakefs.import_api.import_status(name, "main", "none"),
+}
+
+
+@pytest.mark.parametrize("what", MISSING)
+def test_what_is_missing_is_not_found(lakefs: LakeFSClient, repo: Repo, what: str) -> None:
+    with pytest.raises(lakefs_client.exceptions.NotFoundException) as caught:
+        MISSING[what](lakefs, repo.name)
+    assert caught.value.status == 404
+    assert "not found" in json.loads(caught.value.body)["message"]

@@ -1,0 +1,495 @@
+"""An HTTP server on a raw socket that does what a test tells it, request by request.
+
+    with ScriptedServer(Reset(), Answer(json={"id": "x"})) as server:
+        ...  # the first request is reset after its body was read, the second is answered
+    assert [r.method for r in server.requests] == ["GET", "GET"]
+
+Steps are used up in the order in which requests arrive, on whatever connection. Leaving the `with`
+block fails the test if a step is left over, or if a request came for which there was none.
+"""
+
+from __future__ import annotations
+
+import json as json_module
+import socket
+import ssl
+import struct
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, Literal, NamedTuple
+
+PATIENCE = 60.0
+"""Seconds after which a wait of the server's or of a test's is given up as hopeless."""
+
+Then = Literal["keep", "close", "reset"]
+"""What becomes of the connection after an answer; "keep" waits for the next request on it."""
+
+
+class Received(NamedTuple):
+    """A request as it arrived.
+
+    Attributes:
+        method: The HTTP method.
+        target: What followed it: path and query, or a whole URL at a proxy.
+        headers: By lower-case name; values of a repeated one are joined with a comma.
+        body: What was read of the body; chunks are put together.
+        connection: Number of the connection that it came on, from 0.
+    """
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+    connection: int
+
+    @property
+    def path(self) -> str:
+        """The target without its query."""
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> str:
+        """What follows the question mark."""
+        return self.target.partition("?")[2]
+
+
+class Step:
+    """What the server does with one request, whose head was read and whose body was not."""
+
+    def run(self, exchange: Exchange) -> Then:
+        """Do it, and say what becomes of the connection."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Answer(Step):
+    """Read the body and answer.
+
+    Attributes:
+        status: The status; the reason phrase comes from it, unless given.
+        body: The body.
+        headers: More headers. A Content-Length here stands for the true one; None leaves it out.
+        json: The body as a value, instead of `body`.
+        early: Answer before the body is read, and never read it.
+        cut: How many bytes of the body to send; the Content-Length says all of it.
+        then: What becomes of the connection.
+    """
+
+    status: int = 200
+    body: bytes = b""
+    headers: Mapping[str, str | None] = field(default_factory=dict)
+    json: Any = ...
+    reason: str | None = None
+    early: bool = False
+    cut: int | None = None
+    then: Then = "keep"
+
+    def run(self, exchange: Exchange) -> Then:
+        if not self.early:
+            exchange.read_body()
+        body = self.body
+        headers: dict[str, str | None] = {}
+        if self.json is not ...:
+            body = json_module.dumps(self.json).encode()
+            headers["Content-Type"] = "application/json"
+        headers["Content-Length"] = str(len(body))
+        headers |= self.headers
+        known = self.status in HTTPStatus.__members__.values()
+        reason = self.reason or (HTTPStatus(self.status).phrase if known else "Whatever")
+        lines = [f"HTTP/1.1 {self.status} {reason}"]
+        lines += [f"{name}: {value}" for name, value in headers.items() if value is not None]
+        head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
+        exchange.send(head + (b"" if exchange.method == "HEAD" else body[: self.cut]))
+        if self.early and self.then == "close":
+            # Closing with unread bytes would reset the connection under the answer.
+            exchange.end_sending()
+            exchange.read_body()
+        return self.then
+
+
+@dataclass(frozen=True)
+class Raw(Step):
+    """Read the body and send these bytes, whatever they are."""
+
+    data: bytes
+    then: Then = "close"
+
+    def run(self, exchange: Exchange) -> Then:
+        exchange.read_body()
+        exchange.send(self.data)
+        return self.then
+
+
+@dataclass(frozen=True)
+class Close(Step):
+    """Close the connection without an answer, after so many bytes of the body (None: all)."""
+
+    after: int | None = None
+
+    def run(self, exchange: Exchange) -> Then:
+        exchange.read_body(self.after)
+        return "close"
+
+
+@dataclass(frozen=True)
+class Reset(Step):
+    """Reset the connection, after so many bytes of the body (None: all)."""
+
+    after: int | None = None
+
+    def run(self, exchange: Exchange) -> Then:
+        exchange.read_body(self.after)
+        return "reset"
+
+
+@dataclass(frozen=True)
+class Stall(Step):
+    """Read so much of the body, wait until released or until the server ends, go on with a step.
+
+    Attributes:
+        after: Bytes of the body that are read before the wait; None for all.
+        then: The step after `release.set()`; by default the connection is closed.
+        release: Ends the wait.
+        reached: Set when the wait begins.
+    """
+
+    then: Step = field(default_factory=lambda: Close(after=0))
+    after: int | None = None
+    release: threading.Event = field(default_factory=threading.Event)
+    reached: threading.Event = field(default_factory=threading.Event)
+
+    def run(self, exchange: Exchange) -> Then:
+        exchange.read_body(self.after)
+        self.reached.set()
+        if not exchange.wait(self.release):
+            return "close"
+        return self.then.run(exchange)
+
+
+@dataclass(frozen=True)
+class SlowRead(Step):
+    """Read the body a little at a time, then go on with a step."""
+
+    then: Step = field(default_factory=lambda: Answer())
+    size: int = 1 << 16
+    pause: float = 0.01
+
+    def run(self, exchange: Exchange) -> Then:
+        exchange.read_body(window=self.size, pause=self.pause)
+        return self.then.run(exchange)
+
+
+@dataclass(frozen=True)
+class Tunnel(Step):
+    """Answer a CONNECT with 200 and pass bytes on to this address until either side ends."""
+
+    address: tuple[str, int]
+
+    def run(self, exchange: Exchange) -> Then:
+        exchange.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        with socket.create_connection(self.address, timeout=PATIENCE) as upstream:
+            back = threading.Thread(target=_pump, args=(upstream, exchange.sock), daemon=True)
+            back.start()
+            _pump(exchange.sock, upstream)
+            back.join(PATIENCE)
+        return "close"
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    try:
+        while data := source.recv(1 << 16):
+            sink.sendall(data)
+    except OSError:
+        pass  # the other side is told below
+    for sock in (source, sink):
+        try:
+            sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+
+class Exchange:
+    """One request on a connection, for the step that deals with it."""
+
+    def __init__(
+        self, server: ScriptedServer, sock: socket.socket, head: bytes, rest: bytes, number: int
+    ) -> None:
+        lines = head.decode("latin-1").split("\r\n")
+        self.method, self.target, _ = lines[0].split(" ", 2)
+        self.headers: dict[str, str] = {}
+        for line in lines[1:]:
+            name, _, value = line.partition(":")
+            known = self.headers.get(name.lower())
+            self.headers[name.lower()] = value.strip() if known is None else f"{known},{value}"
+        self.sock = sock
+        self.rest = rest
+        self.body = b""
+        self.number = number
+        self._server = server
+        self._recorded = False
+        self._length = int(self.headers.get("content-length", 0))
+        self._chunked = self.headers.get("transfer-encoding") == "chunked"
+
+    def received(self) -> Received:
+        """The request, as far as it was read."""
+        return Received(self.method, self.target, self.headers, self.body, self.number)
+
+    def record(self) -> None:
+        """Add the request to the server's list, once."""
+        if not self._recorded:
+            self._recorded = True
+            self._server.record(self.received())
+
+    def send(self, data: bytes) -> None:
+        """Send bytes; nobody may be listening any more."""
+        self.record()  # before the client can know that it is answered
+        try:
+            self.sock.sendall(data)
+        except OSError:
+            pass  # the client gave up first, which the test sees for itself
+
+    def end_sending(self) -> None:
+        """Tell the client that no more bytes come."""
+        self.sock.shutdown(socket.SHUT_WR)
+
+    def wait(self, event: threading.Event) -> bool:
+        """Wait for an event; false when the server ends first."""
+        for _ in range(int(PATIENCE / 0.02)):
+            if event.wait(0.02):
+                return True
+            if self._server.stopping.is_set():
+                break
+        return False
+
+    def read_body(self, limit: int | None = None, window: int = 1 << 16, pause: float = 0) -> None:
+        """Read the body, or so many bytes of it."""
+        if self._chunked:
+            self._read_chunks()
+            return
+        wanted = self._length if limit is None else min(limit, self._length)
+        parts = [self.body, self.rest]
+        have = len(self.body) + len(self.rest)
+        while have < wanted:
+            if pause and self._server.stopping.wait(pause):
+                break
+            data = self.sock.recv(min(window, wanted - have))
+            if not data:
+                break
+            parts.append(data)
+            have += len(data)
+        whole = b"".join(parts)
+        self.body, self.rest = whole[:wanted], whole[wanted:]
+
+    def _read_chunks(self) -> None:
+        while True:
+            size = int(self._line().partition(b";")[0], 16)
+            while len(self.rest) < size + 2:
+                self.rest += self._more()
+            self.body, self.rest = self.body + self.rest[:size], self.rest[size + 2 :]
+            if not size:
+                return
+
+    def _line(self) -> bytes:
+        while b"\r\n" not in self.rest:
+            self.rest += self._more()
+        line, _, self.rest = self.rest.partition(b"\r\n")
+        return line
+
+    def _more(self) -> bytes:
+        data = self.sock.recv(1 << 16)
+        if not data:
+            raise ConnectionError("the client ended in the middle of a chunk")
+        return data
+
+
+class ScriptedServer:
+    """Listens on 127.0.0.1 from when it is made.
+
+    Args:
+        steps: What to do with the first requests.
+        otherwise: What to do with requests after that, or a function that tells for a request;
+            without it such a request fails the test.
+        tls: Speak TLS with this context.
+        receive_buffer: Size of the kernel's buffer, for tests of slow readers.
+
+    Attributes:
+        requests: Every request, as far as it was read when it was answered or given up.
+        connections: How many were made.
+        handshake_errors: What went wrong before the first request, under TLS.
+    """
+
+    def __init__(
+        self,
+        *steps: Step,
+        otherwise: Step | Callable[[Received], Step] | None = None,
+        tls: ssl.SSLContext | None = None,
+        receive_buffer: int | None = None,
+    ) -> None:
+        self.requests: list[Received] = []
+        self.connections = 0
+        self.handshake_errors: list[Exception] = []
+        self.stopping = threading.Event()
+        self._steps = deque(steps)
+        self._otherwise = otherwise
+        self._tls = tls
+        self._changed = threading.Condition()
+        self._sockets: dict[int, socket.socket] = {}
+        self._threads: list[threading.Thread] = []
+        self._problems: list[str] = []
+        self._listener = socket.socket()
+        if receive_buffer is not None:
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen(128)
+        self.host, self.port = self._listener.getsockname()
+        self._acceptor = threading.Thread(target=self._accept, daemon=True)
+        self._acceptor.start()
+
+    @property
+    def url(self) -> str:
+        """Scheme, address and port."""
+        return f"{'https' if self._tls else 'http'}://{self.host}:{self.port}"
+
+    @property
+    def open_connections(self) -> int:
+        """Connections that neither side has ended."""
+        with self._changed:
+            return len(self._sockets)
+
+    def script(self, *steps: Step) -> None:
+        """Add steps."""
+        with self._changed:
+            self._steps.extend(steps)
+
+    def wait_for(self, condition: Callable[[ScriptedServer], bool]) -> None:
+        """Wait until this holds of the server: looked at whenever something happened to it."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: condition(self), PATIENCE), "it did not happen"
+
+    def record(self, request: Received) -> None:
+        """Add a request to the list."""
+        with self._changed:
+            self.requests.append(request)
+            self._changed.notify_all()
+
+    def check(self) -> None:
+        """Fail if a step is left over, or a request came for which there was none."""
+        with self._changed:
+            assert not self._problems, self._problems
+            assert not self._steps, f"no request came for {list(self._steps)}"
+
+    def close(self) -> None:
+        """End every connection and wait for all threads. May be repeated."""
+        if self.stopping.is_set():
+            return
+        self.stopping.set()
+        # A connection of one's own wakes up `accept` on every system.
+        socket.create_connection((self.host, self.port), timeout=PATIENCE).close()
+        self._acceptor.join(PATIENCE)
+        self._listener.close()
+        with self._changed:
+            for sock in self._sockets.values():
+                try:
+                    sock.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass  # the client was quicker
+        for thread in self._threads:
+            thread.join(PATIENCE)
+
+    def __enter__(self) -> ScriptedServer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+        if error is None:
+            self.check()
+
+    def _accept(self) -> None:
+        while True:
+            sock, _ = self._listener.accept()
+            if self.stopping.is_set():
+                sock.close()
+                return
+            with self._changed:
+                number = self.connections
+                self.connections += 1
+                self._sockets[number] = sock
+                self._changed.notify_all()
+            thread = threading.Thread(target=self._serve, args=(sock, number), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, sock: socket.socket, number: int) -> None:
+        then: Then = "close"
+        try:
+            sock.settimeout(PATIENCE)
+            if self._tls is not None:
+                sock = self._handshake(self._tls, sock, number)
+            then = self._exchanges(sock, number)
+        except ssl.SSLError as error:
+            self.handshake_errors.append(error)
+        except OSError:
+            pass  # the client went away
+        except Exception as error:
+            self._problems.append(repr(error))
+        finally:
+            if then == "reset":
+                linger_for_nothing = struct.pack("ii", 1, 0)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_for_nothing)
+            sock.close()
+            with self._changed:
+                del self._sockets[number]
+                self._changed.notify_all()
+
+    def _handshake(self, tls: ssl.SSLContext, sock: socket.socket, number: int) -> socket.socket:
+        # The handshake comes after the wrapping, so that a failure leaves a socket to close.
+        secure = tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        with self._changed:
+            self._sockets[number] = secure
+        try:
+            secure.do_handshake()
+        except BaseException:
+            secure.close()
+            raise
+        return secure
+
+    def _exchanges(self, sock: socket.socket, number: int) -> Then:
+        buffer = b""
+        while True:
+            while b"\r\n\r\n" not in buffer:
+                data = sock.recv(1 << 16)
+                if not data:
+                    return "close"
+                buffer += data
+            head, _, buffer = buffer.partition(b"\r\n\r\n")
+            exchange = Exchange(self, sock, head, buffer, number)
+            step = self._next(exchange)
+            try:
+                then = step.run(exchange)
+            finally:
+                exchange.record()
+            if then != "keep":
+                return then
+            buffer = exchange.rest
+
+    def _next(self, exchange: Exchange) -> Step:
+        with self._changed:
+            if self._steps:
+                return self._steps.popleft()
+            otherwise = self._otherwise
+            if otherwise is None:
+                self._problems.append(f"no step for {exchange.method} {exchange.target}")
+                return Answer(500, b"the script has ended", then="close")
+        if isinstance(otherwise, Step):
+            return otherwise
+        exchange.read_body()
+        return otherwise(exchange.received())

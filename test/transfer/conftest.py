@@ -1,0 +1,164 @@
+"""A sandbox with a repository, a client of it that does not wait, and files to upload."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakefs_client import ApiClient, RetryPolicy
+from lakefs_client.api.objects_api import ObjectsApi
+from lakefs_client.api.repositories_api import RepositoriesApi
+from lakefs_client.exceptions import NotFoundException
+from lakefs_client.model.object_stats import ObjectStats
+from lakefs_client.models import RepositoryCreation
+from lakefs_client.sandbox import Sandbox
+from lakefs_client.transfer import Transfer, TransferConfig
+
+MIB = 1 << 20
+PART = 5 * MIB
+"""The smallest part that stores take."""
+PATH = "some/where/data.bin"
+NO_WAIT = RetryPolicy(attempts=2, min_wait=0, max_wait=0)
+
+
+@cache
+def _noise() -> bytes:
+    return random.Random(20).randbytes(32 * MIB + 64)
+
+
+def content(size: int) -> bytes:
+    """Bytes of which no two windows are the same."""
+    assert size <= len(_noise())
+    return _noise()[:size]
+
+
+class Bench:
+    """A sandbox with the repository `repo`, a client of it, and a folder.
+
+    Attributes:
+        sandbox: The server.
+        client: Repeats once, and does not wait before it.
+        folder: Where files are made.
+    """
+
+    def __init__(self, sandbox: Sandbox, client: ApiClient, folder: Path) -> None:
+        self.sandbox = sandbox
+        self.client = client
+        self.folder = folder
+        client.configuration.retries = NO_WAIT
+        RepositoriesApi(client).create_repository(
+            RepositoryCreation(name="repo", storage_namespace=f"{sandbox.storage_namespace}repo")
+        )
+        sandbox.requests.clear()
+
+    def file(self, size: int, name: str = "source.dat") -> Path:
+        """A file of `content(size)`."""
+        path = self.folder / name
+        path.write_bytes(content(size))
+        return path
+
+    def sparse(self, size: int, name: str = "sparse.dat") -> Path:
+        """A file of zeros that takes no room."""
+        path = self.folder / name
+        with path.open("wb") as file:
+            file.truncate(size)
+        return path
+
+    def upload(
+        self,
+        source: str | Path | int,
+        path: str = PATH,
+        *,
+        branch: str = "main",
+        user_metadata: Mapping[str, str] | None = None,
+        content_type: str | None = None,
+        progress: Callable[[int], object] | None = None,
+        **settings: Any,
+    ) -> ObjectStats:
+        """Upload a file, or `content` of a size, in parts of 5 MiB unless `settings` say other."""
+        config = TransferConfig(**{"part_size": PART, **settings})
+        return Transfer(self.client, config).upload_file(
+            self.file(source) if isinstance(source, int) else source,
+            "repo",
+            branch,
+            path,
+            content_type=content_type,
+            user_metadata=user_metadata,
+            progress=progress,
+        )
+
+    def stat(self, path: str = PATH, branch: str = "main") -> ObjectStats | None:
+        """The object at a path, if there is one."""
+        try:
+            return ObjectsApi(self.client).stat_object("repo", branch, path)
+        except NotFoundException:
+            return None
+
+    def held(self, path: str = PATH, branch: str = "main") -> bytes:
+        """What the blockstore holds of the object at a path."""
+        stats = self.stat(path, branch)
+        assert stats is not None
+        return self.at(stats.physical_address)
+
+    def at(self, physical_address: str) -> bytes:
+        """What the blockstore holds at an address."""
+        stored = self.sandbox.blockstore.get(physical_address.partition("://")[2])
+        assert stored is not None
+        return stored.read()
+
+    @property
+    def operations(self) -> Counter[str]:
+        """How often each operation was asked for."""
+        return Counter(request.operation for request in list(self.sandbox.requests))
+
+    def assert_whole(self, data: bytes, path: str = PATH) -> None:
+        """The object is there, byte for byte, and nothing is pending."""
+        assert self.held(path) == data
+        assert not self.sandbox.blockstore.uploads()
+
+    def assert_nothing_left(self, path: str = PATH) -> None:
+        """No object, and no upload that is neither completed nor aborted."""
+        assert not self.sandbox.blockstore.uploads()
+        assert self.stat(path) is None
+
+
+@contextmanager
+def bench_of(sandbox: Sandbox, folder: Path) -> Iterator[Bench]:
+    """A bench around a sandbox of one's own."""
+    with ApiClient(sandbox.configuration()) as client:
+        yield Bench(sandbox, client, folder)
+
+
+@pytest.fixture
+def bench(sandbox: Sandbox, tmp_path: Path) -> Iterator[Bench]:
+    with bench_of(sandbox, tmp_path) as bench:
+        yield bench
+
+
+@pytest.fixture
+def make_bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
+    """Makes a bench with a sandbox of another kind: its arguments are the sandbox's."""
+    with ExitStack() as stack:
+
+        def make(**options: Any) -> Bench:
+            sandbox = stack.enter_context(Sandbox(**options))
+            return stack.enter_context(bench_of(sandbox, tmp_path))
+
+        yield make
+
+
+class MovableClock:
+    """Monotonic seconds that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now

@@ -1,0 +1,119 @@
+"""What `help`, `inspect.signature` and `dir` show: the editor's and the notebook's view."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import pydoc
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+import lakefs_client
+from lakefs_client import apis, models
+from lakefs_client.client import LakeFSClient
+
+METHODS = [
+    pytest.param(method, id=f"{group}.{name}")
+    for group in dir(apis)
+    if group.endswith("Api")
+    for name, method in inspect.getmembers(getattr(apis, group), inspect.isfunction)
+    if not name.startswith("_")
+]
+MODELS = [name for name in dir(models) if isinstance(getattr(models, name), type)]
+KINDS = inspect.Parameter
+
+# Arguments that their names explain.
+OBVIOUS = {"repository", "user_id", "group_id", "policy_id", "run_id", "tag", "object_id", "range"}
+
+
+def test_the_tables_below_are_complete() -> None:
+    assert len(METHODS) == 150
+    assert len(MODELS) >= 119
+
+
+def test_signature_of_a_method_names_every_argument_with_its_type() -> None:
+    method = apis.ExperimentalApi.complete_presign_multipart_upload
+    assert str(inspect.signature(method)).replace("'", "") == (
+        "(self, repository: str, branch: str, upload_id: str, path: str, *, "
+        "complete_presign_multipart_upload: CompletePresignMultipartUpload | dict[str, Any] "
+        "= UNSET, **options: Unpack[CallOptions]) -> ObjectStats"
+    )
+
+
+def test_signature_of_a_bound_method_has_no_self() -> None:
+    with lakefs_client.ApiClient() as client:
+        parameters = inspect.signature(apis.ObjectsApi(client).get_object).parameters
+    assert [*parameters] == [
+        "repository", "ref", "path", "range", "if_none_match", "presign", "options"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_help_shows_the_signature_and_explains_what_names_do_not(method: Any) -> None:
+    text = pydoc.plain(pydoc.render_doc(method))
+    parameters = list(inspect.signature(method).parameters.values())[1:-1]
+    assert f"{method.__name__}(self, " in text
+    assert f"in module {method.__module__}" in text
+    for parameter in parameters:
+        explained = f"\n        {parameter.name}: " in text
+        assert explained or parameter.name in OBVIOUS, parameter.name
+        assert explained or parameter.kind != KINDS.KEYWORD_ONLY, parameter.name
+        assert parameter.annotation is not KINDS.empty
+        assert parameter.kind in (KINDS.POSITIONAL_OR_KEYWORD, KINDS.KEYWORD_ONLY)
+
+
+def test_help_of_the_complete_operation_warns_of_repetition() -> None:
+    text = pydoc.plain(pydoc.render_doc(apis.ExperimentalApi.complete_presign_multipart_upload))
+    for part in ("Finish a presigned multipart upload", "Args:", "Returns:", "Raises:", "Never"):
+        assert part in text
+
+
+def test_signature_of_a_model_names_its_properties() -> None:
+    assert str(inspect.signature(models.CompletePresignMultipartUpload)) == (
+        "(physical_address, parts, *, user_metadata=UNSET, content_type=UNSET, **entries)"
+    )
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_has_help(name: str) -> None:
+    model = getattr(models, name)
+    assert model.__doc__
+    assert f"class {name}(" in pydoc.plain(pydoc.render_doc(model))
+
+
+def test_completion_of_a_result_offers_its_properties_and_nothing_unset() -> None:
+    stats = models.ObjectStats("a", "object", "s3://a", "1", 2, size_bytes=3)
+    stats["newer"] = "x"
+    names = {name for name in dir(stats) if not name.startswith("_")}
+    assert {"path", "path_type", "size_bytes", "newer", "to_dict", "get"} <= names
+    assert all(name.isidentifier() for name in names)
+    assert all(hasattr(stats, name) for name in names)
+
+
+def test_completion_of_the_client_offers_every_group() -> None:
+    with LakeFSClient() as client:
+        groups = {name for name in dir(client) if name.endswith("_api") and name[0] != "_"}
+    assert len(groups) == 17
+
+
+def test_completion_of_a_fresh_package_offers_everything_and_loads_nothing_heavy() -> None:
+    script = (
+        "import json, sys, lakefs_client\n"
+        "from lakefs_client import apis, models\n"
+        "names = dir(lakefs_client), dir(apis), dir(models)\n"
+        "heavy = [m for m in ('urllib3', 'dateutil') if m in sys.modules]\n"
+        "print(json.dumps([*names, heavy]))\n"
+    )
+    # -I: no startup files of the environment, which may import anything.
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True
+    )
+    package, groups, all_models, heavy = json.loads(done.stdout)
+    assert {"ApiClient", "Configuration", "ApiException", "__version__", "paginate"} <= {*package}
+    assert {"apis", "models", "client", "exceptions", "transfer", "sandbox"} <= {*package}
+    assert {"ExperimentalApi", "ObjectsApi"} <= {*groups}
+    assert {*MODELS} <= {*all_models}
+    assert heavy == []

@@ -1,0 +1,1 @@
+"""Tests of the core, layer by layer."""

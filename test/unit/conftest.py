@@ -1,0 +1,77 @@
+"""A client of a scripted server, on a clock that tests move; certificates."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import trustme
+from support.fake_time import FakeTime
+from support.scripted import ScriptedServer
+
+from lakefs_client import ApiClient, Configuration
+
+USER, PASSWORD = "AKIATESTUSER", "test-secret-access-key"
+
+
+@pytest.fixture
+def time() -> FakeTime:
+    """The time of `api`."""
+    return FakeTime()
+
+
+@pytest.fixture
+def configuration(server: ScriptedServer) -> Configuration:
+    """For the scripted server, with user name and password."""
+    return Configuration(server.url, username=USER, password=PASSWORD)
+
+
+@pytest.fixture
+def api(configuration: Configuration, time: FakeTime) -> Iterator[ApiClient]:
+    """A client of the scripted server that does not really sleep."""
+    with ApiClient(configuration) as client:
+        client.rest_client.timing = time.timing
+        yield client
+
+
+class Certificates(NamedTuple):
+    """Certificates of an authority of the tests' own.
+
+    Attributes:
+        authority: Path of the authority's certificate.
+        server: Context of a TLS server at 127.0.0.1 and localhost.
+        mutual: The same, which asks for a client certificate.
+        client: Path of a client certificate with its key.
+        client_key: Path of the key alone.
+    """
+
+    authority: str
+    server: ssl.SSLContext
+    mutual: ssl.SSLContext
+    client: str
+    client_key: str
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Made once a run."""
+    folder: Path = tmp_path_factory.mktemp("certificates")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    host = authority.issue_cert("127.0.0.1", "localhost")
+    contexts = []
+    for verify in (ssl.CERT_NONE, ssl.CERT_REQUIRED):
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        host.configure_cert(context)
+        authority.configure_trust(context)
+        context.verify_mode = verify
+        contexts.append(context)
+    person = authority.issue_cert("person@example.com")
+    person.private_key_and_cert_chain_pem.write_to_path(folder / "client.pem")
+    person.private_key_pem.write_to_path(folder / "client.key")
+    return Certificates(
+        str(folder / "ca.pem"), *contexts, str(folder / "client.pem"), str(folder / "client.key")
+    )
