@@ -414,32 +414,28 @@ def kind_of(declared: Any) -> Kind:
 
 
 def _kind(declared: Any) -> Kind:
-    from lakefs_client._model import ListModel, Model
+    from lakefs_client._model import ListModel
 
     origin, args = get_origin(declared), get_args(declared)
-    if declared in (str, int, bool, float):
-        return Primitive(declared)
-    if declared in (Any, object):
-        return Free()
-    if declared in (list, dict):
-        return ListOf(Free()) if declared is list else MapOf(Free())
-    if declared in (dict, list):
-        return MapOf(Free()) if declared is dict else ListOf(Free())
-    if declared is datetime:
-        return DateTime()
-    if declared is BinaryIO or (isinstance(declared, type) and issubclass(declared, io.IOBase)):
-        return File()
-    if isinstance(declared, type) and issubclass(declared, Model):
-        return ModelKind(declared)
-    if isinstance(declared, type) and issubclass(declared, ListModel):
-        return ListModelKind(declared)
     if origin is list:
         return ListOf(_kind(args[0]))
     if origin is dict:
         return MapOf(_kind(args[1]))
     if origin is Literal:
         return Enum(args)
-    return _union(args)
+    if args:
+        return _union(args)
+    if declared in (str, int, bool, float):
+        return Primitive(declared)
+    if declared in (Any, object):
+        return Free()
+    if declared in (list, dict):
+        return ListOf(Free()) if declared is list else MapOf(Free())
+    if declared is datetime:
+        return DateTime()
+    if declared is BinaryIO or issubclass(declared, io.IOBase):
+        return File()
+    return ListModelKind(declared) if issubclass(declared, ListModel) else ModelKind(declared)
 
 
 def _union(members: Iterable[Any]) -> Kind:
