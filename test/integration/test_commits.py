@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from lakefs_client.client import LakeFSClient
-from lakefs_client.models import CommitCreation, Merge
+from lakefs_client.models import Commit, CommitCreation, Merge
 
 from .support import Repo, refused, walk
 
 
-def ids(commits: list) -> list[str]:
+def ids(commits: list[Commit]) -> list[str]:
     return [commit.id for commit in commits]
 
 
