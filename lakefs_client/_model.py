@@ -270,7 +270,7 @@ class Model:
                 )
             values.update(zip(names, args))
             for name, value in kwargs.items():
-                if name in values:
+                if name in values and name != UNKNOWN:
                     raise ApiTypeError(
                         f"{type(self).__name__} got multiple values for argument {name!r}"
                     )

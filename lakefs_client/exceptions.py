@@ -97,7 +97,7 @@ class ApiException(OpenApiException):
             body = http_resp.data
             self.body = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
             self.headers = http_resp.headers
-        super().__init__(status, reason)
+        super().__init__(self.status, self.reason)
 
     def __str__(self) -> str:
         text = f"({self.status})\nReason: {self.reason}\n"

@@ -434,7 +434,7 @@ def repeat(
             wait = policy.wait(failures, _retry_after(error), timing.random())
             if wait is None:
                 raise
-            if policy.deadline and timing.clock() - started + wait > policy.deadline:
+            if policy.deadline is not None and timing.clock() - started + wait > policy.deadline:
                 raise
             logger.debug(
                 "attempt %d of %d failed (%s %s), the next in %.2f s",

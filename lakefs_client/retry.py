@@ -96,7 +96,7 @@ def retry_policy(value: RetryPolicy | urllib3.Retry | int | None) -> RetryPolicy
 
 # urllib3 counts these apart and leaves them None unless asked; the two that it may lower
 # without the user's wish, redirect and raise_on_redirect, concern redirects alone.
-_WITHOUT_COUNTERPART = ("connect", "read", "status", "other", "status_forcelist")
+_WITHOUT_COUNTERPART = ("connect", "read", "status", "other")
 
 
 def _from_urllib3(value: Any) -> RetryPolicy:
@@ -107,7 +107,9 @@ def _from_urllib3(value: Any) -> RetryPolicy:
             "Configuration.retries must be a RetryPolicy, a number of repetitions, False, or "
             f"urllib3's Retry, not {type(value).__name__}"
         )
-    asked = [name for name in _WITHOUT_COUNTERPART if getattr(value, name)]
+    asked = [name for name in _WITHOUT_COUNTERPART if getattr(value, name) is not None]
+    if value.status_forcelist:
+        asked.append("status_forcelist")
     if value.allowed_methods != Retry.DEFAULT_ALLOWED_METHODS:
         asked.append("allowed_methods")
     if asked:

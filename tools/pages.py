@@ -22,7 +22,6 @@ _EXAMPLES = {
     "principal_id": "arn:aws:sts::123456789012:assumed-role/team/session",
     "tag": "v1.0",
     "commit_id": "main",
-    "type": "range",
 }
 
 
@@ -157,14 +156,16 @@ def _argument(p: Value, models: dict[str, Model], used: set[str]) -> str:
 
 
 def _literal(p: Value) -> str:
+    if p.annotation.startswith("Literal["):
+        return p.annotation.removeprefix("Literal[").split(",")[0].rstrip("]")
     if p.name in _EXAMPLES:
         return repr(_EXAMPLES[p.name])
+    if p.annotation == "datetime":
+        return "datetime(2026, 1, 31, tzinfo=timezone.utc)"
     if p.annotation == "int":
         return str(max(1, p.limits.get("minimum", 1)))
     if p.annotation == "bool":
         return "True"
-    if p.annotation.startswith("Literal["):
-        return p.annotation.removeprefix("Literal[").split(",")[0].rstrip("]")
     return repr(f"{p.name}_example")
 
 
@@ -224,11 +225,10 @@ def _model_page(model: Model, models: dict[str, Model]) -> str:
     used: set[str] = set()
     if not model.items and not model.entries:
         built = _built(model, models, used)
-        imports = f"from lakefs_client.models import {', '.join(sorted(used))}"
-        if "datetime" not in built and not any(
-            p.annotation == "datetime" and p.required for p in model.properties
-        ):
-            lines += ["", "## Example", "", "```python", imports, "", f"value = {built}", "```"]
+        imports = [f"from lakefs_client.models import {', '.join(sorted(used))}"]
+        if "datetime(" in built:
+            imports[:0] = ["from datetime import datetime, timezone", ""]
+        lines += ["", "## Example", "", "```python", *imports, "", f"value = {built}", "```"]
     lines += ["", "[All models](../README.md#models)"]
     return "\n".join(lines) + "\n"
 

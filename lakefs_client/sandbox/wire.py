@@ -358,6 +358,9 @@ class Server:
             length=None if chunked else int(length),
             expects_continue=headers.get("expect", "").lower() == "100-continue",
         )
+        if target.startswith("http://"):
+            # The absolute form, as a client sends it that takes this server for its proxy.
+            target = "/" + target.split("/", 3)[-1]
         path, _, query = target.partition("?")
         option = headers.get("connection", "").lower()
         keep_alive = option != "close" and (version == "HTTP/1.1" or option == "keep-alive")

@@ -1,0 +1,44 @@
+"""A sandbox with what the examples speak of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lakefs_client import ApiClient
+from lakefs_client.apis import (
+    BranchesApi,
+    CommitsApi,
+    ObjectsApi,
+    RepositoriesApi,
+    TagsApi,
+)
+from lakefs_client.models import (
+    BranchCreation,
+    CommitCreation,
+    RepositoryCreation,
+    TagCreation,
+)
+from lakefs_client.sandbox import Sandbox
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def furnished() -> Iterator[Sandbox]:
+    """The repository example-repo with the branches main and dev, an object, a commit, a tag."""
+    with Sandbox(external_principals=True) as sandbox:
+        with ApiClient(sandbox.configuration()) as client:
+            RepositoriesApi(client).create_repository(
+                RepositoryCreation("example-repo", f"{sandbox.storage_namespace}example-repo")
+            )
+            ObjectsApi(client).upload_object(
+                "example-repo", "main", "data/part-0001.csv", content=b"id,name\n1,lake\n"
+            )
+            CommitsApi(client).commit("example-repo", "main", CommitCreation("first"))
+            BranchesApi(client).create_branch("example-repo", BranchCreation("dev", "main"))
+            TagsApi(client).create_tag("example-repo", TagCreation("v1.0", "main"))
+        sandbox.requests.clear()
+        yield sandbox

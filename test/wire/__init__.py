@@ -1,0 +1,1 @@
+"""What goes over the wire, for random arguments and answers, judged by the API document."""

@@ -1,0 +1,14 @@
+"""One server and one client for all examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from contract.recorder import Recorder
+
+
+@pytest.fixture(scope="module")
+def recorder() -> Iterator[Recorder]:
+    with Recorder() as recorder:
+        yield recorder

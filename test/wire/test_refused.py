@@ -1,0 +1,148 @@
+"""Arguments that do not fit the document are refused, whatever the others are; nothing is sent."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+from contract.document import OPERATIONS, Argument, Operation, limits, members, model_of, snake
+from contract.recorder import Recorder
+from contract.values import argument
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import lakefs_client
+from lakefs_client import ApiTypeError, ApiValueError
+from wire.strategies import arguments
+
+each_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=str)
+
+LEFT_OUT = object()
+
+
+class Mistake(NamedTuple):
+    """What is wrong with a call: one argument's value, and the error that it must give."""
+
+    name: str
+    value: Any
+    error: type[lakefs_client.OpenApiException]
+
+
+WRONG_TYPES: dict[str, list[Any]] = {
+    "string": [None, 7, True, b"x", ["x"], {}],
+    "date-time": [None, 7, "2024-02-29T12:30:45Z"],
+    "integer": [None, "7", 7.5, True],
+    "boolean": [None, "true", 1],
+    "array": [None, "x", {"k": "x"}, [7], ["x", None]],
+    "object": [None, "x", [7], {"k": 7}, {7: "x"}],
+    "binary": ["text", 7, object(), io.StringIO("text")],
+}
+OUTSIDE = {
+    "minimum": lambda bound: bound - 1,
+    "maximum": lambda bound: bound + 1,
+    "pattern": lambda bound: "!",
+    "minLength": lambda bound: "x" * (bound - 1),
+    "minItems": lambda bound: [],
+}
+
+
+def mistakes(operation: Operation) -> list[Mistake]:
+    """Everything that can be wrong with one argument of an operation."""
+    found = [
+        Mistake("foo", 1, ApiTypeError),
+        Mistake("_foo", 1, ApiTypeError),
+        Mistake("self_", None, ApiTypeError),
+    ]
+    for a in operation.arguments:
+        if a.required:
+            found.append(Mistake(a.name, LEFT_OUT, ApiTypeError))
+        found += [Mistake(a.name, value, error) for value, error in wrong_values(a)]
+    return found
+
+
+def wrong_values(a: Argument) -> Iterator[tuple[Any, type[lakefs_client.OpenApiException]]]:
+    """Values that an argument must refuse."""
+    if a.place == "body":
+        yield from wrong_bodies(a)
+        return
+    kind = a.schema.get("format", a.schema["type"])
+    for value in WRONG_TYPES[kind if kind in WRONG_TYPES else a.schema["type"]]:
+        yield value, ApiTypeError
+    for keyword, bound in limits(a.schema).items():
+        yield OUTSIDE[keyword](bound), ApiValueError
+    if "enum" in a.schema:
+        yield "none-of-them", ApiValueError
+        yield a.schema["enum"][0].upper(), ApiValueError
+    if a.place in ("header", "content_type"):
+        yield "two\r\nLines: 1", ApiValueError
+        yield "nul\0", ApiValueError
+        yield "☃", ApiValueError
+    if a.place == "user_metadata":
+        yield {"two\r\nLines": "x"}, ApiValueError
+        yield {"k": "two\r\nLines: 1"}, ApiValueError
+        yield {"": "x"}, ApiValueError
+    if a.schema == {"type": "string"} and a.place == "query":
+        yield "\ud800", ApiValueError
+    if a.place == "path" and a.schema == {"type": "string"}:
+        for value in ("", ".", "..", "\ud800"):
+            yield value, ApiValueError
+
+
+def wrong_bodies(a: Argument) -> Iterator[tuple[Any, type[lakefs_client.OpenApiException]]]:
+    """Bodies that are no model at all, or have one wrong property."""
+    for nothing in (None, "x", 7, b"{}", object(), [None], ["x"], [[]]):
+        yield nothing, ApiTypeError
+    model = model_of(a.schema.get("items", a.schema))
+    assert model is not None
+    many = "items" in a.schema
+    yield ({} if many else [{}]), ApiTypeError
+    if not members(model).properties:
+        yield {"k": 7}, ApiTypeError
+    good = dict.fromkeys(members(model).required)
+    for name, schema in members(model).properties.items():
+        if model_of(schema):
+            bad: list[Any] = ["x", 7]
+        else:
+            kind = schema.get("format", schema["type"])
+            bad = WRONG_TYPES[kind if kind in WRONG_TYPES else schema["type"]]
+        for value in bad:
+            if value is None and schema.get("nullable"):
+                continue
+            # Whether the other required ones are there or not: some of it is wrong.
+            body = {**{snake(n): v for n, v in good.items()}, snake(name): value}
+            yield ([body] if many else body), ApiTypeError
+
+
+@each_operation
+@settings(max_examples=3, derandomize=True)
+@given(data=st.data())
+def test_nothing_is_sent(recorder: Recorder, operation: Operation, data: st.DataObject) -> None:
+    sent = data.draw(arguments(operation))
+    given = {a.name: argument(a, sent[a.name]) for a in operation.arguments if a.name in sent}
+    method = recorder.method(operation)
+    for name, value, error in mistakes(operation):
+        wrong = {**given, name: value}
+        if value is LEFT_OUT:
+            del wrong[name]
+        with pytest.raises(error) as caught:
+            method(**wrong)
+        # The builtin classes are what callers may know.
+        assert isinstance(caught.value, TypeError if error is ApiTypeError else ValueError)
+        with pytest.raises(error):
+            method(**wrong, async_req=True)
+    required = [given.pop(a.name) for a in operation.required]
+    with pytest.raises(ApiTypeError, match="positional"):
+        method(*required, "one more", **given)
+    assert recorder.taken() == []
+
+
+@each_operation
+def test_argument_given_twice(recorder: Recorder, operation: Operation) -> None:
+    for count, a in enumerate(operation.required, 1):
+        with pytest.raises(ApiTypeError, match=a.name):
+            recorder.method(operation)(*["x"] * count, **{a.name: "x"})
+    with pytest.raises(ApiTypeError):
+        recorder.method(operation)(*["x"] * (len(operation.required) + 1))
+    assert recorder.taken() == []
