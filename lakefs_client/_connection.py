@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import socket
 import ssl
 import threading
@@ -15,12 +16,25 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 from urllib3.util.ssl_ import create_urllib3_context
 
+from lakefs_client._redact import redact
 from lakefs_client.exceptions import ApiValueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lakefs_client.configuration import Configuration
+
+
+class _Redacting(logging.Filter):
+    """Hides what signs the URLs that urllib3 logs whole at DEBUG."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(redact(arg) if isinstance(arg, str) else arg for arg in record.args)
+        return True
+
+
+logging.getLogger("urllib3.connectionpool").addFilter(_Redacting())
 
 
 class Interrupt:

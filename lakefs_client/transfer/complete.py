@@ -1,4 +1,4 @@
-"""The end of a multipart upload: complete, and find out what happened when it fails.
+"""The end of an upload: complete or link, and find out what happened when that fails.
 
 The store assembles the object before lakeFS records it, so an error may come with the object
 in place, and an upload that is gone may be one that succeeded.
@@ -159,8 +159,8 @@ class _Completion:
 
     def _unknown(self, failure: ApiException, more: str) -> TransferError:
         return TransferError(
-            f"{self._target}: every part is in the store, but complete failed ({failure.status} "
-            f"{failure.reason}), {more}. {_ADVICE.get(failure.status or 0, _ADVICE[0])} "
+            f"{self._target}: every part is in the store, but complete failed "
+            f"({reason(failure)}), {more}. {_ADVICE.get(failure.status or 0, _ADVICE[0])} "
             f"({self._size} bytes, checksum {self._checksum or 'not known'})",
             outcome="not linked" if failure.status == 403 else "unknown",
             cause=failure,
@@ -176,6 +176,40 @@ _ADVICE = {
     403: "The store assembled the object before lakeFS refused to record it: once the branch may "
     "be written to, link_physical_address with this address makes the object",
 }
+
+
+def link(target: Target, physical_address: str, checksum: str, size: int) -> ObjectStats:
+    """Link bytes that went up in one PUT. After a failure a look at the object tells whether
+    the answer was all that was lost.
+
+    Raises:
+        TransferError: They are not linked, or it is not known whether they are.
+    """
+    try:
+        return target.link(physical_address, checksum, size)
+    except ApiException as error:
+        failure = error
+    outcome, more = "not linked", "no object refers to them"
+    try:
+        there = target.stat()
+        if there is not None and same_address(there.physical_address, physical_address):
+            return there
+    except ApiException:
+        outcome, more = "unknown", "the look at the object failed as well"
+    raise TransferError(
+        f"{target}: the bytes are in the store, but linking them failed ({reason(failure)}), and "
+        f"{more}; link_physical_address with this address makes the object",
+        outcome=outcome,
+        cause=failure,
+        physical_address=physical_address,
+    )
+
+
+def reason(error: BaseException) -> str:
+    """What went wrong, in few words: the status, or what happened on the network or the disk."""
+    if isinstance(error, ApiException):
+        return f"{error.status} {error.reason}" if error.status else str(error.reason)
+    return str(error)
 
 
 def _nothing_assembled(error: ApiException) -> bool:

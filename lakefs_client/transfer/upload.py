@@ -11,7 +11,7 @@ from lakefs_client import _encode, auth
 from lakefs_client.exceptions import ApiException, ApiTypeError, ApiValueError, TransferError
 from lakefs_client.rest import Interrupt
 from lakefs_client.retry import retry_policy
-from lakefs_client.transfer.complete import NothingAssembledError, complete
+from lakefs_client.transfer.complete import NothingAssembledError, complete, link, reason
 from lakefs_client.transfer.config import TransferConfig
 from lakefs_client.transfer.part import CallbackError, PartSender, Progress, Stored
 from lakefs_client.transfer.plan import MAX_SINGLE_PUT, Part, PartPlan, plan_parts
@@ -173,18 +173,9 @@ class _Upload:
             self._source.check_unchanged()
         except (ApiException, SourceError) as error:
             raise TransferError(
-                f"{target}: {_reason(error)}; no object was made", outcome="aborted", cause=error
+                f"{target}: {reason(error)}; no object was made", outcome="aborted", cause=error
             ) from error
-        try:
-            return target.link(address, stored.content_md5 or stored.etag or "", size)
-        except ApiException as error:
-            raise TransferError(
-                f"{target}: the bytes are in the store, but lakeFS did not link them "
-                f"({_reason(error)}); link_physical_address with this address does",
-                outcome="not linked",
-                cause=error,
-                physical_address=address,
-            ) from error
+        return link(target, address, stored.content_md5 or stored.etag or "", size)
 
     def _stage(self) -> tuple[str, SignedUrl]:
         address, signed = self._target.stage()
@@ -227,8 +218,8 @@ class _Upload:
             failure = self._given_up(upload, error.cause, error.number)
             raise failure from failure.__cause__
         except BaseException as error:
-            self._given_up(upload, error)
-            raise
+            failure = self._given_up(upload, error)
+            raise failure from failure.__cause__
 
     def _send(
         self, plan: PartPlan, upload: Multipart, urls: list[SignedUrl], received: float
@@ -283,23 +274,17 @@ class _Upload:
             outcome = "abort failed"
             logger.warning(
                 "%s: the abort failed as well (%s); parts may be left in the store under the "
-                "upload id %s", self._target, _reason(failure), upload.upload_id,
+                "upload id %s", self._target, reason(failure), upload.upload_id,
             )  # fmt: skip
         logger.info("upload to %s: failed, %s", self._target, outcome)
         if not isinstance(error, (ApiException, SourceError)):
             return error  # an interrupt, or the caller's own from the progress callback
         part = "" if number is None else f"part {number}: "
         return TransferError(
-            f"{self._target}: {part}{_reason(error)}",
+            f"{self._target}: {part}{reason(error)}",
             outcome=outcome,
             cause=error,
             part_number=number,
             upload_id=upload.upload_id,
             physical_address=upload.physical_address,
         )
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, ApiException) and error.status:
-        return f"{error.status} {error.reason}"
-    return str(error.reason) if isinstance(error, ApiException) else str(error)
