@@ -58,9 +58,7 @@ def encode_client() -> float:
         parts=[UploadPart(**part) for part in documents.parts(_PARTS)],
     )
     return _cpu(
-        lambda: complete(
-            "repo", "main", "upload", "path", complete_presign_multipart_upload=body
-        )
+        lambda: complete("repo", "main", "upload", "path", complete_presign_multipart_upload=body)
     )
 
 

@@ -219,7 +219,8 @@ def _tls(configuration: Configuration, for_store: bool) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if c.cert_file is not None and not for_store:
-        _load("cert_file", context.load_cert_chain, c.cert_file, c.key_file)
+        option = "cert_file" if c.key_file is None else "cert_file or key_file"
+        _load(option, context.load_cert_chain, c.cert_file, c.key_file)
     return context
 
 
@@ -227,4 +228,5 @@ def _load(option: str, load: Callable[..., object], *paths: str | None) -> None:
     try:
         load(*paths)
     except (OSError, ValueError, TypeError) as error:
-        raise ApiValueError(f"Configuration.{option} cannot be used: {error}") from error
+        files = ", ".join(map(repr, filter(None, paths)))
+        raise ApiValueError(f"Configuration.{option} cannot be used ({files}): {error}") from error

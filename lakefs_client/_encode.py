@@ -107,7 +107,11 @@ def to_json(value: Any) -> bytes:
         ApiValueError: Something in it has no form in JSON.
     """
     try:
-        text = json.dumps(value, default=_jsonable, allow_nan=False, separators=(",", ":"))
+        # A circle is found by the recursion limit as well; to remember every container and
+        # model costs more than to write it.
+        text = json.dumps(
+            value, default=_jsonable, allow_nan=False, check_circular=False, separators=(",", ":")
+        )
     except (ValueError, TypeError, RecursionError) as error:
         if isinstance(error, ApiValueError):
             raise

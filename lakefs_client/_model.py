@@ -99,6 +99,7 @@ class Schema:
         lazy: The properties that hold models.
         fits: Tells whether JSON dicts can be adopted as they are; None where values need
             converting or renaming.
+        as_held: Whether values are sent as they are held, so that none needs a look.
     """
 
     def __init__(self, cls: type[Model]) -> None:
@@ -127,8 +128,7 @@ class Schema:
         self.required = tuple(p.name for p in self.properties.values() if p.required)
         self.lazy = tuple(p for p in self.properties.values() if p.kind.lazy)
         self.fits = self._compile()
-        # A property that is sent as it is held needs no look at each value.
-        self.plain = not cls._wire and all(
+        self.as_held = not (cls._wire or self.lazy) and all(
             type(p.kind).dump is _types.Kind.dump for p in self.properties.values()
         )
 
@@ -296,6 +296,7 @@ class Model:
         def __setattr__(self, name, value):
             self[name] = value
 
+    _compiled: ClassVar[Schema | None] = None
     _entries: ClassVar[str | None] = None
     _optional: ClassVar[frozenset[str]] = frozenset()
     _wire: ClassVar[dict[str, str]] = {}
@@ -317,6 +318,7 @@ class Model:
     discriminator: ClassVar[None] = None
 
     def __init_subclass__(cls) -> None:
+        cls._compiled = None  # the base's is of other properties
         # The defaults tell which properties are optional; as class attributes they would
         # stand for a value where none is set.
         cls._optional = frozenset(name for name, v in cls.__dict__.items() if v is UNSET)
@@ -325,12 +327,12 @@ class Model:
 
     @classmethod
     def _schema(cls) -> Schema:
-        schema: Schema | None = cls.__dict__.get("_compiled")
+        schema = cls._compiled
         if schema is None:
             schema = Schema(cls)
             for prop in schema.lazy:
                 setattr(cls, prop.name, _Lazy(prop.name, prop.kind))
-            cls._compiled = schema  # type: ignore[attr-defined]
+            cls._compiled = schema
         return schema
 
     @classmethod
@@ -407,8 +409,8 @@ class Model:
 
     def _json(self) -> dict[str, Any]:
         """What `json` is to write for this model; nested models are its business."""
-        schema = self._schema()
-        if schema.plain and not schema.lazy and UNKNOWN not in self.__dict__:
+        schema = self._compiled or self._schema()
+        if schema.as_held and UNKNOWN not in self.__dict__:
             return self.__dict__
         known = schema.properties
         return {

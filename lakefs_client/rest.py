@@ -14,7 +14,7 @@ import threading
 import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import urllib3
 from urllib3.exceptions import (
@@ -233,7 +233,10 @@ class RESTClientObject:
         except LocationValueError as error:
             raise ApiValueError(f"{_target(request)}: not an address to send to") from error
         except (HTTPError, OSError) as error:
-            raise self.network_error(error, request, timeout) from error
+            begun = isinstance(current.sock, ssl.SSLSocket)
+            raise self.network_error(error, request, timeout, begun=begun) from error
+        except ApiValueError:
+            raise  # an option that no connection can be made with
         except ValueError as error:
             # http.client refuses control characters in methods, targets and headers.
             raise ApiValueError(f"{_target(request)}: the request cannot be written") from error
@@ -244,10 +247,18 @@ class RESTClientObject:
         raise failure  # out here it keeps the cause that it has
 
     def network_error(
-        self, error: Exception, request: Message, timeout: RequestTimeout = None
+        self,
+        error: Exception,
+        request: Message,
+        timeout: RequestTimeout = None,
+        *,
+        begun: bool = True,
     ) -> ApiConnectionError:
-        """What to raise for an error of urllib3's, on sending or on reading an answer."""
-        return _network_error(error, request, self._timeouts(timeout))
+        """What to raise for an error of urllib3's, on sending or on reading an answer.
+
+        `begun` is whether anything of the request was sent over TLS.
+        """
+        return _network_error(error, request, self._timeouts(timeout), begun)
 
     def _urlopen(
         self, request: Message, timeout: Timeout, preload: bool
@@ -312,7 +323,9 @@ class RESTClientObject:
             if not redirected or not location or request.method not in ("GET", "HEAD"):
                 return response
             response.drain_conn()
-            url = urljoin(request.url, location)
+            url = _redirected(request.url, location)
+            if url is None:
+                raise ApiException(response.status, "redirect to an address that cannot be used")
             here, there = urlsplit(request.url), urlsplit(url)
             if here.scheme == "https" and there.scheme != "https":
                 raise ApiException(response.status, "redirect from https to http not followed")
@@ -404,6 +417,19 @@ class RESTClientObject:
             )
 
 
+def _redirected(url: str, location: str) -> str | None:
+    """The URL that a Location means; None where it is not one of HTTP's."""
+    try:
+        # Headers arrive decoded as Latin-1, and servers forget to escape.
+        escaped = quote(location.encode("latin-1"), safe="!#$%&'()*+,/:;=?@[]~")
+        target = urljoin(url, escaped)
+        parts = urlsplit(target)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        return None
+    return target if usable else None
+
+
 def _keeps_credentials(here: Any, there: Any) -> bool:
     same_host = here.hostname == there.hostname
     if here.scheme == there.scheme:
@@ -488,7 +514,7 @@ def _target(request: Message) -> str:
 
 
 def _network_error(
-    error: Exception, request: Message, timeouts: tuple[float, float]
+    error: Exception, request: Message, timeouts: tuple[float, float], begun: bool
 ) -> ApiConnectionError:
     target = _target(request)
     cause: BaseException = error
@@ -507,10 +533,8 @@ def _network_error(
         return ApiConnectionError(f"{target}: {_short(cause)}", sent=False)
     if isinstance(error, SSLError):
         reason = error.args[0] if error.args else error
-        # Verification fails before anything is sent; other TLS errors may come later.
-        sent = not isinstance(reason, ssl.SSLCertVerificationError) and (
-            "certificate" not in str(reason)
-        )
+        # With TLS 1.3 a server says only after the request that it wants another certificate.
+        sent = begun and "certificate" not in str(reason)
         return ApiConnectionError(f"{target}: TLS failed: {reason}", sent=sent)
     if _timed_out(error):
         return ApiTimeoutError(

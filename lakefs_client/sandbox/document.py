@@ -137,15 +137,22 @@ def _operation(item: dict[str, Any]) -> Operation:
     )
 
 
+# As servers read them, which are written in Go.
+_BOOLEANS = {
+    **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
+    **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
+}
+
+
 def _convert(text: str, kind: str) -> Any:
     if kind == "integer":
         if not re.fullmatch(r"[+-]?\d+", text, re.ASCII):
             raise Invalid(f"value {text}: an invalid integer: invalid syntax")
         return int(text)
     if kind == "boolean":
-        if text not in ("true", "false"):
+        if text not in _BOOLEANS:
             raise Invalid(f"value {text}: an invalid boolean: invalid syntax")
-        return text == "true"
+        return _BOOLEANS[text]
     return text
 
 

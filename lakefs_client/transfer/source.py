@@ -43,7 +43,7 @@ class FileSource:
 
     Raises:
         ApiTypeError: The path is no str or os.PathLike.
-        ApiValueError: It is a pipe, a socket or a device, which has no size, or no path at all.
+        ApiValueError: It is no path, or leads to a pipe, a socket, a device: what has no size.
         OSError: It cannot be opened: FileNotFoundError, IsADirectoryError, PermissionError …
     """
 
@@ -62,6 +62,17 @@ class FileSource:
         self.size = status.st_size
         self._stamp = (status.st_size, status.st_mtime_ns)
         self._lock = threading.Lock()
+        if not self.size:
+            self._require_empty()
+
+    def _require_empty(self) -> None:
+        """Refuse what has bytes and tells no size, as the files of Linux's /proc do."""
+        try:
+            if self._file.read(1):
+                raise ApiValueError("source must be a regular file; it has bytes, but no size")
+        except BaseException:
+            self._file.close()
+            raise
 
     def __enter__(self) -> Self:
         return self

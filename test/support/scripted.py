@@ -72,7 +72,8 @@ class Answer(Step):
     Attributes:
         status: The status; the reason phrase comes from it, unless given.
         body: The body.
-        headers: More headers. A Content-Length here stands for the true one; None leaves it out.
+        headers: More headers. A Content-Length here stands for the true one, as a Connection does
+            for the "close" of an answer that ends its connection; None leaves it out.
         json: The body as a value, instead of `body`.
         early: Answer before the body is read, and never read it.
         cut: How many bytes of the body to send; the Content-Length says all of it.
@@ -97,6 +98,8 @@ class Answer(Step):
             body = json_module.dumps(self.json).encode()
             headers["Content-Type"] = "application/json"
         headers["Content-Length"] = str(len(body))
+        if self.then != "keep":
+            headers["Connection"] = "close"
         headers |= self.headers
         known = self.status in HTTPStatus.__members__.values()
         reason = self.reason or (HTTPStatus(self.status).phrase if known else "Whatever")
@@ -164,6 +167,7 @@ class Stall(Step):
 
     def run(self, exchange: Exchange) -> Then:
         exchange.read_body(self.after)
+        exchange.record()
         self.reached.set()
         if not exchange.wait(self.release):
             return "close"
@@ -315,6 +319,7 @@ class ScriptedServer:
             without it such a request fails the test.
         tls: Speak TLS with this context.
         receive_buffer: Size of the kernel's buffer, for tests of slow readers.
+        deaf: Refuse connections until `listen` is called.
 
     Attributes:
         requests: Every request, as far as it was read when it was answered or given up.
@@ -328,6 +333,7 @@ class ScriptedServer:
         otherwise: Step | Callable[[Received], Step] | None = None,
         tls: ssl.SSLContext | None = None,
         receive_buffer: int | None = None,
+        deaf: bool = False,
     ) -> None:
         self.requests: list[Received] = []
         self.connections = 0
@@ -344,10 +350,10 @@ class ScriptedServer:
         if receive_buffer is not None:
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self._listener.bind(("127.0.0.1", 0))
-        self._listener.listen(128)
         self.host, self.port = self._listener.getsockname()
-        self._acceptor = threading.Thread(target=self._accept, daemon=True)
-        self._acceptor.start()
+        self._acceptor: threading.Thread | None = None
+        if not deaf:
+            self.listen()
 
     @property
     def url(self) -> str:
@@ -359,6 +365,12 @@ class ScriptedServer:
         """Connections that neither side has ended."""
         with self._changed:
             return len(self._sockets)
+
+    def listen(self) -> None:
+        """Begin to take connections; see `deaf`."""
+        self._listener.listen(128)
+        self._acceptor = threading.Thread(target=self._accept, daemon=True)
+        self._acceptor.start()
 
     def script(self, *steps: Step) -> None:
         """Add steps."""
@@ -387,9 +399,10 @@ class ScriptedServer:
         if self.stopping.is_set():
             return
         self.stopping.set()
-        # A connection of one's own wakes up `accept` on every system.
-        socket.create_connection((self.host, self.port), timeout=PATIENCE).close()
-        self._acceptor.join(PATIENCE)
+        if self._acceptor is not None:
+            # A connection of one's own wakes up `accept` on every system.
+            socket.create_connection((self.host, self.port), timeout=PATIENCE).close()
+            self._acceptor.join(PATIENCE)
         self._listener.close()
         with self._changed:
             for sock in self._sockets.values():

@@ -149,6 +149,23 @@ def test_sources(
     assert not bench.sandbox.requests
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="needs Linux's /proc")
+@pytest.mark.parametrize(
+    ("source", "error", "text"),
+    [
+        # An empty object would be a silent loss.
+        ("/proc/self/status", ApiValueError, "source must be a regular file.*no size"),
+        ("/proc/self/mem", OSError, "Input/output error"),
+    ],
+)
+def test_files_that_do_not_know_their_size(
+    bench: Bench, source: str, error: type[Exception], text: str
+) -> None:
+    with pytest.raises(error, match=text):
+        upload(bench, source=source)
+    assert not bench.sandbox.requests
+
+
 def test_a_file_above_the_limit_of_objects(bench: Bench) -> None:
     # Most file systems have no such files; one in memory does, and needs no room for holes.
     folder = "/dev/shm" if os.path.isdir("/dev/shm") else bench.folder

@@ -24,9 +24,12 @@ def time() -> FakeTime:
 
 
 @pytest.fixture
-def configuration(server: ScriptedServer) -> Configuration:
+def configuration(server: ScriptedServer, certificates: Certificates) -> Configuration:
     """For the scripted server, with user name and password."""
-    return Configuration(server.url, username=USER, password=PASSWORD)
+    configuration = Configuration(server.url, username=USER, password=PASSWORD)
+    # Reading certifi's many certificates takes longer than most tests.
+    configuration.ssl_ca_cert = certificates.authority
+    return configuration
 
 
 @pytest.fixture

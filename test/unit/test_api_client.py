@@ -90,7 +90,7 @@ def test_connection_that_the_server_closed_is_replaced(
     api: ApiClient, server: ScriptedServer
 ) -> None:
     body = BranchCreation("new", "main")
-    server.script(Answer(201, b"ref", then="close"), Answer(201, b"ref"))
+    server.script(Answer(201, b"ref", {"Connection": None}, then="close"), Answer(201, b"ref"))
     BranchesApi(api).create_branch("repo", body)
     server.wait_for(lambda s: s.open_connections == 0)
     # Not repeatable, so it must not meet the dead connection.

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 from contract.document import OPERATIONS, Argument, Operation, limits, members, model_of, snake
 from contract.recorder import Recorder
-from contract.values import argument
+from contract.values import argument, python_names, sample_of_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -67,14 +67,7 @@ def wrong_values(a: Argument) -> Iterator[tuple[Any, type[lakefs_client.OpenApiE
     if a.place == "body":
         yield from wrong_bodies(a)
         return
-    kind = a.schema.get("format", a.schema["type"])
-    for value in WRONG_TYPES[kind if kind in WRONG_TYPES else a.schema["type"]]:
-        yield value, ApiTypeError
-    for keyword, bound in limits(a.schema).items():
-        yield OUTSIDE[keyword](bound), ApiValueError
-    if "enum" in a.schema:
-        yield "none-of-them", ApiValueError
-        yield a.schema["enum"][0].upper(), ApiValueError
+    yield from wrong_simple_values(a.schema)
     if a.place in ("header", "content_type"):
         yield "two\r\nLines: 1", ApiValueError
         yield "nul\0", ApiValueError
@@ -90,29 +83,39 @@ def wrong_values(a: Argument) -> Iterator[tuple[Any, type[lakefs_client.OpenApiE
             yield value, ApiValueError
 
 
+def wrong_simple_values(
+    schema: dict[str, Any],
+) -> Iterator[tuple[Any, type[lakefs_client.OpenApiException]]]:
+    """Values that do not fit the schema of an argument or a property."""
+    if model_of(schema):
+        yield from (("x", ApiTypeError), (7, ApiTypeError))
+        return
+    kind = schema.get("format", schema["type"])
+    for value in WRONG_TYPES[kind if kind in WRONG_TYPES else schema["type"]]:
+        free = schema["type"] == "object" and "additionalProperties" not in schema
+        if not (value is None and schema.get("nullable")) and not (free and value == {"k": 7}):
+            yield value, ApiTypeError
+    for keyword, bound in limits(schema).items():
+        yield OUTSIDE[keyword](bound), ApiValueError
+    if "enum" in schema:
+        yield "none-of-them", ApiValueError
+        yield schema["enum"][0].upper(), ApiValueError
+
+
 def wrong_bodies(a: Argument) -> Iterator[tuple[Any, type[lakefs_client.OpenApiException]]]:
     """Bodies that are no model at all, or have one wrong property."""
-    for nothing in (None, "x", 7, b"{}", object(), [None], ["x"], [[]]):
-        yield nothing, ApiTypeError
     model = model_of(a.schema.get("items", a.schema))
     assert model is not None
     many = "items" in a.schema
-    yield ({} if many else [{}]), ApiTypeError
-    if not members(model).properties:
-        yield {"k": 7}, ApiTypeError
-    good = dict.fromkeys(members(model).required)
+    for nothing in (None, "x", 7, b"{}", object(), [None], ["x"], [[]], {} if many else [{}]):
+        yield nothing, ApiTypeError
+    good = python_names({"$ref": model}, sample_of_model(model, full=False))
     for name, schema in members(model).properties.items():
-        if model_of(schema):
-            bad: list[Any] = ["x", 7]
-        else:
-            kind = schema.get("format", schema["type"])
-            bad = WRONG_TYPES[kind if kind in WRONG_TYPES else schema["type"]]
-        for value in bad:
-            if value is None and schema.get("nullable"):
-                continue
-            # Whether the other required ones are there or not: some of it is wrong.
-            body = {**{snake(n): v for n, v in good.items()}, snake(name): value}
-            yield ([body] if many else body), ApiTypeError
+        bodies = [({**good, snake(name): value}, e) for value, e in wrong_simple_values(schema)]
+        if name in members(model).required:
+            bodies.append(({n: v for n, v in good.items() if n != snake(name)}, ApiTypeError))
+        for body, error in bodies:
+            yield ([body] if many else body), error
 
 
 @each_operation

@@ -1,0 +1,75 @@
+"""What is measured, and how much of it is allowed."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+_GIB = 1 << 30
+_MIB = 1 << 20
+
+
+class Measure(NamedTuple):
+    """One line of the table.
+
+    Its figures are those of the functions ``{function}_{variant}`` of a module: of the floor,
+    of this package, and of the peers that can do it.
+
+    Attributes:
+        name: For people.
+        module: Module of the functions.
+        function: Start of their names.
+        unit: Of the figures: ``s`` of CPU, or ``MiB``.
+        limit: Ratio to the floor that is allowed; None for a figure of information. Without a
+            floor, the figure that is allowed.
+        arguments: Names of what the run provides, and numbers.
+        subject: The variant of this package.
+        floor: The variant to compare with.
+        plus: A variant whose cost is granted on top of the floor's.
+        peers: Whether other packages can do it.
+        rounds: How often each variant runs.
+        long: Whether it is left out of a quick run.
+    """
+
+    name: str
+    module: str
+    function: str
+    unit: str
+    limit: float | None
+    arguments: tuple[str | int, ...] = ()
+    subject: str = "client"
+    floor: str | None = "floor"
+    plus: str | None = None
+    peers: bool = False
+    rounds: int = 5
+    long: bool = False
+
+
+HTTP, HTTPS = ("http", "no_ca"), ("https", "ca")
+
+MEASURES = (
+    Measure("import of an example", "imports", "example", "s", 0.25, peers=True, rounds=15),
+    Measure("import of everything", "imports", "everything", "s", 0.5, peers=True, rounds=15),
+    Measure("small GET", "calls", "small", "s", 1.1, ("http", "calls"), peers=True, rounds=9),
+    Measure("page of 1,000 objects", "calls", "page", "s", 1.6, ("http", "pages"), peers=True),
+    Measure("encode 10,000 parts", "codec", "encode", "s", 1.3, peers=True),
+    Measure("decode 10,000 URLs", "codec", "decode", "s", 1.3, peers=True),
+    Measure("memory, 100,000 objects", "codec", "memory", "MiB", 1.25, peers=True, rounds=1),
+    Measure("upload 1 GiB, HTTP", "upload", "upload", "s", 1.15, (*HTTP, "file")),
+    Measure("… with verification", "upload", "upload", "s", 1.15, (*HTTP, "file"),
+            subject="verified", plus="md5"),
+    Measure("… one memory map a part", "upload", "upload", "s", None, (*HTTP, "file"),
+            subject="mapped"),
+    Measure("… sendfile", "upload", "upload", "s", None, (*HTTP, "file"), subject="sendfile"),
+    Measure("upload 1 GiB, TLS", "upload", "upload", "s", 1.15, (*HTTPS, "file")),
+    Measure("… with verification", "upload", "upload", "s", 1.15, (*HTTPS, "file"),
+            subject="verified", plus="md5"),
+    Measure("upload of 10 KiB files", "small_files", "upload", "s", 1.15, ("http", "folder")),
+    Measure("peak memory, 64 parts", "upload", "peak", "MiB", 16, (*HTTP, _GIB, 16 * _MIB),
+            floor=None, rounds=3),
+    Measure("peak memory, 64 parts, TLS", "upload", "peak", "MiB", 16, (*HTTPS, _GIB, 16 * _MIB),
+            floor=None, rounds=3),
+    Measure("peak memory, 20 GiB", "upload", "peak", "MiB", 16, (*HTTP, 20 * _GIB, 21 * _MIB),
+            floor=None, rounds=1, long=True),
+    Measure("peak memory, 10,000 parts", "upload", "peak", "MiB", 48,
+            (*HTTP, 10_000 * 5 * _MIB, 5 * _MIB), floor=None, rounds=1, long=True),
+)  # fmt: skip

@@ -1,0 +1,169 @@
+"""What the store gets to know, and what logs and errors tell."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+import pytest
+
+from lakefs_client.api.auth_api import AuthApi
+from lakefs_client.exceptions import TransferError
+from lakefs_client.models import LoginInformation
+
+from .conftest import PART, PATH, Bench, content
+
+SIZE = PART + 9
+SECRETS = ("SECRET-TOKEN", "SECRET-COOKIE", "SECRET-DEFAULT", "SECRET-SESSION")
+
+
+def assert_nothing_signed(bench: Bench, text: str) -> None:
+    """No text holds what makes a presigned URL more than an address."""
+    for request in store_requests(bench):
+        signed = dict(parse_qsl(request.query))
+        assert signed["X-Amz-Signature"] not in text
+        assert signed["X-Amz-Credential"] not in unquote(text)
+
+
+def store_requests(bench: Bench) -> list[Any]:
+    found = [r for r in bench.sandbox.requests if r.operation.startswith("store_")]
+    assert found
+    return found
+
+
+@pytest.fixture
+def talkative(bench: Bench) -> Bench:
+    """A bench whose client sends all sorts of things to lakeFS."""
+    configuration = bench.client.configuration
+    configuration.api_key["cookie_auth"] = "SECRET-SESSION"
+    configuration.api_key["oidc_auth"] = "SECRET-SESSION"
+    bench.client.cookie = "session=SECRET-COOKIE"
+    bench.client.set_default_header("X-Default", "SECRET-DEFAULT")
+    bench.client.set_default_header("x-amz-something", "SECRET-DEFAULT")
+    bench.client.set_default_header("Content-MD5", "SECRET-DEFAULT")
+    bench.client.set_default_header("Expect", "SECRET-DEFAULT")
+    return bench
+
+
+@pytest.mark.parametrize("size", [0, 9, SIZE])
+def test_nothing_of_lakefs_reaches_the_store(talkative: Bench, size: int) -> None:
+    talkative.upload(size, content_type="text/x", user_metadata={"run": "SECRET-TOKEN"})
+    talkative.assert_whole(content(size))
+    for request in store_requests(talkative):
+        expected = {"host", "user-agent", "accept-encoding", "content-length"}
+        if request.operation == "store_put_object":
+            expected.add("content-type")
+        assert set(request.headers) == expected
+        text = f"{request.path}{request.query}{request.headers}"
+        assert not any(secret in text for secret in SECRETS)
+        assert talkative.sandbox.secret_access_key not in text
+        assert request.headers["user-agent"] == talkative.client.user_agent
+
+
+def test_a_token_stays_with_lakefs(bench: Bench) -> None:
+    information = LoginInformation(
+        access_key_id=bench.sandbox.access_key_id,
+        secret_access_key=bench.sandbox.secret_access_key,
+    )
+    token = AuthApi(bench.client).login(login_information=information).token
+    bench.client.configuration.username = bench.client.configuration.password = None
+    bench.client.configuration.access_token = token
+    bench.upload(SIZE)
+    bench.assert_whole(content(SIZE))
+    for request in store_requests(bench):
+        assert "authorization" not in request.headers
+        assert "cookie" not in request.headers
+
+
+@pytest.mark.parametrize(
+    ("size", "lengths"),
+    [(0, ["0"]), (9, ["9"]), (SIZE, ["9", f"{PART}"])],
+)
+@pytest.mark.parametrize("threshold", [0, None])
+def test_every_body_says_its_length(
+    bench: Bench, size: int, lengths: list[str], threshold: int | None
+) -> None:
+    bench.upload(size, multipart_threshold=threshold)
+    requests = store_requests(bench)
+    assert sorted((r.headers["content-length"] for r in requests), key=int) == lengths
+    assert not any("transfer-encoding" in r.headers for r in requests)
+    assert not any("expect" in r.headers for r in requests)
+
+
+def test_tries_again_are_as_discreet(talkative: Bench) -> None:
+    add = talkative.sandbox.faults.add
+    add("store_put_part", "status", status=503, part_number=1)
+    add("store_put_part", "expired", part_number=2)
+    add("store_put_part", "reset_after", part_number=2)
+    talkative.upload(SIZE)
+    assert talkative.sandbox.faults.pending == []
+    requests = store_requests(talkative)
+    assert len(requests) == 5
+    assert {frozenset(r.headers) for r in requests} == {
+        frozenset({"host", "user-agent", "accept-encoding", "content-length"})
+    }
+
+
+def test_logs_tell_what_happens_and_no_secret(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = bench.file(SIZE)
+    bench.sandbox.faults.add("store_put_part", "status", status=503, part_number=1)
+    bench.sandbox.faults.add("store_put_part", "expired", part_number=2)
+    with caplog.at_level(logging.DEBUG):
+        bench.upload(source)
+        bench.upload(9)
+    assert bench.sandbox.faults.pending == []
+    place = f"lakefs://repo/main/{PATH}"
+    told = [
+        r for r in caplog.records if r.name == "lakefs_client.transfer" and r.levelname == "INFO"
+    ]
+    first, last, *_ = (record.getMessage() for record in told)
+    assert first == f"upload of {source} to {place}: {SIZE} bytes"
+    assert last.startswith(f"upload to {place}: done in ")
+    assert "part 1: 503" in caplog.text
+    assert_nothing_signed(bench, caplog.text)
+    assert bench.sandbox.secret_access_key not in caplog.text
+    assert "Basic " not in caplog.text
+
+
+@pytest.mark.parametrize("status", [403, 503])
+def test_errors_tell_what_happened_and_no_secret(
+    bench: Bench, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    # A store that repeats the request in its answer.
+    body = (
+        "<Error><Code>X</Code><Url>http://store/k?X-Amz-Credential=SECRET%2Fs3&amp;"
+        "X-Amz-Signature=SECRET&amp;partNumber=1</Url>"
+        "<Url>http://store/k?partNumber=1&X-Amz-Signature=SECRET&X-Amz-Security-Token=SECRET</Url>"
+        "</Error>"
+    )
+    bench.sandbox.faults.add(
+        "store_put_part",
+        "status",
+        status=status,
+        body=body,
+        part_number=1,
+        times=1 + (status > 500),
+    )
+    with caplog.at_level(logging.DEBUG), pytest.raises(TransferError) as caught:
+        bench.upload(SIZE)
+    assert "<Code>X</Code>" in str(caught.value)
+    for text in (str(caught.value), repr(caught.value), str(caught.value.__cause__), caplog.text):
+        assert "SECRET" not in text
+
+
+@pytest.mark.parametrize("kind", ["reset_after", "truncate"])
+def test_network_errors_name_the_store_and_not_the_signature(bench: Bench, kind: Any) -> None:
+    bench.sandbox.faults.add("store_put_part", kind, part_number=1, times=2)
+    with pytest.raises(TransferError) as caught:
+        bench.upload(SIZE)
+    chain: list[str] = []
+    error: BaseException | None = caught.value
+    while error is not None:
+        chain += [str(error), repr(error)]
+        error = error.__cause__ or error.__context__
+    text = "\n".join(chain)
+    assert "PUT http://127.0.0.1:" in text
+    assert_nothing_signed(bench, text)

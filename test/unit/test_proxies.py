@@ -1,0 +1,294 @@
+"""Proxies: from the configuration, from the environment, and hosts that are reached directly."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import urllib3
+from support.fake_time import FakeTime
+from support.scripted import Answer, Close, ScriptedServer, Stall, Tunnel
+
+from lakefs_client import (
+    ApiClient,
+    ApiConnectionError,
+    ApiException,
+    ApiTimeoutError,
+    ApiValueError,
+    Configuration,
+)
+from lakefs_client.apis import BranchesApi, HealthCheckApi
+from lakefs_client.models import BranchCreation
+
+from .conftest import Certificates
+
+OK = Answer(204)
+FAR = "http://lakefs.invalid"
+
+
+def ask(client: ApiClient) -> None:
+    assert HealthCheckApi(client).health_check() is None
+
+
+@pytest.fixture
+def proxy() -> Iterator[ScriptedServer]:
+    with ScriptedServer() as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def far(api: ApiClient) -> ApiClient:
+    """A client of a server that only a proxy can reach."""
+    api.configuration.host = FAR
+    return api
+
+
+# From the configuration
+
+
+@pytest.mark.parametrize("scheme", ["http://", ""])
+def test_requests_go_to_the_proxy_as_whole_urls(
+    far: ApiClient, proxy: ScriptedServer, scheme: str
+) -> None:
+    proxy.script(OK, OK)
+    far.configuration.proxy = f"{scheme}127.0.0.1:{proxy.port}"
+    ask(far)
+    BranchesApi(far).delete_branch("a/b", "..c")
+    first, second = proxy.requests
+    assert (first.method, first.target) == ("GET", f"{FAR}/api/v1/healthcheck")
+    assert first.headers["host"] == "lakefs.invalid"
+    assert second.target == f"{FAR}/api/v1/repositories/a%2Fb/branches/..c"
+    assert second.headers["authorization"].startswith("Basic ")
+    assert "proxy-authorization" not in second.headers
+    assert proxy.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("userinfo", "pair"),
+    [("me:word", "me:word"), ("me:w%40rd%3A", "me:w@rd:"), ("me", "me:"), ("me:", "me:")],
+)
+def test_credentials_of_the_proxy_go_in_a_header(
+    far: ApiClient, proxy: ScriptedServer, userinfo: str, pair: str
+) -> None:
+    proxy.script(OK)
+    far.configuration.proxy = f"http://{userinfo}@127.0.0.1:{proxy.port}"
+    ask(far)
+    header = proxy.requests[0].headers["proxy-authorization"]
+    assert header == "Basic " + b64encode(pair.encode()).decode()
+
+
+def test_headers_for_the_proxy(far: ApiClient, proxy: ScriptedServer) -> None:
+    proxy.script(OK)
+    far.configuration.proxy = f"http://me:ignored@127.0.0.1:{proxy.port}"
+    far.configuration.proxy_headers = urllib3.make_headers(proxy_basic_auth="you:word")
+    ask(far)
+    header = proxy.requests[0].headers["proxy-authorization"]
+    assert header == "Basic " + b64encode(b"you:word").decode()
+
+
+def test_https_goes_through_a_tunnel(proxy: ScriptedServer, certificates: Certificates) -> None:
+    with ScriptedServer(OK, tls=certificates.server) as server:
+        proxy.script(Tunnel((server.host, server.port)))
+        configuration = Configuration(f"https://localhost:{server.port}", access_token="token")
+        configuration.ssl_ca_cert = certificates.authority
+        configuration.proxy = f"http://me:word@127.0.0.1:{proxy.port}"
+        with ApiClient(configuration) as client:
+            BranchesApi(client).delete_branch("r", "b")
+    (connect,) = proxy.requests
+    assert (connect.method, connect.target) == ("CONNECT", f"localhost:{server.port}")
+    assert connect.headers["proxy-authorization"].startswith("Basic ")
+    assert "authorization" not in connect.headers
+    (request,) = server.requests
+    assert request.headers["authorization"] == "Bearer token"
+    assert "proxy-authorization" not in request.headers
+
+
+def test_redirect_to_the_store_goes_through_the_proxy_too(
+    far: ApiClient, proxy: ScriptedServer
+) -> None:
+    far.configuration.proxy = proxy.url
+    proxy.script(Answer(302, headers={"Location": "http://store.invalid/key"}), OK)
+    far.call_api("/x", "GET", auth_settings=["basic_auth"])
+    assert [r.target for r in proxy.requests] == [f"{FAR}/api/v1/x", "http://store.invalid/key"]
+    assert "authorization" in proxy.requests[0].headers
+    assert "authorization" not in proxy.requests[1].headers
+
+
+# Failures
+
+
+def test_proxy_that_is_not_there(far: ApiClient, time: FakeTime) -> None:
+    with ScriptedServer(deaf=True) as gone:
+        far.configuration.proxy = f"http://me:hunter2@127.0.0.1:{gone.port}"
+        with pytest.raises(ApiConnectionError, match="through the proxy") as caught:
+            BranchesApi(far).create_branch("r", BranchCreation("b", "main"))
+    assert "refused" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.sent is False
+    assert len(time.sleeps) in (0, 4)
+
+
+@pytest.mark.parametrize("status", [403, 407, 502])
+def test_refusal_of_a_tunnel_is_an_api_exception(
+    far: ApiClient, proxy: ScriptedServer, time: FakeTime, status: int
+) -> None:
+    proxy.script(Answer(status, then="close"))
+    far.configuration.host = "https://lakefs.invalid"
+    far.configuration.proxy = f"http://me:hunter2@127.0.0.1:{proxy.port}"
+    with pytest.raises(ApiConnectionError, match=str(status)) as caught:
+        ask(far)
+    assert "through the proxy" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+    assert b64encode(b"me:hunter2").decode() not in str(caught.value)
+    assert caught.value.status == 0
+    assert caught.value.sent is False
+    assert time.sleeps == []
+
+
+def test_answer_of_a_proxy_is_an_answer(far: ApiClient, proxy: ScriptedServer) -> None:
+    proxy.script(Answer(407, b"who are you?"))
+    far.configuration.proxy = proxy.url
+    with pytest.raises(ApiException, match="who are you") as caught:
+        ask(far)
+    assert caught.value.status == 407
+
+
+def test_proxy_that_breaks_off(far: ApiClient, proxy: ScriptedServer) -> None:
+    proxy.script(Close(), OK)
+    far.configuration.proxy = proxy.url
+    ask(far)
+    assert len(proxy.requests) == 2
+
+
+def test_proxy_that_says_nothing(far: ApiClient, proxy: ScriptedServer) -> None:
+    stall = Stall()
+    proxy.script(stall)
+    far.configuration.proxy = proxy.url
+    far.configuration.read_timeout = 0.2
+    with pytest.raises(ApiTimeoutError, match="read_timeout") as caught:
+        BranchesApi(far).create_branch("r", BranchCreation("b", "main"))
+    stall.release.set()
+    assert caught.value.sent is True
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://me:hunter2@", "http://me:hunter2@[::1", "ftp://me:hunter2@proxy", "http://p:port",
+     "http://me:hunter2@proxy:99999", "http://"],
+)  # fmt: skip
+def test_address_that_is_no_proxy_is_refused_unsaid(far: ApiClient, address: str) -> None:
+    far.configuration.proxy = address
+    with pytest.raises(ApiValueError, match="proxy") as caught:
+        ask(far)
+    assert "hunter2" not in str(caught.value)
+    assert "hunter2" not in str(caught.value.__cause__)
+
+
+def test_socks_without_its_package_says_so(far: ApiClient) -> None:
+    far.configuration.proxy = "socks5://127.0.0.1:1080"
+    with pytest.raises(ApiValueError, match="PySocks"):
+        ask(far)
+
+
+# From the environment
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"])
+def test_environment_names_a_proxy(
+    far: ApiClient, proxy: ScriptedServer, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, proxy.url)
+    proxy.script(OK)
+    ask(far)
+    assert proxy.requests[0].target == f"{FAR}/api/v1/healthcheck"
+
+
+def test_each_scheme_has_its_own(
+    far: ApiClient, proxy: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", proxy.url)
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("all_proxy", "http://127.0.0.1:9")
+    proxy.script(OK)
+    ask(far)
+
+
+def test_configuration_goes_before_the_environment(
+    far: ApiClient, proxy: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    far.configuration.proxy = proxy.url
+    proxy.script(OK)
+    ask(far)
+
+
+# Hosts that are reached directly
+
+
+@pytest.mark.parametrize("from_environment", [True, False])
+@pytest.mark.parametrize(
+    ("exempt", "direct"),
+    [
+        ("127.0.0.1", True),
+        ("127.0.0.1:PORT", True),
+        ("*", True),
+        ("other, 127.0.0.1", True),
+        ("example.com,127.0.0.1:PORT", True),
+        ("", False),
+        ("example.com", False),
+        ("127.0.0.1:1", False),
+        ("7.0.0.1", False),
+    ],
+)
+def test_no_proxy(
+    api: ApiClient,
+    server: ScriptedServer,
+    proxy: ScriptedServer,
+    monkeypatch: pytest.MonkeyPatch,
+    from_environment: bool,
+    exempt: str,
+    direct: bool,
+) -> None:
+    exempt = exempt.replace("PORT", str(server.port))
+    api.configuration.proxy = proxy.url
+    if from_environment:
+        monkeypatch.setenv("no_proxy", exempt)
+    else:
+        monkeypatch.setenv("no_proxy", "*" if not direct else "nothing")
+        api.configuration.no_proxy = exempt
+    (server if direct else proxy).script(OK)
+    ask(api)
+
+
+@pytest.mark.parametrize(
+    ("exempt", "direct"),
+    [("localhost", True), ("LOCALHOST", True), (".localhost", True), ("host", False)],
+)
+def test_no_proxy_by_name(
+    api: ApiClient, server: ScriptedServer, proxy: ScriptedServer, exempt: str, direct: bool
+) -> None:
+    api.configuration.host = f"http://localhost:{server.port}"
+    api.configuration.proxy, api.configuration.no_proxy = proxy.url, exempt
+    (server if direct else proxy).script(OK)
+    ask(api)
+
+
+def test_pool_manager_of_ones_own_is_used(server: ScriptedServer, proxy: ScriptedServer) -> None:
+    proxy.script(OK)
+    with (
+        ApiClient(Configuration(server.url)) as client,
+        urllib3.ProxyManager(proxy.url) as manager,
+    ):
+        client.rest_client.pool_manager = manager
+        ask(client)
+        assert client.rest_client.pool_manager is manager
+    assert proxy.requests[0].target == f"{server.url}/api/v1/healthcheck"
+
+
+def test_proxy_is_not_in_a_repr(far: ApiClient) -> None:
+    value: Any = far.configuration
+    value.proxy = "http://me:hunter2@proxy"
+    assert "hunter2" not in repr(value)
+    assert "hunter2" not in value.to_debug_report()

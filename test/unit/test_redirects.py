@@ -1,0 +1,257 @@
+"""Redirects: GET and HEAD follow them, and credentials stay with the server they are for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from support.scripted import Answer, ScriptedServer
+
+from lakefs_client import ApiClient, ApiException, Configuration
+from lakefs_client.apis import BranchesApi, ExperimentalApi, ObjectsApi, RepositoriesApi
+from lakefs_client.models import BranchCreation
+
+from .conftest import Certificates
+
+REPOSITORY = {
+    "id": "repo",
+    "creation_date": 1,
+    "default_branch": "main",
+    "storage_namespace": "mem://repo",
+}
+HERE = Answer(json=REPOSITORY)
+CREDENTIALS: dict[str, Any] = {
+    "username": "user",
+    "password": "pass",
+    "api_key": {"cookie_auth": "c"},
+}
+
+
+def to(url: str, status: int = 302) -> Answer:
+    return Answer(status, headers={"Location": url})
+
+
+def secrets(headers: dict[str, str]) -> set[str]:
+    return headers.keys() & {"authorization", "cookie", "x-mine"}
+
+
+EVERYTHING = {"authorization", "cookie", "x-mine"}
+
+
+@pytest.fixture
+def client(configuration: Configuration) -> Any:
+    """With every kind of credential, and a header of its own."""
+    for name, value in CREDENTIALS.items():
+        setattr(configuration, name, value)
+    with ApiClient(configuration, "X-Mine", "secret", cookie="mine=1") as client:
+        client.user_agent = "agent"
+        yield client
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_get_follows_within_the_server_with_its_credentials(
+    client: ApiClient, server: ScriptedServer, status: int
+) -> None:
+    server.script(to("/elsewhere?x=1", status), HERE)
+    assert RepositoriesApi(client).get_repository("repo").id == "repo"
+    assert [request.method for request in server.requests] == ["GET", "GET"]
+    assert server.requests[1].target == "/elsewhere?x=1"
+    assert secrets(server.requests[1].headers) == EVERYTHING
+    assert server.requests[0].headers == server.requests[1].headers
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("location", "target"),
+    [
+        ("next", "/api/v1/repositories/next"),
+        ("../next", "/api/v1/next"),
+        ("?page=2", "/api/v1/repositories/repo?page=2"),
+        ("/a b/é", "/a%20b/%C3%A9"),
+        ("/a%2Fb", "/a%2Fb"),
+        ("/x#fragment", "/x"),
+    ],
+)
+def test_relative_locations(
+    client: ApiClient, server: ScriptedServer, location: str, target: str
+) -> None:
+    server.script(to(location.encode().decode("latin-1")), HERE)
+    RepositoriesApi(client).get_repository("repo")
+    assert server.requests[1].target == target
+
+
+def test_head_follows_as_head(client: ApiClient, server: ScriptedServer) -> None:
+    server.script(to("/elsewhere"), Answer(200, b"not sent"))
+    ObjectsApi(client).head_object("repo", "main", "p")
+    assert [request.method for request in server.requests] == ["HEAD", "HEAD"]
+
+
+def test_another_server_gets_no_credentials_but_what_the_request_means(
+    client: ApiClient, server: ScriptedServer
+) -> None:
+    with ScriptedServer(Answer(206, b"bytes")) as store:
+        server.script(to(f"{store.url}/bucket/key?X-Amz-Signature=abc"))
+        with ObjectsApi(client).get_object(
+            "repo", "main", "p", range="bytes=0-4", if_none_match='"tag"', presign=True
+        ) as file:
+            assert file.read() == b"bytes"
+    (request,) = store.requests
+    assert request.target == "/bucket/key?X-Amz-Signature=abc"
+    assert secrets(request.headers) == set()
+    assert request.headers["range"] == "bytes=0-4"
+    assert request.headers["if-none-match"] == '"tag"'
+    assert request.headers["user-agent"] == "agent"
+    assert request.headers["host"] == f"127.0.0.1:{store.port}"
+
+
+def test_credentials_do_not_come_back_once_dropped(
+    client: ApiClient, server: ScriptedServer
+) -> None:
+    with ScriptedServer() as other:
+        server.script(to(f"{other.url}/there"), HERE)
+        other.script(to(f"{server.url}/and/back"))
+        RepositoriesApi(client).get_repository("repo")
+    assert [secrets(request.headers) for request in server.requests] == [EVERYTHING, set()]
+    assert secrets(other.requests[0].headers) == set()
+
+
+def test_other_port_and_other_name_are_other_servers(
+    client: ApiClient, server: ScriptedServer
+) -> None:
+    server.script(to(f"http://localhost:{server.port}/x"), HERE)
+    RepositoriesApi(client).get_repository("repo")
+    assert secrets(server.requests[1].headers) == set()
+
+
+def test_http_to_https_on_one_host_keeps_credentials(
+    client: ApiClient, server: ScriptedServer, certificates: Certificates
+) -> None:
+    client.configuration.ssl_ca_cert = certificates.authority
+    with ScriptedServer(HERE, tls=certificates.server) as secure:
+        server.script(to(f"{secure.url}/x"))
+        RepositoriesApi(client).get_repository("repo")
+    assert secrets(secure.requests[0].headers) == EVERYTHING
+
+
+def test_http_to_https_on_another_host_does_not(
+    client: ApiClient, server: ScriptedServer, certificates: Certificates
+) -> None:
+    client.configuration.ssl_ca_cert = certificates.authority
+    with ScriptedServer(HERE, tls=certificates.server) as secure:
+        server.script(to(f"https://localhost:{secure.port}/x"))
+        RepositoriesApi(client).get_repository("repo")
+    assert secrets(secure.requests[0].headers) == set()
+
+
+def test_https_to_http_is_never_followed(
+    client: ApiClient, server: ScriptedServer, certificates: Certificates
+) -> None:
+    with ScriptedServer(to(f"{server.url}/x"), tls=certificates.server) as secure:
+        client.configuration.host = secure.url
+        client.configuration.ssl_ca_cert = certificates.authority
+        with pytest.raises(ApiException, match="from https to http") as caught:
+            RepositoriesApi(client).get_repository("repo")
+    assert caught.value.status == 302
+    assert server.connections == 0
+
+
+def test_five_are_followed_and_no_more(client: ApiClient, server: ScriptedServer) -> None:
+    server.script(*[to(f"/{number}") for number in range(5)], HERE)
+    RepositoriesApi(client).get_repository("repo")
+    assert [request.target for request in server.requests[1:]] == [f"/{n}" for n in range(5)]
+    server.script(*[to("/again", 301)] * 6)
+    with pytest.raises(ApiException, match="more than 5 redirects") as caught:
+        RepositoriesApi(client).get_repository("repo")
+    assert caught.value.status == 301
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda a: BranchesApi(a).create_branch("repo", BranchCreation("b", "main")),
+        lambda a: BranchesApi(a).delete_branch("repo", "b"),
+        lambda a: ExperimentalApi(a).hard_reset_branch("repo", "b", "main"),
+    ],
+)
+def test_other_methods_raise(
+    client: ApiClient, server: ScriptedServer, call: Callable[[ApiClient], object], status: int
+) -> None:
+    server.script(to("/elsewhere", status))
+    with pytest.raises(ApiException) as caught:
+        call(client)
+    assert caught.value.status == status
+    assert caught.value.headers is not None
+    assert caught.value.headers["location"] == "/elsewhere"
+
+
+@pytest.mark.parametrize(
+    "answer", [Answer(302), Answer(300, headers={"Location": "/x"}), Answer(304), Answer(399)]
+)
+def test_what_is_no_redirect_raises(
+    client: ApiClient, server: ScriptedServer, answer: Answer
+) -> None:
+    server.script(answer)
+    with pytest.raises(ApiException) as caught:
+        RepositoriesApi(client).get_repository("repo")
+    assert caught.value.status == answer.status
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://[::1",
+        "http://lakefs:port/",
+        "http://lakefs:99999/",
+        "ftp://lakefs/x",
+        "file:///etc/passwd",
+        "javascript:alert(1)",
+        "http://lakefs:0/",
+    ],
+)
+def test_location_that_cannot_be_followed_is_an_api_exception(
+    client: ApiClient, server: ScriptedServer, location: str
+) -> None:
+    client.configuration.retries = False
+    server.script(to(location))
+    with pytest.raises(ApiException) as caught:
+        RepositoriesApi(client).get_repository("repo")
+    assert caught.value.status == 302
+
+
+def test_location_with_credentials_does_not_send_them(
+    client: ApiClient, server: ScriptedServer
+) -> None:
+    with ScriptedServer(HERE) as other:
+        server.script(to(f"http://someone:word@127.0.0.1:{other.port}/x"))
+        RepositoriesApi(client).get_repository("repo")
+    assert secrets(other.requests[0].headers) == set()
+    assert "someone" not in other.requests[0].headers["host"]
+
+
+def test_error_after_a_redirect_is_that_of_the_last_answer(
+    client: ApiClient, server: ScriptedServer
+) -> None:
+    with ScriptedServer(Answer(403, b"<Error>expired</Error>")) as store:
+        server.script(to(f"{store.url}/x"))
+        with pytest.raises(ApiException, match="expired") as caught:
+            ObjectsApi(client).get_object("repo", "main", "p", presign=True)
+    assert caught.value.status == 403
+
+
+def test_failure_after_a_redirect_begins_at_the_server_again(
+    client: ApiClient, server: ScriptedServer
+) -> None:
+    client.rest_client.timing = client.rest_client.timing._replace(sleep=lambda _: None)
+    with ScriptedServer(Answer(503), Answer(body=b"bytes")) as store:
+        server.script(to(f"{store.url}/one"), to(f"{store.url}/two"))
+        ObjectsApi(client).get_object("repo", "main", "p", presign=True)
+    assert [request.target for request in store.requests] == ["/one", "/two"]
+
+
+def test_raw_answers_follow_redirects_too(client: ApiClient, server: ScriptedServer) -> None:
+    server.script(to("/x"), Answer(body=b"bytes"))
+    response = ObjectsApi(client).get_object("repo", "main", "p", _preload_content=False)
+    assert response.read() == b"bytes"
+    assert server.connections == 1

@@ -1,0 +1,483 @@
+"""What is repeated and what is not: every fault on every kind of operation."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from support.fake_time import FakeTime
+from support.scripted import Answer, Close, Raw, Reset, ScriptedServer, Stall, Step
+
+from lakefs_client import (
+    ApiClient,
+    ApiConnectionError,
+    ApiException,
+    ApiTimeoutError,
+    Configuration,
+    RetryPolicy,
+)
+from lakefs_client.apis import (
+    BranchesApi,
+    CommitsApi,
+    ExperimentalApi,
+    ObjectsApi,
+    RepositoriesApi,
+    StagingApi,
+)
+from lakefs_client.exceptions import (
+    ConflictException,
+    NotFoundException,
+    RateLimitException,
+    ServiceException,
+)
+from lakefs_client.models import (
+    AbortPresignMultipartUpload,
+    BranchCreation,
+    CommitCreation,
+    CompletePresignMultipartUpload,
+    StagingLocation,
+    StagingMetadata,
+    UploadPart,
+    UploadPartFrom,
+)
+
+STATS = {"path": "p", "path_type": "object", "physical_address": "data/x", "checksum": "c",
+         "mtime": 1}  # fmt: skip
+COMMIT = {"id": "c", "parents": [], "committer": "me", "message": "m", "creation_date": 1,
+          "meta_range_id": ""}  # fmt: skip
+REPOSITORY = {"id": "repo", "creation_date": 1, "default_branch": "main",
+              "storage_namespace": "mem://repo"}  # fmt: skip
+CONTENT = b"0123456789" * 2000
+
+
+class OneWay(io.RawIOBase):
+    """A stream that cannot be rewound."""
+
+    def __init__(self, data: bytes) -> None:
+        self._rest = io.BytesIO(data)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return self._rest.readinto(buffer)
+
+
+class Operation(NamedTuple):
+    """An operation, its good answer, how harmless its repetition is, and what it sends."""
+
+    call: Callable[[ApiClient], object]
+    answer: Answer
+    safety: str
+    body: bytes | None = None
+
+
+def upload(content: Any, **options: Any) -> Callable[[ApiClient], object]:
+    return lambda a: ObjectsApi(a).upload_object("repo", "main", "p", content=content(), **options)
+
+
+OPERATIONS = {
+    "get": Operation(
+        lambda a: RepositoriesApi(a).get_repository("repo"), Answer(json=REPOSITORY), "idempotent"
+    ),
+    "head": Operation(
+        lambda a: ObjectsApi(a).head_object("repo", "main", "p"), Answer(200), "idempotent"
+    ),
+    "download": Operation(
+        lambda a: ObjectsApi(a).get_object("repo", "main", "p").read() == CONTENT,
+        Answer(body=CONTENT),
+        "idempotent",
+    ),
+    "put, idempotent": Operation(
+        lambda a: ExperimentalApi(a).upload_part(
+            "repo", "main", "id", "p", 1, UploadPartFrom("mem://x")
+        ),
+        Answer(json={"presigned_url": "http://x"}),
+        "idempotent",
+        b'{"physical_address":"mem://x"}',
+    ),
+    "put of a link": Operation(
+        lambda a: StagingApi(a).link_physical_address(
+            "repo", "main", "p", StagingMetadata(StagingLocation(physical_address="a"), "c", 1)
+        ),
+        Answer(json=STATS),
+        "idempotent",
+    ),
+    "post, idempotent": Operation(upload(lambda: CONTENT), Answer(201, json=STATS), "idempotent",
+                                  CONTENT),
+    "post of a stream": Operation(
+        upload(lambda: io.BytesIO(CONTENT)), Answer(201, json=STATS), "idempotent", CONTENT
+    ),
+    "post of a stream that cannot be rewound": Operation(
+        upload(lambda: OneWay(CONTENT)), Answer(201, json=STATS), "never", CONTENT
+    ),
+    "post on a condition": Operation(
+        upload(lambda: CONTENT, if_none_match="*"), Answer(201, json=STATS), "unsent", CONTENT
+    ),
+    "delete, idempotent": Operation(
+        lambda a: ExperimentalApi(a).abort_presign_multipart_upload(
+            "repo", "main", "id", "p",
+            abort_presign_multipart_upload=AbortPresignMultipartUpload("mem://x"),
+        ),
+        Answer(204),
+        "idempotent",
+    ),
+    "delete": Operation(
+        lambda a: BranchesApi(a).delete_branch("repo", "b"), Answer(204), "unsent"
+    ),
+    "post": Operation(
+        lambda a: CommitsApi(a).commit("repo", "main", CommitCreation("m")),
+        Answer(201, json=COMMIT),
+        "unsent",
+        b'{"message":"m"}',
+    ),
+    "post with a text for an answer": Operation(
+        lambda a: BranchesApi(a).create_branch("repo", BranchCreation("b", "main")),
+        Answer(201, b"b"),
+        "unsent",
+    ),
+    "put": Operation(
+        lambda a: ExperimentalApi(a).hard_reset_branch("repo", "main", "main~1"),
+        Answer(204),
+        "unsent",
+    ),
+    "complete": Operation(
+        lambda a: ExperimentalApi(a).complete_presign_multipart_upload(
+            "repo", "main", "id", "p",
+            complete_presign_multipart_upload=CompletePresignMultipartUpload(
+                "mem://x", [UploadPart(1, "etag")]
+            ),
+        ),
+        Answer(json=STATS),
+        "never",
+    ),
+}  # fmt: skip
+
+
+class Fault(NamedTuple):
+    """What happens to the first request, what is repeated after it, and the error where not."""
+
+    step: Callable[[Answer], Step]
+    repeated: tuple[str, ...]
+    error: type[ApiException]
+    status: int
+
+
+def status(number: int, repeated: tuple[str, ...], error: type[ApiException]) -> Fault:
+    return Fault(lambda _: Answer(number, b'{"message": "x"}'), repeated, error, number)
+
+
+def broken(step: Callable[[Answer], Step]) -> Fault:
+    return Fault(step, ("idempotent",), ApiConnectionError, 0)
+
+
+def cut(answer: Answer) -> Step:
+    """Announce more bytes than come."""
+    return Answer(200 if answer.status == 204 else answer.status, b"x" * 100, cut=50, then="close")
+
+
+FAULTS = {
+    "400": status(400, (), ApiException),
+    "404": status(404, (), NotFoundException),
+    "408": status(408, (), ApiException),
+    "409": status(409, (), ConflictException),
+    "420": status(420, ("idempotent", "unsent"), RateLimitException),
+    "429": status(429, ("idempotent", "unsent"), RateLimitException),
+    "500": status(500, (), ServiceException),
+    "501": status(501, (), ServiceException),
+    "502": status(502, ("idempotent",), ServiceException),
+    "503": status(503, ("idempotent",), ServiceException),
+    "504": status(504, ("idempotent",), ServiceException),
+    "507": status(507, (), ServiceException),
+    "503 before the body was read": Fault(
+        lambda _: Answer(503, early=True, then="close"), ("idempotent",), ServiceException, 503
+    ),
+    "reset before the body": broken(lambda _: Reset(after=0)),
+    "reset in the body": broken(lambda _: Reset(after=10)),
+    "reset after the body": broken(lambda _: Reset()),
+    "closed without an answer": broken(lambda _: Close()),
+    "no HTTP": broken(lambda _: Raw(b"SSH-2.0-OpenSSH_9.6\r\n\r\n")),
+    "head cut short": broken(lambda _: Raw(b"HTTP/1.1 200 OK\r\nContent-Len", then="reset")),
+    "body cut short": broken(cut),
+    "no answer in time": Fault(lambda _: Stall(), ("idempotent",), ApiTimeoutError, 0),
+}
+
+
+PAIRS = [(operation, fault) for operation in OPERATIONS for fault in FAULTS]
+PAIRS.remove(("head", "body cut short"))  # the answer to a HEAD has no body
+
+
+@pytest.mark.parametrize(("operation_name", "fault_name"), PAIRS)
+def test_fault_on_operation(
+    api: ApiClient, server: ScriptedServer, time: FakeTime, operation_name: str, fault_name: str
+) -> None:
+    operation, fault = OPERATIONS[operation_name], FAULTS[fault_name]
+    if fault.error is ApiTimeoutError:
+        api.configuration.read_timeout = 0.2
+    step = fault.step(operation.answer)
+    if operation.safety in fault.repeated:
+        server.script(step, operation.answer)
+        assert operation.call(api) is not False
+        assert len(time.sleeps) == 1
+        assert server.requests[0][:2] == server.requests[1][:2]
+        assert server.requests[1].headers.get("authorization")
+        if operation.body is not None:
+            assert server.requests[1].body == operation.body
+    else:
+        server.script(step)
+        with pytest.raises(ApiException) as caught:
+            operation.call(api)
+        assert type(caught.value) is fault.error
+        assert caught.value.status == fault.status
+        assert time.sleeps == []
+        if isinstance(step, Answer) and fault.status:
+            assert caught.value.body == (step.body.decode() if operation_name != "head" else "")
+    if isinstance(step, Stall):
+        step.release.set()
+    server.check()
+    assert len(server.requests) == 1 + len(time.sleeps)
+
+
+@pytest.mark.parametrize("operation_name", OPERATIONS)
+def test_connection_that_was_never_made_may_always_be_made_again(
+    configuration: Configuration, time: FakeTime, operation_name: str
+) -> None:
+    operation = OPERATIONS[operation_name]
+    with ScriptedServer(operation.answer, deaf=True) as server:
+        configuration.host = server.url
+
+        def sleep(seconds: float) -> None:
+            time.sleep(seconds)
+            if len(time.sleeps) == 2:
+                server.listen()
+
+        with ApiClient(configuration) as client:
+            client.rest_client.timing = time.timing._replace(sleep=sleep)
+            assert operation.call(client) is not False
+        assert len(time.sleeps) == 2
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("operation_name", OPERATIONS)
+def test_it_ends_after_the_number_of_attempts(
+    api: ApiClient, time: FakeTime, operation_name: str
+) -> None:
+    with ScriptedServer(deaf=True) as server:
+        api.configuration.host = server.url
+        with pytest.raises(ApiConnectionError, match="refused") as caught:
+            OPERATIONS[operation_name].call(api)
+    assert caught.value.sent is False
+    assert time.sleeps == pytest.approx([0.1, 0.2, 0.4, 0.8])
+
+
+@pytest.mark.parametrize("attempts", [1, 2, 5, 7])
+def test_the_last_error_is_the_one_that_is_raised(
+    api: ApiClient, server: ScriptedServer, time: FakeTime, attempts: int
+) -> None:
+    api.configuration.retries = RetryPolicy(attempts=attempts)
+    server.script(*[Answer(503, f"try {number}".encode()) for number in range(attempts)])
+    with pytest.raises(ServiceException, match=f"try {attempts - 1}"):
+        RepositoriesApi(api).get_repository("repo")
+    assert len(server.requests) == attempts
+    assert len(time.sleeps) == attempts - 1
+
+
+def test_faults_of_different_kinds_count_together(
+    api: ApiClient, server: ScriptedServer, time: FakeTime
+) -> None:
+    server.script(Answer(503), Reset(), Answer(429), Answer(json=REPOSITORY, cut=5, then="close"),
+                  Answer(json=REPOSITORY))  # fmt: skip
+    assert RepositoriesApi(api).get_repository("repo").id == "repo"
+    assert time.sleeps == pytest.approx([0.1, 0.2, 0.4, 0.8])
+
+
+def test_a_fault_that_must_not_be_repeated_ends_a_row_of_others(
+    api: ApiClient, server: ScriptedServer
+) -> None:
+    server.script(Answer(429), Answer(500))
+    with pytest.raises(ServiceException):
+        CommitsApi(api).commit("repo", "main", CommitCreation("m"))
+    assert len(server.requests) == 2
+
+
+def test_waits_follow_chance_and_policy(
+    api: ApiClient, server: ScriptedServer, time: FakeTime
+) -> None:
+    api.configuration.retries = RetryPolicy(attempts=7, min_wait=1, max_wait=10)
+    time.chance = 0.75
+    server.script(*[Answer(503)] * 6, Answer(json=REPOSITORY))
+    RepositoriesApi(api).get_repository("repo")
+    assert time.sleeps == [0.75, 1.5, 3.0, 6.0, 7.5, 7.5]
+
+
+def test_call_api_repeats_get_alone(api: ApiClient, server: ScriptedServer) -> None:
+    server.script(Answer(503), Answer(json={}), Answer(503))
+    api.call_api("/x", "GET")
+    with pytest.raises(ServiceException):
+        api.call_api("/x", "PUT")
+    assert [request.method for request in server.requests] == ["GET", "GET", "PUT"]
+
+
+def test_bytes_of_a_file_go_out_anew_from_where_they_began(
+    api: ApiClient, server: ScriptedServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(CONTENT)
+    server.script(Reset(after=5000), Answer(503), Answer(201, json=STATS))
+    server.script(Reset(after=5000), Answer(503), Answer(201, json=STATS))
+    ObjectsApi(api).upload_object("repo", "main", "p", content=path)
+    with path.open("rb") as file:
+        file.seek(1000)
+        ObjectsApi(api).upload_object("repo", "main", "p", content=file)
+    bodies = [request.body for request in server.requests]
+    assert bodies[1:3] == [CONTENT] * 2
+    assert bodies[4:6] == [CONTENT[1000:]] * 2
+
+
+# Retry-After
+
+
+def moment(seconds: float) -> str:
+    return format_datetime(datetime.now(timezone.utc) + timedelta(seconds=seconds), usegmt=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "waited"),
+    [
+        ("0", 0),
+        ("1", 1),
+        ("7.5", 7.5),
+        ("  5  ", 5),
+        ("007", 7),
+        ("60", 60),
+        ("60.001", None),
+        ("61", None),
+        ("86400", None),
+        ("9" * 400, None),
+        # What says nothing is as if it were not there.
+        ("", 0.1),
+        ("-1", 0.1),
+        ("-0", 0.1),
+        ("+5", 0.1),
+        ("nan", 0.1),
+        ("NaN", 0.1),
+        ("inf", 0.1),
+        ("-inf", 0.1),
+        ("Infinity", 0.1),
+        ("1e1", 0.1),
+        ("1_0", 0.1),
+        ("0x10", 0.1),
+        ("5s", 0.1),
+        ("5 seconds", 0.1),
+        ("5, 10", 0.1),
+        (".", 0.1),
+        ("\xb2", 0.1),
+        ("soon", 0.1),
+        ("Wed, 99 Nov 2020 99:99:99 GMT", 0.1),
+        ("Wed, 21 Oct", 0.1),
+        ("Mon, 01 Jan 99999 00:00:00 GMT", 0.1),
+        # Moments that are over, and those that are far away.
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.1),
+        ("Wed, 21 Oct 2015 07:28:00 -0000", 0.1),
+        ("Mon, 01 Jan 0001 00:00:00 GMT", 0.1),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", None),
+    ],
+)
+def test_retry_after(
+    api: ApiClient, server: ScriptedServer, time: FakeTime, value: str, waited: float | None
+) -> None:
+    time.chance = 0.5 if waited == 0.1 else 0
+    server.script(Answer(503, headers={"Retry-After": value}))
+    if waited is None:
+        with pytest.raises(ServiceException):
+            RepositoriesApi(api).get_repository("repo")
+        assert time.sleeps == []
+    else:
+        server.script(Answer(json=REPOSITORY))
+        RepositoriesApi(api).get_repository("repo")
+        assert time.sleeps == [waited]
+
+
+def test_retry_after_as_a_date(api: ApiClient, server: ScriptedServer, time: FakeTime) -> None:
+    server.script(Answer(429, headers={"Retry-After": moment(59)}), Answer(json=REPOSITORY))
+    RepositoriesApi(api).get_repository("repo")
+    (waited,) = time.sleeps
+    assert 0 < waited < 60
+    server.script(Answer(429, headers={"Retry-After": moment(3600)}))
+    with pytest.raises(RateLimitException):
+        RepositoriesApi(api).get_repository("repo")
+    assert len(time.sleeps) == 1
+
+
+def test_longer_retry_after_may_be_allowed(
+    api: ApiClient, server: ScriptedServer, time: FakeTime
+) -> None:
+    api.configuration.retries = RetryPolicy(max_retry_after=600)
+    server.script(Answer(503, headers={"Retry-After": "500"}), Answer(json=REPOSITORY))
+    RepositoriesApi(api).get_repository("repo")
+    assert time.sleeps == [500]
+
+
+def test_chance_may_make_the_wait_longer_than_asked(
+    api: ApiClient, server: ScriptedServer, time: FakeTime
+) -> None:
+    api.configuration.retries = RetryPolicy(min_wait=10)
+    server.script(Answer(503, headers={"Retry-After": "2"}), Answer(json=REPOSITORY))
+    RepositoriesApi(api).get_repository("repo")
+    assert time.sleeps == [5]
+
+
+# Deadline
+
+
+@pytest.mark.parametrize(
+    ("deadline", "sleeps"),
+    [(0, []), (0.05, []), (0.1, [0.1]), (0.35, [0.1, 0.2]), (1e6, [0.1, 0.2, 0.4, 0.8])],
+)
+def test_no_attempt_starts_after_the_deadline(
+    api: ApiClient, server: ScriptedServer, time: FakeTime, deadline: float, sleeps: list[float]
+) -> None:
+    api.configuration.retries = RetryPolicy(deadline=deadline)
+    server.script(*[Answer(503)] * (len(sleeps) + 1))
+    with pytest.raises(ServiceException):
+        RepositoriesApi(api).get_repository("repo")
+    assert time.sleeps == pytest.approx(sleeps)
+
+
+def test_time_of_the_attempts_counts_for_the_deadline(
+    api: ApiClient, server: ScriptedServer, time: FakeTime
+) -> None:
+    api.configuration.retries = RetryPolicy(deadline=10)
+    clock = iter([100.0, 109.0, 109.95])
+    api.rest_client.timing = time.timing._replace(clock=lambda: next(clock))
+    server.script(Answer(503), Answer(503))
+    with pytest.raises(ServiceException):
+        RepositoriesApi(api).get_repository("repo")
+    assert time.sleeps == [0.1]
+
+
+def test_retry_after_beyond_the_deadline_is_not_waited_for(
+    api: ApiClient, server: ScriptedServer, time: FakeTime
+) -> None:
+    api.configuration.retries = RetryPolicy(deadline=10)
+    server.script(Answer(503, headers={"Retry-After": "11"}))
+    with pytest.raises(ServiceException):
+        RepositoriesApi(api).get_repository("repo")
+    assert time.sleeps == []
+
+
+def test_retries_are_logged_without_secrets(
+    api: ApiClient, server: ScriptedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.script(Answer(503), Answer(json=REPOSITORY))
+    with caplog.at_level("DEBUG", "lakefs_client"):
+        RepositoriesApi(api).get_repository("repo")
+    (message,) = [r.getMessage() for r in caplog.records if r.name == "lakefs_client"]
+    assert message == "attempt 1 of 5 failed (503 Service Unavailable), the next in 0.10 s"
+    assert json.dumps(REPOSITORY) not in caplog.text

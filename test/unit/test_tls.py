@@ -1,0 +1,205 @@
+"""TLS: what is trusted, what is shown, and how failures read."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from support.scripted import Answer, Reset, ScriptedServer
+from urllib3.exceptions import InsecureRequestWarning
+
+from lakefs_client import ApiClient, ApiConnectionError, ApiException, ApiValueError, Configuration
+from lakefs_client.apis import HealthCheckApi
+
+from .conftest import Certificates
+
+OK = Answer(204)
+
+
+def ask(client: ApiClient) -> None:
+    assert HealthCheckApi(client).health_check() is None
+
+
+@pytest.fixture
+def secure(certificates: Certificates) -> Iterator[ScriptedServer]:
+    """A server with a certificate for 127.0.0.1 and localhost."""
+    with ScriptedServer(tls=certificates.server) as server:
+        yield server
+
+
+@pytest.fixture
+def client(secure: ScriptedServer, certificates: Certificates) -> Iterator[ApiClient]:
+    """A client that trusts it, and does not sleep."""
+    configuration = Configuration(secure.url)
+    configuration.ssl_ca_cert = certificates.authority
+    with ApiClient(configuration) as client:
+        client.rest_client.timing = client.rest_client.timing._replace(sleep=lambda _: None)
+        yield client
+
+
+@pytest.mark.parametrize("retries", [False, 0, None])
+def test_unknown_authority_is_a_clear_error_and_no_reason_to_repeat(
+    client: ApiClient, secure: ScriptedServer, retries: Any
+) -> None:
+    client.configuration.ssl_ca_cert = None
+    client.configuration.retries = retries
+    with pytest.raises(ApiConnectionError, match="CERTIFICATE_VERIFY_FAILED") as caught:
+        ask(client)
+    error = caught.value
+    assert f"GET {secure.url}/api/v1/healthcheck: TLS failed" in str(error)
+    assert error.status == 0
+    assert error.sent is False
+    assert error.__cause__ is not None
+    secure.wait_for(lambda s: s.open_connections == 0)
+    assert secure.connections == 1
+    assert secure.requests == []
+
+
+def test_authority_of_ssl_ca_cert_is_trusted(client: ApiClient, secure: ScriptedServer) -> None:
+    secure.script(OK)
+    ask(client)
+    assert secure.requests[0].path == "/api/v1/healthcheck"
+
+
+def test_ssl_ca_cert_stands_for_certifis(client: ApiClient) -> None:
+    context = client.rest_client.pool_manager.connection_pool_kw["ssl_context"]
+    assert len(context.get_ca_certs()) == 1
+    client.configuration.ssl_ca_cert = None
+    context = client.rest_client.pool_manager.connection_pool_kw["ssl_context"]
+    assert len(context.get_ca_certs()) > 50
+
+
+def test_store_trusts_both(client: ApiClient) -> None:
+    context = client.store_client.pool_manager.connection_pool_kw["ssl_context"]
+    assert len(context.get_ca_certs()) > 50
+
+
+def test_verify_ssl_false_asks_nothing(client: ApiClient, secure: ScriptedServer) -> None:
+    secure.script(OK)
+    client.configuration.ssl_ca_cert = None
+    client.configuration.verify_ssl = False
+    with pytest.warns(InsecureRequestWarning):
+        ask(client)
+
+
+def test_certificate_for_another_name_is_refused(
+    client: ApiClient, certificates: Certificates, tmp_path: Path
+) -> None:
+    other = trustme.CA()
+    other.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    other.issue_cert("lakefs.example.com").configure_cert(context)
+    client.configuration.ssl_ca_cert = str(tmp_path / "ca.pem")
+    with ScriptedServer(OK, OK, tls=context) as server:
+        client.configuration.host = server.url
+        with pytest.raises(ApiConnectionError, match=r"127\.0\.0\.1"):
+            ask(client)
+        client.configuration.assert_hostname = "lakefs.example.com"
+        ask(client)
+        client.configuration.assert_hostname = False
+        ask(client)
+        client.configuration.assert_hostname = "another.example.com"
+        with pytest.raises(ApiConnectionError, match="TLS failed") as caught:
+            ask(client)
+    assert caught.value.sent is False
+    assert len(server.requests) == 2
+
+
+def test_certificate_that_has_run_out_is_refused(client: ApiClient, tmp_path: Path) -> None:
+    from datetime import datetime, timezone
+
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(
+        "127.0.0.1", not_after=datetime(2020, 1, 1, tzinfo=timezone.utc)
+    ).configure_cert(context)
+    client.configuration.ssl_ca_cert = str(tmp_path / "ca.pem")
+    with ScriptedServer(tls=context) as server:
+        client.configuration.host = server.url
+        with pytest.raises(ApiConnectionError, match="expired"):
+            ask(client)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("files", ["both in one", "two"])
+def test_client_certificate_is_shown(
+    client: ApiClient, certificates: Certificates, files: str
+) -> None:
+    configuration = client.configuration
+    with ScriptedServer(OK, tls=certificates.mutual) as server:
+        configuration.host = server.url
+        with pytest.raises(ApiConnectionError):
+            ask(client)
+        configuration.cert_file = certificates.client
+        configuration.key_file = certificates.client_key if files == "two" else None
+        ask(client)
+    assert len(server.requests) == 1
+
+
+def test_store_never_sees_the_client_certificate(
+    client: ApiClient, certificates: Certificates, secure: ScriptedServer
+) -> None:
+    client.configuration.cert_file = certificates.client
+    client.configuration.assert_hostname = "127.0.0.1"
+    client.configuration.retries = False
+    with ScriptedServer(tls=certificates.mutual) as store:
+        secure.script(Answer(302, headers={"Location": f"https://localhost:{store.port}/x"}))
+        with pytest.raises(ApiException) as caught:
+            client.call_api("/x", "GET")
+    assert caught.value.status == 0
+    assert store.requests == []
+    assert store.connections == 1
+
+
+@pytest.mark.parametrize("option", ["ssl_ca_cert", "cert_file", "key_file"])
+@pytest.mark.parametrize("content", [None, "", "nonsense"])
+def test_file_that_cannot_be_used_is_named(
+    client: ApiClient, certificates: Certificates, tmp_path: Path, option: str, content: str | None
+) -> None:
+    path = tmp_path / "file.pem"
+    usable = certificates.authority if option == "ssl_ca_cert" else None
+    if content is not None:
+        path.write_text(content)
+    if option == "key_file":
+        client.configuration.cert_file = certificates.client
+    setattr(client.configuration, option, str(path))
+    with pytest.raises(ApiValueError, match=rf"Configuration\..*{option} cannot be used") as caught:
+        ask(client)
+    assert str(path) in str(caught.value)
+    setattr(client.configuration, option, usable)
+    with ScriptedServer(OK, tls=certificates.server) as server:
+        client.configuration.host = server.url
+        ask(client)
+
+
+def test_server_that_speaks_no_tls(client: ApiClient, server: ScriptedServer) -> None:
+    client.configuration.retries = False
+    client.configuration.host = f"https://127.0.0.1:{server.port}"
+    with pytest.raises(ApiConnectionError) as caught:
+        ask(client)
+    assert caught.value.status == 0
+
+
+def test_resets_over_tls_are_repeated(client: ApiClient, secure: ScriptedServer) -> None:
+    secure.script(Reset(), OK)
+    ask(client)
+    assert len(secure.requests) == 2
+
+
+def test_early_answer_to_a_large_body_is_told_over_tls(
+    client: ApiClient, certificates: Certificates
+) -> None:
+    from lakefs_client.apis import ObjectsApi
+
+    refusal = Answer(403, json={"message": "not here"}, early=True, then="close")
+    with ScriptedServer(refusal, tls=certificates.server, receive_buffer=64 << 10) as server:
+        client.configuration.host = server.url
+        client.configuration.retries = False
+        with pytest.raises(ApiException, match="not here") as caught:
+            ObjectsApi(client).upload_object("r", "main", "p", content=b"x" * (16 << 20))
+    assert caught.value.status == 403
