@@ -166,16 +166,19 @@ def proxied_pools(
         return socks
     if "://" not in proxy:
         proxy = f"http://{proxy}"
-    address = urlsplit(proxy)
     headers = dict(configuration.proxy_headers or {})
-    if address.username is not None:
-        pair = f"{unquote(address.username)}:{unquote(address.password or '')}"
-        headers = {**urllib3.make_headers(proxy_basic_auth=pair), **headers}
-        proxy = address._replace(netloc=address.netloc.rpartition("@")[2]).geturl()
     try:
+        address = urlsplit(proxy)
+        if address.hostname is None or address.port == 0:
+            raise ValueError
+        if address.username is not None:
+            pair = f"{unquote(address.username)}:{unquote(address.password or '')}"
+            headers = {**urllib3.make_headers(proxy_basic_auth=pair), **headers}
+            proxy = address._replace(netloc=address.netloc.rpartition("@")[2]).geturl()
         manager = urllib3.ProxyManager(proxy, proxy_headers=headers, **options)
-    except (HTTPError, ValueError) as error:
-        raise ApiValueError("the proxy's address cannot be used") from error
+    except (HTTPError, ValueError):
+        # Without the cause, which may quote a password.
+        raise ApiValueError("the proxy's address cannot be used") from None
     manager.pool_classes_by_scheme = POOLS
     return manager
 

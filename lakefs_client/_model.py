@@ -409,7 +409,7 @@ class Model:
 
     def _json(self) -> dict[str, Any]:
         """What `json` is to write for this model; nested models are its business."""
-        schema = self._compiled or self._schema()
+        schema = self._schema()
         if schema.as_held and UNKNOWN not in self.__dict__:
             return self.__dict__
         known = schema.properties
@@ -419,6 +419,16 @@ class Model:
             )
             for name, value in self._items()
         }
+
+    @classmethod
+    def _held(cls, models: Sequence[Any]) -> Sequence[Any]:
+        """What `json` is to write for a list, without coming back here for each model in it."""
+        if not cls._schema().as_held:
+            return models
+        return [
+            model.__dict__ if type(model) is cls and UNKNOWN not in model.__dict__ else model
+            for model in models
+        ]
 
     def __getitem__(self, name: str) -> Any:
         if name in self._schema().properties:

@@ -226,6 +226,9 @@ class ListOf(Kind):
             raise type_error(value, path, self.classes)
         return [self.item.load(item, (*path, i), source) for i, item in enumerate(value)]
 
+    def dump(self, value: Any) -> Any:
+        return self.item.cls._held(value) if isinstance(self.item, ModelKind) else value
+
     def wrap(self, value: Any) -> Any:
         if isinstance(self.item, ModelKind) and value and type(value[0]) is dict:
             return self.item.cls._adopt(value)

@@ -44,6 +44,7 @@ from lakefs_client.exceptions import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from urllib.parse import SplitResult
 
     from lakefs_client.configuration import Configuration
     from lakefs_client.retry import RetryPolicy
@@ -233,7 +234,10 @@ class RESTClientObject:
         except LocationValueError as error:
             raise ApiValueError(f"{_target(request)}: not an address to send to") from error
         except (HTTPError, OSError) as error:
-            begun = isinstance(current.sock, ssl.SSLSocket)
+            # Before TLS there may have been a CONNECT to a proxy, which is not the request.
+            secure = request.url.lower().startswith("https:")
+            begun = isinstance(current.sock, ssl.SSLSocket if secure else object)
+            begun = begun and current.sock is not None
             raise self.network_error(error, request, timeout, begun=begun) from error
         except ApiValueError:
             raise  # an option that no connection can be made with
@@ -256,7 +260,7 @@ class RESTClientObject:
     ) -> ApiConnectionError:
         """What to raise for an error of urllib3's, on sending or on reading an answer.
 
-        `begun` is whether anything of the request was sent over TLS.
+        `begun` is whether anything of the request was sent.
         """
         return _network_error(error, request, self._timeouts(timeout), begun)
 
@@ -349,23 +353,23 @@ class RESTClientObject:
         except KeyError:
             with self._lock:
                 self._refresh()  # another thread may have closed the pools meanwhile
-                pool = self._pool(parts.scheme, parts.hostname or "", parts.port)
+                pool = self._pool(parts)
                 self._pools[key] = pool
         if pool is None:
             with self._lock:
                 self._refresh()
-                return self._manager_for(parts.scheme, parts.hostname or ""), url
+                return self._manager_for(parts), url
         # The origin's own pool is quicker than the manager, and leaves the path as it is.
         return pool, url[len(parts.scheme) + 3 + len(parts.netloc) :] or "/"
 
-    def _pool(self, scheme: str, host: str, port: int | None) -> urllib3.HTTPConnectionPool | None:
-        manager = self._manager_for(scheme, host)
+    def _pool(self, parts: SplitResult) -> urllib3.HTTPConnectionPool | None:
+        manager = self._manager_for(parts)
         if isinstance(manager, urllib3.ProxyManager):
             return None  # which of its pools depends on the scheme: the manager knows
-        return manager.connection_from_host(host, port, scheme)
+        return manager.connection_from_host(parts.hostname, parts.port, parts.scheme)
 
-    def _manager_for(self, scheme: str, host: str) -> urllib3.PoolManager:
-        proxy = self._proxy(scheme, host)
+    def _manager_for(self, parts: SplitResult) -> urllib3.PoolManager:
+        proxy = self._proxy(parts)
         if proxy is None or isinstance(self._manager, urllib3.ProxyManager):
             manager: urllib3.PoolManager = self._manager
             return manager
@@ -375,7 +379,7 @@ class RESTClientObject:
             )
         return self._proxied[proxy]
 
-    def _proxy(self, scheme: str, host: str) -> str | None:
+    def _proxy(self, parts: SplitResult) -> str | None:
         from urllib import request
 
         configuration = self.configuration
@@ -383,11 +387,13 @@ class RESTClientObject:
         exempt = configuration.no_proxy
         if exempt is not None:
             environment["no"] = exempt
-        if request.proxy_bypass_environment(host, environment):  # type: ignore[attr-defined]
-            return None
+        host = parts.hostname or ""
+        for name in (host, f"{host}:{_port(parts)}"):
+            if request.proxy_bypass_environment(name, environment):  # type: ignore[attr-defined]
+                return None
         if configuration.proxy:
             return configuration.proxy
-        return environment.get(scheme) or environment.get("all")
+        return environment.get(parts.scheme) or environment.get("all")
 
     def _refresh(self) -> None:
         """Make new pools if an option of the connections changed, or in a forked process."""
@@ -529,20 +535,21 @@ def _network_error(
             f"{target}: no connection within {timeouts[0]:g} s (Configuration.connect_timeout)",
             sent=False,
         )
-    if isinstance(error, ProxyError):
+    # What comes after the request is called ProxyError too, where the connection was closed.
+    if isinstance(error, ProxyError) and not begun:
         return ApiConnectionError(f"{target}: {_short(cause)}", sent=False)
-    if isinstance(error, SSLError):
-        reason = error.args[0] if error.args else error
+    if isinstance(cause, SSLError):
+        reason = cause.args[0] if cause.args else cause
         # With TLS 1.3 a server says only after the request that it wants another certificate.
         sent = begun and "certificate" not in str(reason)
         return ApiConnectionError(f"{target}: TLS failed: {reason}", sent=sent)
-    if _timed_out(error):
+    if _timed_out(cause):
         return ApiTimeoutError(
             f"{target}: no progress within {timeouts[1]:g} s (Configuration.read_timeout or "
             "_request_timeout)"
             + ("" if request.method in ("GET", "HEAD") else "; the operation may have happened")
         )
-    return ApiConnectionError(f"{target}: the connection broke: {_short(error)}")
+    return ApiConnectionError(f"{target}: the connection broke: {_short(cause)}")
 
 
 def _timed_out(error: BaseException) -> bool:

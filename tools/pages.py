@@ -21,7 +21,31 @@ _EXAMPLES = {
     "user_id": "admin",
     "principal_id": "arn:aws:sts::123456789012:assumed-role/team/session",
     "tag": "v1.0",
-    "commit_id": "main",
+    "commit_id": "COMMIT_ID",
+    "group_id": "Analysts",
+    "policy_id": "ReadExampleRepo",
+    "access_key_id": "AKIAIOSFODNN7EXAMPLE",
+    "upload_id": "UPLOAD_ID",
+    "pull_request": "PULL_REQUEST_ID",
+    "task_id": "TASK_ID",
+    "run_id": "RUN_ID",
+    "hook_run_id": "HOOK_RUN_ID",
+    "meta_range": "META_RANGE_ID",
+    "range": "RANGE_ID",
+    "object_id": "RANGE_ID",
+}
+# Where an operation wants another value than most, or an optional argument is worth showing.
+_EXAMPLES_OF: dict[str, dict[str, Any]] = {
+    "create_presign_multipart_upload": {"parts": 2},
+    "delete_branch": {"branch": "dev"},
+    "get_physical_address": {"presign": True},
+    "hard_reset_branch": {"branch": "dev"},
+    "import_cancel": {"id": "IMPORT_ID"},
+    "import_status": {"id": "IMPORT_ID"},
+    "list_branches": {"prefix": "exp"},
+    "list_objects": {"prefix": "data/"},
+    "log_commits": {"amount": 10},
+    "prepare_garbage_collection_commits_status": {"id": "TASK_ID"},
 }
 
 
@@ -113,13 +137,16 @@ def _parameter_row(p: Value, models: dict[str, Model]) -> str:
 
 def _example(api: str, o: Operation, models: dict[str, Model]) -> list[str]:
     used: set[str] = set()
-    arguments = [_argument(p, models, used) for p in o.required]
+    own = {name: repr(value) for name, value in _EXAMPLES_OF.get(o.name, {}).items()}
+    arguments = [own.get(p.name) or _argument(p, models, used) for p in o.required]
     arguments += [
-        f"{p.name}={_argument(p, models, used)}"
+        f"{p.name}={own.get(p.name) or _argument(p, models, used)}"
         for p in o.optional
-        if p.place in ("body", "upload") and p.name not in ("content_type", "user_metadata")
+        if p.name in own or p.name == "content" or p.place == "body"
     ]
     call = f"api.{o.name}({', '.join(arguments)})"
+    if o.returns == "BinaryIO":
+        call += ".read()"
     lines = ["import lakefs_client", f"from lakefs_client.apis import {api}"]
     if used:
         lines.append(f"from lakefs_client.models import {', '.join(sorted(used))}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import tempfile
 from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
@@ -230,24 +231,40 @@ def test_a_download_is_an_open_iterable_seekable_binary_file(
     file.close()
 
 
-def opened(folder: Path) -> Any:
-    path = folder / "data.bin"
-    path.write_bytes(b"0123456789")
-    return path.open("rb")
+class NamedBytesIO(io.BytesIO):
+    """As people made them for releases that asked for a name."""
+
+    name = "data.bin"
 
 
-@pytest.mark.parametrize("kind", ["file", "nameless BytesIO"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda folder: (folder / "data.bin").open("wb+"),
+        lambda folder: io.BytesIO(),
+        lambda folder: NamedBytesIO(),
+        lambda folder: tempfile.NamedTemporaryFile(),  # noqa: SIM115
+        lambda folder: tempfile.SpooledTemporaryFile(),  # noqa: SIM115
+    ],
+    ids=["open file", "nameless BytesIO", "named BytesIO", "temporary file", "spooled file"],
+)
 @pytest.mark.parametrize("offset", [0, 4])
-def test_an_upload_takes_an_open_file_or_bytesio_from_its_offset(
-    client: ApiClient, tmp_path: Path, kind: str, offset: int, sandbox: Sandbox
+def test_an_upload_takes_what_is_open_from_its_offset(
+    client: ApiClient,
+    sandbox: Sandbox,
+    tmp_path: Path,
+    make: Callable[[Path], Any],
+    offset: int,
 ) -> None:
     apis.RepositoriesApi(client).create_repository(
         models.RepositoryCreation("repo", f"{sandbox.storage_namespace}repo")
     )
     api = apis.ObjectsApi(client)
-    with opened(tmp_path) if kind == "file" else io.BytesIO(b"0123456789") as content:
+    with make(tmp_path) as content:
+        content.write(b"0123456789")
         content.seek(offset)
         stats = api.upload_object("repo", "main", "a", content=content)
+        assert not content.closed
     assert stats.size_bytes == 10 - offset
     with api.get_object("repo", "main", "a") as file:
         assert file.read() == b"0123456789"[offset:]

@@ -104,11 +104,10 @@ def upload(elsewhere: list[str], folder: Path, size: int, **settings: Any) -> di
 @pytest.mark.parametrize(
     "settings",
     [
-        {"part_size": 5 * MIB, "max_concurrency": 8},
-        {"part_size": 100 * MIB, "max_concurrency": 4},
+        {"part_size": 100 * MIB, "max_concurrency": 8},
         {"part_size": 300 * MIB, "multipart_threshold": 301 * MIB},
     ],
-    ids=["small parts", "large parts", "one PUT"],
+    ids=["parts", "one PUT"],
 )
 def test_memory_does_not_grow_with_the_file(
     elsewhere: list[str], tmp_path: Path, settings: dict[str, int]

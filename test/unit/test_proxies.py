@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 import urllib3
 from support.fake_time import FakeTime
-from support.scripted import Answer, Close, ScriptedServer, Stall, Tunnel
+from support.scripted import Answer, Close, Raw, Reset, ScriptedServer, Stall, Step, Tunnel
 
 from lakefs_client import (
     ApiClient,
@@ -155,11 +156,44 @@ def test_answer_of_a_proxy_is_an_answer(far: ApiClient, proxy: ScriptedServer) -
     assert caught.value.status == 407
 
 
-def test_proxy_that_breaks_off(far: ApiClient, proxy: ScriptedServer) -> None:
-    proxy.script(Close(), OK)
+@pytest.mark.parametrize("step", [Close(), Reset(), Raw(b"HTTP/1.1 200")])
+def test_proxy_that_breaks_off_may_have_sent_the_request(
+    far: ApiClient, proxy: ScriptedServer, step: Step
+) -> None:
     far.configuration.proxy = proxy.url
+    proxy.script(step, OK, step)
     ask(far)
-    assert len(proxy.requests) == 2
+    with pytest.raises(ApiConnectionError, match="the connection broke") as caught:
+        BranchesApi(far).create_branch("r", BranchCreation("b", "main"))
+    assert caught.value.sent is True
+
+
+@pytest.mark.parametrize("step", [Close(), Reset(), Raw(b"HTTP/1.1 200")])
+def test_tunnel_that_was_not_made_did_not_send_the_request(
+    far: ApiClient, proxy: ScriptedServer, step: Step
+) -> None:
+    far.configuration.host = "https://lakefs.invalid"
+    far.configuration.proxy = proxy.url
+    far.configuration.retries = False
+    proxy.script(step)
+    with pytest.raises(ApiConnectionError) as caught:
+        BranchesApi(far).create_branch("r", BranchCreation("b", "main"))
+    assert caught.value.sent is False
+
+
+@pytest.mark.parametrize("step", [Close(), Reset()])
+def test_request_in_a_tunnel_may_have_been_sent(
+    proxy: ScriptedServer, certificates: Certificates, step: Step
+) -> None:
+    with ScriptedServer(step, tls=certificates.server) as server:
+        proxy.script(Tunnel((server.host, server.port)))
+        configuration = Configuration(f"https://localhost:{server.port}")
+        configuration.ssl_ca_cert = certificates.authority
+        configuration.proxy = proxy.url
+        with ApiClient(configuration) as client, pytest.raises(ApiConnectionError) as caught:
+            BranchesApi(client).create_branch("r", BranchCreation("b", "main"))
+    assert caught.value.sent is True
+    assert len(server.requests) == 1
 
 
 def test_proxy_that_says_nothing(far: ApiClient, proxy: ScriptedServer) -> None:
@@ -186,7 +220,10 @@ def test_address_that_is_no_proxy_is_refused_unsaid(far: ApiClient, address: str
     assert "hunter2" not in str(caught.value.__cause__)
 
 
-def test_socks_without_its_package_says_so(far: ApiClient) -> None:
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.DependencyWarning")
+def test_socks_without_its_package_says_so(far: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "socks", None)
+    monkeypatch.delitem(sys.modules, "urllib3.contrib.socks", raising=False)
     far.configuration.proxy = "socks5://127.0.0.1:1080"
     with pytest.raises(ApiValueError, match="PySocks"):
         ask(far)
