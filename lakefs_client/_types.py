@@ -227,7 +227,9 @@ class ListOf(Kind):
         return [self.item.load(item, (*path, i), source) for i, item in enumerate(value)]
 
     def dump(self, value: Any) -> Any:
-        return self.item.cls._held(value) if isinstance(self.item, ModelKind) else value
+        if isinstance(self.item, ModelKind) and isinstance(value, (list, tuple)):
+            return self.item.cls._held(value)
+        return value
 
     def wrap(self, value: Any) -> Any:
         if isinstance(self.item, ModelKind) and value and type(value[0]) is dict:

@@ -16,8 +16,43 @@ from docs.preparations import prepared
 from lakefs_client import ApiClient
 from lakefs_client.sandbox import Sandbox
 
-NOT_IN_OPEN_SOURCE = ["add_group_membership", "attach_policy_to_group", "attach_policy_to_user", "create_group", "create_policy", "create_user", "delete_credentials", "delete_group", "delete_group_membership", "delete_policy", "delete_user", "detach_policy_from_group", "detach_policy_from_user", "get_credentials", "get_group", "get_group_acl", "get_policy", "list_group_members", "list_group_policies", "list_groups", "list_policies", "list_user_credentials", "list_user_groups", "list_user_policies", "set_group_acl", "update_policy"]
-NOT_IN_THE_SANDBOX = ["get_metadata_object", "oauth_callback", "prepare_garbage_collection_commits", "prepare_garbage_collection_commits_async", "prepare_garbage_collection_commits_status", "prepare_garbage_collection_uncommitted", "setup_comm_prefs"]
+NOT_IN_OPEN_SOURCE = [
+    "add_group_membership",
+    "attach_policy_to_group",
+    "attach_policy_to_user",
+    "create_group",
+    "create_policy",
+    "create_user",
+    "delete_credentials",
+    "delete_group",
+    "delete_group_membership",
+    "delete_policy",
+    "delete_user",
+    "detach_policy_from_group",
+    "detach_policy_from_user",
+    "get_credentials",
+    "get_group",
+    "get_group_acl",
+    "get_policy",
+    "list_group_members",
+    "list_group_policies",
+    "list_groups",
+    "list_policies",
+    "list_user_credentials",
+    "list_user_groups",
+    "list_user_policies",
+    "set_group_acl",
+    "update_policy",
+]
+NOT_IN_THE_SANDBOX = [
+    "get_metadata_object",
+    "oauth_callback",
+    "prepare_garbage_collection_commits",
+    "prepare_garbage_collection_commits_async",
+    "prepare_garbage_collection_commits_status",
+    "prepare_garbage_collection_uncommitted",
+    "setup_comm_prefs",
+]
 REFUSED = {
     **dict.fromkeys((*NOT_IN_OPEN_SOURCE, *NOT_IN_THE_SANDBOX), 501),
     "create_commit_record": 404,  # its meta-range is that of another installation

@@ -1,0 +1,196 @@
+"""What must be there for the example of an operation to succeed, and what its words stand for.
+
+Examples name identifiers that a server makes up. A preparation brings about what they refer to,
+and gives, by regular expressions, what is to stand in their places.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+import urllib3
+
+from lakefs_client import ApiClient
+from lakefs_client.apis import (
+    BranchesApi,
+    CommitsApi,
+    ExperimentalApi,
+    ImportApi,
+    InternalApi,
+    ObjectsApi,
+    RepositoriesApi,
+    StagingApi,
+)
+
+Words = Mapping[str, str]
+Preparation = Callable[[ApiClient], Words]
+
+REPOSITORY = "example-repo"
+PATH = "data/part-0001.csv"
+PRINCIPAL = "arn:aws:sts::123456789012:assumed-role/team/session"
+ADDRESS = rf"s3://lake/{REPOSITORY}/data/[\w,-]+/[\w,-]+"
+HASH = r"\b[0-9a-f]{64}\b"
+
+
+def uncommitted(client: ApiClient) -> Words:
+    ObjectsApi(client).upload_object(REPOSITORY, "main", "data/new.csv", content=b"new")
+    return {}
+
+
+def commit_on(branch: str) -> Preparation:
+    """A commit that differs from what the other branches have."""
+
+    def prepare(client: ApiClient) -> Words:
+        ObjectsApi(client).upload_object(REPOSITORY, branch, "data/new.csv", content=b"new")
+        commit = CommitsApi(client).commit(REPOSITORY, branch, {"message": "more"})
+        return {HASH: commit.id, "COMMIT_ID": commit.id}
+
+    return prepare
+
+
+def object_at(*paths: str) -> Preparation:
+    def prepare(client: ApiClient) -> Words:
+        for path in paths:
+            ObjectsApi(client).upload_object(REPOSITORY, "main", path, content=b"an object")
+        return {}
+
+    return prepare
+
+
+def branch_to_merge(client: ApiClient) -> Words:
+    BranchesApi(client).create_branch(REPOSITORY, {"name": "experiment-1", "source": "main"})
+    return {}
+
+
+def pull_request(client: ApiClient) -> Words:
+    commit_on("dev")(client)
+    created = ExperimentalApi(client).create_pull_request(
+        REPOSITORY, {"title": "t", "source_branch": "dev", "destination_branch": "main"}
+    )
+    return {"PULL_REQUEST_ID": created.id}
+
+
+def upload(client: ApiClient) -> Words:
+    """A multipart upload with the two parts whose ETags the examples name."""
+    started = ExperimentalApi(client).create_presign_multipart_upload(
+        REPOSITORY, "main", PATH, parts=2
+    )
+    with urllib3.PoolManager() as store:
+        for url, data in zip(started.presigned_urls, (b"x" * 5 * 2**20, b"tail")):
+            assert store.request("PUT", url, body=data).status == 200
+    return {"UPLOAD_ID": started.upload_id, ADDRESS: started.physical_address}
+
+
+def upload_to_copy_into(client: ApiClient) -> Words:
+    ObjectsApi(client).upload_object(REPOSITORY, "main", "mp.bin", content=bytes(5 * 2**20))
+    return upload(client)
+
+
+def written_by_hand(client: ApiClient) -> Words:
+    location = StagingApi(client).get_physical_address(REPOSITORY, "main", PATH, presign=True)
+    with urllib3.PoolManager() as store:
+        assert store.request("PUT", location.presigned_url, body=b"data").status == 200
+    return {ADDRESS: location.physical_address}
+
+
+def principal(client: ApiClient) -> Words:
+    ExperimentalApi(client).create_user_external_principal("admin", PRINCIPAL)
+    return {r"arn:aws:sts::123456789012:assumed-role/loader/job": PRINCIPAL}
+
+
+def elsewhere(client: ApiClient) -> Words:
+    """Objects outside the repository, in the only store there is."""
+    name = "elsewhere"
+    storage_namespace = f"s3://lake/{name}"
+    RepositoriesApi(client).create_repository(
+        {"name": name, "storage_namespace": storage_namespace}
+    )
+    ObjectsApi(client).upload_object(name, "main", "a", content=b"imported")
+    return {"s3://my-bucket/production/": f"{storage_namespace}/data/"}
+
+
+def started_import(client: ApiClient) -> Words:
+    source = elsewhere(client)["s3://my-bucket/production/"]
+    started = ImportApi(client).import_start(
+        REPOSITORY,
+        "main",
+        {
+            "paths": [{"type": "common_prefix", "path": source, "destination": "production/"}],
+            "commit": {"message": "import"},
+        },
+    )
+    return {"IMPORT_ID": started.id}
+
+
+def gc_rules(client: ApiClient) -> Words:
+    RepositoriesApi(client).set_gc_rules(REPOSITORY, {"default_retention_days": 7, "branches": []})
+    return {}
+
+
+def protection(client: ApiClient) -> Words:
+    RepositoriesApi(client).set_branch_protection_rules(REPOSITORY, [{"pattern": "release-*"}])
+    return {}
+
+
+def dump(client: ApiClient) -> Words:
+    return {"TASK_ID": RepositoriesApi(client).dump_submit(REPOSITORY).id}
+
+
+def bare_repository(client: ApiClient) -> Words:
+    """A backup, and an empty repository of the same name to restore it to."""
+    refs = InternalApi(client).dump_refs(REPOSITORY)
+    repositories = RepositoriesApi(client)
+    old = repositories.get_repository(REPOSITORY)
+    repositories.delete_repository(REPOSITORY)
+    repositories.create_repository(
+        {"name": REPOSITORY, "storage_namespace": old.storage_namespace}, bare=True
+    )
+    return {rf'(?<={name}=")\w+': value for name, value in refs.to_dict().items()}
+
+
+def restore(client: ApiClient) -> Words:
+    words = bare_repository(client)
+    refs = {name[4:-5]: value for name, value in words.items()}
+    return {"TASK_ID": RepositoriesApi(client).restore_submit(REPOSITORY, refs).id}
+
+
+PREPARATIONS: dict[str, Preparation] = {
+    "abort_presign_multipart_upload": upload,
+    "cherry_pick": commit_on("dev"),
+    "commit": uncommitted,
+    "complete_presign_multipart_upload": upload,
+    "copy_object": object_at("raw/events.parquet"),
+    "create_pull_request": branch_to_merge,
+    "delete_user_external_principal": principal,
+    "external_principal_login": principal,
+    "get_commit": commit_on("main"),
+    "get_external_principal": principal,
+    "get_gc_rules": gc_rules,
+    "get_pull_request": pull_request,
+    "import_cancel": started_import,
+    "import_start": elsewhere,
+    "import_status": started_import,
+    "internal_delete_branch_protection_rule": protection,
+    "internal_get_garbage_collection_rules": gc_rules,
+    "link_physical_address": written_by_hand,
+    "merge_into_branch": commit_on("dev"),
+    "merge_pull_request": pull_request,
+    "dump_status": dump,
+    "reset_branch": object_at("raw/new.csv"),
+    "restore_refs": bare_repository,
+    "restore_status": restore,
+    "restore_submit": bare_repository,
+    "revert_branch": commit_on("main"),
+    "update_pull_request": pull_request,
+    "upload_part": upload,
+    "upload_part_copy": upload_to_copy_into,
+}
+
+
+def prepared(operation: str, client: ApiClient, code: str) -> str:
+    """The code of an example, after its preparation, with its words replaced."""
+    prepare = PREPARATIONS.get(operation)
+    for pattern, value in (prepare(client) if prepare else {}).items():
+        code = re.sub(pattern, lambda _: value, code)
+    return code
