@@ -58,7 +58,7 @@ def setting(quick: bool) -> Iterator[dict[str, str]]:
         provided = {
             "no_ca": "",
             "calls": "500" if quick else "2000",
-            "pages": "20" if quick else "60",
+            "pages": "40" if quick else "100",
             "file": str(place / "file"),
             "folder": str(place / "small"),
         }

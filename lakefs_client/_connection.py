@@ -88,6 +88,7 @@ class Exchange(threading.local):
     """
 
     write_timeout: float | None = None
+    connecting: bool = False
     interrupt: Interrupt | None = None
     sock: socket.socket | None = None
 
@@ -99,13 +100,18 @@ class _Sending:
     """Sends under the read timeout, and lets an early answer be read after a broken pipe."""
 
     sock: Any
-    connect: Callable[[], None]
+
+    def connect(self) -> None:
+        current.connecting = True
+        super().connect()  # type: ignore[misc]
+        current.connecting = False  # and not where it failed
 
     def send(self, data: Any) -> None:
         if self.sock is None:
             self.connect()
         sock: Any = self.sock
-        if current.sock is not sock:
+        # A CONNECT to a proxy is a part of connecting, and under its timeout.
+        if current.sock is not sock and not current.connecting:
             sock.settimeout(current.write_timeout)
             current.sock = sock
             if current.interrupt is not None:

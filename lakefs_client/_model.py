@@ -10,6 +10,8 @@ compiled once a class. Nested models are wrapped when they are first read.
 
 from __future__ import annotations
 
+from itertools import repeat
+
 from lakefs_client._redact import HIDDEN, redact
 from lakefs_client.exceptions import ApiAttributeError, ApiTypeError
 
@@ -97,8 +99,6 @@ class Schema:
         required: Python names of the required properties, in the order of arguments.
         entries: The kind of the values of a map model; None for other models.
         lazy: The properties that hold models.
-        fits: Tells whether JSON dicts can be adopted as they are; None where values need
-            converting or renaming.
         as_held: Whether values are sent as they are held, so that none needs a look.
     """
 
@@ -127,46 +127,51 @@ class Schema:
         self.by_wire = self.properties | {p.wire: p for p in self.properties.values()}
         self.required = tuple(p.name for p in self.properties.values() if p.required)
         self.lazy = tuple(p for p in self.properties.values() if p.kind.lazy)
-        self.fits = self._compile()
+        self._fits: Callable[[dict[str, Any]], bool] | None = None
         self.as_held = not (cls._wire or self.lazy) and all(
             type(p.kind).dump is _types.Kind.dump for p in self.properties.values()
         )
 
-    def _compile(self) -> Callable[[Sequence[Any]], bool] | None:
-        namespace: dict[str, Any] = {"_split": self._split}
-        if self.entries is not None:
-            test = self.entries.fast("v", namespace)
-            tests = test and [f"for v in d.values():\n if not {test}: return False"]
-        else:
-            tests = self._tests(namespace)
+    def fits(self, value: dict[str, Any]) -> bool:
+        """Whether JSON can be adopted as it is; False as well where values need converting.
+
+        What is unknown in a dict that can be is moved to its place.
+        """
+        if self._fits is None:
+            self._fits = self._compile()
+        return self._fits(value)
+
+    def _compile(self) -> Callable[[dict[str, Any]], bool]:
+        from lakefs_client._types import block
+
+        namespace: dict[str, Any] = {}
+        tests = self.tests("v", namespace)
         if tests is None:
-            return None
-        lines = "\n".join(("if type(d) is not dict: return False", *tests)).split("\n")
-        source = "\n".join(
-            (
-                "def fits(items):",
-                " try:",
-                "  for d in items:",
-                *(f"   {line}" for line in lines),
-                " except KeyError: return False",
-                " return True",
-            )
-        )
-        exec(source, namespace)  # built from our own declarations, never from input
+            return lambda value: False
+        body = [*block("try:", tests), "except KeyError: return False", "return True"]
+        # Built from our own declarations, never from input.
+        exec("\n".join(block("def fits(v):", body)), namespace)
         return namespace["fits"]  # type: ignore[no-any-return]
 
-    def _tests(self, namespace: dict[str, Any]) -> list[str] | None:
-        lines = [f"n = {len(self.required)}"]
+    def tests(self, name: str, namespace: dict[str, Any]) -> list[str] | None:
+        """As those of a `Kind`; nested models are looked at in the same function."""
+        from lakefs_client._types import MapOf, block
+
+        if self.entries is not None:
+            return MapOf(self.entries).tests(name, namespace)
+        split, value, count = f"split{len(namespace)}", f"{name}_", f"{name}n"
+        namespace[split] = self._split
+        lines = [f"if type({name}) is not dict: return False", f"{count} = {len(self.required)}"]
         for prop in self.properties.values():
-            test = None if prop.wire != prop.name else prop.kind.fast("v", namespace)
-            if test is None:
+            tests = None if prop.wire != prop.name else prop.kind.tests(value, namespace)
+            if tests is None:
                 return None
-            name = repr(prop.name)
+            tests = [f"{value} = {name}[{prop.name!r}]", *tests]
             if prop.required:
-                lines += [f"v = d[{name}]", f"if not {test}: return False"]
+                lines += tests
             else:
-                lines += [f"if {name} in d:\n v = d[{name}]\n n += 1\n if not {test}: return False"]
-        return [*lines, "if len(d) != n: _split(d)"]
+                lines += block(f"if {prop.name!r} in {name}:", [f"{count} += 1", *tests])
+        return [*lines, f"if len({name}) != {count}: {split}({name})"]
 
     def _split(self, values: dict[str, Any]) -> None:
         """Move what is unknown in an adopted dict to its place."""
@@ -353,18 +358,17 @@ class Model:
 
             raise type_error(value, path, (cls,))
         adoptable = source.wire and source.check and not source.discard_unknown
-        if adoptable and schema.fits is not None and schema.fits((value,)):
+        if adoptable and schema.fits(value):
             return cls._adopt((value,))[0]
         return cls._convert(schema, value, path, source)
 
     @classmethod
     def _adopt(cls, values: Sequence[dict[str, Any]]) -> list[Self]:
         """Make models of checked dicts, which become theirs."""
-        new = cls.__new__
-        models = [new(cls) for _ in values]
+        models = [*map(cls.__new__, repeat(cls, len(values)))]
         adopted = values if cls._schema().entries is None else [{UNKNOWN: v} for v in values]
-        for model, value in zip(models, adopted):
-            _set_dict(model, value)
+        for _ in map(_set_dict, models, adopted):
+            pass
         return models
 
     @classmethod

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
         _preload_content: bool
         """False: return urllib3's response, unread. Default True."""
         _request_timeout: RequestTimeout
-        """Seconds for one attempt, or a pair for connecting and reading."""
+        """Seconds for connecting and the wait for the answer together, or a pair of the two."""
         _check_input_type: bool
         """False: do not check the types of arguments. Default True."""
         _check_return_type: bool

@@ -53,6 +53,11 @@ def type_error(value: object, path: Path, classes: Iterable[type]) -> ApiTypeErr
     )
 
 
+def block(head: str, lines: list[str]) -> list[str]:
+    """Lines of code under another that rules them; none where there are none."""
+    return [head, *(f" {line}" for line in lines)] if lines else []
+
+
 class Kind:
     """A declared type.
 
@@ -92,10 +97,11 @@ class Kind:
         """Turn checked JSON into models; what is wrapped already comes back as it is."""
         return value
 
-    def fast(self, name: str, namespace: dict[str, Any]) -> str | None:
-        """An expression that is true where the JSON value in the variable `name` fits as it is.
+    def tests(self, name: str, namespace: dict[str, Any]) -> list[str] | None:
+        """Lines of code that return False unless the JSON value in a variable fits as it is.
 
-        None where values need converting. It may use what it puts into `namespace`.
+        None where values need converting. A KeyError means False as well. The lines may use
+        what is put into `namespace`, and variables whose names begin with that of theirs.
         """
         return None
 
@@ -117,8 +123,8 @@ class Primitive(Kind):
         if not isinstance(value, self._accepted) or (isinstance(value, bool) and not self._bool):
             raise type_error(value, path, self.classes)
 
-    def fast(self, name: str, namespace: dict[str, Any]) -> str | None:
-        return f"type({name}) is {self.classes[0].__name__}"
+    def tests(self, name: str, namespace: dict[str, Any]) -> list[str] | None:
+        return [f"if type({name}) is not {self.classes[0].__name__}: return False"]
 
 
 class Enum(Primitive):
@@ -164,8 +170,8 @@ class Free(Kind):
     def check(self, value: Any, path: Path) -> None:
         pass
 
-    def fast(self, name: str, namespace: dict[str, Any]) -> str | None:
-        return "True"
+    def tests(self, name: str, namespace: dict[str, Any]) -> list[str] | None:
+        return []
 
 
 class File(Kind):
@@ -201,9 +207,9 @@ class Nullable(Kind):
     def load(self, value: Any, path: Path, source: Source) -> Any:
         return None if value is None else self.inner.load(value, path, source)
 
-    def fast(self, name: str, namespace: dict[str, Any]) -> str | None:
-        inner = self.inner.fast(name, namespace)
-        return None if inner is None else f"({name} is None or {inner})"
+    def tests(self, name: str, namespace: dict[str, Any]) -> list[str] | None:
+        inner = self.inner.tests(name, namespace)
+        return inner and block(f"if {name} is not None:", inner)
 
 
 class ListOf(Kind):
@@ -236,12 +242,14 @@ class ListOf(Kind):
             return self.item.cls._adopt(value)
         return value
 
-    def fast(self, name: str, namespace: dict[str, Any]) -> str | None:
-        if isinstance(self.item, ModelKind):
-            check = self.item.fast_many(namespace)
-            return check and f"(type({name}) is list and {check}({name}))"
-        inner = self.item.fast("_item", namespace)
-        return inner and f"(type({name}) is list and all([{inner} for _item in {name}]))"
+    def tests(self, name: str, namespace: dict[str, Any]) -> list[str] | None:
+        inner = self.item.tests(f"{name}_", namespace)
+        if inner is None:
+            return None
+        return [
+            f"if type({name}) is not list: return False",
+            *block(f"for {name}_ in {name}:", inner),
+        ]
 
     @property
     def legacy(self) -> tuple[Any, ...]:
@@ -273,9 +281,14 @@ class MapOf(Kind):
             self.check(value, path)
         return {k: self.value.load(item, (*path, k), source) for k, item in value.items()}
 
-    def fast(self, name: str, namespace: dict[str, Any]) -> str | None:
-        inner = None if self.value.lazy else self.value.fast("_item", namespace)
-        return inner and f"(type({name}) is dict and all([{inner} for _item in {name}.values()]))"
+    def tests(self, name: str, namespace: dict[str, Any]) -> list[str] | None:
+        inner = None if self.value.lazy else self.value.tests(f"{name}_", namespace)
+        if inner is None:
+            return None
+        return [
+            f"if type({name}) is not dict: return False",
+            *block(f"for {name}_ in {name}.values():", inner),
+        ]
 
     @property
     def legacy(self) -> tuple[Any, ...]:
@@ -303,18 +316,8 @@ class ModelKind(Kind):
     def wrap(self, value: Any) -> Any:
         return self.cls._adopt((value,))[0] if type(value) is dict else value
 
-    def fast(self, name: str, namespace: dict[str, Any]) -> str | None:
-        check = self.fast_many(namespace)
-        return check and f"{check}(({name},))"
-
-    def fast_many(self, namespace: dict[str, Any]) -> str | None:
-        """The name, in `namespace`, of a function that checks a sequence of such dicts."""
-        check = self.cls._schema().fits
-        if check is None:
-            return None
-        name = f"_fits_{self.cls.__name__}"
-        namespace[name] = check
-        return name
+    def tests(self, name: str, namespace: dict[str, Any]) -> list[str] | None:
+        return self.cls._schema().tests(name, namespace)
 
 
 class ListModelKind(Kind):

@@ -9,7 +9,6 @@ import logging
 import os
 import random
 import re
-import ssl
 import threading
 import time
 from email.utils import parsedate_to_datetime
@@ -54,7 +53,10 @@ logger = logging.getLogger("lakefs_client")
 MAX_REDIRECTS = 5
 
 RequestTimeout = float | tuple[float, float] | None
-"""Seconds for the whole of an attempt, or a pair for connecting and reading."""
+"""Seconds for connecting and the wait for the answer together, or a pair of the two.
+
+They count for one attempt. The second covers each time without a byte, in either direction.
+"""
 
 Safety = Literal["never", "unsent", "idempotent", "part"]
 """How harmless the repetition of a request is; see `may_repeat`."""
@@ -234,11 +236,8 @@ class RESTClientObject:
         except LocationValueError as error:
             raise ApiValueError(f"{_target(request)}: not an address to send to") from error
         except (HTTPError, OSError) as error:
-            # Before TLS there may have been a CONNECT to a proxy, which is not the request.
-            secure = request.url.lower().startswith("https:")
-            begun = isinstance(current.sock, ssl.SSLSocket if secure else object)
-            begun = begun and current.sock is not None
-            raise self.network_error(error, request, timeout, begun=begun) from error
+            connected = not current.connecting
+            raise self.network_error(error, request, timeout, connected=connected) from error
         except ApiValueError:
             raise  # an option that no connection can be made with
         except ValueError as error:
@@ -248,6 +247,7 @@ class RESTClientObject:
             if interrupt is not None and current.sock is not None:
                 interrupt.detach(current.sock)
             current.interrupt = current.sock = None
+            current.connecting = False
         raise failure  # out here it keeps the cause that it has
 
     def network_error(
@@ -256,13 +256,13 @@ class RESTClientObject:
         request: Message,
         timeout: RequestTimeout = None,
         *,
-        begun: bool = True,
+        connected: bool = True,
     ) -> ApiConnectionError:
         """What to raise for an error of urllib3's, on sending or on reading an answer.
 
-        `begun` is whether anything of the request was sent.
+        `connected` is false where the connection was not made yet, and nothing sent.
         """
-        return _network_error(error, request, self._timeouts(timeout), begun)
+        return _network_error(error, request, self._timeouts(timeout), connected)
 
     def _urlopen(
         self, request: Message, timeout: Timeout, preload: bool
@@ -520,7 +520,7 @@ def _target(request: Message) -> str:
 
 
 def _network_error(
-    error: Exception, request: Message, timeouts: tuple[float, float], begun: bool
+    error: Exception, request: Message, timeouts: tuple[float, float], connected: bool
 ) -> ApiConnectionError:
     target = _target(request)
     cause: BaseException = error
@@ -530,18 +530,18 @@ def _network_error(
     # NewConnectionError is a ConnectTimeoutError by descent, though nothing timed out.
     if isinstance(cause, NewConnectionError):
         return ApiConnectionError(f"{target}: no connection: {_short(cause)}", sent=False)
-    if isinstance(cause, ConnectTimeoutError):
+    if isinstance(cause, ConnectTimeoutError) or (not connected and _timed_out(cause)):
         return ApiTimeoutError(
             f"{target}: no connection within {timeouts[0]:g} s (Configuration.connect_timeout)",
             sent=False,
         )
     # What comes after the request is called ProxyError too, where the connection was closed.
-    if isinstance(error, ProxyError) and not begun:
+    if isinstance(error, ProxyError) and not connected:
         return ApiConnectionError(f"{target}: {_short(cause)}", sent=False)
     if isinstance(cause, SSLError):
         reason = cause.args[0] if cause.args else cause
         # With TLS 1.3 a server says only after the request that it wants another certificate.
-        sent = begun and "certificate" not in str(reason)
+        sent = connected and "certificate" not in str(reason)
         return ApiConnectionError(f"{target}: TLS failed: {reason}", sent=sent)
     if _timed_out(cause):
         return ApiTimeoutError(
@@ -549,7 +549,7 @@ def _network_error(
             "_request_timeout)"
             + ("" if request.method in ("GET", "HEAD") else "; the operation may have happened")
         )
-    return ApiConnectionError(f"{target}: the connection broke: {_short(cause)}")
+    return ApiConnectionError(f"{target}: the connection broke: {_short(cause)}", sent=connected)
 
 
 def _timed_out(error: BaseException) -> bool:

@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
+from dateutil.parser import isoparse
 from jsonschema import Draft202012Validator, FormatChecker
 
 from contract.document import SCHEMAS, Argument, members, model_of, snake
@@ -119,7 +120,7 @@ _FORMATS = FormatChecker(formats=())
 @_FORMATS.checks("date-time", raises=ValueError)
 def _is_moment(value: object) -> bool:
     # RFC 3339 wants an offset.
-    return not isinstance(value, str) or datetime.fromisoformat(value).tzinfo is not None
+    return not isinstance(value, str) or isoparse(value).tzinfo is not None
 
 
 def json_schema(node: Any) -> Any:

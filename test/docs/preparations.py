@@ -102,10 +102,10 @@ def principal(client: ApiClient) -> Words:
 def elsewhere(client: ApiClient) -> Words:
     """Objects outside the repository, in the only store there is."""
     name = "elsewhere"
-    storage_namespace = f"s3://lake/{name}"
-    RepositoriesApi(client).create_repository(
-        {"name": name, "storage_namespace": storage_namespace}
-    )
+    repositories = RepositoriesApi(client)
+    old = repositories.get_repository(REPOSITORY).storage_namespace
+    storage_namespace = old.replace(REPOSITORY, name)
+    repositories.create_repository({"name": name, "storage_namespace": storage_namespace})
     ObjectsApi(client).upload_object(name, "main", "a", content=b"imported")
     return {"s3://my-bucket/production/": f"{storage_namespace}/data/"}
 
@@ -137,22 +137,24 @@ def dump(client: ApiClient) -> Words:
     return {"TASK_ID": RepositoriesApi(client).dump_submit(REPOSITORY).id}
 
 
-def bare_repository(client: ApiClient) -> Words:
-    """A backup, and an empty repository of the same name to restore it to."""
+def backup(client: ApiClient) -> dict[str, str]:
+    """The backup of a repository, and an empty one of its name to restore it to."""
     refs = InternalApi(client).dump_refs(REPOSITORY)
     repositories = RepositoriesApi(client)
-    old = repositories.get_repository(REPOSITORY)
+    storage_namespace = repositories.get_repository(REPOSITORY).storage_namespace
     repositories.delete_repository(REPOSITORY)
     repositories.create_repository(
-        {"name": REPOSITORY, "storage_namespace": old.storage_namespace}, bare=True
+        {"name": REPOSITORY, "storage_namespace": storage_namespace}, bare=True
     )
-    return {rf'(?<={name}=")\w+': value for name, value in refs.to_dict().items()}
+    return refs.to_dict()
 
 
-def restore(client: ApiClient) -> Words:
-    words = bare_repository(client)
-    refs = {name[4:-5]: value for name, value in words.items()}
-    return {"TASK_ID": RepositoriesApi(client).restore_submit(REPOSITORY, refs).id}
+def to_restore(client: ApiClient) -> Words:
+    return {rf'(?<={name}=")\w+': value for name, value in backup(client).items()}
+
+
+def restored(client: ApiClient) -> Words:
+    return {"TASK_ID": RepositoriesApi(client).restore_submit(REPOSITORY, backup(client)).id}
 
 
 PREPARATIONS: dict[str, Preparation] = {
@@ -178,9 +180,9 @@ PREPARATIONS: dict[str, Preparation] = {
     "merge_pull_request": pull_request,
     "dump_status": dump,
     "reset_branch": object_at("raw/new.csv"),
-    "restore_refs": bare_repository,
-    "restore_status": restore,
-    "restore_submit": bare_repository,
+    "restore_refs": to_restore,
+    "restore_status": restored,
+    "restore_submit": to_restore,
     "revert_branch": commit_on("main"),
     "update_pull_request": pull_request,
     "upload_part": upload,
@@ -192,5 +194,5 @@ def prepared(operation: str, client: ApiClient, code: str) -> str:
     """The code of an example, after its preparation, with its words replaced."""
     prepare = PREPARATIONS.get(operation)
     for pattern, value in (prepare(client) if prepare else {}).items():
-        code = re.sub(pattern, lambda _: value, code)
+        code = re.sub(pattern, value.replace("\\", r"\\"), code)
     return code

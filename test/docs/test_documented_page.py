@@ -5,12 +5,16 @@ The page is not part of this repository; it is read from beside it.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
+from typing import Any, NamedTuple
 
 import pytest
+import urllib3
+from support.scripted import Answer, Received, ScriptedServer
 
 from docs.conftest import ROOT
 from lakefs_client.sandbox import Sandbox
@@ -19,33 +23,94 @@ PAGE = ROOT.parent / "shared" / "reference" / "ExperimentalApi.txt"
 # Two examples use names that they do not import.
 NEEDS_IMPORT = ("complete_presign_multipart_upload", "create_user_external_principal")
 
-# Method, path below the base path, and query of the requests that each example makes.
+WORDS = {
+    "repository_example": "example-repo",
+    "branch_example": "main",
+    "ref_example": "v1.0",
+    "userId_example": "admin",
+}
+"""What the examples name, and what the sandbox has."""
+
+
+class Call(NamedTuple):
+    """A request that an example makes, and the status that a server answers with.
+
+    Attributes:
+        method: The HTTP method.
+        path: Path below the base path, with the query.
+        body: What its JSON is; None without a body.
+        status: Of the answer, where the words of the example stand for what there is.
+    """
+
+    method: str
+    path: str
+    body: Any
+    status: int
+
+
 BRANCH = "/repositories/repository_example/branches/branch_example"
-UPLOAD = f"{BRANCH}/staging/pmpu/uploadId_example"
+UPLOAD = f"{BRANCH}/staging/pmpu/uploadId_example?path=path_example"
 USER = "/auth/users/userId_example/external/principals"
+ADDRESS = {"physical_address": "physical_address_example"}
+COMPLETION = {
+    **ADDRESS,
+    "parts": [{"part_number": 1, "etag": "etag_example"}],
+    "user_metadata": {"key": "key_example"},
+    "content_type": "content_type_example",
+}
+STS = {
+    "code": "code_example",
+    "state": "state_example",
+    "redirect_uri": "redirect_uri_example",
+    "ttl_seconds": 1,
+}
+LOGIN = {"token_expiration_duration": 1, "identityRequest": {}}
 EXPECTED = {
-    "abort_presign_multipart_upload": [("DELETE", UPLOAD, "path=path_example")] * 2,
-    "complete_presign_multipart_upload": [("PUT", UPLOAD, "path=path_example")] * 2,
-    "create_presign_multipart_upload": [
-        ("POST", f"{BRANCH}/staging/pmpu", "path=path_example"),
-        ("POST", f"{BRANCH}/staging/pmpu", "path=path_example&parts=1"),
+    "abort_presign_multipart_upload": [
+        Call("DELETE", UPLOAD, None, 400),  # a body is due
+        Call("DELETE", UPLOAD, ADDRESS, 400),  # it is no address of the store's
     ],
-    "create_user_external_principal": [("POST", USER, "principalId=principalId_example")] * 2,
-    "delete_user_external_principal": [("DELETE", USER, "principalId=principalId_example")],
-    "external_principal_login": [("POST", "/auth/external/principal/login", "")],
+    "complete_presign_multipart_upload": [
+        Call("PUT", UPLOAD, None, 400),
+        Call("PUT", UPLOAD, COMPLETION, 400),
+    ],
+    "create_presign_multipart_upload": [
+        Call("POST", f"{BRANCH}/staging/pmpu?path=path_example", None, 201),
+        Call("POST", f"{BRANCH}/staging/pmpu?path=path_example&parts=1", None, 201),
+    ],
+    "create_user_external_principal": [
+        Call("POST", f"{USER}?principalId=principalId_example", None, 201),
+        # The list of one map goes out as one object, which is what servers take.
+        Call(
+            "POST",
+            f"{USER}?principalId=principalId_example",
+            {"settings": {"key": "key_example"}},
+            409,
+        ),
+    ],
+    "delete_user_external_principal": [
+        Call("DELETE", f"{USER}?principalId=principalId_example", None, 404)
+    ],
+    "external_principal_login": [Call("POST", "/auth/external/principal/login", LOGIN, 403)],
     "get_external_principal": [
-        ("GET", "/auth/external/principals", "principalId=principalId_example")
+        Call("GET", "/auth/external/principals?principalId=principalId_example", None, 404)
     ],
     "hard_reset_branch": [
-        ("PUT", f"{BRANCH}/hard_reset", "ref=ref_example"),
-        ("PUT", f"{BRANCH}/hard_reset", "ref=ref_example&force=false"),
+        Call("PUT", f"{BRANCH}/hard_reset?ref=ref_example", None, 204),
+        Call("PUT", f"{BRANCH}/hard_reset?ref=ref_example&force=false", None, 204),
     ],
     "list_user_external_principals": [
-        ("GET", f"{USER}/ls", ""),
-        ("GET", f"{USER}/ls", "prefix=prefix_example&after=after_example&amount=100"),
+        Call("GET", f"{USER}/ls", None, 200),
+        Call("GET", f"{USER}/ls?prefix=prefix_example&after=after_example&amount=100", None, 200),
     ],
-    "sts_login": [("POST", "/sts/login", "")],
+    "sts_login": [Call("POST", "/sts/login", STS, 200)],
 }
+WITHOUT_CREDENTIALS = ("external_principal_login", "sts_login")
+
+pytestmark = pytest.mark.skipif(
+    not PAGE.exists(), reason=f"{PAGE.name} is not beside this repository"
+)
+each_example = pytest.mark.parametrize("method", EXPECTED)
 
 
 def examples() -> dict[str, str]:
@@ -55,24 +120,98 @@ def examples() -> dict[str, str]:
     return {re.findall(r"api_instance\.(\w+)\(", code)[0]: code for code in found}
 
 
-@pytest.mark.skipif(not PAGE.exists(), reason=f"{PAGE.name} is not beside this repository")
-@pytest.mark.parametrize("method", EXPECTED)
-def test_runs_as_it_stands(method: str, sandbox: Sandbox) -> None:
+class Proxy(ScriptedServer):
+    """Stands for http://localhost/api/v1, which the examples call.
+
+    It passes requests on to a sandbox, or answers 401, as a server does to their credentials.
+    """
+
+    def __init__(self, sandbox: Sandbox | None) -> None:
+        super().__init__(otherwise=self._pass_on)
+        self._sandbox = sandbox
+        self._http = urllib3.PoolManager(retries=False, timeout=60)
+
+    def close(self) -> None:
+        super().close()
+        self._http.clear()
+
+    def _pass_on(self, request: Received) -> Answer:
+        if self._sandbox is None:
+            return Answer(401, json={"message": "error authenticating request"})
+        target = request.target
+        for word, name in WORDS.items():
+            target = target.replace(word, name)
+        headers = {"Content-Type": request.headers.get("content-type", "")}
+        if "authorization" in request.headers:
+            user = f"{self._sandbox.access_key_id}:{self._sandbox.secret_access_key}"
+            headers |= urllib3.make_headers(basic_auth=user)
+        answer = self._http.request(
+            request.method,
+            target.replace("http://localhost", self._sandbox.endpoint),
+            body=request.body or None,
+            headers=headers,
+        )
+        return Answer(
+            answer.status,
+            answer.data,
+            headers={"Content-Type": answer.headers.get("Content-Type")},
+        )
+
+
+def run(method: str, sandbox: Sandbox | None) -> tuple[str, list[Received]]:
+    """Run an example in a process of its own; what it printed, and the requests it made."""
     code = examples()[method]
     if method in NEEDS_IMPORT:
         code = f"from lakefs_client.models import *\n{code}"
-    with Sandbox(external_principals=True) as server:
-        # The examples call http://localhost: as their proxy the sandbox gets these requests.
-        environment = {**os.environ, "http_proxy": server.endpoint, "no_proxy": ""}
-        command = [sys.executable, "-W", "error", "-c", code]
+    with Proxy(sandbox) as proxy:
+        environment = {
+            name: value for name, value in os.environ.items() if "proxy" not in name.lower()
+        }
+        environment["http_proxy"] = proxy.url
         done = subprocess.run(
-            command, capture_output=True, text=True, env=environment, check=False, timeout=60
+            [sys.executable, "-W", "error", "-c", code],
+            capture_output=True,
+            text=True,
+            env=environment,
+            check=False,
+            timeout=100,
         )
-        requests = list(server.requests)
     assert (done.returncode, done.stderr) == (0, "")
-    assert len(EXPECTED) == len(examples())
-    sent = [(r.method, r.path.removeprefix("/api/v1"), r.query) for r in requests]
-    assert sent == EXPECTED[method]
-    # What failed did so by the server's word, not for want of one.
-    for error in re.findall(r"^Exception when calling .*", done.stdout, re.M):
-        assert re.search(r": \([45]\d\d\)$", error), error
+    return done.stdout, proxy.requests
+
+
+def failures(printed: str) -> list[int]:
+    """The statuses that an example reports."""
+    return [int(s) for s in re.findall(r"^Exception when calling .*: \((\d+)\)$", printed, re.M)]
+
+
+def test_there_are_ten_examples() -> None:
+    assert examples().keys() == EXPECTED.keys()
+    assert len(EXPECTED) == 10
+
+
+@each_example
+def test_example_is_carried_out(method: str, furnished: Sandbox) -> None:
+    printed, requests = run(method, furnished)
+    sent = [(r.method, r.target, json.loads(r.body) if r.body else None) for r in requests]
+    assert sent == [
+        (call.method, f"http://localhost/api/v1{call.path}", call.body) for call in EXPECTED[method]
+    ]
+    statuses = [call.status for call in EXPECTED[method]]
+    assert [request.status for request in furnished.requests] == statuses
+    assert failures(printed) == [status for status in statuses if status >= 400]
+
+
+@each_example
+def test_example_reports_what_the_server_says_to_its_credentials(method: str) -> None:
+    printed, requests = run(method, None)
+    assert failures(printed) == [401] * len(EXPECTED[method])
+    assert len(requests) == len(EXPECTED[method])
+    for request in requests:
+        if method in WITHOUT_CREDENTIALS:
+            assert not request.headers.keys() & {"authorization", "cookie"}
+        else:
+            assert request.headers["authorization"] == "Bearer YOUR_BEARER_TOKEN"
+            assert request.headers["cookie"] == (
+                "oidc_auth_session=YOUR_API_KEY; saml_auth_session=YOUR_API_KEY"
+            )

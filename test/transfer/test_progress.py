@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import signal
 import threading
@@ -10,6 +11,7 @@ import time
 from typing import Any
 
 import pytest
+from tqdm import tqdm
 
 from lakefs_client.exceptions import ApiConnectionError, ServiceException, TransferError
 from lakefs_client.sandbox import FaultKind
@@ -73,19 +75,10 @@ def test_one_thread_at_a_time_calls(bench: Bench) -> None:
 
 
 def test_tqdms_update_fits(bench: Bench) -> None:
-    class Bar:
-        """What tqdm's `update` does: it adds, and returns something."""
-
-        n = 0
-
-        def update(self, n: float | None = 1) -> bool | None:
-            self.n += n or 0
-            return True
-
-    bar = Bar()
     bench.sandbox.faults.add("store_put_part", "reset_after")
-    bench.upload(2 * PART, progress=bar.update)
-    assert bar.n == 2 * PART
+    with tqdm(total=2 * PART, file=io.StringIO()) as bar:
+        bench.upload(2 * PART, progress=bar.update)
+        assert bar.n == 2 * PART
 
 
 class OwnError(Exception):

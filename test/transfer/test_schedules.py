@@ -84,9 +84,14 @@ def orders(draw: st.DrawFn) -> Order:
         options["at"] = draw(st.sampled_from([0, 1, 8, PART - 1]))
     if kind in ("status", "status_late", "late_error"):
         options["status"] = draw(st.sampled_from(STATUSES))
-        if operation == COMPLETE and options["status"] == 500:
-            code = draw(st.sampled_from([None, *REFUSALS]))
-            options["body"] = {"message": f"api error {code}: x"} if code else None
+        if operation == COMPLETE:
+            # By these a server says that nothing was assembled; after the fact it would be a lie.
+            late = kind == "late_error"
+            if late and options["status"] == 400:
+                options["status"] = 500
+            code = draw(st.sampled_from([None, "NoSuchUpload"] if late else [None, *REFUSALS]))
+            if options["status"] == 500 and code:
+                options["body"] = {"message": f"operation error S3: api error {code}: x"}
         if operation in STORE and options["status"] == 400:
             options["code"] = draw(st.sampled_from(["RequestTimeout", "InvalidRequest"]))
     if operation == "store_put_part":

@@ -403,6 +403,7 @@ def test_client_goes_on_after_a_failed_body(api: ApiClient, server: ScriptedServ
             "p",
             content=BrokenStream(ValueError("of the source")),  # type: ignore[arg-type]
         )
+    server.wait_for(lambda s: len(s.requests) == 1)
     assert CommitsApi(api).commit("repo", "main", CommitCreation("m")).id == "c"
     assert [request.connection for request in server.requests] == [0, 1]
 

@@ -156,7 +156,7 @@ def test_answer_of_a_proxy_is_an_answer(far: ApiClient, proxy: ScriptedServer) -
     assert caught.value.status == 407
 
 
-@pytest.mark.parametrize("step", [Close(), Reset(), Raw(b"HTTP/1.1 200")])
+@pytest.mark.parametrize("step", [Close(), Reset(), Raw(b"nonsense\r\n\r\n")])
 def test_proxy_that_breaks_off_may_have_sent_the_request(
     far: ApiClient, proxy: ScriptedServer, step: Step
 ) -> None:
@@ -168,7 +168,7 @@ def test_proxy_that_breaks_off_may_have_sent_the_request(
     assert caught.value.sent is True
 
 
-@pytest.mark.parametrize("step", [Close(), Reset(), Raw(b"HTTP/1.1 200")])
+@pytest.mark.parametrize("step", [Close(), Reset(), Raw(b"nonsense\r\n\r\n")])
 def test_tunnel_that_was_not_made_did_not_send_the_request(
     far: ApiClient, proxy: ScriptedServer, step: Step
 ) -> None:
@@ -178,6 +178,19 @@ def test_tunnel_that_was_not_made_did_not_send_the_request(
     proxy.script(step)
     with pytest.raises(ApiConnectionError) as caught:
         BranchesApi(far).create_branch("r", BranchCreation("b", "main"))
+    assert caught.value.sent is False
+
+
+def test_tunnel_that_takes_too_long(far: ApiClient, proxy: ScriptedServer) -> None:
+    stall = Stall()
+    proxy.script(stall)
+    far.configuration.host = "https://lakefs.invalid"
+    far.configuration.proxy = proxy.url
+    far.configuration.connect_timeout = 0.2
+    far.configuration.retries = False
+    with pytest.raises(ApiTimeoutError, match="connect_timeout") as caught:
+        BranchesApi(far).create_branch("r", BranchCreation("b", "main"))
+    stall.release.set()
     assert caught.value.sent is False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,14 @@ import trustme
 from support.scripted import Answer, Reset, ScriptedServer
 from urllib3.exceptions import InsecureRequestWarning
 
-from lakefs_client import ApiClient, ApiConnectionError, ApiException, ApiValueError, Configuration
+from lakefs_client import (
+    ApiClient,
+    ApiConnectionError,
+    ApiException,
+    ApiTimeoutError,
+    ApiValueError,
+    Configuration,
+)
 from lakefs_client.apis import HealthCheckApi
 
 from .conftest import Certificates
@@ -183,6 +191,16 @@ def test_server_that_speaks_no_tls(client: ApiClient, server: ScriptedServer) ->
     with pytest.raises(ApiConnectionError) as caught:
         ask(client)
     assert caught.value.status == 0
+
+
+def test_handshake_that_takes_too_long(client: ApiClient) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        client.configuration.retries = False
+        client.configuration.connect_timeout = 0.2
+        client.configuration.host = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(ApiTimeoutError, match="connect_timeout") as caught:
+            client.call_api("/x", "POST")
+    assert caught.value.sent is False
 
 
 def test_resets_over_tls_are_repeated(client: ApiClient, secure: ScriptedServer) -> None:
