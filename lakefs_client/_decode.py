@@ -57,9 +57,10 @@ def _plain_text(response: Any) -> str:
 
 
 def _charset(response: Any) -> str | None:
-    match = re.search(
-        r"charset=[\"']?([\w.:-]+)", response.headers.get("Content-Type") or "", re.IGNORECASE
-    )
+    content_type = response.headers.get("Content-Type") or ""
+    if "=" not in content_type:
+        return None
+    match = re.search(r"charset=[\"']?([\w.:-]+)", content_type, re.IGNORECASE)
     return match[1].lower() if match else None
 
 

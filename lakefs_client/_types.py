@@ -148,12 +148,18 @@ class DateTime(Kind):
         if isinstance(value, datetime):
             return value
         if not isinstance(value, str):
+            if not source.check:
+                return value
             raise type_error(value, path, self.classes)
         from dateutil.parser import parse
 
         try:
-            return parse(value)
+            moment = parse(value)
+            moment.utcoffset()  # may be beyond a day, which only those who use it would find out
+            return moment
         except (ValueError, OverflowError) as error:
+            if not source.check:
+                return value
             raise ApiTypeError(
                 f"Invalid value for variable '{path[-1] if path else 'value'}': not a date-time",
                 path_to_item=list(path),
@@ -229,6 +235,8 @@ class ListOf(Kind):
 
     def load(self, value: Any, path: Path, source: Source) -> Any:
         if not isinstance(value, (list, tuple)):
+            if not source.check:
+                return value
             raise type_error(value, path, self.classes)
         return [self.item.load(item, (*path, i), source) for i, item in enumerate(value)]
 
@@ -238,7 +246,12 @@ class ListOf(Kind):
         return value
 
     def wrap(self, value: Any) -> Any:
-        if isinstance(self.item, ModelKind) and value and type(value[0]) is dict:
+        if (
+            isinstance(self.item, ModelKind)
+            and type(value) is list
+            and value
+            and type(value[0]) is dict
+        ):
             return self.item.cls._adopt(value)
         return value
 
@@ -276,6 +289,8 @@ class MapOf(Kind):
 
     def load(self, value: Any, path: Path, source: Source) -> Any:
         if not isinstance(value, dict):
+            if not source.check:
+                return value
             raise type_error(value, path, self.classes)
         if not source.wire:
             self.check(value, path)
@@ -349,6 +364,7 @@ class MergedMap(Kind):
         if isinstance(value, (list, tuple)):
             for index, item in enumerate(value):
                 self._check_one(item, (*path, index))
+            self._merged(value, path)
         else:
             self._check_one(value, path)
 
@@ -364,13 +380,17 @@ class MergedMap(Kind):
         return self.model.load(value, path, source)
 
     def dump(self, value: Any) -> Any:
-        if not isinstance(value, (list, tuple)):
-            return value
+        return self._merged(value, ()) if isinstance(value, (list, tuple)) else value
+
+    @staticmethod
+    def _merged(items: Iterable[Any], path: Path) -> dict[str, Any]:
         merged: dict[str, Any] = {}
-        for item in value:
+        for item in items:
             for key, text in (item if isinstance(item, dict) else item.to_dict()).items():
                 if merged.setdefault(key, text) != text:
-                    raise ApiValueError(f"the key {key!r} is given twice with different values")
+                    raise ApiValueError(
+                        f"the key {key!r} is given twice with different values", list(path)
+                    )
         return merged
 
     @property

@@ -1,0 +1,238 @@
+"""Exceptions: the tree, what they say, and that they survive pickling."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import json
+import pickle
+from typing import Any
+
+import pytest
+from support.scripted import Answer, ScriptedServer
+
+from lakefs_client import ApiClient, exceptions
+from lakefs_client.apis import RepositoriesApi
+from lakefs_client.exceptions import (
+    ApiAttributeError,
+    ApiConnectionError,
+    ApiException,
+    ApiKeyError,
+    ApiTimeoutError,
+    ApiTypeError,
+    ApiValueError,
+    ConflictException,
+    ForbiddenException,
+    InvalidAnswerError,
+    NotFoundException,
+    OpenApiException,
+    PreconditionFailedException,
+    RateLimitException,
+    ServiceException,
+    TransferError,
+    UnauthorizedException,
+    render_path,
+)
+
+
+class Answered:
+    """What an exception is made of."""
+
+    def __init__(self, status: int, data: Any = b"{}", reason: str = "Reason") -> None:
+        self.status = status
+        self.reason = reason
+        self.data = data
+        self.headers = {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("cls", "bases"),
+    [
+        (OpenApiException, [Exception]),
+        (ApiTypeError, [OpenApiException, TypeError]),
+        (ApiValueError, [OpenApiException, ValueError]),
+        (ApiKeyError, [OpenApiException, KeyError]),
+        (ApiAttributeError, [OpenApiException, AttributeError]),
+        (ApiException, [OpenApiException]),
+        (NotFoundException, [ApiException]),
+        (UnauthorizedException, [ApiException]),
+        (ForbiddenException, [ApiException]),
+        (ConflictException, [ApiException]),
+        (PreconditionFailedException, [ApiException]),
+        (RateLimitException, [ApiException]),
+        (ServiceException, [ApiException]),
+        (ApiConnectionError, [ApiException, ConnectionError]),
+        (ApiTimeoutError, [ApiConnectionError, TimeoutError]),
+        (TransferError, [ApiException]),
+        (InvalidAnswerError, [ApiException, ApiTypeError, TypeError]),
+    ],
+)
+def test_tree(cls: type, bases: list[type]) -> None:
+    for base in bases:
+        assert issubclass(cls, base)
+
+
+@pytest.mark.parametrize(
+    ("status", "cls"),
+    [
+        (300, ApiException),
+        (400, ApiException),
+        (401, UnauthorizedException),
+        (403, ForbiddenException),
+        (404, NotFoundException),
+        (405, ApiException),
+        (409, ConflictException),
+        (410, ApiException),
+        (412, PreconditionFailedException),
+        (420, RateLimitException),
+        (422, ApiException),
+        (429, RateLimitException),
+        (499, ApiException),
+        (500, ServiceException),
+        (501, ServiceException),
+        (503, ServiceException),
+        (599, ServiceException),
+        (600, ApiException),
+        (799, ApiException),
+    ],
+)
+def test_status_decides_the_class(
+    api: ApiClient, server: ScriptedServer, status: int, cls: type[ApiException]
+) -> None:
+    api.configuration.retries = False
+    server.script(Answer(status, json={"message": "words"}, reason="Some Reason"))
+    with pytest.raises(ApiException) as caught:
+        RepositoriesApi(api).get_repository("repo")
+    error = caught.value
+    assert type(error) is cls
+    assert (error.status, error.reason) == (status, "Some Reason")
+    assert json.loads(error.body or "") == {"message": "words"}
+    assert error.headers is not None
+    for name in ("Content-Type", "content-type", "CONTENT-TYPE"):
+        assert error.headers[name] == "application/json"
+
+
+def test_text_has_status_reason_headers_and_body() -> None:
+    error = ApiException(http_resp=Answered(404, b'{"message": "gone"}', "Not Found"))
+    assert str(error) == (
+        "(404)\n"
+        "Reason: Not Found\n"
+        "HTTP response headers: {'Content-Type': 'application/json'}\n"
+        'HTTP response body: {"message": "gone"}\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "body"),
+    [(b"", ""), ("text", "text"), ("\u20ac".encode(), "\u20ac"), (b"\xff\xfe", "\ufffd\ufffd"),
+     (None, None)],
+)  # fmt: skip
+def test_body_is_text_whatever_came(data: Any, body: str | None) -> None:
+    assert ApiException(http_resp=Answered(500, data)).body == body
+
+
+def test_built_by_hand() -> None:
+    error = NotFoundException(status=404, reason="Not Found")
+    assert (error.status, error.reason, error.body, error.headers) == (404, "Not Found", None, None)
+    assert str(error) == "(404)\nReason: Not Found\n"
+    assert repr(error) == "NotFoundException(404, 'Not Found')"
+    assert ApiException(418, "Teapot").status == 418
+    empty = ApiException()
+    assert (empty.status, empty.reason) == (None, None)
+
+
+def test_repr_of_an_answer_says_what_it_was() -> None:
+    assert repr(ApiException(http_resp=Answered(418))) == "ApiException(418, 'Reason')"
+
+
+def test_located_errors_say_where() -> None:
+    error = ApiTypeError("Wrong", ["results", 0, "path"], (int, str), True)
+    assert str(error) == "Wrong at ['results'][0]['path']"
+    assert error.path_to_item == ["results", 0, "path"]
+    assert error.valid_classes == (int, str)
+    assert error.key_type is True
+    bare = ApiTypeError("Wrong")
+    assert str(bare) == "Wrong"
+    assert (bare.path_to_item, bare.valid_classes, bare.key_type) == (None, None, None)
+    for cls in (ApiValueError, ApiAttributeError, ApiKeyError):
+        assert str(cls("Wrong", ["a"])) == "Wrong at ['a']"
+        assert str(cls("Wrong")) == "Wrong"
+
+
+def test_render_path() -> None:
+    assert render_path([]) == ""
+    assert render_path(("a", 1, "b'c")) == "['a'][1][\"b'c\"]"
+
+
+EXAMPLES: dict[type, Exception] = {
+    OpenApiException: OpenApiException("words"),
+    ApiTypeError: ApiTypeError("Wrong", ["a", 1], (int,), False),
+    ApiValueError: ApiValueError("Wrong", ["a", 1]),
+    ApiKeyError: ApiKeyError("Wrong", ["a", 1]),
+    ApiAttributeError: ApiAttributeError("Wrong", ["a", 1]),
+    ApiConnectionError: ApiConnectionError("refused", sent=False),
+    ApiTimeoutError: ApiTimeoutError("too slow", sent=True),
+    TransferError: TransferError(
+        "failed",
+        outcome="aborted",
+        cause=ServiceException(http_resp=Answered(500)),
+        part_number=3,
+        upload_id="id",
+        physical_address="mem://x",
+    ),
+    InvalidAnswerError: InvalidAnswerError(
+        Answered(200), "get_repository", ApiTypeError("Wrong", ["a"], (int,), False)
+    ),
+}
+PUBLIC = [
+    cls
+    for name, cls in vars(exceptions).items()
+    if inspect.isclass(cls) and issubclass(cls, OpenApiException) and not name.startswith("_")
+]
+
+
+@pytest.mark.parametrize("cls", PUBLIC, ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize(
+    "again",
+    [
+        *(lambda e, p=p: pickle.loads(pickle.dumps(e, p)) for p in (2, 4, 5)),
+        copy.copy,
+        copy.deepcopy,
+    ],
+)
+def test_every_class_survives_pickling_and_copying(cls: type[Any], again: Any) -> None:
+    error = EXAMPLES.get(cls) or cls(http_resp=Answered(404, b"body"))
+    result = again(error)
+    assert type(result) is cls
+    assert str(result) == str(error)
+    assert result.args == error.args
+    state, expected = vars(result), vars(error)
+    assert {k: repr(v) for k, v in state.items()} == {k: repr(v) for k, v in expected.items()}
+
+
+def test_error_from_a_real_answer_survives_pickling(api: ApiClient, server: ScriptedServer) -> None:
+    server.script(Answer(404, json={"message": "gone"}))
+    with pytest.raises(NotFoundException) as caught:
+        RepositoriesApi(api).get_repository("repo")
+    error = pickle.loads(pickle.dumps(caught.value))
+    assert str(error) == str(caught.value)
+    assert error.headers["content-TYPE"] == "application/json"
+    assert json.loads(error.body) == {"message": "gone"}
+
+
+def test_transfer_error_takes_status_and_body_of_its_cause() -> None:
+    cause = ForbiddenException(http_resp=Answered(403, b"no", "Forbidden"))
+    error = TransferError("failed", outcome="not linked", cause=cause, physical_address="mem://x")
+    assert (error.status, error.body) == (403, "no")
+    assert error.__cause__ is cause
+    assert (error.part_number, error.upload_id) == (None, None)
+    for said in ("failed", "not linked", "mem://x", "no"):
+        assert said in str(error)
+    alone = TransferError("failed", outcome="unknown")
+    assert (alone.status, alone.body, alone.headers) == (0, None, None)
+
+
+def test_transfer_error_says_what_another_attempt_would_need() -> None:
+    text = str(EXAMPLES[TransferError])
+    assert "id" in text
+    assert "mem://x" in text

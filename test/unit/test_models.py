@@ -1,0 +1,733 @@
+"""Models: what they take, hold, show and send."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from support.scripted import Answer, ScriptedServer
+
+from lakefs_client import (
+    ApiAttributeError,
+    ApiClient,
+    ApiTypeError,
+    ApiValueError,
+    models,
+)
+from lakefs_client.apis import (
+    AuthApi,
+    CommitsApi,
+    ConfigApi,
+    ExperimentalApi,
+    ObjectsApi,
+    RepositoriesApi,
+)
+from lakefs_client.model_utils import model_to_dict
+from lakefs_client.models import (
+    AuthenticationToken,
+    Commit,
+    CommitCreation,
+    CompletePresignMultipartUpload,
+    ExternalLoginInformation,
+    ExternalPrincipalCreation,
+    ExternalPrincipalSettings,
+    LoginInformation,
+    ObjectStats,
+    ObjectStatsList,
+    ObjectUserMetadata,
+    Pagination,
+    PresignMultipartUpload,
+    PullRequest,
+    Ref,
+    RepositoryCreation,
+    StagingLocation,
+    StatsEvent,
+    StsAuthRequest,
+    UploadPart,
+)
+
+REF = {"id": "r", "commit_id": "c"}
+STATS = {"path": "p", "path_type": "object", "physical_address": "data/x", "checksum": "c",
+         "mtime": 1}  # fmt: skip
+PAGE = {"has_more": False, "next_offset": "", "results": 1, "max_per_page": 1000}
+
+
+class Given:
+    """An answer for `ApiClient.deserialize`."""
+
+    def __init__(self, value: Any) -> None:
+        self.data = json.dumps(value)
+
+
+@pytest.fixture
+def decode(api: ApiClient) -> Callable[[Any, Any], Any]:
+    """Reads a value as if a server had sent it."""
+    return lambda cls, value: api.deserialize(Given(value), (cls,))
+
+
+def encode(value: Any) -> Any:
+    return ApiClient.sanitize_for_serialization(value)
+
+
+# Constructors
+
+
+@pytest.mark.parametrize(
+    "ref",
+    [
+        lambda: Ref("r", "c"),
+        lambda: Ref("r", commit_id="c"),
+        lambda: Ref(id="r", commit_id="c"),
+        lambda: Ref(commit_id="c", id="r"),
+    ],
+)
+def test_required_properties_positional_by_name_or_mixed(ref: Callable[[], Ref]) -> None:
+    assert ref().to_dict() == REF
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Ref(), "id, commit_id"),
+        (lambda: Ref("r"), "commit_id"),
+        (lambda: Ref(commit_id="c"), "lacks required arguments: id"),
+        (lambda: Ref("r", "c", "x"), "2 positional arguments"),
+        (lambda: Ref("r", "c", id="r"), "multiple values for argument 'id'"),
+        (lambda: Ref("r", 5), "'commit_id'"),
+        (lambda: Ref("r", None), "'commit_id'"),
+        (lambda: CommitCreation("m", date="1"), "'date'"),
+        (lambda: CommitCreation("m", metadata={"a": 1}), "'metadata'"),
+        (lambda: CompletePresignMultipartUpload("a", [{"part_number": 1}]), "'parts'"),
+        (lambda: CompletePresignMultipartUpload("a", "parts"), "'parts'"),
+        (lambda: Ref("r", "c", id="again"), "multiple values"),
+    ],
+)  # fmt: skip
+def test_wrong_arguments_are_type_errors(make: Callable[[], Any], said: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        make()
+    assert isinstance(caught.value, ApiTypeError)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: RepositoryCreation("a b", "s3://b"), "must match regular expression"),
+        (lambda: RepositoryCreation("repo", "nowhere"), "must match regular expression"),
+        (
+            lambda: ObjectStats("p", "folder", "a", "c", 1),
+            "(folder), must be one of ['common_prefix', 'object']",
+        ),
+        (lambda: Pagination(True, "", -1, 1), "greater than or equal to `0`"),
+        (lambda: models.MetaRangeCreation([]), "number of items must be greater than"),
+        (lambda: models.AccessKeyCredentials("", "s"), "length must be greater than"),
+    ],
+)
+def test_values_outside_enums_limits_and_patterns_are_refused(
+    make: Callable[[], Any], said: str
+) -> None:
+    with pytest.raises(ApiValueError) as caught:
+        make()
+    assert said in str(caught.value)
+
+
+def test_a_tuple_may_stand_for_a_list() -> None:
+    upload = CompletePresignMultipartUpload("a", (UploadPart(1, "e"),))  # type: ignore[arg-type]
+    assert encode(upload)["parts"] == [{"part_number": 1, "etag": "e"}]
+
+
+def test_older_options_of_constructors_are_taken_and_dropped() -> None:
+    ref = Ref("r", "c", _check_type=True, _path_to_item=(), _configuration=None)  # type: ignore[call-arg]
+    assert ref.to_dict() == REF
+
+
+# Reading
+
+
+def test_three_ways_to_read() -> None:
+    ref = Ref("r", "c")
+    assert ref.id == ref["id"] == ref.get("id") == "r"
+    assert "id" in ref
+    assert "ID" not in ref
+
+
+@pytest.mark.parametrize("name", ["metadata", "size_bytes", "nothing_of_ours"])
+def test_what_is_not_set_is_an_attribute_error(name: str) -> None:
+    stats = ObjectStats(**STATS)
+    with pytest.raises(ApiAttributeError, match=f"ObjectStats has no attribute '{name}'"):
+        getattr(stats, name)
+    with pytest.raises(ApiAttributeError):
+        stats[name]
+    assert not hasattr(stats, name)
+    assert name not in stats
+    assert stats.get(name) is None
+    assert stats.get(name, "default") == "default"
+    assert name not in stats.to_dict()
+
+
+# Writing
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        ("mtime", "1", ApiTypeError),
+        ("mtime", True, ApiTypeError),
+        ("mtime", 1.5, ApiTypeError),
+        ("mtime", None, ApiTypeError),
+        ("path_type", "folder", ApiValueError),
+        ("metadata", {"a": "b"}, ApiTypeError),
+    ],
+)
+def test_assignment_is_checked_and_changes_nothing_where_refused(
+    name: str, value: Any, error: type[Exception]
+) -> None:
+    stats = ObjectStats(**STATS)
+    before = stats.to_dict()
+    with pytest.raises(error, match=name):
+        setattr(stats, name, value)
+    with pytest.raises(error, match=name):
+        stats[name] = value
+    assert stats.to_dict() == before
+
+
+def test_assignment_holds() -> None:
+    stats = ObjectStats(**STATS)
+    stats.mtime = 2
+    stats["path"] = "other"
+    stats.metadata = ObjectUserMetadata(a="b")
+    stats.size_bytes = 0
+    assert encode(stats) == {
+        **STATS, "mtime": 2, "path": "other", "metadata": {"a": "b"}, "size_bytes": 0
+    }  # fmt: skip
+
+
+def test_models_are_unhashable() -> None:
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(Ref("r", "c"))
+
+
+# What is unknown is kept
+
+
+def test_unknown_names_are_kept_and_sent(api: ApiClient, server: ScriptedServer) -> None:
+    commit = {**REF, "parents": [], "committer": "me", "message": "m", "creation_date": 1,
+              "meta_range_id": "", "of_tomorrow": {"deep": [1]}}  # fmt: skip
+    server.script(Answer(201, json=commit))
+    body: Any = CommitCreation("m", brand_new=[1, {"a": None}])  # type: ignore[call-arg]
+    body.newer_still = "x"
+    body["newest"] = 5
+    result: Any = CommitsApi(api).commit("repo", "main", body)
+    assert json.loads(server.requests[0].body) == {
+        "message": "m", "brand_new": [1, {"a": None}], "newer_still": "x", "newest": 5
+    }  # fmt: skip
+    assert result.of_tomorrow == result["of_tomorrow"] == {"deep": [1]}
+    assert "of_tomorrow" in result
+    assert encode(result) == commit
+
+
+def test_unknown_enum_values_are_kept_but_not_taken(decode: Callable[..., Any]) -> None:
+    stats = decode(ObjectStats, {**STATS, "path_type": "symlink"})
+    assert stats.path_type == "symlink"
+    assert encode(stats)["path_type"] == "symlink"
+    with pytest.raises(ApiValueError):
+        stats.path_type = "symlink"
+    assert copy.deepcopy(stats) == pickle.loads(pickle.dumps(stats)) == stats
+
+
+def test_values_outside_limits_are_kept_from_servers(decode: Callable[..., Any]) -> None:
+    assert decode(Pagination, {**PAGE, "results": -5}).results == -5
+
+
+def test_discard_unknown_keys_drops_them_at_every_depth(
+    api: ApiClient, server: ScriptedServer
+) -> None:
+    page = {"pagination": {**PAGE, "new": 1}, "new": 2,
+            "results": [{**STATS, "new": 3, "metadata": {"key": "kept"}}]}  # fmt: skip
+    server.script(Answer(json=page), Answer(json={**page, "results": [{"new": 3}]}))
+    api.configuration.discard_unknown_keys = True
+    listing = ObjectsApi(api).list_objects("repo", "main")
+    assert listing.to_dict() == {
+        "pagination": PAGE, "results": [{**STATS, "metadata": {"key": "kept"}}]
+    }  # fmt: skip
+    with pytest.raises(ApiTypeError, match="path"):  # types are checked all the same
+        ObjectsApi(api).list_objects("repo", "main")
+
+
+HOSTILE = [
+    "get", "to_dict", "to_str", "cls", "self", "_self", "args", "kwargs", "name", "value", "model",
+    "", " ", "\x00", "__class__", "__dict__", "__init__", "__eq__", "__hash__", "__reduce__",
+    "__reduce_ex__", "__getattr__", "__setattr__", "__getitem__", "__contains__", "__copy__",
+    "__deepcopy__", "__getstate__", "__setstate__", "__doc__", "__len__", "__iter__", "__slots__",
+    "_schema", "_adopt", "_load", "_convert", "_items", "_json", "_keep", "_lacks", "_wire",
+    "_compiled", "_optional", "_entries", "_secret", "_limits", "attribute_map", "openapi_types",
+    "allowed_values", "validations", "additional_properties_type", "read_only_vars",
+    "discriminator", "_from_openapi_data", "_check_type", "_configuration", "items", "keys",
+    "values", "update", "pop", "def", "None", "a.b", "é",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", HOSTILE)
+@pytest.mark.parametrize("kind", ["unknown in a model", "entry of a map", "nested"])
+def test_no_key_of_a_server_shadows_a_method(
+    decode: Callable[..., Any], key: str, kind: str
+) -> None:
+    if kind == "unknown in a model":
+        data: Any = {**REF, key: "text"}
+        model = holder = decode(Ref, data)
+    elif kind == "entry of a map":
+        data = {key: "text", "other": "x"}
+        model = holder = decode(ObjectUserMetadata, data)
+    else:
+        data = {"pagination": PAGE, "results": [{**STATS, "metadata": {key: "text"}, key: "text"}]}
+        model = decode(ObjectStatsList, data)
+        holder = model.results[0]
+        assert holder.metadata[key] == "text"
+    assert holder[key] == "text"
+    assert holder.get(key) == "text"
+    assert key in holder
+    assert type(model) is type(holder) or kind == "nested"
+    assert model.to_dict() == data
+    assert encode(model) == data
+    assert repr(model) == model.to_str() == str(model)
+    for again in (copy.copy(model), copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert again == model
+        assert encode(again) == data
+    assert isinstance(holder.to_dict, Callable)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("key", HOSTILE)
+def test_no_key_of_a_caller_shadows_a_method(key: str) -> None:
+    if key in ("_check_type", "_configuration"):
+        pytest.skip("an option of older constructors")
+    entries = ObjectUserMetadata(**{"first": "1", key: "text"})
+    unknown: Any = Ref("r", "c")
+    unknown[key] = "text"
+    for model, data in ((entries, {"first": "1", key: "text"}), (unknown, {**REF, key: "text"})):
+        assert model[key] == "text"
+        assert encode(model) == data == model.to_dict()
+        assert copy.deepcopy(model) == model
+
+
+# Map models
+
+
+def test_map_models_hold_any_name_with_text(decode: Callable[..., Any]) -> None:
+    metadata: Any = ObjectUserMetadata(a="1")
+    metadata.b = "2"
+    metadata["c d"] = "3"
+    assert metadata.to_dict() == {"a": "1", "b": "2", "c d": "3"}
+    assert (metadata.a, metadata["c d"], metadata.get("z", "no")) == ("1", "3", "no")
+    assert metadata == decode(ObjectUserMetadata, {"c d": "3", "a": "1", "b": "2"})
+    assert ObjectUserMetadata().to_dict() == {}
+
+
+@pytest.mark.parametrize("value", [1, None, b"x", ["x"], True])
+def test_map_models_take_text_alone(decode: Callable[..., Any], value: Any) -> None:
+    with pytest.raises(ApiTypeError, match="'a'"):
+        ObjectUserMetadata(a=value)
+    metadata: Any = ObjectUserMetadata()
+    with pytest.raises(ApiTypeError):
+        metadata.a = value
+    with pytest.raises(ApiTypeError):
+        metadata["a"] = value
+    assert metadata.to_dict() == {}
+    if not isinstance(value, bytes):
+        with pytest.raises(ApiTypeError, match="'a'"):
+            decode(ObjectUserMetadata, {"a": value})
+
+
+# Names
+
+
+def test_names_of_python_and_names_in_json(api: ApiClient, server: ScriptedServer) -> None:
+    server.script(Answer(json={"token": "t"}))
+    login = ExternalLoginInformation({"a": [1, None]}, token_expiration_duration=60)
+    assert login.to_dict() == {"identity_request": {"a": [1, None]},
+                               "token_expiration_duration": 60}  # fmt: skip
+    wire = {"identityRequest": {"a": [1, None]}, "token_expiration_duration": 60}
+    assert model_to_dict(login) == wire
+    assert model_to_dict(login, serialize=False) == login.to_dict()
+    AuthApi(api).external_principal_login(external_login_information=login)
+    assert json.loads(server.requests[0].body) == wire
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "wire"),
+    [
+        ("ExternalLoginInformation", "identity_request", "identityRequest"),
+        ("CommPrefsInput", "feature_updates", "featureUpdates"),
+        ("CommPrefsInput", "security_updates", "securityUpdates"),
+        ("LoginConfig", "rbac", "RBAC"),
+        ("StatsEvent", "_class", "class"),
+        ("StorageConfig", "blockstore_namespace_validity_regex",
+         "blockstore_namespace_ValidityRegex"),
+    ],
+)  # fmt: skip
+def test_names_that_differ(model: str, name: str, wire: str) -> None:
+    assert getattr(models, model).attribute_map[name] == wire
+
+
+def test_dict_bodies_have_names_of_python(api: ApiClient, server: ScriptedServer) -> None:
+    server.script(Answer(json={"token": "t"}))
+    AuthApi(api).external_principal_login(
+        external_login_information={"identity_request": {"x": 1}, "extra": [1]}
+    )
+    assert json.loads(server.requests[0].body) == {"identityRequest": {"x": 1}, "extra": [1]}
+
+
+def test_an_argument_called_class() -> None:
+    event = StatsEvent("storage", "put", 5)
+    assert event._class == event["_class"] == "storage"
+    assert encode(event) == {"class": "storage", "name": "put", "count": 5}
+
+
+# Equality, copies, pickles
+
+
+def test_equality_is_of_class_and_data(decode: Callable[..., Any]) -> None:
+    assert Ref("r", "c") == Ref("r", "c") == decode(Ref, REF)
+    assert Ref("r", "c") != Ref("r", "x")
+    assert Ref("r", "c") != Ref("r", "c", extra=1)  # type: ignore[call-arg]
+    assert Ref("r", "c") != REF
+    assert ObjectUserMetadata(a="1") != ExternalPrincipalSettings(a="1")
+    listing = decode(ObjectStatsList, {"pagination": PAGE, "results": [STATS]})
+    assert listing == ObjectStatsList(Pagination(**PAGE), [ObjectStats(**STATS)])
+    listing.results[0].mtime = 9
+    assert listing != ObjectStatsList(Pagination(**PAGE), [ObjectStats(**STATS)])
+
+
+@pytest.fixture
+def listing(decode: Callable[..., Any]) -> ObjectStatsList:
+    """A page from a server, with what is nested and what is unknown; nothing of it was read."""
+    stats = {**STATS, "metadata": {"a": "1"}, "new": {"deep": [1]}}
+    result: ObjectStatsList = decode(
+        ObjectStatsList, {"pagination": PAGE, "results": [stats, STATS], "more": [1]}
+    )
+    return result
+
+
+def test_copy_shares_what_is_within_and_deepcopy_does_not(listing: Any) -> None:
+    shallow, deep = copy.copy(listing), copy.deepcopy(listing)
+    assert shallow == deep == listing
+    shallow.extra = 1
+    assert "extra" not in listing
+    listing.results[0].metadata.a = "2"
+    listing.results[0]["new"]["deep"].append(2)
+    assert shallow.results[0].metadata.a == "2"
+    assert deep.results[0].metadata.a == "1"
+    assert deep.results[0]["new"] == {"deep": [1]}
+
+
+def test_deepcopy_keeps_what_is_shared_shared() -> None:
+    part = UploadPart(1, "e")
+    upload = CompletePresignMultipartUpload("a", [part, part])
+    again = copy.deepcopy(upload)
+    assert again.parts[0] is again.parts[1]
+    assert again.parts[0] is not part
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_pickle(listing: Any, protocol: int) -> None:
+    again = pickle.loads(pickle.dumps(listing, protocol))
+    assert again == listing
+    assert type(again.results[0].metadata) is ObjectUserMetadata
+    assert b"Configuration" not in pickle.dumps(listing, protocol)
+
+
+def test_pickle_is_read_by_a_fresh_process(listing: Any) -> None:
+    code = (
+        "import pickle, sys; listing = pickle.load(sys.stdin.buffer); "
+        "assert listing.results[0].metadata.a == '1'; assert listing.more == [1]; "
+        "listing.results[0].mtime = 5; sys.stdout.buffer.write(pickle.dumps(listing))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], input=pickle.dumps(listing),
+        capture_output=True, check=True, timeout=100,
+    )  # fmt: skip
+    again = pickle.loads(done.stdout)
+    assert again.results[0].mtime == 5
+    listing.results[0].mtime = 5
+    assert again == listing
+
+
+# Values as they are
+
+
+def test_free_form_values_are_left_alone(api: ApiClient, server: ScriptedServer) -> None:
+    value = {
+        "whole": 1, "text of a date": "2024-05-06T07:08:09Z", "float": 1.0, "none": None,
+        "big": 2**80, "nested": [{"a": [True, {}]}, []], "": "", "é": "\u2028",
+    }  # fmt: skip
+    server.script(Answer(json={"token": "t", "unknown": value}))
+    login = ExternalLoginInformation(value)
+    result: Any = AuthApi(api).external_principal_login(external_login_information=login)
+    sent = json.loads(server.requests[0].body)["identityRequest"]
+    for arrived in (sent, result.unknown):
+        assert arrived == value
+        assert type(arrived["whole"]) is int
+        assert type(arrived["float"]) is float
+        assert type(arrived["text of a date"]) is str
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2024-05-06T07:08:09Z", datetime(2024, 5, 6, 7, 8, 9, tzinfo=timezone.utc)),
+        ("2024-05-06T07:08:09.123456Z",
+         datetime(2024, 5, 6, 7, 8, 9, 123456, tzinfo=timezone.utc)),
+        ("2024-05-06T07:08:09.123456789Z",
+         datetime(2024, 5, 6, 7, 8, 9, 123456, tzinfo=timezone.utc)),
+        ("2024-05-06T09:08:09+02:00", datetime(2024, 5, 6, 7, 8, 9, tzinfo=timezone.utc)),
+    ],
+)  # fmt: skip
+def test_moments_from_servers(decode: Callable[..., Any], text: str, moment: datetime) -> None:
+    run = {"run_id": "1", "branch": "b", "start_time": text, "commit_id": "c",
+           "event_type": "e", "status": "completed"}  # fmt: skip
+    result = decode(models.ActionRun, run)
+    assert result.start_time == moment
+    assert encode(result)["start_time"].startswith("2024-05-06T0")
+
+
+@pytest.mark.parametrize("text", ["soon", "", "2024-99-99", "9" * 400, "2024-05-06T07:08:09+99:99"])
+def test_moments_that_are_none(decode: Callable[..., Any], text: str) -> None:
+    run = {"run_id": "1", "branch": "b", "start_time": text, "commit_id": "c",
+           "event_type": "e", "status": "completed"}  # fmt: skip
+    with pytest.raises(ApiTypeError, match="start_time"):
+        decode(models.ActionRun, run)
+
+
+def test_constructors_convert_nothing() -> None:
+    with pytest.raises(ApiTypeError, match="start_time"):
+        models.ActionRun("1", "b", "2024-05-06T07:08:09Z", "c", "e", "completed")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [None, "url"])
+def test_nullable_properties(decode: Callable[..., Any], value: Any) -> None:
+    location = decode(StagingLocation, {"presigned_url": value})
+    assert location.presigned_url == value
+    assert encode(location) == {"presigned_url": value}
+    assert location == StagingLocation(presigned_url=value)
+
+
+def test_models_of_several_schemas_have_all_their_properties(decode: Callable[..., Any]) -> None:
+    data = {"id": "1", "status": "open", "author": "a", "creation_date": "2024-05-06T07:08:09Z",
+            "source_branch": "s", "destination_branch": "d", "title": "t",
+            "description": "x"}  # fmt: skip
+    pull: PullRequest = decode(PullRequest, data)
+    assert (pull.id, pull.title, pull.description) == ("1", "t", "x")
+    assert set(data) <= set(PullRequest.attribute_map)
+
+
+def test_lists_of_texts_and_lists_that_are_models(
+    api: ApiClient, server: ScriptedServer, decode: Callable[..., Any]
+) -> None:
+    upload = decode(
+        PresignMultipartUpload,
+        {"upload_id": "i", "physical_address": "a", "presigned_urls": ["x", "y"]},
+    )
+    assert upload.presigned_urls == ["x", "y"]
+    server.script(Answer(json=[{"pattern": "a*"}, {"pattern": "b"}]))
+    rules = RepositoriesApi(api).get_branch_protection_rules("repo")
+    assert [rule.pattern for rule in rules] == ["a*", "b"]
+
+
+# The settings of an external principal
+
+
+SETTINGS: list[Any] = [
+    {"a": "1", "b": "2"},
+    ExternalPrincipalSettings(a="1", b="2"),
+    [ExternalPrincipalSettings(a="1", b="2")],
+    [ExternalPrincipalSettings(a="1"), ExternalPrincipalSettings(b="2")],
+    [ExternalPrincipalSettings(a="1", b="2"), ExternalPrincipalSettings(b="2")],
+    [{"a": "1"}, ExternalPrincipalSettings(b="2")],
+    (ExternalPrincipalSettings(a="1"), {"b": "2"}),
+]
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("as_dict", [False, True])
+def test_settings_go_out_as_one_object(
+    api: ApiClient, server: ScriptedServer, settings: Any, as_dict: bool
+) -> None:
+    server.script(Answer(201))
+    body: Any = {"settings": settings} if as_dict else ExternalPrincipalCreation(settings=settings)
+    ExperimentalApi(api).create_user_external_principal(
+        "user", "principal", external_principal_creation=body
+    )
+    assert json.loads(server.requests[0].body) == {"settings": {"a": "1", "b": "2"}}
+
+
+@pytest.mark.parametrize("settings", [[], {}, ExternalPrincipalSettings()])
+def test_no_settings_are_an_empty_object(settings: Any) -> None:
+    assert encode(ExternalPrincipalCreation(settings=settings)) == {"settings": {}}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        [ExternalPrincipalSettings(a="1"), ExternalPrincipalSettings(a="2")],
+        [{"a": "1"}, {"b": "1"}, {"a": "2"}],
+    ],
+)
+@pytest.mark.parametrize("as_dict", [False, True])
+def test_settings_that_contradict_each_other_are_refused_by_name(
+    api: ApiClient, server: ScriptedServer, settings: Any, as_dict: bool
+) -> None:
+    def call() -> None:
+        body: Any = (
+            {"settings": settings} if as_dict else ExternalPrincipalCreation(settings=settings)
+        )
+        ExperimentalApi(api).create_user_external_principal(
+            "user", "principal", external_principal_creation=body
+        )
+
+    with pytest.raises(ApiValueError, match=r"'a' .* at \['settings'\]"):
+        call()
+    assert server.connections == 0
+
+
+@pytest.mark.parametrize("settings", ["a=1", 5, [["a", "1"]], {"a": 1}, [{"a": None}], {1: "a"}])
+def test_settings_of_other_types_are_refused(settings: Any) -> None:
+    with pytest.raises(ApiTypeError, match="settings"):
+        ExternalPrincipalCreation(settings=settings)
+
+
+# What is shown
+
+
+@pytest.mark.parametrize(
+    ("model", "secret"),
+    [
+        (LoginInformation("id", "hunter2"), "secret_access_key"),
+        (AuthenticationToken("hunter2"), "token"),
+        (StsAuthRequest("hunter2", "state", "uri"), "code"),
+        (models.CredentialsWithSecret("id", "hunter2", 1), "secret_access_key"),
+        (models.AccessKeyCredentials("id", "hunter2"), "secret_access_key"),
+    ],
+)
+def test_repr_hides_secrets_and_programs_see_them(model: Any, secret: str) -> None:
+    assert "hunter2" not in repr(model) + str(model) + f"{model!s:>200}" + model.to_str()
+    assert "hunter2" not in repr([model]) + repr({"x": model})
+    assert model.to_dict()[secret] == model[secret] == encode(model)[secret] == "hunter2"
+
+
+def test_repr_of_nested_models_hides_secrets_too() -> None:
+    setup = models.Setup("admin", key=models.AccessKeyCredentials("id", "hunter2"))
+    assert "hunter2" not in repr(setup)
+    assert "admin" in repr(setup)
+    assert setup.to_dict()["key"]["secret_access_key"] == "hunter2"
+
+
+def test_repr_hides_what_signs_a_url() -> None:
+    url = "https://store/key?X-Amz-Credential=AKIA&X-Amz-Signature=hunter2&partNumber=1"
+    upload = PresignMultipartUpload("id", "address", presigned_urls=[url])
+    assert "hunter2" not in repr(upload)
+    assert "https://store/key" in repr(upload)
+    assert upload.presigned_urls == [url]
+
+
+def test_repr_is_the_dict_laid_out() -> None:
+    assert repr(Ref("r", "c")) == str(Ref("r", "c")) == "{'commit_id': 'c', 'id': 'r'}"
+
+
+# What a class says of itself
+
+
+def test_class_attributes() -> None:
+    assert ObjectStats.attribute_map["path"] == "path"
+    assert ObjectStats.openapi_types["mtime"] == (int,)
+    assert ObjectStats.openapi_types["metadata"] == (ObjectUserMetadata,)
+    assert ObjectStatsList.openapi_types["results"] == ([ObjectStats],)
+    assert StagingLocation.openapi_types["presigned_url"] == (str, type(None))
+    assert ObjectStats.allowed_values == {
+        ("path_type",): {"COMMON_PREFIX": "common_prefix", "OBJECT": "object"}
+    }
+    assert Pagination.validations == {
+        ("results",): {"inclusive_minimum": 0},
+        ("max_per_page",): {"inclusive_minimum": 0},
+    }
+    assert set(RepositoryCreation.validations) == {("name",), ("storage_namespace",)}
+    assert "pattern" in RepositoryCreation.validations[("name",)]["regex"]
+    assert ObjectUserMetadata.additional_properties_type == (str,)
+    assert dict in Ref.additional_properties_type
+    assert Ref.read_only_vars == frozenset()
+    assert Ref.discriminator is None
+    assert Ref("r", "c").attribute_map == {"id": "id", "commit_id": "commit_id"}
+
+
+def test_from_openapi_data_is_a_constructor() -> None:
+    assert Ref._from_openapi_data("r", commit_id="c", _check_type=True) == Ref("r", "c")
+
+
+# Nothing of the caller's is changed
+
+
+def test_dicts_and_lists_that_were_given_stay_as_they_are() -> None:
+    parts = [UploadPart(1, "e")]
+    metadata = {"a": "1"}
+    upload = CompletePresignMultipartUpload("a", parts)
+    commit = CommitCreation("m", metadata=metadata)
+    encode(upload)
+    encode(commit)
+    upload.to_dict()["parts"].append("x")
+    commit.to_dict()["metadata"]["b"] = "2"
+    assert parts == [UploadPart(1, "e")]
+    assert metadata == {"a": "1"}
+    assert upload.parts is parts
+
+
+def test_check_return_type_false_lets_containers_pass_too(
+    api: ApiClient, server: ScriptedServer
+) -> None:
+    server.script(
+        Answer(json={"results": "none", "pagination": [1]}),
+        Answer(json={"results": {"path": "p"}, "pagination": PAGE}),
+        Answer(json=[1]),
+    )
+    listing: Any = ObjectsApi(api).list_objects("r", "main", _check_return_type=False)
+    assert (listing.results, listing.pagination) == ("none", [1])
+    listing = ObjectsApi(api).list_objects("r", "main", _check_return_type=False)
+    assert (listing.results, listing.pagination.results) == ({"path": "p"}, 1)
+    assert ObjectsApi(api).list_objects("r", "main", _check_return_type=False) == [1]
+
+
+def test_a_model_given_for_another_is_refused() -> None:
+    with pytest.raises(ApiTypeError, match="pagination"):
+        ObjectStatsList(Ref("r", "c"), [])  # type: ignore[arg-type]
+
+
+def test_models_of_ones_own() -> None:
+    class MyRef(Ref):
+        """With a method of its own."""
+
+        def short(self) -> str:
+            return self.commit_id[:1]
+
+    mine = MyRef("r", "commit")
+    assert mine.short() == "c"
+    assert encode(mine) == {"id": "r", "commit_id": "commit"}
+    assert mine != Ref("r", "commit")
+    assert CommitCreation("m", metadata={}).metadata == {}
+    assert isinstance(Commit, type)
+
+
+def test_configuration_of_a_server(api: ApiClient, server: ScriptedServer) -> None:
+    storage = {
+        "blockstore_type": "s3", "blockstore_namespace_example": "s3://x",
+        "blockstore_namespace_ValidityRegex": "^s3://", "pre_sign_support": True,
+        "pre_sign_support_ui": False, "import_support": True, "import_validity_regex": "^s3://",
+    }  # fmt: skip
+    server.script(Answer(json={"storage_config": storage, "version_config": {"version": "1.84"}}))
+    config = ConfigApi(api).get_config()
+    assert config.storage_config.blockstore_namespace_validity_regex == "^s3://"
+    assert config["version_config"]["version"] == "1.84"
+    assert encode(config)["storage_config"] == storage
