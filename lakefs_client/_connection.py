@@ -112,7 +112,8 @@ class _Sending:
         sock: Any = self.sock
         # A CONNECT to a proxy is a part of connecting, and under its timeout.
         if current.sock is not sock and not current.connecting:
-            sock.settimeout(current.write_timeout)
+            if sock.gettimeout() != current.write_timeout:  # each change is a system call
+                sock.settimeout(current.write_timeout)
             current.sock = sock
             if current.interrupt is not None:
                 current.interrupt.attach(sock)

@@ -61,6 +61,9 @@ They count for one attempt. The second covers each time without a byte, in eithe
 Safety = Literal["never", "unsent", "idempotent", "part"]
 """How harmless the repetition of a request is; see `may_repeat`."""
 
+# Scheme, host and port of a URL.
+_ORIGIN = re.compile("[^/?#]*//[^/?#]*")
+
 _NO_RETRIES = Retry(total=False, redirect=False)
 
 # Of a caller's headers those that mean something to whoever a redirect leads to.
@@ -138,7 +141,7 @@ class RESTClientObject:
         self._lock = threading.RLock()
         self._options: tuple[Any, ...] | None = None
         self._manager: Any = None
-        self._pools: dict[tuple[Any, ...], urllib3.HTTPConnectionPool | None] = {}
+        self._pools: dict[str, urllib3.HTTPConnectionPool | None] = {}
         self._proxied: dict[str, urllib3.PoolManager] = {}
 
     @property
@@ -346,21 +349,22 @@ class RESTClientObject:
     def _sender(self, url: str) -> tuple[Any, str]:
         """Who sends to this URL, and the target to give it."""
         self._refresh()
-        parts = urlsplit(url)
-        key = (parts.scheme, parts.netloc)
+        start = _ORIGIN.match(url)
+        origin = start[0] if start else ""
         try:
-            pool = self._pools[key]
+            pool = self._pools[origin]
         except KeyError:
             with self._lock:
                 self._refresh()  # another thread may have closed the pools meanwhile
-                pool = self._pool(parts)
-                self._pools[key] = pool
+                pool = self._pool(urlsplit(url))
+                self._pools[origin] = pool
         if pool is None:
             with self._lock:
                 self._refresh()
-                return self._manager_for(parts), url
+                return self._manager_for(urlsplit(url)), url
         # The origin's own pool is quicker than the manager, and leaves the path as it is.
-        return pool, url[len(parts.scheme) + 3 + len(parts.netloc) :] or "/"
+        target = url[len(origin) :]
+        return pool, target if target.startswith("/") else f"/{target}"
 
     def _pool(self, parts: SplitResult) -> urllib3.HTTPConnectionPool | None:
         manager = self._manager_for(parts)

@@ -12,7 +12,12 @@ import lakefs_client
 from lakefs_client.sandbox import Sandbox
 
 # How long an example takes says nothing on a busy machine.
-hypothesis.settings.register_profile("suite", deadline=None, max_examples=50)
+hypothesis.settings.register_profile(
+    "suite",
+    deadline=None,
+    max_examples=50,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("suite")
 
 

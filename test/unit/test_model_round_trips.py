@@ -137,7 +137,7 @@ MODELS = {
         rbac=st.sampled_from(["none", "simplified", "internal", "external"]),
     ),
     ActionRun: model(
-        ActionRun, text, text, moments, text, text, st.sampled_from(["failed", "completed"]),
+        ActionRun, text, text, moments, text, st.sampled_from(["failed", "completed"]), text,
         end_time=moments,
     ),
     Policy: model(
