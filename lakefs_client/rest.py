@@ -290,9 +290,9 @@ class RESTClientObject:
                 )
                 return response
             except ClosedPoolError:
-                # Another thread closed the pools or changed an option: nothing was sent yet.
-                if self._sender(request.url)[0] is sender:
-                    raise
+                # It was closed after it was looked up, by another thread or by its owner:
+                # nothing was sent yet.
+                self._forget_pools()
 
     def _timeouts(self, timeout: RequestTimeout) -> tuple[float, float]:
         if timeout is None:
@@ -365,6 +365,14 @@ class RESTClientObject:
         # The origin's own pool is quicker than the manager, and leaves the path as it is.
         target = url[len(origin) :]
         return pool, target if target.startswith("/") else f"/{target}"
+
+    def _forget_pools(self) -> None:
+        """Look pools up anew: urllib3's managers keep those that were closed."""
+        with self._lock:
+            self._pools = {}
+            for manager in (self._manager, *self._proxied.values()):
+                if manager is not None:
+                    manager.clear()
 
     def _pool(self, parts: SplitResult) -> urllib3.HTTPConnectionPool | None:
         manager = self._manager_for(parts)

@@ -8,6 +8,7 @@ from datetime import date, datetime, timezone
 from typing import Any
 
 import pytest
+import urllib3
 from support.scripted import Answer, Close, ScriptedServer, Stall
 
 import lakefs_client
@@ -96,6 +97,21 @@ def test_connection_that_the_server_closed_is_replaced(
     # Not repeatable, so it must not meet the dead connection.
     BranchesApi(api).create_branch("repo", body)
     assert server.connections == 2
+
+
+@pytest.mark.parametrize("through", ["the server's pool", "a proxy's"])
+def test_pool_that_was_closed_by_hand_is_replaced(
+    api: ApiClient, server: ScriptedServer, through: str
+) -> None:
+    if through == "a proxy's":
+        api.rest_client.pool_manager = urllib3.ProxyManager(server.url)
+    server.script(*[Answer(201, b"ref")] * 2)
+    for _ in range(2):
+        BranchesApi(api).create_branch("repo", BranchCreation("new", "main"))
+        manager = api.rest_client.pool_manager
+        manager.connection_from_url(f"{server.url}/").close()
+    assert server.connections == 2
+    assert api.rest_client.pool_manager is manager
 
 
 # What it adds
