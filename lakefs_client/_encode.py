@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import date, datetime, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
@@ -72,9 +73,14 @@ def user_metadata_headers(name: str, metadata: Any) -> dict[str, str]:
         ApiTypeError: It is no dict of str.
         ApiValueError: A key or value cannot be in a header.
     """
+    pairs = checked_user_metadata(name, metadata)
+    for key in pairs:
+        # What RFC 9110 calls a token.
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", key):
+            raise ApiValueError(f"{name}: the key {key!r} cannot be a part of a header's name")
     return {
         f"{USER_METADATA_HEADER}{key}": require_header_safe(f"{name}[{key!r}]", value)
-        for key, value in checked_user_metadata(name, metadata).items()
+        for key, value in pairs.items()
     }
 
 

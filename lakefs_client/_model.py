@@ -361,15 +361,23 @@ class Model:
             raise type_error(value, path, (cls,))
         adoptable = source.wire and source.check and not source.discard_unknown
         if adoptable and schema.fits(value):
-            return cls._adopt((value,))[0]
+            return cls._adopt(value)
         return cls._convert(schema, value, path, source)
 
     @classmethod
-    def _adopt(cls, values: Sequence[dict[str, Any]]) -> list[Self]:
-        """Make models of checked dicts, which become theirs."""
-        models = [*map(cls.__new__, repeat(cls, len(values)))]
-        adopted = values if cls._schema().entries is None else [{UNKNOWN: v} for v in values]
-        for _ in map(_set_dict, models, adopted):
+    def _adopt(cls, values: dict[str, Any]) -> Self:
+        """Make a model of a checked dict, which becomes its own."""
+        model = cls.__new__(cls)
+        _set_dict(model, values if cls._schema().entries is None else {UNKNOWN: values})
+        return model
+
+    @classmethod
+    def _adopt_all(cls, dicts: Sequence[dict[str, Any]]) -> list[Self]:
+        """Make models of many checked dicts."""
+        if cls._schema().entries is not None:
+            return [cls._adopt(values) for values in dicts]
+        models = [*map(cls.__new__, repeat(cls, len(dicts)))]
+        for _ in map(_set_dict, models, dicts):
             pass
         return models
 

@@ -1,14 +1,12 @@
 """An operation of the API from the signature that declares it.
 
-The generated modules declare operations as methods without a body; what a call does is here:
-binding arguments to path, query, headers and body, and checking them before anything is sent.
+The generated modules declare operations as methods without a body. What becomes of a call's
+arguments is in `_request`.
 """
 
 from __future__ import annotations
 
 from lakefs_client import auth
-from lakefs_client._model import UNSET
-from lakefs_client.exceptions import ApiTypeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,10 +14,8 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any, Protocol, TypedDict, TypeVar
 
-    from lakefs_client._body import Body
     from lakefs_client._types import Kind
     from lakefs_client.api_client import ApiClient
-    from lakefs_client.configuration import Configuration
     from lakefs_client.rest import RequestTimeout, Safety
 
     F = TypeVar("F", bound=Callable[..., object])
@@ -49,64 +45,6 @@ if TYPE_CHECKING:
         """False: do not check the types in the answer. Default True."""
         _host_index: int | None
         """Which of `Configuration.get_host_settings` to call; None: the configured host."""
-
-
-OPTIONS = {
-    "async_req": False,
-    "_return_http_data_only": True,
-    "_preload_content": True,
-    "_request_timeout": None,
-    "_check_input_type": True,
-    "_check_return_type": True,
-    "_host_index": None,
-}
-
-
-class Request:
-    """One call, checked and ready: what the client needs to send it and to read the answer.
-
-    Attributes:
-        operation: Name of the method, for messages.
-        method: HTTP method.
-        path: Path below the host, arguments filled in, with the query.
-        headers: Headers that come from arguments.
-        body: What is sent; None for nothing.
-        auth: The ways to authenticate that are allowed.
-        kind: The type of the answer; None where the body of the answer does not matter.
-        safety: How harmless its repetition is; see `rest.may_repeat`.
-        options: As in `OPTIONS`.
-        host: The address to call in place of the configured one.
-    """
-
-    __slots__ = (
-        "auth", "body", "headers", "host", "kind", "method", "operation", "options", "path",
-        "safety",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        operation: str,
-        method: str,
-        path: str,
-        headers: dict[str, str],
-        body: Body | None,
-        auth: Sequence[str],
-        kind: Kind | None,
-        safety: Safety,
-        options: Mapping[str, Any],
-        host: str | None = None,
-    ) -> None:
-        self.operation = operation
-        self.method = method
-        self.path = path
-        self.headers = headers
-        self.body = body
-        self.auth = auth
-        self.kind = kind
-        # What was read from a stream that cannot be rewound is gone.
-        self.safety: Safety = "never" if body is not None and not body.repeatable else safety
-        self.options = options
-        self.host = host
 
 
 class Parameter:
@@ -140,6 +78,8 @@ class Operation:
         path: Path below the host, with the names of arguments in braces.
         auth: The ways to authenticate.
         safety: How harmless its repetition is; see `rest.may_repeat`.
+        required: Those of `parameters` that must be given, in their order, and
+        kind: the type of the answer, None for none; both are known with `parameters`.
     """
 
     def __init__(
@@ -168,7 +108,7 @@ class Operation:
         self._headers = headers
         self._limits = limits
         self._parameters: dict[str, Parameter] | None = None
-        self._positional: list[Parameter] = []
+        self.required: list[Parameter] = []
         self.kind: Kind | None = None
 
     @property
@@ -197,7 +137,7 @@ class Operation:
                 required,
                 self._limits.get(name, {}),
             )
-        self._positional = [p for p in parameters.values() if p.required]
+        self.required = [p for p in parameters.values() if p.required]
         returns = annotations["return"]
         self.kind = None if returns == "None" else resolve(returns)
         return parameters
@@ -212,100 +152,6 @@ class Operation:
         if name == self._upload:
             return "upload"
         return name if self._upload and name in ("content_type", "user_metadata") else "query"
-
-    def bind(
-        self, args: Sequence[Any], kwargs: Mapping[str, Any], configuration: Configuration
-    ) -> Request:
-        """Check the arguments and lay them out.
-
-        Raises:
-            ApiTypeError: An argument is missing, unknown, given twice or of the wrong type.
-            ApiValueError: An argument has a value that cannot be sent.
-        """
-        parameters = self.parameters
-        positional = self._positional
-        if len(args) > len(positional):
-            raise ApiTypeError(
-                f"{self.name}() takes {len(positional)} positional arguments but {len(args)} "
-                "were given; optional ones are given by name"
-            )
-        values = {p.name: value for p, value in zip(positional, args)}
-        options = OPTIONS
-        for name, value in kwargs.items():
-            if name in values:
-                raise ApiTypeError(f"{self.name}() got multiple values for argument '{name}'")
-            if name in parameters:
-                if value is not UNSET:
-                    values[name] = value
-            elif name in OPTIONS:
-                options = {**options, name: value}
-            else:
-                raise ApiTypeError(f"Got an unexpected parameter '{name}' to method `{self.name}`")
-        for p in positional:
-            if p.name not in values:
-                raise ApiTypeError(
-                    f"Missing the required parameter `{p.name}` when calling `{self.name}`"
-                )
-        return self._lay_out(values, options, configuration)
-
-    def _lay_out(
-        self, values: dict[str, Any], options: Mapping[str, Any], configuration: Configuration
-    ) -> Request:
-        from lakefs_client import _body, _encode
-
-        path = self.path
-        query: list[tuple[str, Any]] = []
-        headers: dict[str, str] = {}
-        body = None
-        safety = self.safety
-        check = options["_check_input_type"]
-        parameters = self.parameters
-        for name, value in values.items():
-            p = parameters[name]
-            if p.place == "body":
-                body = _body.of_json(self._checked_body(p, value, check))
-                continue
-            if p.place == "upload":
-                body = _body.of_upload(value, name)
-                continue
-            if check:
-                p.kind.check(value, (name,))
-            if p.kind.enum:
-                _encode.check_enum(value, name, p.kind.enum)
-            if p.limits:
-                _encode.check_limits(value, name, p.limits, configuration.disabled_validations)
-            if p.place == "path":
-                safe = configuration.safe_chars_for_path_param
-                path = path.replace(f"{{{name}}}", _encode.path_segment(name, value, safe))
-            elif p.place == "query":
-                query.append((p.wire, value))
-            elif p.place == "header":
-                headers[p.wire] = auth.require_header_safe(name, str(value))
-                if p.wire in ("If-Match", "If-None-Match") and self.method not in ("GET", "HEAD"):
-                    safety = "unsent"  # what the first time met may refuse the second
-            elif name == "content_type":
-                headers["Content-Type"] = auth.require_header_safe(name, value)
-            else:
-                headers |= _encode.user_metadata_headers(name, value)
-        if query:
-            path = f"{path}?{_encode.query(query)}"
-        if body is not None:
-            headers.setdefault("Content-Type", body.content_type)
-        return Request(
-            self.name, self.method, path, headers, body, self.auth, self.kind,
-            safety, options,
-        )  # fmt: skip
-
-    def _checked_body(self, p: Parameter, value: Any, check: bool) -> Any:
-        from lakefs_client import _encode
-        from lakefs_client._types import CALLER
-
-        if not check:
-            return value
-        loaded = p.kind.load(value, (p.name,), CALLER)
-        if p.limits:
-            _encode.check_limits(loaded, p.name, p.limits, frozenset())
-        return loaded
 
 
 def operation(
@@ -350,8 +196,7 @@ def operation(
         )  # fmt: skip
 
         def call(self: Api, /, *args: Any, **kwargs: Any) -> Any:
-            client = self.api_client
-            return client.perform(declared.bind(args, kwargs, client.configuration))
+            return self.api_client.call(declared, args, kwargs)
 
         call.__name__ = declaration.__name__
         call.__qualname__ = declaration.__qualname__

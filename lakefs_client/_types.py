@@ -252,7 +252,7 @@ class ListOf(Kind):
             and value
             and type(value[0]) is dict
         ):
-            return self.item.cls._adopt(value)
+            return self.item.cls._adopt_all(value)
         return value
 
     def tests(self, name: str, namespace: dict[str, Any]) -> list[str] | None:
@@ -329,7 +329,7 @@ class ModelKind(Kind):
         return self.cls._load(value, path, source)
 
     def wrap(self, value: Any) -> Any:
-        return self.cls._adopt((value,))[0] if type(value) is dict else value
+        return self.cls._adopt(value) if type(value) is dict else value
 
     def tests(self, name: str, namespace: dict[str, Any]) -> list[str] | None:
         return self.cls._schema().tests(name, namespace)

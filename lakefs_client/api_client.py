@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from lakefs_client import _body, _decode, _encode, auth
 from lakefs_client._model import plain
-from lakefs_client._operation import OPTIONS, Request
+from lakefs_client._request import OPTIONS, Request, bind
 from lakefs_client._types import File, kind_of
 from lakefs_client.configuration import Configuration
 from lakefs_client.exceptions import ApiValueError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import urllib3
     from typing_extensions import Self
 
+    from lakefs_client._operation import Operation
     from lakefs_client.rest import RequestTimeout
 
 # What an object may weigh to be held in memory by a download; larger ones are buffered on disk.
@@ -130,6 +131,16 @@ class ApiClient:
             if known.lower() == header_name.lower():
                 header_name = known
         self.default_headers[header_name] = header_value
+
+    def call(self, operation: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Call an operation, which is what the methods of the APIs do.
+
+        Raises:
+            ApiException: As for `perform`.
+            ApiTypeError: An argument is missing, unknown, given twice or of the wrong type.
+            ApiValueError: An argument has a value that cannot be sent.
+        """
+        return self.perform(bind(operation, args, kwargs, self.configuration))
 
     def perform(self, request: Request) -> Any:
         """Send what an operation made of its arguments, and return the result.

@@ -12,6 +12,7 @@ import re
 import threading
 import time
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -65,6 +66,9 @@ Safety = Literal["never", "unsent", "idempotent", "part"]
 _ORIGIN = re.compile("[^/?#]*//[^/?#]*")
 
 _NO_RETRIES = Retry(total=False, redirect=False)
+
+# urllib3 takes a copy for each request.
+_limit = lru_cache(maxsize=64)(Timeout)
 
 # Of a caller's headers those that mean something to whoever a redirect leads to.
 _HEADERS_FOR_ANYONE = ("Range", "If-None-Match", "User-Agent")
@@ -226,9 +230,9 @@ class RESTClientObject:
         """
         connect, read = self._timeouts(timeout)
         limit = (
-            Timeout(total=connect, connect=connect, read=read)
+            _limit(total=connect, connect=connect, read=read)
             if timeout is not None and not isinstance(timeout, (tuple, list))
-            else Timeout(connect=connect, read=read)
+            else _limit(connect=connect, read=read)
         )
         current.write_timeout, current.interrupt, current.sock = read, interrupt, None
         failure: BaseException

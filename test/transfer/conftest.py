@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import signal
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -154,6 +156,30 @@ def make_bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
             return stack.enter_context(bench_of(sandbox, tmp_path))
 
         yield make
+
+
+@contextmanager
+def interrupt_once(condition: Callable[[], bool]) -> Iterator[None]:
+    """Have this thread, the main one, interrupted as by Ctrl-C as soon as a condition holds."""
+    main = threading.get_ident()
+    over = threading.Event()
+
+    def interrupt() -> None:
+        while not condition():
+            if over.wait(0.01):
+                return
+        signal.pthread_kill(main, signal.SIGINT)
+
+    # Python leaves the signal ignored where it is started in the background.
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        signal.signal(signal.SIGINT, former)
 
 
 class MovableClock:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -37,7 +36,7 @@ from lakefs_client.transfer.complete import complete, composite_md5, same_addres
 from lakefs_client.transfer.part import Stored
 from lakefs_client.transfer.target import Target
 
-from .conftest import NO_WAIT, PART, PATH, Bench, content
+from .conftest import NO_WAIT, PART, PATH, Bench, content, interrupt_once
 
 ABORT = "abort_presign_multipart_upload"
 COMPLETE = "complete_presign_multipart_upload"
@@ -457,23 +456,8 @@ def test_without_verification_the_size_counts_all_the_same(
 def test_an_interrupt_while_completing_is_raised_as_itself(bench: Bench) -> None:
     faults = bench.sandbox.faults
     faults.add(COMPLETE, "stall", seconds=600)
-    main = threading.get_ident()
-    over = threading.Event()
-
-    def interrupt() -> None:
-        while faults.pending:
-            if over.wait(0.01):
-                return
-        signal.pthread_kill(main, signal.SIGINT)
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            bench.upload(SIZE)
-    finally:
-        over.set()
-        thread.join()
+    with interrupt_once(lambda: not faults.pending), pytest.raises(KeyboardInterrupt):
+        bench.upload(SIZE)
     bench.assert_nothing_left()
 
 

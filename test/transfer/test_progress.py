@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import os
-import signal
 import threading
 import time
 from typing import Any
@@ -16,7 +15,7 @@ from tqdm import tqdm
 from lakefs_client.exceptions import ApiConnectionError, ServiceException, TransferError
 from lakefs_client.sandbox import FaultKind
 
-from .conftest import MIB, PART, Bench, content
+from .conftest import MIB, PART, Bench, content, interrupt_once
 
 BOTH = pytest.mark.parametrize(
     ("size", "operation"),
@@ -152,24 +151,10 @@ def test_an_interrupt_is_raised_as_itself_and_aborts(
     bench: Bench, size: int, operation: str
 ) -> None:
     """While the store does not answer, so that nothing but the interrupt can end the upload."""
-    main = threading.get_ident()
     faults = bench.sandbox.faults
     faults.add(operation, "stall", seconds=600, times=9)
-    over = threading.Event()
-
-    def interrupt() -> None:
-        while faults.pending[0].times == 9:
-            if over.wait(0.01):
-                return
-        signal.pthread_kill(main, signal.SIGINT)
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            bench.upload(size)
-    finally:
-        over.set()
-        thread.join()
+    begun = interrupt_once(lambda: faults.pending[0].times < 9)
+    with begun, pytest.raises(KeyboardInterrupt):
+        bench.upload(size)
     faults.clear()
     bench.assert_nothing_left()

@@ -155,3 +155,19 @@ def test_whatever_comes_is_a_result_or_one_kind_of_error(body: bytes) -> None:
         client.deserialize(Given, (list,))
     except InvalidAnswerError:
         pass
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999", "1.0", "9" * 5000])
+def test_numbers_that_are_no_int(server: ScriptedServer, api: ApiClient, number: str) -> None:
+    body = json.dumps({**REPOSITORY, "creation_date": 0}).replace(": 0", f": {number}")
+    server.script(Answer(body=body.encode(), headers=JSON))
+    with pytest.raises(InvalidAnswerError):
+        RepositoriesApi(api).get_repository("r")
+
+
+def test_an_endless_depth_of_what_is_unknown(server: ScriptedServer, api: ApiClient) -> None:
+    body = json.dumps({**REPOSITORY, "new": 0}).replace(": 0", ": " + "[" * 200 + "]" * 200)
+    server.script(Answer(body=body.encode(), headers=JSON))
+    repository = RepositoriesApi(api).get_repository("r")
+    assert repr(repository).count("[") == 200
+    assert ApiClient.sanitize_for_serialization(repository) == json.loads(body)

@@ -76,7 +76,7 @@ LAYERS = (
     ("rest",),
     ("_model", "_types", "models", "model", "_encode"),
     ("_body", "_decode"),
-    ("_operation", "_endpoint"),
+    ("_operation", "_request", "_endpoint"),
     ("api_client",),
     ("api", "apis", "_paginate", "model_utils"),
     ("client",),

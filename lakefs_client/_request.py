@@ -1,0 +1,174 @@
+"""One call: its arguments checked, and laid out as path, query, headers and body."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lakefs_client import _body, _encode, auth
+from lakefs_client._model import UNSET
+from lakefs_client._types import CALLER
+from lakefs_client.exceptions import ApiTypeError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lakefs_client._body import Body
+    from lakefs_client._operation import Operation, Parameter
+    from lakefs_client._types import Kind
+    from lakefs_client.configuration import Configuration
+    from lakefs_client.rest import Safety
+
+OPTIONS = {
+    "async_req": False,
+    "_return_http_data_only": True,
+    "_preload_content": True,
+    "_request_timeout": None,
+    "_check_input_type": True,
+    "_check_return_type": True,
+    "_host_index": None,
+}
+
+
+class Request:
+    """One call, checked and ready: what the client needs to send it and to read the answer.
+
+    Attributes:
+        operation: Name of the method, for messages.
+        method: HTTP method.
+        path: Path below the host, arguments filled in, with the query.
+        headers: Headers that come from arguments.
+        body: What is sent; None for nothing.
+        auth: The ways to authenticate that are allowed.
+        kind: The type of the answer; None where the body of the answer does not matter.
+        safety: How harmless its repetition is; see `rest.may_repeat`.
+        options: As in `OPTIONS`.
+        host: The address to call in place of the configured one.
+    """
+
+    __slots__ = (
+        "auth", "body", "headers", "host", "kind", "method", "operation", "options", "path",
+        "safety",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        operation: str,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: Body | None,
+        auth: Sequence[str],
+        kind: Kind | None,
+        safety: Safety,
+        options: Mapping[str, Any],
+        host: str | None = None,
+    ) -> None:
+        self.operation = operation
+        self.method = method
+        self.path = path
+        self.headers = headers
+        self.body = body
+        self.auth = auth
+        self.kind = kind
+        # What was read from a stream that cannot be rewound is gone.
+        self.safety: Safety = "never" if body is not None and not body.repeatable else safety
+        self.options = options
+        self.host = host
+
+
+def bind(
+    operation: Operation,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    configuration: Configuration,
+) -> Request:
+    """Check the arguments and lay them out.
+
+    Raises:
+        ApiTypeError: An argument is missing, unknown, given twice or of the wrong type.
+        ApiValueError: An argument has a value that cannot be sent.
+    """
+    parameters = operation.parameters
+    positional = operation.required
+    if len(args) > len(positional):
+        raise ApiTypeError(
+            f"{operation.name}() takes {len(positional)} positional arguments but {len(args)} "
+            "were given; optional ones are given by name"
+        )
+    values = {p.name: value for p, value in zip(positional, args)}
+    options = OPTIONS
+    for name, value in kwargs.items():
+        if name in values:
+            raise ApiTypeError(f"{operation.name}() got multiple values for argument '{name}'")
+        if name in parameters:
+            if value is not UNSET:
+                values[name] = value
+        elif name in OPTIONS:
+            options = {**options, name: value}
+        else:
+            raise ApiTypeError(f"Got an unexpected parameter '{name}' to method `{operation.name}`")
+    for p in positional[len(args) :]:
+        if p.name not in values:
+            raise ApiTypeError(
+                f"Missing the required parameter `{p.name}` when calling `{operation.name}`"
+            )
+    return _lay_out(operation, values, options, configuration)
+
+
+def _lay_out(
+    operation: Operation,
+    values: dict[str, Any],
+    options: Mapping[str, Any],
+    configuration: Configuration,
+) -> Request:
+    path = operation.path
+    query: list[tuple[str, Any]] = []
+    headers: dict[str, str] = {}
+    body = None
+    safety = operation.safety
+    check = options["_check_input_type"]
+    parameters = operation.parameters
+    for name, value in values.items():
+        p = parameters[name]
+        if p.place == "body":
+            body = _body.of_json(_checked_body(p, value, check))
+            continue
+        if p.place == "upload":
+            body = _body.of_upload(value, name)
+            continue
+        if check:
+            p.kind.check(value, (name,))
+        if p.kind.enum:
+            _encode.check_enum(value, name, p.kind.enum)
+        if p.limits:
+            _encode.check_limits(value, name, p.limits, configuration.disabled_validations)
+        if p.place == "path":
+            safe = configuration.safe_chars_for_path_param
+            path = path.replace(f"{{{name}}}", _encode.path_segment(name, value, safe))
+        elif p.place == "query":
+            query.append((p.wire, value))
+        elif p.place == "header":
+            headers[p.wire] = auth.require_header_safe(name, str(value))
+            if p.wire in ("If-Match", "If-None-Match") and operation.method not in ("GET", "HEAD"):
+                safety = "unsent"  # what the first time met may refuse the second
+        elif name == "content_type":
+            headers["Content-Type"] = auth.require_header_safe(name, value)
+        else:
+            headers |= _encode.user_metadata_headers(name, value)
+    if query:
+        path = f"{path}?{_encode.query(query)}"
+    if body is not None:
+        headers.setdefault("Content-Type", body.content_type)
+    return Request(
+        operation.name, operation.method, path, headers, body, operation.auth, operation.kind,
+        safety, options,
+    )  # fmt: skip
+
+
+def _checked_body(p: Parameter, value: Any, check: bool) -> Any:
+    if not check:
+        return value
+    loaded = p.kind.load(value, (p.name,), CALLER)
+    if p.limits:
+        _encode.check_limits(loaded, p.name, p.limits, frozenset())
+    return loaded

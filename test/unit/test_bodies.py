@@ -1,0 +1,275 @@
+"""What can be uploaded, from where it stands, and what a download gives."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.scripted import Answer, ScriptedServer
+
+from lakefs_client import ApiClient, ApiTypeError, ApiValueError
+from lakefs_client.apis import ObjectsApi
+
+STATS = {"path": "p", "path_type": "object", "physical_address": "data/x", "checksum": "c",
+         "mtime": 1}  # fmt: skip
+MIB = 1 << 20
+
+
+def upload(api: ApiClient, content: Any, **options: Any) -> None:
+    ObjectsApi(api).upload_object("repo", "main", "p", content=content, **options)
+
+
+def at(stream: Any, offset: int) -> Any:
+    stream.seek(offset)
+    return stream
+
+
+class PathLike:
+    """A path of somebody's own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+
+SOURCES: dict[str, Callable[[Path], Any]] = {
+    "bytes": lambda path: b"0123456789",
+    "bytearray": lambda path: bytearray(b"0123456789"),
+    "memoryview": lambda path: memoryview(b"x0123456789x")[1:-1],
+    "memoryview of numbers": lambda path: memoryview(b"0123456789").cast("h"),
+    "path": lambda path: path,
+    "path-like": PathLike,
+    "BytesIO": lambda path: io.BytesIO(b"0123456789"),
+    "BytesIO from its middle": lambda path: at(io.BytesIO(b"skipped0123456789"), 7),
+    "BufferedReader": lambda path: io.BufferedReader(io.BytesIO(b"0123456789")),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_sources(api: ApiClient, server: ScriptedServer, tmp_path: Path, source: str) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+    server.script(Answer(201, json=STATS))
+    upload(api, SOURCES[source](path))
+    (request,) = server.requests
+    assert request.body == b"0123456789"
+    assert request.headers["content-length"] == "10"
+    assert request.headers["content-type"] == "application/octet-stream"
+
+
+@pytest.mark.parametrize("opened", ["rb", "r+b", "unbuffered", "temporary"])
+def test_open_files_go_from_their_offset_and_stay_open(
+    api: ApiClient, server: ScriptedServer, tmp_path: Path, opened: str
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"skip0123")
+    server.script(Answer(201, json=STATS))
+    if opened == "temporary":
+        file: Any = tempfile.TemporaryFile()  # noqa: SIM115
+        file.write(b"skip0123")
+    elif opened == "unbuffered":
+        file = path.open("rb", buffering=0)
+    else:
+        file = path.open(opened)
+    with file:
+        file.seek(4)
+        upload(api, file)
+        assert not file.closed
+    assert server.requests[0].body == b"0123"
+
+
+@pytest.mark.parametrize("content", [b"", io.BytesIO(), at(io.BytesIO(b"all read"), 8)])
+def test_nothing_is_a_body_of_length_zero(
+    api: ApiClient, server: ScriptedServer, content: Any
+) -> None:
+    server.script(Answer(201, json=STATS))
+    upload(api, content)
+    (request,) = server.requests
+    assert (request.body, request.headers["content-length"]) == (b"", "0")
+    assert "transfer-encoding" not in request.headers
+
+
+def test_empty_file(api: ApiClient, server: ScriptedServer, tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    server.script(Answer(201, json=STATS))
+    upload(api, tmp_path / "empty")
+    assert server.requests[0].headers["content-length"] == "0"
+
+
+def test_pipes_are_read_to_their_end(api: ApiClient, server: ScriptedServer) -> None:
+    server.script(Answer(201, json=STATS))
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as pipe:
+        pipe.write(b"through a pipe")
+    with os.fdopen(reading, "rb") as pipe:
+        upload(api, pipe)
+    assert server.requests[0].body == b"through a pipe"
+    assert server.requests[0].headers["transfer-encoding"] == "chunked"
+
+
+@pytest.mark.parametrize("size", [1 << 16, (1 << 16) + 1, MIB, MIB + 1, 3 * MIB + 7])
+@pytest.mark.parametrize("source", ["bytes", "path", "stream"])
+def test_sizes_around_the_windows(
+    api: ApiClient, server: ScriptedServer, tmp_path: Path, size: int, source: str
+) -> None:
+    data = os.urandom(1 << 10) * (size // 1024 + 1)
+    data = data[:size]
+    path = tmp_path / "file"
+    path.write_bytes(data)
+    server.script(Answer(201, json=STATS))
+    upload(api, {"bytes": data, "path": path, "stream": io.BytesIO(data)}[source])
+    assert server.requests[0].body == data
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "said"),
+    [
+        ("text", ApiTypeError, "pathlib.Path(content)"),
+        (io.StringIO("text"), ApiTypeError, "'rb'"),
+        (None, ApiTypeError, "NoneType"),
+        (5, ApiTypeError, "int"),
+        (["a"], ApiTypeError, "list"),
+        ({}, ApiTypeError, "dict"),
+        (Path("/no/such/file"), FileNotFoundError, "/no/such/file"),
+        (Path("/"), IsADirectoryError, "/"),
+    ],
+)
+def test_what_cannot_be_uploaded_is_refused_and_nothing_sent(
+    api: ApiClient, server: ScriptedServer, content: Any, error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error) as caught:
+        upload(api, content)
+    assert said in str(caught.value)
+    assert server.connections == 0
+
+
+def test_closed_and_text_files_are_refused(
+    api: ApiClient, server: ScriptedServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "file"
+    path.write_text("text")
+    with path.open() as text, pytest.raises(ApiTypeError, match="'rb'"):
+        upload(api, text)
+    with path.open("rb") as file:
+        pass
+    with pytest.raises(ApiValueError, match="closed"):
+        upload(api, file)
+    assert server.connections == 0
+
+
+def test_content_type_and_metadata_are_headers(api: ApiClient, server: ScriptedServer) -> None:
+    server.script(Answer(201, json=STATS))
+    upload(api, b"x", content_type="text/csv", user_metadata={"Team": "data", "run": "7 é"})
+    headers = server.requests[0].headers
+    assert headers["content-type"] == "text/csv"
+    assert headers["x-lakefs-meta-team"] == "data"
+    assert headers["x-lakefs-meta-run"] == "7 é"
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "said"),
+    [
+        ({"content_type": "a\r\nX: y"}, ApiValueError, "content_type"),
+        ({"content_type": 5}, ApiTypeError, "content_type"),
+        ({"user_metadata": "a=b"}, ApiTypeError, "user_metadata"),
+        ({"user_metadata": {"a": 1}}, ApiTypeError, "'a'"),
+        ({"user_metadata": {1: "a"}}, ApiTypeError, "1"),
+        ({"user_metadata": {"": "a"}}, ApiValueError, "''"),
+        ({"user_metadata": {"a": "b\r\nX: y"}}, ApiValueError, "'a'"),
+        ({"user_metadata": {"a\nb": "c"}}, ApiValueError, "user_metadata"),
+        ({"user_metadata": {"a: b": "c"}}, ApiValueError, "user_metadata"),
+        ({"user_metadata": {"a b": "c"}}, ApiValueError, "user_metadata"),
+        ({"user_metadata": {"é": "c"}}, ApiValueError, "user_metadata"),
+        ({"user_metadata": {"a": "\u20ac"}}, ApiValueError, "'a'"),
+    ],
+)
+def test_headers_that_cannot_be_sent_are_refused_and_nothing_sent(
+    api: ApiClient,
+    server: ScriptedServer,
+    options: dict[str, Any],
+    error: type[Exception],
+    said: str,
+) -> None:
+    with pytest.raises(error) as caught:
+        upload(api, b"x", **options)
+    assert said in str(caught.value)
+    assert server.connections == 0
+
+
+# Downloads
+
+
+@pytest.mark.parametrize("size", [0, 10, MIB, MIB + 1, 3 * MIB])
+@pytest.mark.parametrize("framing", ["length", "until the end"])
+def test_download_is_an_open_seekable_file(
+    api: ApiClient, server: ScriptedServer, size: int, framing: str
+) -> None:
+    data = (b"line of text\n" * (size // 13 + 1))[:size]
+    answer = (
+        Answer(body=data)
+        if framing == "length"
+        else Answer(body=data, headers={"Content-Length": None}, then="close")
+    )
+    server.script(answer)
+    with ObjectsApi(api).get_object("repo", "main", "p") as file:
+        assert file.tell() == 0
+        assert file.read() == data
+        file.seek(0)
+        assert b"".join(file) == data
+        file.seek(5)
+        assert file.read(3) == data[5:8]
+    assert file.closed
+
+
+def test_download_never_goes_where_the_server_says(
+    api: ApiClient, server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    api.configuration.temp_folder_path = str(folder)
+    names = ["../../evil", "/tmp/evil", "name", "", "evil\x00"]
+    for name in names:
+        disposition = f'attachment; filename="{name}"' if name else "attachment"
+        headers = {"Content-Disposition": disposition}
+        server.script(Answer(body=b"x" * (MIB + 1), headers=headers))
+    for _ in names:
+        with ObjectsApi(api).get_object("repo", "main", "p") as file:
+            assert len(file.read()) == MIB + 1
+    assert list(folder.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_temporary_folder_that_is_not_there(
+    api: ApiClient, server: ScriptedServer, tmp_path: Path
+) -> None:
+    api.configuration.temp_folder_path = str(tmp_path / "missing")
+    server.script(Answer(body=b"x" * (MIB + 1), then="close"))
+    with pytest.raises(FileNotFoundError, match="missing"):
+        ObjectsApi(api).get_object("repo", "main", "p")
+    api.close()
+
+
+def test_failed_download_leaves_no_file_open(api: ApiClient, server: ScriptedServer) -> None:
+    api.configuration.retries = False
+    server.script(Answer(body=b"x" * (3 * MIB), cut=2 * MIB, then="close"), Answer(body=b"ok"))
+    with pytest.raises(ConnectionError):
+        ObjectsApi(api).get_object("repo", "main", "p")
+    with ObjectsApi(api).get_object("repo", "main", "p") as file:
+        assert file.read() == b"ok"
+
+
+def test_ranges(api: ApiClient, server: ScriptedServer) -> None:
+    server.script(Answer(206, b"345"), Answer(416))
+    with ObjectsApi(api).get_object("repo", "main", "p", range="bytes=3-5") as file:
+        assert file.read() == b"345"
+    assert server.requests[0].headers["range"] == "bytes=3-5"
+    with pytest.raises(Exception, match="416"):
+        ObjectsApi(api).get_object("repo", "main", "p", range="bytes=9-")
