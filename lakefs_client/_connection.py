@@ -136,6 +136,10 @@ class _HTTPSConnection(_Sending, HTTPSConnection):
 class _HTTPPool(urllib3.HTTPConnectionPool):
     ConnectionCls = _HTTPConnection  # pyright: ignore[reportAssignmentType]
 
+    def __init__(self, *args: Any, assert_hostname: object = None, **kwargs: Any) -> None:
+        # Managers of urllib3 2.2 hand this option of TLS to plain pools too, which know none.
+        super().__init__(*args, **kwargs)
+
 
 class _HTTPSPool(urllib3.HTTPSConnectionPool):
     ConnectionCls = _HTTPSConnection  # pyright: ignore[reportAssignmentType]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from datetime import date, datetime, timezone
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote_from_bytes, quote_plus
 
 from lakefs_client._model import Model
 from lakefs_client._types import check_enum as check_enum
@@ -31,32 +32,38 @@ def path_segment(name: str, value: Any, safe: str = "") -> str:
     for segment in text.split("/") if "/" in safe else (text,):
         if segment in ("", ".", ".."):
             raise ApiValueError(f"Invalid value for `{name}`, must not be empty, '.' or '..'")
-    return quote(_encodable(name, text), safe=safe)
+    return quote_from_bytes(encoded(name, text), safe)
 
 
 def query(pairs: Iterable[tuple[str, Any]]) -> str:
     """A query string. A list repeats its name; booleans are ``true`` and ``false``."""
     return "&".join(
-        f"{quote_plus(name)}={quote_plus(_text(name, item))}"
+        f"{_query_name(name)}={_query_value(name, item)}"
         for name, value in pairs
         for item in (value if isinstance(value, (list, tuple)) else (value,))
     )
 
 
-def _text(name: str, value: Any) -> str:
+_query_name = lru_cache(maxsize=256)(quote_plus)
+
+
+def _query_value(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, (date, datetime)):
-        return date_text(value)
-    return _encodable(name, str(value))
+    text = date_text(value) if isinstance(value, (date, datetime)) else str(value)
+    return quote_from_bytes(encoded(name, text), " ").replace(" ", "+")
 
 
-def _encodable(name: str, text: str) -> str:
+def encoded(name: str, text: str) -> bytes:
+    """Text in UTF-8.
+
+    Raises:
+        ApiValueError: It holds half of a surrogate pair.
+    """
     try:
-        text.encode()
+        return text.encode()
     except UnicodeEncodeError:
         raise ApiValueError(f"Invalid value for `{name}`, must be encodable as UTF-8") from None
-    return text
 
 
 def date_text(value: date) -> str:
@@ -102,7 +109,7 @@ def checked_user_metadata(name: str, metadata: Any) -> dict[str, str]:
             raise ApiValueError(
                 f"{name} must not have empty keys or control characters: see the item {key!r}"
             )
-        _encodable(name, key + value)
+        encoded(name, key + value)
     return pairs
 
 

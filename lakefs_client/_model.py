@@ -80,14 +80,13 @@ class Property:
 
     def check(self, value: Any) -> None:
         """Refuse what a caller gave: wrong type, value not in the list, outside the limits."""
-        from lakefs_client import _types
-
         self.kind.check(value, (self.name,))
-        if value is not None:
+        if value is not None and (self.kind.enum or self.limits):
+            from lakefs_client import _types
+
             if self.kind.enum:
                 _types.check_enum(value, self.name, self.kind.enum)
-            if self.limits:
-                _types.check_limits(value, self.name, self.limits, frozenset())
+            _types.check_limits(value, self.name, self.limits, frozenset())
 
 
 class Schema:

@@ -14,7 +14,7 @@ from lakefs_client import rest
 from lakefs_client._body import WINDOW
 from lakefs_client.exceptions import ApiException, error_for
 from lakefs_client.rest import BodyError, Interrupt, Message, RESTClientObject, Timing
-from lakefs_client.transfer.source import Buffer
+from lakefs_client.transfer.source import buffer
 
 if TYPE_CHECKING:
     from lakefs_client.retry import RetryPolicy
@@ -117,7 +117,6 @@ class PartSender:
         self._verify = verify
         self._progress = progress
         self._interrupt = interrupt
-        self._buffer = Buffer()
         self._timing = Timing(client.timing.clock, interrupt.wait, client.timing.random)
 
     def send(self, part: Part, url: ExpiringUrl, headers: dict[str, str]) -> Stored:
@@ -148,7 +147,7 @@ class PartSender:
         return _stored(response.headers, None if digest is None else digest.hexdigest())
 
     def _windows(self, part: Part, digest: Any, sent: list[int]) -> Iterator[memoryview]:
-        view = self._buffer.view
+        view = buffer.view
         try:
             for done in range(0, part.length, WINDOW):
                 if self._interrupt.is_set():

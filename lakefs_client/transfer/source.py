@@ -131,11 +131,18 @@ class FileSource:
             )
 
 
+# A forked process must not write into its parent's windows.
+_PRIVATE = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(os, "fork") else {}
+
+
 class Buffer(threading.local):
     """A window's worth of memory a thread, page-aligned, used again for every window."""
 
     def __init__(self) -> None:
-        self.view = memoryview(mmap.mmap(-1, WINDOW))
+        self.view = memoryview(mmap.mmap(-1, WINDOW, **_PRIVATE))
+
+
+buffer = Buffer()
 
 
 def guess_content_type(*names: str) -> str:

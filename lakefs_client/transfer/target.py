@@ -203,4 +203,4 @@ def require_names(**names: object) -> None:
             raise ApiValueError(f"{name} must not be empty")
         if name != "path":
             _encode.path_segment(name, value)
-        _encode.query([(name, value)])
+        _encode.encoded(name, value)

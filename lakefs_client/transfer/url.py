@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import parse_qsl
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,9 +78,8 @@ def lifetime(signed: SignedUrl) -> float | None:
     Returns:
         None where it cannot be told.
     """
-    values = {name.lower(): value for name, value in _query(signed.url)}
     try:
-        return _end(values) - parsedate_to_datetime(signed.date or "").timestamp()
+        return _end(_parameters(signed.url)) - _of_header(signed.date or "")
     except (KeyError, ValueError, TypeError, IndexError, OverflowError):
         return None
 
@@ -87,20 +87,33 @@ def lifetime(signed: SignedUrl) -> float | None:
 def _end(values: dict[str, str]) -> float:
     for store in ("x-amz-", "x-goog-"):
         if store + "expires" in values:
-            signed = datetime.strptime(values[store + "date"], "%Y%m%dT%H%M%SZ")
-            return signed.replace(tzinfo=timezone.utc).timestamp() + int(values[store + "expires"])
+            return _of_signature(values[store + "date"]) + int(values[store + "expires"])
     if "expires" in values:
         return float(int(values["expires"]))
     # Azure's fractions have seven digits, which Python 3.10 does not read.
-    moment = datetime.fromisoformat(re.sub(r"\.\d+", "", values["se"]).replace("Z", "+00:00"))
+    end = re.sub(r"\.\d+", "", unquote(values["se"]))
+    moment = datetime.fromisoformat(end.replace("Z", "+00:00"))
     return moment.replace(tzinfo=moment.tzinfo or timezone.utc).timestamp()
+
+
+# The parts of an upload have these moments in common, and so have small files of one second.
+@lru_cache(maxsize=64)
+def _of_signature(date: str) -> float:
+    return datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc).timestamp()
+
+
+@lru_cache(maxsize=64)
+def _of_header(date: str) -> float:
+    return parsedate_to_datetime(date).timestamp()
 
 
 def is_azure(url: str) -> bool:
     """Whether it is a shared access signature, whose store wants to know the type of blob."""
-    return {"sv", "se", "sig"} <= {name for name, _ in _query(url)}
+    return "sig=" in url and {"sv", "se", "sig"} <= _parameters(url).keys()
 
 
-def _query(url: str) -> list[tuple[str, str]]:
+def _parameters(url: str) -> dict[str, str]:
+    """What is in a URL's query, by names in lower case; escapes are left as they are."""
     # urlsplit refuses some hosts; whether the URL is of use is not for here to say.
-    return parse_qsl(url.partition("?")[2].partition("#")[0])
+    pairs = url.partition("?")[2].partition("#")[0].split("&")
+    return {name.lower(): value for name, _, value in (pair.partition("=") for pair in pairs)}

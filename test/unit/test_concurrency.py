@@ -43,11 +43,13 @@ def test_threads_get_their_own_answers() -> None:
 
 
 @pytest.mark.parametrize("disturb", ["close", "options"])
-def test_threads_are_not_disturbed_by_closing_and_changing(disturb: str) -> None:
+def test_threads_are_not_disturbed_by_closing_and_changing(
+    configuration: Configuration, disturb: str
+) -> None:
     ended = threading.Event()
     # Not repeatable, without any repetition: a request must not be lost to a closed pool.
     with ScriptedServer(otherwise=echo) as server:
-        configuration = Configuration(server.url)
+        configuration.host = server.url
         configuration.retries = False
         with ApiClient(configuration) as client, ThreadPoolExecutor(9) as threads:
 

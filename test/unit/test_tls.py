@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -185,12 +187,26 @@ def test_file_that_cannot_be_used_is_named(
         ask(client)
 
 
-def test_server_that_speaks_no_tls(client: ApiClient, server: ScriptedServer) -> None:
-    client.configuration.retries = False
-    client.configuration.host = f"https://127.0.0.1:{server.port}"
-    with pytest.raises(ApiConnectionError) as caught:
-        ask(client)
+def test_server_that_speaks_no_tls(client: ApiClient) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(60)
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1 << 16)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                with suppress(ConnectionResetError):  # the client leaves it unread
+                    connection.recv(1)
+
+        client.configuration.host = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        with ThreadPoolExecutor(1) as thread:
+            answered = thread.submit(answer)
+            with pytest.raises(ApiConnectionError, match="TLS failed") as caught:
+                client.call_api("/x", "POST")
+            assert answered.result(60) is None
     assert caught.value.status == 0
+    assert caught.value.sent is False
 
 
 def test_handshake_that_takes_too_long(client: ApiClient) -> None:
