@@ -309,20 +309,24 @@ def test_without_our_md5s_nothing_is_linked(bench: Bench) -> None:
 
 @pytest.mark.parametrize("before", [None, 77], ids=["a new path", "a path that is taken"])
 @pytest.mark.parametrize("late", [False, True], ids=["put back", "not put back"])
-def test_an_upload_that_somebody_aborted_is_no_object(
-    bench: Bench, before: int | None, late: bool
+@pytest.mark.parametrize("instead", [None, b"other bytes"], ids=["nothing", "other bytes"])
+def test_an_upload_that_somebody_ended_is_no_object(
+    bench: Bench, before: int | None, late: bool, instead: bytes | None
 ) -> None:
-    """lakeFS links an address with nothing behind it without a word."""
+    """lakeFS links an address without a look at what is there."""
+    store = bench.sandbox.blockstore
 
-    def abort(seconds: float) -> None:
-        for upload in bench.sandbox.blockstore.uploads().values():
-            bench.sandbox.blockstore.abort(upload.key, upload.upload_id)
+    def end(seconds: float) -> None:
+        for upload in store.uploads().values():
+            store.abort(upload.key, upload.upload_id)
+            if instead is not None:
+                store.put(upload.key, store.write([instead]))
 
     former = None
     if before is not None:
         bench.upload(before, user_metadata={"run": "41"}, content_type="text/former")
         former = bench.stat()
-    bench.client.store_client.timing = Timing(sleep=abort)
+    bench.client.store_client.timing = Timing(sleep=end)
     order(bench, (COMPLETE, "status", {"status": 503}))
     if late:
         undo = "delete_object" if before is None else "stage_object"

@@ -10,6 +10,7 @@ import pytest
 from lakefs_client.exceptions import ApiException, TransferError
 from lakefs_client.rest import Timing
 from lakefs_client.sandbox import FaultKind
+from lakefs_client.transfer.part import is_expiry
 
 from .conftest import PART, Bench, MovableClock, content
 
@@ -179,3 +180,37 @@ def test_a_renewal_is_repeated(bench: Bench) -> None:
     bench.upload(SIZE)
     assert not bench.sandbox.faults.pending
     bench.assert_whole(content(SIZE))
+
+
+def answer(status: int, body: str | None) -> ApiException:
+    error = ApiException(status, "reason")
+    error.body = body
+    return error
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        # S3 and MinIO; credentials that have run out; Google; Azure.
+        (403, "<Code>AccessDenied</Code><Message>Request has expired</Message>", True),
+        (403, "<Code>ExpiredToken</Code>", True),
+        (400, "<Code>ExpiredToken</Code>", True),
+        (400, "<Code>ExpiredTokenException</Code>", True),
+        (
+            403,
+            "<Details>Signature not valid in the specified time frame: Start [x]</Details>",
+            True,
+        ),
+        (403, "<Code>AccessDenied</Code><Message>Access Denied</Message>", False),
+        (403, "<Code>SignatureDoesNotMatch</Code>", False),
+        (400, "<Code>RequestTimeout</Code>", False),
+        (400, "<Message>Request has expired</Message>", False),
+        (404, "<Message>Request has expired</Message>", False),
+        (500, "<Code>ExpiredToken</Code>", False),
+        (403, "", False),
+        (403, None, False),
+        (0, None, False),
+    ],
+)
+def test_what_says_that_a_url_has_expired(status: int, body: str | None, expected: bool) -> None:
+    assert is_expiry(answer(status, body)) is expected
