@@ -6,6 +6,7 @@ themselves go to the store, in parts and in parallel, without lakeFS's credentia
 
 from lakefs_client.exceptions import TransferError
 from lakefs_client.transfer.config import TransferConfig
-from lakefs_client.transfer.upload import Transfer
+from lakefs_client.transfer.resume import PendingUpload
+from lakefs_client.transfer.transfer import Transfer
 
-__all__ = ["Transfer", "TransferConfig", "TransferError"]
+__all__ = ["PendingUpload", "Transfer", "TransferConfig", "TransferError"]

@@ -27,9 +27,13 @@ _REFUSALS = ("InvalidPart", "InvalidPartOrder", "EntityTooSmall")
 class NothingAssembledError(Exception):
     """The upload is as it was: the store was not asked, or refused the parts."""
 
-    def __init__(self, cause: ApiException) -> None:
+    def __init__(self, cause: BaseException) -> None:
         self.cause = cause
         super().__init__(cause)
+
+
+class UploadGoneError(NothingAssembledError):
+    """The upload is no more, or lost a race, and is no object: only another one can succeed."""
 
 
 def complete(
@@ -39,6 +43,8 @@ def complete(
     size: int,
     policy: RetryPolicy,
     sleep: Callable[[float], object],
+    *,
+    asked: bool,
 ) -> ObjectStats:
     """Complete an upload, and hold the object against what was sent.
 
@@ -49,9 +55,11 @@ def complete(
         size: Bytes that were sent.
         policy: How often to ask.
         sleep: Waits between.
+        asked: Whether an earlier process asked, and may not have lived to see the answer.
 
     Raises:
         NothingAssembledError: The store has no object; the upload can be aborted.
+        UploadGoneError: The same, and there is no use in asking again.
         TransferError: What happened is not known, or the object is not what was sent.
     """
     body = CompletePresignMultipartUpload(
@@ -64,17 +72,20 @@ def complete(
         content_type=target.content_type,
     )
     checksum = composite_md5([one.md5 for one in stored])
-    return _Completion(target, upload, size, checksum).run(body, policy, sleep)
+    return _Completion(target, upload, size, checksum, asked).run(body, policy, sleep)
 
 
 class _Completion:
     """The attempts to complete one upload."""
 
-    def __init__(self, target: Target, upload: Multipart, size: int, checksum: str | None) -> None:
+    def __init__(
+        self, target: Target, upload: Multipart, size: int, checksum: str | None, asked: bool
+    ) -> None:
         self._target = target
         self._upload = upload
         self._size = size
         self._checksum = checksum
+        self._asked = asked
 
     def run(
         self,
@@ -84,6 +95,10 @@ class _Completion:
     ) -> ObjectStats:
         """Complete. After a failure a look at the object tells what happened; where it tells
         nothing, another complete does no harm, since of several exactly one succeeds."""
+        if self._asked:
+            there = self._target.stat()
+            if there is not None and self._is_ours(there):
+                return self._held_against(there)
         failures = 0
         while True:
             try:
@@ -93,14 +108,20 @@ class _Completion:
             except ApiException as error:
                 failure = error
             failures += 1
-            if failures == 1 and _nothing_assembled(failure):
+            if not self._asked and _nothing_assembled(failure):
                 raise NothingAssembledError(failure) from failure
             there = self._look(failure)
             if there is not None and self._is_ours(there):
                 return self._held_against(there)
-            if failures > 1 and self._checksum and "NoSuchUpload" in (failure.body or ""):
-                # An earlier complete spent the upload: the object is there, and unrecorded.
-                return self._linked(there, failure)
+            if "NoSuchUpload" in (failure.body or ""):
+                if not self._asked:
+                    raise UploadGoneError(failure) from failure
+                if self._checksum:
+                    # An earlier complete spent the upload: the object is there, and unrecorded.
+                    return self._linked(there, failure)
+            if failure.status == 409:
+                raise UploadGoneError(failure) from failure
+            self._asked = True
             if failures >= policy.attempts or not _worth_another(failure):
                 raise self._unknown(failure, "and no object refers to the upload") from failure
             sleep(policy.wait(failures, None, 1.0) or 0.0)
@@ -142,20 +163,7 @@ class _Completion:
         raise self._unknown(failure, "and nothing that was sent is at its address") from failure
 
     def _held_against(self, stats: ObjectStats) -> ObjectStats:
-        """Hold the object's size and checksum against what was sent."""
-        size, checksum = stats.get("size_bytes", self._size), stats.checksum.strip('"')
-        if size != self._size:
-            wrong = f"it has {size} bytes, {self._size} were sent"
-        elif self._checksum not in (None, checksum):
-            wrong = f"its checksum is {checksum}, that of what was sent {self._checksum}"
-        else:
-            return stats
-        raise TransferError(
-            f"{self._target} is there and is not what was sent: {wrong}",
-            outcome="mismatch",
-            upload_id=self._upload.upload_id,
-            physical_address=self._upload.physical_address,
-        )
+        return held_against(stats, self._size, self._checksum, self._target, self._upload)
 
     def _unknown(self, failure: ApiException, more: str) -> TransferError:
         return TransferError(
@@ -167,6 +175,33 @@ class _Completion:
             upload_id=self._upload.upload_id,
             physical_address=self._upload.physical_address,
         )
+
+
+def held_against(
+    stats: ObjectStats,
+    size: int,
+    checksum: str | None,
+    target: Target,
+    upload: Multipart | None = None,
+) -> ObjectStats:
+    """Hold an object's size and checksum, where it is known, against what was sent.
+
+    Raises:
+        TransferError: They differ.
+    """
+    there, fingerprint = stats.get("size_bytes", size), stats.checksum.strip('"')
+    if there != size:
+        wrong = f"it has {there} bytes, {size} were sent"
+    elif checksum not in (None, fingerprint):
+        wrong = f"its checksum is {fingerprint}, that of what was sent {checksum}"
+    else:
+        return stats
+    raise TransferError(
+        f"{target} is there and is not what was sent: {wrong}",
+        outcome="mismatch",
+        upload_id=upload and upload.upload_id,
+        physical_address=upload.physical_address if upload else stats.physical_address,
+    )
 
 
 _ADVICE = {
@@ -226,7 +261,7 @@ def _worth_another(error: ApiException) -> bool:
     if isinstance(error, ApiConnectionError):
         return True
     status = error.status or 0
-    return status in (409, 420, 429) or (status >= 500 and "NoSuchUpload" not in (error.body or ""))
+    return status in (420, 429) or (status >= 500 and "NoSuchUpload" not in (error.body or ""))
 
 
 def same_address(one: str, other: str) -> bool:

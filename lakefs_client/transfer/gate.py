@@ -15,13 +15,16 @@ class Gate:
 
     Args:
         most: The limit to begin with, and to grow back to.
+
+    Attributes:
+        halvings: How often the limit was halved.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._limit = float(most)
         self._inside = 0
-        self._halvings = 0
+        self.halvings = 0
         self._changed = threading.Condition()
 
     @property
@@ -44,7 +47,7 @@ class Gate:
                     return None
                 self._changed.wait()
             self._inside += 1
-            return self._halvings
+            return self.halvings
 
     def leave(self, ticket: int, *, slow_down: bool = False) -> None:
         """Give a place back, and tell whether the store asked to slow down."""
@@ -52,9 +55,9 @@ class Gate:
             self._inside -= 1
             if not slow_down:
                 self._limit = min(self._most, self._limit + 1 / self._limit)
-            elif ticket == self._halvings:
+            elif ticket == self.halvings:
                 # Requests that were under way together are one wish, not one each.
-                self._halvings += 1
+                self.halvings += 1
                 self._limit = max(1.0, self._limit / 2)
             self._changed.notify(2)  # the place that is free, and one that may have come
 

@@ -66,6 +66,12 @@ class Journal:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let others have it; an empty one is removed."""
+        if not self.records:
+            self.path.unlink(missing_ok=True)
         self._file.close()
 
     def start(self, first: Mapping[str, Any]) -> None:
@@ -96,9 +102,12 @@ class Journal:
                     "from now on will be done again", self.path, error.strerror,
                 )  # fmt: skip
 
-    def remove(self) -> None:
-        """Remove the file: there is nothing left to go on with."""
-        self.path.unlink(missing_ok=True)
+    def clear(self) -> None:
+        """Forget everything: there is nothing to go on with."""
+        with self._lock:
+            self.records = []
+            self._file.seek(0)
+            self._file.truncate()
 
     def _write(self, record: Mapping[str, Any]) -> None:
         text = json.dumps(record, separators=(",", ":")).encode()
@@ -108,8 +117,8 @@ class Journal:
         os.fsync(self._file.fileno())
 
 
-def read_all(folder: Path, kind: str) -> Iterator[tuple[Path, list[dict[str, Any]]]]:
-    """The journals in a folder that say what they are of."""
+def read_all(folder: Path, kind: str) -> Iterator[list[dict[str, Any]]]:
+    """The records of each journal in a folder that says what it is of."""
     for path in sorted(folder.glob(f"*.{kind}")):
         try:
             with path.open("rb") as file:
@@ -117,7 +126,7 @@ def read_all(folder: Path, kind: str) -> Iterator[tuple[Path, list[dict[str, Any
         except FileNotFoundError:
             continue  # finished meanwhile
         if records:
-            yield path, records
+            yield records
 
 
 def default_folder() -> Path:

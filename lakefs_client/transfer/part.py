@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lakefs_client import rest
 from lakefs_client._body import WINDOW
-from lakefs_client.exceptions import ApiException, error_for
+from lakefs_client.exceptions import ApiConnectionError, ApiException, error_for
 from lakefs_client.rest import BodyError, Interrupt, Message, RESTClientObject, Timing
 from lakefs_client.transfer.source import buffer
 
 if TYPE_CHECKING:
     from lakefs_client.retry import RetryPolicy
+    from lakefs_client.transfer.gate import Gate
     from lakefs_client.transfer.plan import Part
-    from lakefs_client.transfer.source import FileSource
+    from lakefs_client.transfer.source import Source
     from lakefs_client.transfer.url import ExpiringUrl
 
 logger = logging.getLogger("lakefs_client.transfer")
@@ -28,6 +29,8 @@ RENEWALS = 2
 """How often in a row a URL is renewed before the store's refusal is taken for an answer."""
 DAMAGES = 2
 """How often in a row a part may arrive damaged."""
+SLOW_DOWN = (429, 503)
+"""Statuses by which stores ask for fewer requests; S3's 503 is called SlowDown."""
 
 
 class Stopped(Exception):
@@ -45,11 +48,15 @@ class Stored(NamedTuple):
         etag: Its ETag, without quotes.
         content_md5: Its Content-MD5 in hex, where it gave one.
         md5: Ours in hex, where it is known that the ETag is the MD5.
+        sent_md5: Ours in hex, where it was computed.
+        slowed: Whether a worker elsewhere was asked to slow down meanwhile.
     """
 
     etag: str | None
     content_md5: str | None
     md5: str | None
+    sent_md5: str | None = None
+    slowed: bool = False
 
 
 class CallbackError(Exception):
@@ -61,11 +68,16 @@ class CallbackError(Exception):
 
 
 class Progress:
-    """Counts what went out, and tells the caller, who is not called again after an exception."""
+    """Counts what went out, and tells the caller, who is not called again after an exception.
+
+    Attributes:
+        total: What was counted so far.
+    """
 
     def __init__(self, callback: Callable[[int], object] | None) -> None:
         self._callback = callback
         self._lock = threading.Lock()
+        self.total = 0
 
     def add(self, count: int) -> None:
         """Tell of so many bytes more, or fewer where a part starts again.
@@ -76,6 +88,7 @@ class Progress:
         if self._callback is None or not count:
             return
         with self._lock:
+            self.total += count
             callback = self._callback
             if callback is None:
                 return  # it raised in another thread meanwhile
@@ -87,39 +100,42 @@ class Progress:
 
 
 class PartSender:
-    """Sends parts of a source; one object serves all threads of an upload.
+    """Sends parts; one object serves all threads of an upload.
 
     Args:
         client: The client for stores.
-        source: Where the bytes come from.
         policy: How often a part is sent.
         user_agent: Who sends.
-        verify: Whether MD5s are computed and compared.
+        verify: Whether MD5s are compared.
+        digest: Whether MD5s are computed, which `verify` does not do without.
         progress: Is told of every window.
         interrupt: Ends it all.
+        gate: Lets requests to the store in.
     """
 
     def __init__(
         self,
         client: RESTClientObject,
-        source: FileSource,
         policy: RetryPolicy,
         *,
         user_agent: str,
         verify: bool,
+        digest: bool,
         progress: Progress,
         interrupt: Interrupt,
+        gate: Gate,
     ) -> None:
         self._client = client
         self._user_agent = user_agent
-        self._source = source
         self._policy = policy
         self._verify = verify
+        self._digest = digest
         self._progress = progress
         self._interrupt = interrupt
+        self._gate = gate
         self._timing = Timing(client.timing.clock, interrupt.wait, client.timing.random)
 
-    def send(self, part: Part, url: ExpiringUrl, headers: dict[str, str]) -> Stored:
+    def send(self, part: Part, source: Source, url: ExpiringUrl, headers: dict[str, str]) -> Stored:
         """Send a part until the store has it.
 
         Raises:
@@ -128,32 +144,46 @@ class PartSender:
             Stopped: The upload is being given up.
             CallbackError: The caller's progress callback raised something.
         """
-        attempt = _Attempt(self, part, url, headers)
+        attempt = _Attempt(self, part, source, url, headers)
         stored: Stored = rest.repeat(attempt, attempt.may_repeat, self._policy, self._timing)
         return stored
 
-    def put(self, part: Part, url: str, headers: dict[str, str], sent: list[int]) -> Stored:
+    def put(
+        self, part: Part, source: Source, url: str, headers: dict[str, str], sent: list[int]
+    ) -> Stored:
         """Send a part once."""
-        digest = hashlib.md5(usedforsecurity=False) if self._verify else None
+        digest = hashlib.md5(usedforsecurity=False) if self._digest else None
         message = Message(
             "PUT",
             url,
             {**headers, "User-Agent": self._user_agent, "Content-Length": str(part.length)},
-            self._windows(part, digest, sent) if part.length else b"",
+            self._windows(part, source, digest, sent) if part.length else b"",
         )
-        response = self._client.exchange(message, interrupt=self._interrupt)
+        ticket = self._gate.enter(self._interrupt.is_set)
+        if ticket is None:
+            raise Stopped
+        status = None
+        try:
+            response = self._client.exchange(message, interrupt=self._interrupt)
+            status = response.status
+        finally:
+            self._gate.leave(ticket, slow_down=status in SLOW_DOWN)
         if not 200 <= response.status <= 299:
             raise error_for(response)
-        return _stored(response.headers, None if digest is None else digest.hexdigest())
+        return _stored(
+            response.headers, None if digest is None else digest.hexdigest(), self._verify
+        )
 
-    def _windows(self, part: Part, digest: Any, sent: list[int]) -> Iterator[memoryview]:
+    def _windows(
+        self, part: Part, source: Source, digest: Any, sent: list[int]
+    ) -> Iterator[memoryview]:
         view = buffer.view
         try:
             for done in range(0, part.length, WINDOW):
                 if self._interrupt.is_set():
                     raise Stopped
                 window = view[: min(WINDOW, part.length - done)]
-                self._source.read_into(window, part.offset + done)
+                source.read_into(window, part.offset + done)
                 if digest is not None:
                     digest.update(window)
                 yield window
@@ -176,10 +206,16 @@ class _Attempt:
     """The attempts at one part: what they remember of each other."""
 
     def __init__(
-        self, sender: PartSender, part: Part, url: ExpiringUrl, headers: dict[str, str]
+        self,
+        sender: PartSender,
+        part: Part,
+        source: Source,
+        url: ExpiringUrl,
+        headers: dict[str, str],
     ) -> None:
         self._sender = sender
         self._part = part
+        self._source = source
         self._url = url
         self._headers = headers
         self._damaged = 0
@@ -191,12 +227,15 @@ class _Attempt:
                 raise Stopped
             sent = [0]
             try:
-                stored = self._sender.put(self._part, self._url.get(), self._headers, sent)
+                url = self._url.get()
+                stored = self._sender.put(self._part, self._source, url, self._headers, sent)
                 self._damaged = 0
                 return stored
             except ApiException as error:
                 self._sender.take_back(sent[0])
                 logger.debug("part %d: %s %s", self._part.number, error.status, error.reason)
+                if isinstance(error, ApiConnectionError) and error.sent:
+                    self._url.doubt()
                 if not is_expiry(error) or renewed == RENEWALS:
                     raise
                 renewed += 1
@@ -225,7 +264,21 @@ def is_expiry(error: ApiException) -> bool:
     )
 
 
-def _stored(headers: Any, md5: str | None) -> Stored:
+def is_md5(checksum: str) -> bool:
+    """Whether a checksum has the form of an MD5."""
+    return re.fullmatch(r"[0-9a-fA-F]{32}", checksum) is not None
+
+
+def is_gone(error: BaseException) -> bool:
+    """Whether a store says that it knows no such multipart upload (any more)."""
+    return (
+        isinstance(error, ApiException)
+        and error.status == 404
+        and "<Code>NoSuchUpload</Code>" in (error.body or "")
+    )
+
+
+def _stored(headers: Any, md5: str | None, verify: bool) -> Stored:
     """Hold the store's word on what it received against ours.
 
     Raises:
@@ -235,16 +288,17 @@ def _stored(headers: Any, md5: str | None) -> Stored:
     content_md5 = _hex(headers.get("Content-MD5"))
     if etag is None and content_md5 is None:
         raise ApiException(200, "the store gave neither an ETag nor a Content-MD5")
-    known = content_md5 or (etag if _is_md5(etag, headers) else None)
+    known = content_md5 or (etag if _tells_md5(etag, headers) else None)
     if md5 is None or known is None:
-        return Stored(etag, content_md5, None)
-    if known.lower() != md5:
+        return Stored(etag, content_md5, None, md5)
+    if verify and known.lower() != md5:
         raise DamagedError(
             200,
             f"the store received other bytes than were sent (MD5 {known}, not {md5}). Where its "
             "ETags are no MD5s, set TransferConfig(verify=False)",
         )
-    return Stored(etag, content_md5, md5 if etag is None or etag.lower() == md5 else None)
+    confirmed = known.lower() == md5 and (etag is None or etag.lower() == md5)
+    return Stored(etag, content_md5, md5 if confirmed else None, md5)
 
 
 def _hex(content_md5: str | None) -> str | None:
@@ -254,13 +308,13 @@ def _hex(content_md5: str | None) -> str | None:
         return None
 
 
-def _is_md5(etag: str | None, headers: Any) -> bool:
+def _tells_md5(etag: str | None, headers: Any) -> bool:
     """Whether an ETag is the MD5 of the bytes.
 
     Under SSE-KMS, DSSE and SSE-C it has the same form and is none:
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
     """
-    if etag is None or not re.fullmatch(r"[0-9a-fA-F]{32}", etag):
+    if etag is None or not is_md5(etag):
         return False
     if headers.get("x-amz-server-side-encryption-customer-algorithm"):
         return False

@@ -19,6 +19,7 @@ MAX_PART_SIZE = 5 * GIB
 MAX_PARTS = 10_000
 MAX_SINGLE_PUT = 5 * GIB
 MAX_OBJECT_SIZE = MAX_PARTS * MAX_PART_SIZE
+_GROWTH = 96
 
 
 class Part(NamedTuple):
@@ -72,3 +73,14 @@ def plan_parts(size: int, part_size: int) -> PartPlan:
     if needed > part_size:
         part_size = -(-needed // MIB) * MIB
     return PartPlan(size, part_size)
+
+
+def growing_part_size(offset: int, part_size: int) -> int:
+    """Bytes of the part at an offset of a stream whose end is not known.
+
+    Parts have `part_size`, later the 96th of what went before them, in whole MiB, 5 GiB at the
+    most: that way 10,000 parts hold 50 TB (45.5 TiB) from whatever size on, which S3 names as an
+    object's limit, and no part holds more than a small share of the stream.
+    """
+    grown = -(-offset // (_GROWTH * MIB)) * MIB
+    return min(max(part_size, grown), MAX_PART_SIZE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import mimetypes
 import mmap
 import os
@@ -13,7 +14,27 @@ from lakefs_client._body import OCTETS, WINDOW
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
 
 if TYPE_CHECKING:
+    from typing import Any, Protocol
+
     from typing_extensions import Self
+
+    class Source(Protocol):
+        """Bytes that any number of threads can read at any offset.
+
+        Attributes:
+            name: What it is called in messages.
+            size: Bytes.
+        """
+
+        name: str
+        size: int
+
+        def read_into(self, window: memoryview, offset: int, /) -> None:
+            """Fill a window with the bytes from an offset on."""
+
+        def check_unchanged(self) -> None:
+            """Refuse what is no longer what it was."""
+
 
 _OF_COMPRESSION = {
     "gzip": "application/gzip",
@@ -28,18 +49,23 @@ _TYPES = mimetypes.MimeTypes()
 
 
 class SourceError(OSError):
-    """The file could not be read to its end, or is not what it was at the start."""
+    """The file could not be read."""
+
+
+class SourceChangedError(SourceError):
+    """The file is not what it was at the start."""
 
 
 class FileSource:
     """A regular file, read at any offset by any number of threads.
 
     Args:
-        path: The file.
+        path: Its path.
 
     Attributes:
         name: The path as text, for messages.
         size: Bytes, when it was opened.
+        stamp: Size of the whole file, and time of its last change in nanoseconds.
 
     Raises:
         ApiTypeError: The path is no str or os.PathLike.
@@ -50,19 +76,31 @@ class FileSource:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         if not isinstance(path, (str, os.PathLike)):
             raise ApiTypeError(f"source must be a path, not {type(path).__name__}")
-        self.name = os.fsdecode(path)
         try:
             mode = os.stat(path).st_mode
         except ValueError as error:
             raise ApiValueError(f"source cannot be the path of a file: {error}") from None
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             raise ApiValueError("source must be a regular file; it is a pipe, socket or device")
-        self._file = open(path, "rb", buffering=0)  # noqa: SIM115 (closed by `close`)
-        status = os.fstat(self._file.fileno())
-        self.size = status.st_size
-        self._stamp = (status.st_size, status.st_mtime_ns)
+        self._open(open(path, "rb", buffering=0), os.fsdecode(path), 0)  # noqa: SIM115
+
+    @classmethod
+    def of(cls, file: Any) -> FileSource:
+        """What is in an open regular file from where it stands on. The file itself is left open."""
+        source = cls.__new__(cls)
+        copy = open(os.dup(file.fileno()), "rb", buffering=0)  # noqa: SIM115
+        source._open(copy, str(getattr(file, "name", "the file")), file.tell())
+        return source
+
+    def _open(self, file: io.FileIO, name: str, start: int) -> None:
+        self._file = file
+        self._start = start
         self._lock = threading.Lock()
-        if not self.size:
+        self.name = name
+        status = os.fstat(file.fileno())
+        self.stamp = (status.st_size, status.st_mtime_ns)
+        self.size = max(0, status.st_size - start)
+        if not status.st_size:
             self._require_empty()
 
     def _require_empty(self) -> None:
@@ -88,8 +126,10 @@ class FileSource:
         """Fill a window with the bytes from an offset on.
 
         Raises:
-            SourceError: The file ends within the window, or cannot be read.
+            SourceChangedError: The file ends within the window.
+            SourceError: It cannot be read.
         """
+        offset += self._start
         done = 0
         while done < len(window):
             try:
@@ -99,9 +139,9 @@ class FileSource:
                     f"{self.name} cannot be read at offset {offset + done}: {error.strerror}"
                 ) from error
             if not count:
-                raise SourceError(
+                raise SourceChangedError(
                     f"{self.name} was truncated: it ends at offset {offset + done} and had "
-                    f"{self.size} bytes at the start"
+                    f"{self.stamp[0]} bytes at the start"
                 )
             done += count
 
@@ -121,14 +161,39 @@ class FileSource:
         """Refuse a file that was written to since it was opened: its parts are of two ages.
 
         Raises:
-            SourceError: It was.
+            SourceChangedError: It was.
         """
         status = os.fstat(self._file.fileno())
-        if (status.st_size, status.st_mtime_ns) != self._stamp:
-            raise SourceError(
-                f"{self.name} was changed during the upload: {self._stamp[0]} bytes at the start, "
+        if (status.st_size, status.st_mtime_ns) != self.stamp:
+            raise SourceChangedError(
+                f"{self.name} was changed during the upload: {self.stamp[0]} bytes at the start, "
                 f"{status.st_size} at the end"
             )
+
+
+class BytesSource:
+    """What a BytesIO holds, from where it stands. Until it is closed, the BytesIO cannot grow."""
+
+    name = "bytes"
+
+    def __init__(self, stream: io.BytesIO) -> None:
+        self._whole = stream.getbuffer()
+        self._data = self._whole[stream.tell() :]
+        self.size = len(self._data)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._data.release()
+        self._whole.release()
+
+    def read_into(self, window: memoryview, offset: int) -> None:
+        """Fill a window with the bytes from an offset on."""
+        window[:] = self._data[offset : offset + len(window)]
+
+    def check_unchanged(self) -> None:
+        """Nothing: the bytes are held."""
 
 
 # A forked process must not write into its parent's windows.

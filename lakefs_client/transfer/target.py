@@ -24,7 +24,7 @@ from lakefs_client.models import (
     UploadPartFrom,
 )
 from lakefs_client.rest import Message
-from lakefs_client.transfer.url import SignedUrl
+from lakefs_client.transfer.url import RenewalUnsupportedError, SignedUrl
 
 if TYPE_CHECKING:
     from lakefs_client.api_client import ApiClient
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from lakefs_client.model.object_stats import ObjectStats
 
 ABORT_TIMEOUT = (10.0, 30.0)
+ADDRESS_LIFE = 24 * 3600.0
+"""Seconds for which lakeFS accepts the address of an upload; 6 hours before 1.80."""
 
 
 class Multipart(NamedTuple):
@@ -43,6 +45,10 @@ class Multipart(NamedTuple):
 
 class Target:
     """A path on a branch, and the calls that an upload to it takes.
+
+    Attributes:
+        place: Repository and branch.
+        path: Path of the object.
 
     Raises:
         ApiTypeError: A name is no str.
@@ -58,8 +64,8 @@ class Target:
         content_type: str,
         user_metadata: dict[str, str],
     ) -> None:
-        self._place = (repository, branch)
-        self._path = path
+        self.place = (repository, branch)
+        self.path = path
         self.content_type = content_type
         self.user_metadata = user_metadata
         self._client = client
@@ -69,12 +75,12 @@ class Target:
         self._staging = StagingApi(client)
 
     def __str__(self) -> str:
-        return "lakefs://{}/{}/{}".format(*self._place, self._path)
+        return "lakefs://{}/{}/{}".format(*self.place, self.path)
 
     def create(self, parts: int) -> tuple[Multipart, list[SignedUrl]]:
         """Begin a multipart upload; its URLs come along."""
         answer: Any = self._experimental.create_presign_multipart_upload(
-            *self._place, self._path, parts=parts, _return_http_data_only=False
+            *self.place, self.path, parts=parts, _return_http_data_only=False
         )
         created, _, headers = answer
         date = headers.get("Date")
@@ -85,16 +91,16 @@ class Target:
         """A new URL for a part."""
         try:
             answer: Any = self._experimental.upload_part(
-                *self._place,
+                *self.place,
                 upload.upload_id,
-                self._path,
+                self.path,
                 number,
                 UploadPartFrom(physical_address=upload.physical_address),
                 _return_http_data_only=False,
             )
         except NotFoundException as error:
             if "invalid API endpoint" in (error.body or ""):
-                raise ApiException(
+                raise RenewalUnsupportedError(
                     404,
                     "a presigned URL expired, and this server cannot make another: upload_part "
                     "came with lakeFS 1.55",
@@ -106,15 +112,15 @@ class Target:
     def complete(self, upload: Multipart, body: CompletePresignMultipartUpload) -> ObjectStats:
         """Have the parts put together and the object recorded."""
         return self._experimental.complete_presign_multipart_upload(
-            *self._place, upload.upload_id, self._path, complete_presign_multipart_upload=body
+            *self.place, upload.upload_id, self.path, complete_presign_multipart_upload=body
         )
 
     def abort(self, upload: Multipart) -> None:
         """Have the parts thrown away."""
         self._experimental.abort_presign_multipart_upload(
-            *self._place,
+            *self.place,
             upload.upload_id,
-            self._path,
+            self.path,
             abort_presign_multipart_upload=AbortPresignMultipartUpload(
                 physical_address=upload.physical_address
             ),
@@ -124,7 +130,7 @@ class Target:
     def stat(self) -> ObjectStats | None:
         """The object that stands at the path, if there is one."""
         try:
-            return self._objects.stat_object(*self._place, self._path)
+            return self._objects.stat_object(*self.place, self.path)
         except NotFoundException:
             return None
 
@@ -134,7 +140,7 @@ class Target:
         Raises:
             ApiException: It could not be asked.
         """
-        stats = self._objects.stat_object(*self._place, self._path, presign=True)
+        stats = self._objects.stat_object(*self.place, self.path, presign=True)
         first = {"Range": "bytes=0-0"} if stats.get("size_bytes") else {}
         response = self._client.store_client.exchange(
             Message("GET", stats.physical_address, first), preload=False
@@ -151,12 +157,12 @@ class Target:
     def put_back(self, former: ObjectStats | None) -> None:
         """Let what stood at the path before stand there again."""
         if former is None:
-            self._objects.delete_object(*self._place, self._path)
+            self._objects.delete_object(*self.place, self.path)
             return
         known = ("metadata", "content_type", "mtime")
         self._internal.stage_object(
-            *self._place,
-            self._path,
+            *self.place,
+            self.path,
             ObjectStageCreation(
                 physical_address=former.physical_address,
                 checksum=former.checksum,
@@ -168,17 +174,24 @@ class Target:
     def stage(self) -> tuple[str, SignedUrl | None]:
         """A physical address, and the URL to PUT to it; None where the store has no such URLs."""
         answer: Any = self._staging.get_physical_address(
-            *self._place, self._path, presign=True, _return_http_data_only=False
+            *self.place, self.path, presign=True, _return_http_data_only=False
         )
         location, _, headers = answer
         url = location.get("presigned_url")
         return location.physical_address, url and SignedUrl(url, headers.get("Date"))
 
+    def upload(self, content: Any) -> ObjectStats:
+        """Upload a stream through the server."""
+        return self._objects.upload_object(
+            *self.place, self.path, content=content, content_type=self.content_type,
+            user_metadata=self.user_metadata,
+        )  # fmt: skip
+
     def link(self, physical_address: str, checksum: str, size: int) -> ObjectStats:
         """Make what is at a physical address the object."""
         return self._staging.link_physical_address(
-            *self._place,
-            self._path,
+            *self.place,
+            self.path,
             StagingMetadata(
                 staging=StagingLocation(physical_address=physical_address),
                 checksum=checksum,
@@ -187,6 +200,15 @@ class Target:
                 content_type=self.content_type,
             ),
         )
+
+
+def is_over(error: BaseException) -> bool:
+    """Whether lakeFS refuses an address because its time is over."""
+    return (
+        isinstance(error, ApiException)
+        and error.status == 400
+        and "address expired" in (error.body or "")
+    )
 
 
 def require_names(**names: object) -> None:

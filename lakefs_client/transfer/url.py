@@ -9,11 +9,17 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
+from lakefs_client.exceptions import ApiException
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 MARGIN = 15.0
 """Seconds before its end at which a URL is renewed: a request takes a while to arrive."""
+
+
+class RenewalUnsupportedError(ApiException):
+    """A presigned URL is over, and the server cannot make another for a part."""
 
 
 class SignedUrl(NamedTuple):
@@ -48,6 +54,7 @@ class ExpiringUrl:
         self._clock = clock
         self._url: str | None = None
         self._end: float | None = None
+        self._doubts = 0
         if first is not None:
             self._take(first, received)
 
@@ -55,8 +62,23 @@ class ExpiringUrl:
         """A URL that is good for now."""
         if self._url is None or (self._end is not None and self._clock() >= self._end):
             self.renew()
+        elif self._doubts > (0 if self._end is None else 1):
+            try:
+                self.renew()
+            except RenewalUnsupportedError:
+                self._doubts = 0  # it may be good all the same
         assert self._url is not None
         return self._url
+
+    def doubt(self) -> None:
+        """The store broke off a request, which may be how the end of the URL's life, or of the
+        credentials behind it, shows while a body is on its way: where the life is not known,
+        and after a second time in a row, `get` has a fresh one made."""
+        self._doubts += 1
+
+    def life(self) -> float | None:
+        """Seconds for which the URL is good yet; None where that is not known."""
+        return None if self._end is None else self._end - self._clock()
 
     def renew(self) -> None:
         """Have a fresh one made: the store says that this one has expired."""
@@ -65,6 +87,7 @@ class ExpiringUrl:
     def _take(self, signed: SignedUrl, received: float) -> None:
         life = lifetime(signed)
         self._url = signed.url
+        self._doubts = 0
         self._end = None if life is None else received + max(0.0, life - MARGIN)
 
 

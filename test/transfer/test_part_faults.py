@@ -21,7 +21,7 @@ from lakefs_client.exceptions import (
 )
 from lakefs_client.sandbox import FaultKind
 from lakefs_client.sandbox.blocks import opaque_etag
-from lakefs_client.transfer import upload as upload_module
+from lakefs_client.transfer import multipart
 from lakefs_client.transfer.part import DamagedError
 
 from .conftest import MIB, PART, PATH, Bench, content
@@ -89,7 +89,6 @@ FATAL = [
     status(401, "Unauthorized"),
     status(403),
     status(403, "SignatureDoesNotMatch"),
-    status(404, "NoSuchUpload"),
     status(404, "NoSuchBucket"),
     status(405, "MethodNotAllowed"),
     status(411, "MissingContentLength"),
@@ -269,7 +268,7 @@ def test_the_first_failure_stops_parts_that_are_on_their_way(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # They would go on for ten minutes, and so would the wait for them.
-    monkeypatch.setattr(upload_module, "ABORT_WAIT", 600)
+    monkeypatch.setattr(multipart, "ABORT_WAIT", 600)
     for number in (1, 3):
         bench.sandbox.faults.add(
             "store_put_part", "slow", bytes_per_second=PART / 600, part_number=number

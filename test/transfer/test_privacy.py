@@ -120,8 +120,8 @@ def test_logs_tell_what_happens_and_no_secret(
         r for r in caplog.records if r.name == "lakefs_client.transfer" and r.levelname == "INFO"
     ]
     first, last, *_ = (record.getMessage() for record in told)
-    assert first == f"upload of {source} to {place}: {SIZE} bytes"
-    assert last.startswith(f"upload to {place}: done in ")
+    assert first == f"upload of {source} to {place}, {SIZE} bytes"
+    assert last.startswith(f"{first}: done in ")
     assert "part 1: 503" in caplog.text
     assert_nothing_signed(bench, caplog.text)
     assert bench.sandbox.secret_access_key not in caplog.text

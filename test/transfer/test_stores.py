@@ -7,6 +7,7 @@ import json
 import logging
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from support.scripted import Answer, ScriptedServer
 from lakefs_client import ApiClient, Configuration, RetryPolicy
 from lakefs_client.exceptions import TransferError
 from lakefs_client.transfer import Transfer, TransferConfig
+from lakefs_client.transfer.permission import Permissions
 
 from .conftest import MIB, NO_WAIT, PART, Bench, content
 
@@ -29,7 +31,7 @@ def test_without_multipart_one_put_takes_it_all(
 ) -> None:
     bench = make_bench(presigned_multipart=False)
     counts: list[int] = []
-    with caplog.at_level(logging.INFO, "lakefs_client.transfer"):
+    with caplog.at_level(logging.DEBUG, "lakefs_client.transfer"):
         stats = bench.upload(
             size, multipart_threshold=0, user_metadata={"run": "42"}, progress=counts.append
         )
@@ -61,23 +63,77 @@ def test_without_multipart_what_one_put_does_not_take_is_refused(
     with pytest.raises(TransferError, match=rf"5 GiB at the most, not {size} bytes") as caught:
         bench.upload(bench.sparse(size))
     assert (caught.value.outcome, caught.value.status) == ("aborted", 501)
-    assert bench.operations == {CREATE: 1}
+    assert bench.operations == {CREATE: 1, "get_physical_address": 1}
     bench.assert_nothing_left()
 
 
-@pytest.mark.parametrize("size", [9, PART + 1], ids=["one PUT", "parts"])
-def test_without_presigning_the_error_says_what_does(
+def test_without_multipart_one_put_can_be_refused(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(presigned_multipart=False)
+    with pytest.raises(TransferError, match="and allow_single_put is off") as caught:
+        bench.upload(PART, allow_single_put=False)
+    assert (caught.value.outcome, caught.value.status) == ("aborted", 501)
+    bench.assert_nothing_left()
+    bench.upload(PART - 1, allow_single_put=False)  # which is not instead of parts
+    bench.assert_whole(content(PART - 1))
+
+
+@pytest.mark.parametrize("size", [0, 9, PART + 1, 3 * MIB])
+def test_without_presigning_bytes_pass_through_the_server(
     make_bench: Callable[..., Bench], size: int
 ) -> None:
     bench = make_bench(presign=False)
-    with pytest.raises(TransferError, match=r"no presigned URLs.*upload_object") as caught:
-        bench.upload(size)
-    assert caught.value.outcome == "aborted"
+    counts: list[int] = []
+    stats = bench.upload(
+        size, progress=counts.append, content_type="text/x", user_metadata={"run": "42"}
+    )
+    assert (stats.content_type, stats.metadata.to_dict()) == ("text/x", {"run": "42"})
+    assert sum(counts) == size
+    assert bench.operations["upload_object"] == 1
     assert not any(operation.startswith("store_") for operation in bench.operations)
+    bench.assert_whole(content(size))
+
+
+@pytest.mark.parametrize("size", [9, PART + 1])
+def test_without_presigning_the_server_can_be_refused(
+    make_bench: Callable[..., Bench], size: int
+) -> None:
+    bench = make_bench(presign=False)
+    with pytest.raises(TransferError, match="no presigned URLs, and allow_server is off") as caught:
+        bench.upload(size, allow_server=False)
+    assert caught.value.outcome == "aborted"
+    assert bench.operations["upload_object"] == 0
     bench.assert_nothing_left()
 
 
+@pytest.mark.parametrize(
+    ("kind", "details", "outcome"),
+    [
+        ("status", {"status": 403}, "aborted"),
+        ("status", {"status": 500}, "unknown"),
+        ("lost_answer", {"times": 2}, "unknown"),
+    ],
+)
+def test_what_fails_on_its_way_through_the_server(
+    make_bench: Callable[..., Bench], kind: Any, details: dict[str, Any], outcome: str
+) -> None:
+    bench = make_bench(presign=False)
+    bench.sandbox.faults.add("upload_object", kind, **details)
+    with pytest.raises(TransferError) as caught:
+        bench.upload(9)
+    assert (caught.value.outcome, caught.value.status) == (outcome, details.get("status", 0))
+    assert (bench.stat() is not None) == (kind == "lost_answer")
+
+
 # Servers that no sandbox stands for: lakeFS and its store at one address, in one script.
+
+
+class Unasked(Permissions):
+    """Knows nothing, and does not ask: the script has no place for it."""
+
+    def ask(self, repository: str, branch: str) -> Future[str | None]:
+        future: Future[str | None] = Future()
+        future.set_result(None)
+        return future
 
 
 class Scripted:
@@ -120,6 +176,7 @@ class Scripted:
         source = self.folder / "source"
         source.write_bytes(content(size))
         transfer = Transfer(self.client, TransferConfig(**{"part_size": PART, **settings}))
+        transfer.permissions = Unasked(self.client)
         return transfer.upload_file(source, "repo", "main", "a/b").checksum
 
 

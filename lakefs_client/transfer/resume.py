@@ -1,0 +1,262 @@
+"""Uploads that a later process can go on with: what their journals say, and if it still holds."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lakefs_client._body import WINDOW
+from lakefs_client.exceptions import ApiException, TransferError
+from lakefs_client.transfer.journal import Journal, JournalInUseError, read_all
+from lakefs_client.transfer.part import Stored
+from lakefs_client.transfer.source import buffer
+from lakefs_client.transfer.target import ADDRESS_LIFE, Multipart, Target, is_over
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from typing_extensions import Self
+
+    from lakefs_client.api_client import ApiClient
+    from lakefs_client.transfer.plan import PartPlan
+    from lakefs_client.transfer.source import FileSource
+
+logger = logging.getLogger("lakefs_client.transfer")
+
+KIND = "upload"
+_KEY = (
+    "host", "repository", "branch", "path", "source", "part_size", "content_type",
+    "user_metadata",
+)  # fmt: skip
+
+
+class Earlier(NamedTuple):
+    """What an earlier process did of an upload.
+
+    Attributes:
+        upload: The upload.
+        stored: The parts that the store has, by number.
+        asked: Whether it asked to complete.
+        age: Seconds since it was begun.
+    """
+
+    upload: Multipart
+    stored: dict[int, Stored]
+    asked: bool
+    age: float
+
+
+class PendingUpload(NamedTuple):
+    """An upload that was interrupted and can go on.
+
+    Attributes:
+        host: The server's address.
+        repository: Name of the repository.
+        branch: Name of the branch.
+        path: Path of the object.
+        source: Absolute path of the file.
+        size: Bytes of the file.
+        part_size: Bytes of a part.
+        content_type: Media type of the object.
+        user_metadata: Key-value pairs of the object.
+        upload_id: Of the multipart upload.
+        physical_address: Where in the store the object is to be.
+        began: When it was begun, in seconds since the epoch.
+        parts: How many parts the store has.
+    """
+
+    host: str
+    repository: str
+    branch: str
+    path: str
+    source: str
+    size: int
+    part_size: int
+    content_type: str
+    user_metadata: dict[str, str]
+    upload_id: str
+    physical_address: str
+    began: float
+    parts: int
+
+
+class UploadJournal:
+    """The journal of an upload of a file.
+
+    Args:
+        folder: Where journals are.
+        host: The server's address.
+        target: The object.
+        source: The file.
+        plan: Its parts.
+
+    Raises:
+        TransferError: Another process is at this upload.
+        OSError: The journal cannot be made or read.
+    """
+
+    def __init__(
+        self, folder: Path, host: str, target: Target, source: FileSource, plan: PartPlan
+    ) -> None:
+        self._key = {
+            "host": host,
+            "repository": target.place[0],
+            "branch": target.place[1],
+            "path": target.path,
+            "source": os.path.abspath(source.name),
+            "part_size": plan.part_size,
+            "content_type": target.content_type,
+            "user_metadata": target.user_metadata,
+        }
+        self._target = target
+        self._source = source
+        self._plan = plan
+        self._journal = _journal(folder, self._key, target)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._journal.close()
+
+    def begin(self, upload: Multipart) -> None:
+        """Note that an upload was begun.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        size, changed = self._source.stamp
+        self._journal.start(
+            {
+                **self._key,
+                "size": size,
+                "changed": changed,
+                "began": time.time(),
+                **upload._asdict(),
+            }
+        )
+
+    def add(self, number: int, stored: Stored) -> None:
+        """Note that the store has a part."""
+        self._journal.add({"part": number, "stored": stored[:4]})
+
+    def completing(self) -> None:
+        """Note that the parts are about to be put together."""
+        self._journal.add({"completing": True})
+
+    def clear(self) -> None:
+        """Note that there is nothing to go on with."""
+        self._journal.clear()
+
+    def earlier(self, workers: int) -> Earlier | None:
+        """What there is to go on with; None where there is nothing, or where it no longer holds.
+
+        The parts that the store has are held against the file.
+        """
+        if not self._journal.records:
+            return None
+        first, *rest = self._journal.records
+        earlier = _earlier(first, rest)
+        why = None
+        if [first["size"], first["changed"]] != [*self._source.stamp]:
+            why = "the file was changed since"
+        elif earlier.age >= ADDRESS_LIFE:
+            why = (
+                "lakeFS no longer accepts its address, and only a lifecycle rule of the bucket "
+                "(AbortIncompleteMultipartUpload) can remove the parts that are there"
+            )
+        elif not self._are_the_same(earlier.stored, workers):
+            why = "the file has other bytes now"
+        if why is None:
+            logger.debug(
+                "%s: going on with upload id %s, %d of %d parts are in the store",
+                self._target, earlier.upload.upload_id, len(earlier.stored), self._plan.count,
+            )  # fmt: skip
+            return earlier
+        logger.warning(
+            "%s: the upload %s cannot go on, a new one begins: %s",
+            self._target, earlier.upload.upload_id, why,
+        )  # fmt: skip
+        abort_quietly(self._target, earlier.upload)
+        return None
+
+    def _are_the_same(self, stored: dict[int, Stored], workers: int) -> bool:
+        """Whether the file still has the bytes that the store received."""
+        with ThreadPoolExecutor(workers, "lakefs-client-check") as pool:
+            return all(pool.map(self._is_the_same, stored.items()))
+
+    def _is_the_same(self, sent: tuple[int, Stored]) -> bool:
+        part = self._plan.part(sent[0])
+        digest = hashlib.md5(usedforsecurity=False)
+        for done in range(0, part.length, WINDOW):
+            window = buffer.view[: min(WINDOW, part.length - done)]
+            self._source.read_into(window, part.offset + done)
+            digest.update(window)
+        return digest.hexdigest() == sent[1].sent_md5
+
+
+def abort_quietly(target: Target, upload: Multipart) -> bool:
+    """Have an upload's parts thrown away; a failure is logged. Tells whether it worked."""
+    try:
+        target.abort(upload)
+    except ApiException as error:
+        logger.warning(
+            "%s: the abort failed (%s %s); parts may be left in the store under the upload id %s",
+            target, error.status, error.reason, upload.upload_id,
+        )  # fmt: skip
+        return False
+    return True
+
+
+def discard(folder: Path, client: ApiClient, pending: PendingUpload) -> None:
+    """Abort a pending upload, and remove its journal.
+
+    Raises:
+        TransferError: It is under way in another process.
+        ApiException: lakeFS could not be asked, or refuses an address that is over.
+    """
+    target = Target(
+        client, pending.repository, pending.branch, pending.path, pending.content_type,
+        pending.user_metadata,
+    )  # fmt: skip
+    with _journal(folder, {name: getattr(pending, name) for name in _KEY}, target) as journal:
+        try:
+            target.abort(Multipart(pending.upload_id, pending.physical_address))
+        except ApiException as error:
+            if is_over(error):
+                journal.clear()
+            raise
+        journal.clear()
+
+
+def _journal(folder: Path, key: dict[str, Any], target: Target) -> Journal:
+    try:
+        return Journal(folder, KIND, key)
+    except JournalInUseError as error:
+        raise TransferError(
+            f"{target}: another transfer of {key['source']} to it is under way, which holds the "
+            f"journal {error}",
+            outcome="aborted",
+        ) from error
+
+
+def pending_uploads(folder: Path, host: str) -> Iterator[PendingUpload]:
+    """The uploads to a server that were interrupted and can go on."""
+    for first, *rest in read_all(folder, KIND):
+        if first["host"] == host:
+            fields = {name: first[name] for name in PendingUpload._fields if name in first}
+            yield PendingUpload(**fields, parts=len(_earlier(first, rest).stored))
+
+
+def _earlier(first: dict[str, Any], rest: list[dict[str, Any]]) -> Earlier:
+    return Earlier(
+        Multipart(first["upload_id"], first["physical_address"]),
+        {record["part"]: Stored(*record["stored"]) for record in rest if "part" in record},
+        any("completing" in record for record in rest),
+        max(0.0, time.time() - first["began"]),
+    )

@@ -1,0 +1,240 @@
+"""Upload what can be read once: parts are kept in temporary files until the store has them."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import stat
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+from lakefs_client._body import WINDOW
+from lakefs_client.exceptions import ApiTypeError, ApiValueError
+from lakefs_client.transfer.multipart import MultipartUpload
+from lakefs_client.transfer.plan import (
+    MAX_OBJECT_SIZE,
+    MAX_PARTS,
+    MAX_SINGLE_PUT,
+    Part,
+    growing_part_size,
+)
+from lakefs_client.transfer.source import BytesSource, FileSource
+from lakefs_client.transfer.upload import (
+    NoMultipartError,
+    begin,
+    in_one,
+    require_single_put,
+)
+
+if TYPE_CHECKING:
+    from lakefs_client._operation import Readable
+    from lakefs_client.model.object_stats import ObjectStats
+    from lakefs_client.transfer.part import Progress
+    from lakefs_client.transfer.target import Target
+    from lakefs_client.transfer.transfer import Transfer
+
+logger = logging.getLogger("lakefs_client.transfer")
+
+FIRST_URLS = 100
+"""How many URLs an upload of unknown length is begun with; more are asked for one by one."""
+
+
+def source_of(stream: Any) -> FileSource | BytesSource | None:
+    """What reads an open file at any offset, from where it stands on; None where only its own
+    `read` can be relied on.
+
+    Raises:
+        ApiTypeError: It is no binary stream.
+        ApiValueError: It is closed.
+    """
+    if isinstance(stream, (str, bytes, bytearray, memoryview, os.PathLike)):
+        raise ApiTypeError(
+            f"fileobj must be an open binary file or stream, not {type(stream).__name__}: "
+            "upload_file takes paths, io.BytesIO wraps bytes"
+        )
+    if isinstance(stream, io.TextIOBase):
+        raise ApiTypeError("fileobj must be opened in binary mode ('rb')")
+    if not callable(getattr(stream, "read", None)):
+        raise ApiTypeError(f"fileobj must have a method read; {type(stream).__name__} has none")
+    if getattr(stream, "closed", False):
+        raise ApiValueError("fileobj is closed")
+    if isinstance(stream, io.BytesIO):
+        return BytesSource(stream)
+    # Of subclasses and wrappers, such as those that decompress, nobody knows what `read` does.
+    plain = type(stream) in (io.FileIO, io.BufferedReader, io.BufferedRandom)
+    if not plain or not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        return None
+    if stream.writable():
+        stream.flush()
+    return FileSource.of(stream)
+
+
+class Spool:
+    """Bytes that came from a stream, in a temporary file without a name.
+
+    Args:
+        folder: Where the file is; None for the system's place.
+        offset: Which offset of the whole its first byte has.
+    """
+
+    name = "the stream"
+
+    def __init__(self, folder: str | None, offset: int) -> None:
+        self._file: Any = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
+        self._offset = offset
+        self._source: FileSource | None = None
+        self.size = 0
+
+    def write(self, data: memoryview) -> None:
+        """Add bytes."""
+        while data:
+            count = self._file.write(data)
+            self.size += count
+            data = data[count:]
+
+    def read_into(self, window: memoryview, offset: int) -> None:
+        """Fill a window with the bytes from an offset of the whole on."""
+        if self._source is None:
+            self._file.seek(0)
+            self._source = FileSource.of(self._file)
+        self._source.read_into(window, offset - self._offset)
+
+    def check_unchanged(self) -> None:
+        """Nothing: nobody else has the file."""
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._file.close()
+        if self._source is not None:
+            self._source.close()
+
+
+class StreamUpload:
+    """An upload of bytes as they come.
+
+    Args:
+        transfer: Whose settings and connections it has.
+        target: The object.
+        progress: Is told of what went out.
+    """
+
+    def __init__(self, transfer: Transfer, target: Target, progress: Progress) -> None:
+        self._transfer = transfer
+        self._target = target
+        self._progress = progress
+        self._folder = transfer.api_client.configuration.temp_folder_path
+        self._upload: MultipartUpload | None = None
+        self._without_parts: NoMultipartError | None = None
+        self._number = 0
+        self._offset = 0
+        self._spool: Spool | None = None
+        # Less than this goes up in one PUT.
+        self._room = max(self._next_size(), transfer.config.threshold)
+
+    def read(self, stream: Readable) -> ObjectStats:
+        """Upload all that comes from a stream.
+
+        Raises:
+            TransferError: The upload failed.
+            ApiException: lakeFS refused to begin.
+            Exception: What the stream raised.
+        """
+        try:
+            while data := stream.read(WINDOW):
+                if isinstance(data, str):
+                    raise ApiTypeError("fileobj must be opened in binary mode ('rb')")
+                self.write(memoryview(data))
+            if data is None:
+                raise ApiValueError("fileobj must block until it has bytes: read returned None")
+            return self.finish()
+        except BaseException as error:
+            failure = self.give_up(error)
+            raise failure from failure.__cause__
+
+    def write(self, data: memoryview) -> None:
+        """Take bytes, and have a part sent whenever there is one, and more to come.
+
+        Raises:
+            PartError: A part failed.
+            ApiException: lakeFS refused to begin.
+            OSError: The disk is full.
+        """
+        while data:
+            if self._spool is None:
+                self._spool = Spool(self._folder, self._offset)
+            if self._spool.size == self._room:
+                self._flush()
+                continue
+            free = self._room - self._spool.size
+            self._spool.write(data[:free])
+            data = data[free:]
+
+    def finish(self) -> ObjectStats:
+        """Send what is left, and make the object.
+
+        Raises:
+            PartError: A part failed.
+            NothingAssembledError: The store has no object.
+            TransferError: The upload failed.
+            ApiException: lakeFS refused to begin.
+        """
+        if self._spool is None:
+            self._spool = Spool(self._folder, self._offset)
+        spool, size = self._spool, self._offset + self._spool.size
+        if self._upload is None and spool.size < self._transfer.config.threshold:
+            return self._in_one(spool)
+        if (spool.size or self._number == 0) and self._without_parts is None:
+            self._flush()
+        if self._upload is None:
+            return self._in_one(spool)
+        return self._upload.finish(size)
+
+    def _in_one(self, spool: Spool) -> ObjectStats:
+        stats = in_one(self._transfer, spool, self._target, self._progress, self._without_parts)
+        spool.close()
+        return stats
+
+    def give_up(self, error: BaseException) -> BaseException:
+        """Abort what was begun, and return what to raise."""
+        if self._spool is not None:
+            self._spool.close()
+        return error if self._upload is None else self._upload.give_up(error)
+
+    def _flush(self) -> None:
+        """Have the part that is there sent."""
+        spool = self._spool
+        assert spool is not None
+        if self._number == MAX_PARTS:
+            raise ApiValueError(f"the stream has more bytes than {MAX_PARTS} parts hold")
+        if self._without_parts is not None:
+            # There is more than was kept, which was as much as one PUT takes.
+            require_single_put(
+                self._transfer.config, self._target, spool.size + 1, self._without_parts
+            )
+        if self._upload is None:
+            upload = MultipartUpload(self._transfer, self._target, self._progress)
+            try:
+                begin(upload, FIRST_URLS)
+            except NoMultipartError as error:
+                self._keep_whole(spool, error)
+                return
+            self._upload = upload
+        self._upload.submit(Part(self._number + 1, self._offset, spool.size), spool, spool.close)
+        self._number += 1
+        self._spool = None
+        self._offset += spool.size
+        self._room = self._next_size()
+
+    def _keep_whole(self, spool: Spool, error: NoMultipartError) -> None:
+        """Keep all that comes for one PUT, or for the server, which takes any size."""
+        self._without_parts = error
+        _, url = self._target.stage()
+        if url is None:
+            self._room = MAX_OBJECT_SIZE
+            return
+        self._room = MAX_SINGLE_PUT
+        require_single_put(self._transfer.config, self._target, spool.size, error)
+
+    def _next_size(self) -> int:
+        return growing_part_size(self._offset, self._transfer.config.part_size)

@@ -1,0 +1,264 @@
+"""`Transfer`: what people call."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from lakefs_client import _encode, auth
+from lakefs_client.exceptions import ApiTypeError, ApiValueError
+from lakefs_client.retry import retry_policy
+from lakefs_client.transfer.config import TransferConfig
+from lakefs_client.transfer.gate import Gate
+from lakefs_client.transfer.part import CallbackError, Progress
+from lakefs_client.transfer.permission import Permissions
+from lakefs_client.transfer.plan import plan_parts
+from lakefs_client.transfer.resume import PendingUpload, discard, pending_uploads
+from lakefs_client.transfer.source import FileSource, guess_content_type
+from lakefs_client.transfer.stream import StreamUpload, source_of
+from lakefs_client.transfer.target import Target, require_names
+from lakefs_client.transfer.upload import upload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import TypeVar
+
+    from lakefs_client._operation import Readable
+    from lakefs_client.api_client import ApiClient
+    from lakefs_client.model.object_stats import ObjectStats
+    from lakefs_client.retry import RetryPolicy
+
+    T = TypeVar("T")
+
+logger = logging.getLogger("lakefs_client.transfer")
+
+
+class Transfer:
+    """Moves files between this machine and lakeFS, past the server, straight to the store.
+
+    One object serves many threads; what they transfer at a time keeps to one limit of
+    concurrency.
+
+    Args:
+        api_client: The client to ask lakeFS through.
+        config: Part size, concurrency and the like.
+
+    Attributes:
+        api_client: As given.
+        config: As given.
+
+    Raises:
+        ApiTypeError: `config` is something else.
+    """
+
+    def __init__(self, api_client: ApiClient, config: TransferConfig | None = None) -> None:
+        if config is not None and not isinstance(config, TransferConfig):
+            raise ApiTypeError(f"config must be a TransferConfig, not {type(config).__name__}")
+        self.api_client = api_client
+        self.config = config or TransferConfig()
+        self.gate = Gate(self.config.max_concurrency)
+        self.permissions = Permissions(api_client)
+
+    @property
+    def policy(self) -> RetryPolicy:
+        """How often a request to the store is repeated."""
+        return self.config.retry or retry_policy(self.api_client.configuration.retries)
+
+    def upload_file(
+        self,
+        source: str | os.PathLike[str],
+        repository: str,
+        branch: str,
+        path: str,
+        *,
+        content_type: str | None = None,
+        user_metadata: Mapping[str, str] | None = None,
+        progress: Callable[[int], object] | None = None,
+        resume: bool = False,
+    ) -> ObjectStats:
+        """Upload a file as an uncommitted change of a branch.
+
+        Files from `TransferConfig.multipart_threshold` bytes on go up in parts, smaller ones in
+        one PUT. So do files up to 5 GiB where the store cannot do presigned multipart uploads,
+        which is learned from the server's answer (501). Where there are no presigned URLs at
+        all, the bytes pass through the server.
+
+        Args:
+            source: Path of a regular file.
+            repository: Name of the repository.
+            branch: Name of the branch.
+            path: Path of the object in the repository. What stands there is replaced.
+            content_type: Media type; by default guessed from the path's extension, then from
+                the source's. Of a compressed file it is that of the compression.
+            user_metadata: Key-value pairs to keep with the object.
+            progress: Called with the number of bytes sent since the last call, by one thread
+                at a time. The number is negative when a part starts again; the sum is the
+                file's size in the end. An exception in it stops the upload.
+            resume: Whether to keep a journal of an upload in parts, from which the same call
+                goes on after an interruption, in another process too, without sending again
+                what has arrived; see `TransferConfig.journal_dir`.
+
+        Returns:
+            The object's stats.
+
+        Raises:
+            ApiTypeError: An argument has the wrong type.
+            ApiValueError: An argument cannot be sent. Nothing was.
+            OSError: The file cannot be opened, or the journal not be written.
+            TransferError: The upload failed; it says what became of it.
+            ApiException: lakeFS refused to begin: NotFoundException, UnauthorizedException …
+        """
+        with FileSource(source) as file:
+            target = self._target(
+                repository, branch, path, content_type, user_metadata, progress, file.name
+            )
+            plan_parts(file.size, self.config.part_size)
+            return _carried_out(
+                f"upload of {file.name} to {target}, {file.size} bytes",
+                lambda: upload(self, file, target, Progress(progress), resume=resume),
+            )
+
+    def upload_fileobj(
+        self,
+        fileobj: Readable,
+        repository: str,
+        branch: str,
+        path: str,
+        *,
+        content_type: str | None = None,
+        user_metadata: Mapping[str, str] | None = None,
+        progress: Callable[[int], object] | None = None,
+    ) -> ObjectStats:
+        """Upload what an open binary file or stream holds, from where it stands to its end.
+
+        Regular files and `io.BytesIO` are read in place, by many threads. Of everything else
+        (pipes, sockets, what decompresses) each part is kept in a temporary file without a
+        name, in `Configuration.temp_folder_path`, until the store has it: at most
+        `max_concurrency` + 1 parts. Parts have `part_size`, and grow with the stream to a 96th
+        of what went before, so that 50 TB (45.5 TiB), the limit of an object in S3, fit into
+        10,000 parts whatever the length turns out to be. Where the store cannot do presigned
+        multipart uploads all of it is kept before it is sent.
+
+        Args:
+            fileobj: Has a method ``read(size)`` that returns bytes. It is left open, at its end.
+            repository: Name of the repository.
+            branch: Name of the branch.
+            path: Path of the object in the repository. What stands there is replaced.
+            content_type: Media type; by default guessed from the path's extension.
+            user_metadata: Key-value pairs to keep with the object.
+            progress: As for `upload_file`.
+
+        Returns:
+            The object's stats.
+
+        Raises:
+            ApiTypeError: An argument has the wrong type.
+            ApiValueError: An argument cannot be sent. Nothing was.
+            OSError: The temporary files cannot be written.
+            TransferError: The upload failed; it says what became of it.
+            ApiException: lakeFS refused to begin.
+            Exception: What `fileobj` raised, after the upload was aborted.
+        """
+        source = source_of(fileobj)
+        if self.config.executor is not None:
+            raise ApiValueError("upload_fileobj: the workers of an executor can only read files")
+        name = source.name if isinstance(source, FileSource) else ""
+        target = self._target(repository, branch, path, content_type, user_metadata, progress, name)
+        if source is None:
+            stream = StreamUpload(self, target, Progress(progress))
+            return _carried_out(f"upload of a stream to {target}", lambda: stream.read(fileobj))
+        with source:
+            stats = _carried_out(
+                f"upload of an open file to {target}, {source.size} bytes",
+                lambda: upload(self, source, target, Progress(progress), resume=False),
+            )
+        fileobj.seek(0, os.SEEK_END)  # type: ignore[attr-defined]
+        return stats
+
+    def pending_uploads(self) -> list[PendingUpload]:
+        """The uploads to this server that were interrupted, and whose journals are here.
+
+        `upload_file` with ``resume=True`` and the same arguments goes on with one;
+        `resume_upload` does so with what the journal says, `discard_upload` gives it up.
+
+        Raises:
+            OSError: The folder of journals cannot be read.
+        """
+        return [*pending_uploads(self.config.journals, self.api_client.configuration.host)]
+
+    def resume_upload(
+        self, pending: PendingUpload, *, progress: Callable[[int], object] | None = None
+    ) -> ObjectStats:
+        """Go on with an upload that was interrupted.
+
+        Args:
+            pending: One of `pending_uploads`.
+            progress: As for `upload_file`; what is in the store already counts at once.
+
+        Raises:
+            Exception: As `upload_file`.
+        """
+        config = replace(self.config, part_size=pending.part_size, multipart_threshold=0)
+        transfer = Transfer(self.api_client, config)
+        return transfer.upload_file(
+            pending.source, pending.repository, pending.branch, pending.path,
+            content_type=pending.content_type, user_metadata=pending.user_metadata,
+            progress=progress, resume=True,
+        )  # fmt: skip
+
+    def discard_upload(self, pending: PendingUpload) -> None:
+        """Give up an upload that was interrupted: have its parts thrown away.
+
+        Raises:
+            TransferError: It is under way in another process.
+            ApiException: lakeFS could not be asked, or refuses an address that is over. The
+                journal is removed in the latter case alone, for which a lifecycle rule of the
+                bucket (AbortIncompleteMultipartUpload) is all that helps.
+        """
+        discard(self.config.journals, self.api_client, pending)
+
+    def _target(
+        self,
+        repository: str,
+        branch: str,
+        path: str,
+        content_type: str | None,
+        user_metadata: Mapping[str, str] | None,
+        progress: Callable[[int], object] | None,
+        name: str,
+    ) -> Target:
+        """The object to be, once all that is said of it was checked."""
+        require_names(repository=repository, branch=branch, path=path)
+        if content_type is None:
+            content_type = guess_content_type(path, name)
+        elif not isinstance(content_type, str):
+            raise ApiTypeError(f"content_type must be a str, not {type(content_type).__name__}")
+        elif not content_type:
+            raise ApiValueError("content_type must not be empty")
+        auth.require_header_safe("content_type", content_type)
+        if progress is not None and not callable(progress):
+            raise ApiTypeError("progress must be callable")
+        metadata = _encode.checked_user_metadata(
+            "user_metadata", {} if user_metadata is None else user_metadata
+        )
+        return Target(self.api_client, repository, branch, path, content_type, metadata)
+
+
+def _carried_out(what: str, work: Callable[[], T]) -> T:
+    """Do it, between two lines of the log."""
+    started = time.monotonic()
+    logger.info("%s", what)
+    try:
+        result = work()
+        logger.info("%s: done in %.1f s", what, time.monotonic() - started)
+        return result
+    except CallbackError as error:
+        raised = error.raised
+    except BaseException as error:
+        logger.info("%s: failed, %s", what, getattr(error, "outcome", type(error).__name__))
+        raise
+    logger.info("%s: stopped by its progress callback", what)
+    raise raised  # out here it keeps the context that it has
