@@ -13,6 +13,8 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,9 @@ ERRORS = {
 OBVIOUS = r"((name|id) of the \w+( \w+)?)?"
 TOLD = (
     rf"{OBVIOUS}|date-time (at|of) [^;]+|strings by name [^;]+|[\w-]+ (message|name|summary|text)"
-    r"|state of the listing [^;]+|[\w ]+ of this page"
+    r"|state of the listing [^;]+|[\w ]+ of this page|settings (for|of) [^;]+"
+    r"|(identifier|path|title) (assigned by|of) the \w+( to \w+)?"
+    r"|(media type|user metadata) (of|stored|to) [^;]+|organisation|[\w ]*address( for mailings)?"
 )
 PLAIN = r"no such [\w-]+( [\w-]+)?(, [\w-]+)?( or [\w-]+( [\w-]+)?)?"
 
@@ -202,45 +206,40 @@ def error(code: str, text: str) -> str:
     return f"{name} ({code})" if re.fullmatch(PLAIN, why) else f"{name} ({code}: {why})"
 
 
+@dataclass
+class Group:
+    """A class of operations."""
+
+    name: str
+    bases: list[str]
+    description: str
+    operations: list[Operation]
+
+
 def api_modules(document: Document) -> dict[str, str]:
     """One module a group, and one for the operations that belong to several groups."""
-    sizes = {g: sum(g in o.groups for o in document.operations) for g in document.groups}
-    shared: dict[str, list[Operation]] = {}
+    sizes = Counter(g for o in document.operations for g in o.groups)
+    shared: dict[str, Group] = {}
     for o in document.operations:
         if len(o.groups) > 1:
             # They are named after the smallest group, which they make out the most of.
-            shared.setdefault(min(o.groups, key=lambda g: sizes[g]), []).append(o)
-    modules = {
-        "_shared": api_module(
-            {
-                class_name(owner, "Operations"): (
-                    "Api",
-                    f"{document.groups[owner]}; in the groups {', '.join(operations[0].groups)}.",
-                    operations,
-                )
-                for owner, operations in shared.items()
-            },
-        )
-    }
-    for group, description in document.groups.items():
-        bases = [
-            class_name(owner, "Operations")
-            for owner, operations in shared.items()
-            if group in operations[0].groups
-        ]
-        operations = [o for o in document.operations if o.groups == [group]]
-        text = api_module(
-            {class_name(group): (", ".join(bases) or "Api", f"{description}.", operations)},
-            bases,
-        )
-        modules[f"{snake(group)}_api"] = text
+            owner = min(o.groups, key=lambda g: sizes[g])
+            text = f"{document.groups[owner]}; in the groups {', '.join(o.groups)}."
+            group = Group(class_name(owner, "Operations"), [], text, [])
+            shared.setdefault(owner, group).operations.append(o)
+    modules = {"_shared": api_module([*shared.values()])}
+    for name, description in document.groups.items():
+        bases = [s.name for s in shared.values() if name in s.operations[0].groups]
+        own = [o for o in document.operations if o.groups == [name]]
+        module = api_module([Group(class_name(name), bases, f"{description}.", own)])
+        modules[f"{snake(name)}_api"] = module
     return modules
 
 
-def api_module(
-    classes: dict[str, tuple[str, str, list[Operation]]], bases: list[str] | None = None
-) -> str:
-    operations = [o for _, _, os in classes.values() for o in os]
+def api_module(groups: list[Group]) -> str:
+    """A module of operations."""
+    operations = [o for group in groups for o in group.operations]
+    bases = groups[0].bases
     names = set() if bases else {"Api"}
     imports = []
     for_checkers = []
@@ -264,9 +263,10 @@ def api_module(
         imports.append(f"from lakefs_client.api._shared import {', '.join(bases)}")
     constants = {repr(of): "_".join(of).upper() for of in map(limits, operations) if of}
     body = [f"{name} = {text}" for text, name in constants.items()]
-    for name, (base, description, declared) in classes.items():
-        body += ["", "", f"class {name}({base}):", *docstring(description, 4), ""]
-        for o in declared:
+    for group in groups:
+        body += ["", "", f"class {group.name}({', '.join(group.bases) or 'Api'}):"]
+        body += [*docstring(group.description, 4), ""]
+        for o in group.operations:
             body += declaration(o, constants)
     return module(imports, for_checkers, body)
 
@@ -278,9 +278,8 @@ def index(title: str, package: str, names: list[str]) -> str:
         "",
         MARK,
         "",
-        "from lakefs_client._lazy import lazy_names",
+        "from lakefs_client._lazy import TYPE_CHECKING, lazy_names",
         "",
-        "TYPE_CHECKING = False",
         "if TYPE_CHECKING:",
         *(f"    from ..{package}.{snake(name)} import {name} as {name}" for name in sorted(names)),
         # Hidden from checkers, for which a misspelled name would pass.

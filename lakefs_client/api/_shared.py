@@ -150,8 +150,7 @@ class ExternalOperations(Api):
 
         Args:
             principal_id: Id of the identity in the external system, such as an AWS role session.
-        Raises: NotFoundException (404: no such user, or not attached), ServiceException (501: on
-            open-source servers).
+        Raises: NotFoundException (404), ServiceException (501: on open-source servers).
         """
         ...
 

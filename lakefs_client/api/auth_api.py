@@ -96,8 +96,7 @@ class AuthApi(ExternalOperations):
 
         Args:
             policy: Id and at least one statement.
-        Raises: ConflictException (409: the id is taken), ServiceException (501: on open-source
-            servers).
+        Raises: ConflictException (409: id taken), ServiceException (501: on open-source servers).
         """
         ...
 
@@ -112,7 +111,7 @@ class AuthApi(ExternalOperations):
 
         Args:
             user_creation: Id, and optionally invite_user to send an invitation.
-        Raises: ConflictException (409: the id is taken).
+        Raises: ConflictException (409: id taken).
         """
         ...
 
@@ -141,8 +140,7 @@ class AuthApi(ExternalOperations):
     ) -> None:
         """Remove a user from a group.
 
-        Raises: NotFoundException (404: no such group or user, or no member), ServiceException (501:
-            on open-source servers).
+        Raises: NotFoundException (404), ServiceException (501: on open-source servers).
         """
         ...
 
@@ -165,8 +163,7 @@ class AuthApi(ExternalOperations):
     ) -> None:
         """Detach a policy from a group.
 
-        Raises: NotFoundException (404: no such group or policy, or not attached), ServiceException
-            (501: on open-source servers).
+        Raises: NotFoundException (404), ServiceException (501: on open-source servers).
         """
         ...
 
@@ -176,8 +173,7 @@ class AuthApi(ExternalOperations):
     ) -> None:
         """Detach a policy from a user.
 
-        Raises: NotFoundException (404: no such user or policy, or not attached), ServiceException
-            (501: on open-source servers).
+        Raises: NotFoundException (404), ServiceException (501: on open-source servers).
         """
         ...
 

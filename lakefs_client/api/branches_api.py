@@ -60,7 +60,7 @@ class BranchesApi(Api):
             branch_creation: Name and source, optionally force and hidden (experimental).
         Returns: the id of the commit the branch starts at, as text.
         Raises: ForbiddenException (403: read-only repository), NotFoundException (404),
-            ConflictException (409: the name is taken).
+            ConflictException (409: name taken).
         """
         ...
 

@@ -51,8 +51,8 @@ class ExperimentalApi(PullsOperations, ExternalOperations, ObjectsOperations):
             upload_id: upload_id from create_presign_multipart_upload.
             path: Path of the object inside the repository, without a leading slash.
             abort_presign_multipart_upload: The physical address that came with the upload id.
-        Raises: ApiException (400: not the branch or path of the upload, or no body),
-            NotFoundException (404).
+        Raises: ApiException (400: not the upload's branch or path, or no body), NotFoundException
+            (404).
         """
         ...
 
@@ -147,8 +147,8 @@ class ExperimentalApi(PullsOperations, ExternalOperations, ObjectsOperations):
 
         Args:
             sts_auth_request: Code, state, redirect_uri, optionally ttl_seconds (default 3600).
-        Raises: UnauthorizedException (401: the code was refused), ServiceException (501: on
-            open-source servers).
+        Raises: UnauthorizedException (401: refused code), ServiceException (501: on open-source
+            servers).
         """
         ...
 

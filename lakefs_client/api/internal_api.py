@@ -364,8 +364,8 @@ class InternalApi(Api):
 
         Args:
             comm_prefs_input: feature_updates and security_updates, optionally contact data.
-        Raises: ConflictException (409: stored already), PreconditionFailedException (412: the
-            installation is not at this stage).
+        Raises: ConflictException (409: stored already), PreconditionFailedException (412: not at
+            this stage).
         """
         ...
 

@@ -96,8 +96,7 @@ class ObjectsApi(ObjectsOperations):
             force: Go ahead although the repository is read-only; default False.
             no_tombstone: Drop the staged entry instead of recording a deletion.
             path_list: Paths, the list of paths.
-        Returns: errors for the paths that could not be deleted; empty when all went well; each has
-            status and message.
+        Returns: errors, with path, status and message; empty when all paths could be deleted.
         Raises: ForbiddenException (403: protected or read-only), NotFoundException (404).
         """
         ...

@@ -39,8 +39,8 @@ class RepositoriesApi(Api):
         Args:
             bare: Leave out first commit and branch, as a restore needs it; default False.
             repository_creation: Name and storage_namespace, optionally the other fields.
-        Raises: ApiException (400: the namespace cannot be written to), ConflictException (409: the
-            name is taken).
+        Raises: ApiException (400: the namespace is not writable), ConflictException (409: name
+            taken).
         """
         ...
 

@@ -31,7 +31,7 @@ class TagsApi(Api):
         Args:
             tag_creation: Id, the name of the tag, and ref, what it shall point at.
         Raises: ForbiddenException (403: read-only repository), NotFoundException (404),
-            ConflictException (409: the name is taken).
+            ConflictException (409: name taken).
         """
         ...
 

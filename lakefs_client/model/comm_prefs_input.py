@@ -21,6 +21,4 @@ class CommPrefsInput(Model):
     first_name: str = UNSET
     last_name: str = UNSET
     email: str = UNSET
-    """Address for mailings."""
     company_name: str = UNSET
-    """Organisation."""

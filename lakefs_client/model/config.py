@@ -19,6 +19,5 @@ class Config(Model):
     storage_config_list: StorageConfigList = UNSET
     """Stores of a server with several, to be matched by Repository.storage_id; otherwise empty."""
     ui_config: UIConfig = UNSET
-    """Settings of the web interface."""
     capabilities_config: CapabilitiesConfig = UNSET
     """Empty object, kept for the future."""

@@ -12,7 +12,6 @@ class CopyPartSource(Model):
     ref: str
     """Branch, tag or commit to read from."""
     path: str
-    """Path of the object to read."""
     _: KW_ONLY
     range: str = UNSET
     """Bytes to take, both ends included, such as `bytes=0-5242879`; all when absent."""

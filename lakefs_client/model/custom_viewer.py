@@ -7,7 +7,6 @@ class CustomViewer(Model):
     """A configured plug-in with which the web interface shows certain objects."""
 
     name: str
-    """Title of the viewer."""
     url: str
     """Address from which the viewer is loaded."""
     _: KW_ONLY

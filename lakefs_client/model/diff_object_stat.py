@@ -12,7 +12,6 @@ class DiffObjectStat(Model):
     mtime: int
     """Unix epoch of the last modification, in seconds."""
     content_type: str
-    """Media type stored with the object."""
     _: KW_ONLY
     metadata: ObjectUserMetadata = UNSET
     """User metadata of the object; absent when it has none."""

@@ -8,6 +8,5 @@ class InstallationUsageReport(Model):
     """Monthly usage of a whole lakeFS installation."""
 
     installation_id: str
-    """Identifier of the installation."""
     reports: list[UsageReport]
     """One entry for each month on record."""

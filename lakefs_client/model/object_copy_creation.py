@@ -7,7 +7,6 @@ class ObjectCopyCreation(Model):
     """Source of a copy_object call."""
 
     src_path: str
-    """Path of the object to copy."""
     _: KW_ONLY
     src_ref: str = UNSET
     """Branch, tag or commit to read from; the destination branch when absent or empty."""

@@ -17,8 +17,6 @@ class ObjectStageCreation(Model):
     mtime: int = UNSET
     """Unix epoch of the modification time to record, in seconds."""
     metadata: ObjectUserMetadata = UNSET
-    """User metadata to record with the object."""
     content_type: str = UNSET
-    """Media type to record."""
     force: bool = UNSET
     """True stages even in a read-only repository."""

@@ -14,7 +14,6 @@ class PullRequest(Model):
     """`open`, `closed` or `merged`; to get to `merged`, call merge_pull_request."""
     title: str
     id: str
-    """Identifier assigned by the server."""
     creation_date: datetime
     author: str
     """User who created the pull request."""

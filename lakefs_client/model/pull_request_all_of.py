@@ -10,7 +10,6 @@ class PullRequestAllOf(Model):
     """The fields that PullRequest adds to PullRequestBasic."""
 
     id: str
-    """Identifier assigned by the server."""
     creation_date: datetime
     author: str
     """User who created the pull request."""

@@ -24,9 +24,7 @@ class Setup(Model):
     last_name: str = UNSET
     """Family name of the administrator, for the contact records of the makers of lakeFS."""
     email: str = UNSET
-    """Contact address."""
     company_name: str = UNSET
-    """Organisation."""
     feature_updates: bool = UNSET
     """True agrees to receive news about features."""
     security_updates: bool = UNSET

@@ -16,4 +16,3 @@ class SetupState(Model):
     comm_prefs_missing: bool = UNSET
     """True as long as nobody has answered setup_comm_prefs."""
     login_config: LoginConfig = UNSET
-    """Settings for login pages."""

@@ -16,7 +16,6 @@ class StagingMetadata(Model):
     _: KW_ONLY
     user_metadata: dict[str, str] = UNSET
     content_type: str = UNSET
-    """Media type to record."""
     mtime: int = UNSET
     """Unix epoch of the modification time, in seconds; a server may disregard it."""
     force: bool = UNSET
