@@ -4,27 +4,36 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Sequence
     from typing import Any
 
 
 def lazy_names(
-    module: dict[str, Any], homes: Mapping[str, str]
+    module: dict[str, Any], package: str, names: Sequence[str]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """A module's ``__getattr__`` and ``__dir__``.
 
     Args:
         module: The module's globals, where what was loaded stays.
-        homes: The module that each name is in.
+        package: Where each name has a module of its own, such as ``storage_uri`` for StorageURI.
+        names: What can be loaded.
     """
 
     def load(name: str) -> Any:
-        home = homes.get(name)
-        if home is None:
+        if name not in names:
             raise AttributeError(f"module {module['__name__']!r} has no attribute {name!r}")
         from importlib import import_module
 
-        value = module[name] = getattr(import_module(home), name)
+        value = module[name] = getattr(import_module(f"{package}.{_snake(name)}"), name)
         return value
 
-    return load, lambda: sorted({*module, *homes})
+    return load, lambda: sorted({*module, *names})
+
+
+def _snake(name: str) -> str:
+    """The module of a class. A capital begins a word unless it is inside an acronym."""
+    words = ""
+    for i, letter in enumerate(name):
+        inside = name[i - 1 : i].isupper() and not name[i + 1 : i + 2].islower()
+        words += f"_{letter}" if i and letter.isupper() and not inside else letter
+    return words.lower()

@@ -31,6 +31,11 @@ def snake(name: str) -> str:
     return _PYTHON_NAMES.get(name, name)
 
 
+def class_name(group: str, ending: str = "Api") -> str:
+    """The class of a group of operations (``healthCheck``: HealthCheckApi)."""
+    return f"{group[0].upper()}{group[1:]}{ending}"
+
+
 @dataclass
 class Value:
     """A property of a model or a parameter of an operation."""
@@ -74,10 +79,12 @@ class Operation:
     groups: list[str]
     summary: str
     description: str
+    details: str
     parameters: list[Value]
     returns: str
     returned: str
     responses: dict[str, str]
+    errors: dict[str, str]
     auth: bool
     idempotent: bool
     repeatable: bool
@@ -198,12 +205,19 @@ class Document:
             groups=raw["tags"],
             summary=raw["summary"],
             description=raw.get("description", ""),
+            details=raw.get("x-details", ""),
             parameters=parameters,
             returns=self.annotation(content["schema"]) if content else "None",
             returned=success.get("description", ""),
             responses={
                 code: self.resolve(response)["description"]
                 for code, response in raw["responses"].items()
+            },
+            # Those that any operation may meet are referred to, not described.
+            errors={
+                code: response["description"]
+                for code, response in raw["responses"].items()
+                if code[0] in "45" and "description" in response
             },
             auth=raw.get("security") != [],
             idempotent=raw.get("x-idempotent", method in ("get", "head")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from apidoc import Document, Model, Operation, Value, snake
+from apidoc import Document, Model, Operation, Value, class_name, snake
 
 _METHODS = "basic_auth, cookie_auth, jwt_token, oidc_auth, saml_auth"
 _EXAMPLES = {
@@ -55,7 +55,7 @@ def pages(document: Document) -> dict[str, str]:
     result = {f"docs/models/{m.name}.md": _model_page(m, models) for m in document.models}
     for group, description in document.groups.items():
         operations = [o for o in document.operations if group in o.groups]
-        name = f"{group[0].upper()}{group[1:]}Api"
+        name = class_name(group)
         result[f"docs/{name}.md"] = _api_page(name, description, operations, models)
     result["docs/README.md"] = _index_page(document)
     return result
@@ -100,8 +100,8 @@ def _operation_section(api: str, o: Operation, models: dict[str, Model]) -> list
         f"{o.summary}.",
         "",
     ]
-    if o.description:
-        lines += [*textwrap.wrap(o.description, 96, break_long_words=False), ""]
+    for text in filter(None, (o.description, o.details)):
+        lines += [*textwrap.wrap(text, 96, break_long_words=False), ""]
     lines += ["### Example", "", "```python", *_example(api, o, models), "```", ""]
     lines += ["### Parameters", ""]
     if o.parameters:
@@ -263,7 +263,7 @@ def _model_page(model: Model, models: dict[str, Model]) -> str:
 def _index_page(document: Document) -> str:
     lines = ["# Reference", "", "## Groups of operations", ""]
     for group, description in document.groups.items():
-        name = f"{group[0].upper()}{group[1:]}Api"
+        name = class_name(group)
         lines.append(
             f"- [{name}]({name}.md) (`lakefs_client.api.{snake(group)}_api`): {description}"
         )

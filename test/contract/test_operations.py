@@ -15,6 +15,7 @@ import lakefs_client
 from contract.document import (
     GROUPS,
     OPERATIONS,
+    RAW,
     Argument,
     Operation,
     class_of,
@@ -24,7 +25,7 @@ from contract.document import (
 )
 from contract.recorder import API, Recorder, path_arguments, query_arguments
 from contract.values import argument, problems, python, sample
-from lakefs_client import apis, models
+from lakefs_client import api, apis, exceptions, models
 from lakefs_client._model import UNSET
 
 each_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=str)
@@ -114,6 +115,24 @@ def annotation_of_argument(a: Argument) -> str:
     if a.place != "body":
         return text
     return f"{text} | {'list[dict[str, Any]]' if text.startswith('list') else 'dict[str, Any]'}"
+
+
+@each_operation
+def test_docstring_tells_the_errors_of_an_operation(operation: Operation) -> None:
+    responses = RAW["paths"][operation.path][operation.method.lower()]["responses"]
+    own = {code for code, r in responses.items() if code[0] in "45" and "$ref" not in r}
+    method = getattr(getattr(apis, class_of(operation.groups[0])), operation.name)
+    raised = (inspect.getdoc(method) or "").partition("Raises:")[2]
+    told = re.findall(r"(\w+)\s+\((\d{3})\b", raised)
+    # What any operation may raise is told once, in the package's docstring.
+    assert {code for _, code in told} == own or (not told and own <= {"404"})
+    assert all(issubclass(getattr(exceptions, name), exceptions.ApiException) for name, _ in told)
+
+
+def test_the_package_tells_what_any_operation_may_raise() -> None:
+    told = set(re.findall(r"`(\w+(?:Exception|Error))`", api.__doc__ or ""))
+    assert all(hasattr(exceptions, name) for name in told)
+    assert {"NotFoundException", "ApiException", "ApiTimeoutError"} <= told
 
 
 @each_operation
