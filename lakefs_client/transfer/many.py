@@ -1,0 +1,175 @@
+"""Many files: one pool of threads, one limit, and a report of what became of each."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lakefs_client.exceptions import TransferError
+from lakefs_client.rest import Interrupt
+from lakefs_client.transfer.complete import reason
+from lakefs_client.transfer.part import CallbackError, Progress, Stopped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from lakefs_client.transfer.transfer import Transfer
+
+    Job = Callable[[], "tuple[bool, int]"]
+    """Transfers a file; tells whether it had to, and the file's size."""
+
+logger = logging.getLogger("lakefs_client.transfer")
+
+FAILURES_KEPT = 1000
+"""How many failures a report has by name."""
+LARGE_AT_A_TIME = 2
+"""How many files go in parts at a time: each of them fills the pool's connections by itself."""
+
+
+class Failure(NamedTuple):
+    """A file that was not transferred.
+
+    Attributes:
+        path: Relative to the folder.
+        error: Why.
+    """
+
+    path: str
+    error: Exception
+
+
+@dataclass
+class DirectoryReport:
+    """What became of the files of a folder.
+
+    Attributes:
+        transferred: How many were transferred.
+        transferred_bytes: Their bytes.
+        skipped: How many were there already, with the same size and checksum.
+        skipped_bytes: Their bytes.
+        failed: How many were not transferred.
+        failures: Which, and why: the first 1,000.
+    """
+
+    transferred: int = 0
+    transferred_bytes: int = 0
+    skipped: int = 0
+    skipped_bytes: int = 0
+    failed: int = 0
+    failures: list[Failure] = field(default_factory=list)
+
+    def raise_for_failures(self) -> None:
+        """Raise an error if a file failed.
+
+        Raises:
+            TransferError: It names the first of them.
+        """
+        if self.failed:
+            path, error = self.failures[0]
+            raise TransferError(
+                f"{self.failed} files were not transferred, the first of them {path!r}: "
+                f"{reason(error)}",
+                outcome="aborted",
+                cause=error,
+            ) from error
+
+
+class Run:
+    """The transfer of the files of one folder.
+
+    Args:
+        transfer: Whose settings and connections it has.
+        progress: Is told of what went over the network.
+        stop_on_error: Whether the first failure ends it.
+    """
+
+    def __init__(
+        self, transfer: Transfer, progress: Callable[[int], object] | None, stop_on_error: bool
+    ) -> None:
+        self._transfer = transfer
+        self._progress = None if progress is None else Progress(progress)
+        self._stop_on_error = stop_on_error
+        self._lock = threading.Lock()
+        self._large = threading.BoundedSemaphore(LARGE_AT_A_TIME)
+        self._queued = threading.Semaphore(2 * transfer.config.max_concurrency)
+        self._fatal: BaseException | None = None
+        self.report = DirectoryReport()
+        self.interrupt = Interrupt()
+
+    def progress(self) -> Progress:
+        """One file's share in what is told."""
+        return Progress(self._progress and self._progress.add)
+
+    def in_turn(self, size: int) -> Any:
+        """Where a file of so many bytes waits for its turn."""
+        return self._large if size >= self._transfer.config.threshold else nullcontext()
+
+    def each(self, jobs: Iterable[tuple[str, Job | Exception]]) -> DirectoryReport:
+        """Do every job, by the path of its file; an exception in its place is a failure.
+
+        Raises:
+            Exception: The first failure, with `stop_on_error`; what the jobs' iterator or the
+                progress callback raised.
+        """
+        pool = ThreadPoolExecutor(
+            self._transfer.config.max_concurrency, "lakefs-client-directory"
+        )
+        try:
+            for path, job in jobs:
+                if isinstance(job, Exception):
+                    self._failed(path, job)
+                else:
+                    self._queued.acquire()
+                    pool.submit(job).add_done_callback(partial(self._done, path))
+                if self._fatal is not None:
+                    break
+            pool.shutdown(wait=True, cancel_futures=self._fatal is not None)
+        except BaseException as error:
+            self._end(error)
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+        if self._fatal is not None:
+            raise self._fatal
+        return self.report
+
+    def _done(self, path: str, future: Future[tuple[bool, int]]) -> None:
+        self._queued.release()
+        if future.cancelled():
+            return
+        error = future.exception()
+        if isinstance(error, CallbackError) or not isinstance(error, (Exception, type(None))):
+            self._end(error)
+        elif isinstance(error, Exception):
+            self._failed(path, error)
+        else:
+            transferred, size = future.result()
+            with self._lock:
+                if transferred:
+                    self.report.transferred += 1
+                    self.report.transferred_bytes += size
+                else:
+                    self.report.skipped += 1
+                    self.report.skipped_bytes += size
+
+    def _failed(self, path: str, error: Exception) -> None:
+        if isinstance(error, Stopped) or self.interrupt.is_set():
+            return  # it is being ended, and this file is not to blame
+        logger.warning("%r was not transferred: %s", path, reason(error))
+        with self._lock:
+            self.report.failed += 1
+            if len(self.report.failures) < FAILURES_KEPT:
+                self.report.failures.append(Failure(path, error))
+        if self._stop_on_error:
+            self._end(error)
+
+    def _end(self, error: BaseException) -> None:
+        with self._lock:
+            if self._fatal is None:
+                self._fatal = error
+        self.interrupt.set()
+        self._transfer.gate.wake()

@@ -1,0 +1,93 @@
+"""The files of a folder in the order in which a server lists their paths, whatever their number."""
+
+from __future__ import annotations
+
+import heapq
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import IO, NamedTuple
+
+RUN = 50_000
+"""How many names of one folder are sorted in memory at a time."""
+
+
+class Entry(NamedTuple):
+    """What was found.
+
+    Attributes:
+        path: Relative to the folder, its steps separated by slashes.
+        location: Where it is.
+        error: Why it is of no use; None for a file.
+    """
+
+    path: str
+    location: str
+    error: OSError | None = None
+
+
+def walk(folder: str, *, follow_symlinks: bool) -> Iterator[Entry]:
+    """Every file below a folder, in the order of its path's bytes. Links are passed over unless
+    they are to be followed.
+
+    Raises:
+        OSError: The folder itself cannot be read.
+    """
+    status = os.stat(folder)
+    return _walk(folder, "", follow_symlinks, [(status.st_dev, status.st_ino)])
+
+
+def _walk(
+    folder: str, path: str, follow: bool, above: list[tuple[int, int]]
+) -> Iterator[Entry]:
+    for name in sorted_in_runs(_names(folder, follow)):
+        here = os.fsdecode(name.rstrip(b"/"))
+        entry = Entry(path + here, os.path.join(folder, here))
+        if not name.endswith(b"/"):
+            yield entry
+            continue
+        try:
+            status = os.stat(entry.location)
+            identity = (status.st_dev, status.st_ino)
+            if identity in above:
+                raise OSError("a symbolic link leads back to a folder that it is in")
+            yield from _walk(entry.location, f"{entry.path}/", follow, [*above, identity])
+        except OSError as error:
+            yield entry._replace(error=error)
+
+
+def _names(folder: str, follow: bool) -> Iterator[bytes]:
+    """The names in a folder; those of folders end with a slash, as on the server's side."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if follow or not entry.is_symlink():
+                slash = b"/" if entry.is_dir(follow_symlinks=follow) else b""
+                yield os.fsencode(entry.name) + slash
+
+
+def sorted_in_runs(names: Iterable[bytes]) -> Iterator[bytes]:
+    """Sort names of which memory may not hold all: runs of them wait in temporary files."""
+    names = iter(names)
+    runs: list[IO[bytes]] = []
+    try:
+        while run := sorted(islice(names, RUN)):
+            if len(run) < RUN and not runs:
+                yield from run
+                return
+            file = tempfile.TemporaryFile()  # noqa: SIM115 (closed below)
+            runs.append(file)
+            # No name holds a NUL, but newlines are possible.
+            file.writelines(name + b"\0" for name in run)
+            file.seek(0)
+        yield from heapq.merge(*map(_split, runs))
+    finally:
+        for file in runs:
+            file.close()
+
+
+def _split(file: IO[bytes]) -> Iterator[bytes]:
+    rest = b""
+    while block := file.read(1 << 16):
+        *names, rest = (rest + block).split(b"\0")
+        yield from names
