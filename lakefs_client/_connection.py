@@ -42,7 +42,7 @@ class Interrupt:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._sockets: set[socket.socket] = set()
+        self._sockets: dict[int, socket.socket] = {}  # a thread is in one exchange at a time
         self._event = threading.Event()
 
     def is_set(self) -> bool:
@@ -57,20 +57,20 @@ class Interrupt:
         """Shut every socket in use."""
         with self._lock:
             self._event.set()
-            for sock in self._sockets:
+            for sock in self._sockets.values():
                 _shut(sock)
 
     def attach(self, sock: socket.socket) -> None:
-        """Take a socket that an exchange is about to use."""
+        """Take the socket that this thread's exchange is about to use."""
         with self._lock:
-            self._sockets.add(sock)
+            self._sockets[threading.get_ident()] = sock
             if self._event.is_set():
                 _shut(sock)
 
-    def detach(self, sock: socket.socket) -> None:
-        """Let go of a socket whose exchange is over."""
+    def detach(self) -> None:
+        """Let go of the socket: this thread's exchange is over."""
         with self._lock:
-            self._sockets.discard(sock)
+            self._sockets.pop(threading.get_ident(), None)
 
 
 def _shut(sock: socket.socket) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -29,7 +30,7 @@ class SignedUrl(NamedTuple):
 
 
 class ExpiringUrl:
-    """A presigned URL that is renewed before it expires.
+    """A presigned URL that is renewed before it expires. Threads may share it.
 
     Args:
         renew: Has a fresh one made.
@@ -46,6 +47,7 @@ class ExpiringUrl:
     ) -> None:
         self._make = renew
         self._clock = clock
+        self._lock = threading.Lock()
         self._url: str | None = None
         self._end: float | None = None
         if first is not None:
@@ -53,14 +55,21 @@ class ExpiringUrl:
 
     def get(self) -> str:
         """A URL that is good for now."""
-        if self._url is None or (self._end is not None and self._clock() >= self._end):
-            self.renew()
-        assert self._url is not None
-        return self._url
+        with self._lock:
+            if self._url is None or (self._end is not None and self._clock() >= self._end):
+                self._take(self._make(), self._clock())
+            assert self._url is not None
+            return self._url
 
-    def renew(self) -> None:
-        """Have a fresh one made: the store says that this one has expired."""
-        self._take(self._make(), self._clock())
+    def renew(self, refused: str | None = None) -> None:
+        """Have a fresh one made: the store says that this one has expired.
+
+        Where it is told which URL the store refused, and another thread had that one renewed
+        meanwhile, nothing is left to do.
+        """
+        with self._lock:
+            if refused in (None, self._url):
+                self._take(self._make(), self._clock())
 
     def _take(self, signed: SignedUrl, received: float) -> None:
         life = lifetime(signed)

@@ -1,0 +1,334 @@
+"""Download a file: ranges in parallel into a private file, which is verified and renamed."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import threading
+import time
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from lakefs_client._body import WINDOW
+from lakefs_client.exceptions import ApiException, ApiTypeError, TransferError
+from lakefs_client.transfer.checksum import is_of_md5s, matches, md5_of, part_sizes
+from lakefs_client.transfer.complete import reason
+from lakefs_client.transfer.journal import Journal, JournalInUseError, default_folder
+from lakefs_client.transfer.part import CallbackError, DamagedError, Progress, Stopped, _is_md5
+from lakefs_client.transfer.partial import PartialFile, resolved
+from lakefs_client.transfer.plan import Part, PartPlan
+from lakefs_client.transfer.ranges import ChangedError, RemoteObject
+from lakefs_client.transfer.source import FileSource, SourceError
+from lakefs_client.transfer.target import require_names
+from lakefs_client.transfer.upload import ABORT_WAIT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lakefs_client.model.object_stats import ObjectStats
+    from lakefs_client.transfer.config import TransferConfig
+    from lakefs_client.transfer.upload import Transfer
+
+logger = logging.getLogger("lakefs_client.transfer")
+
+RESTARTS = 2
+"""How often a download starts afresh because the object changed meanwhile."""
+GUESSES = 3
+"""How many part sizes are tried at the most: all but the first may cost a pass over the file."""
+
+
+def download(
+    transfer: Transfer,
+    repository: str,
+    ref: str,
+    path: str,
+    target: str | os.PathLike[str],
+    *,
+    progress: Callable[[int], object] | None = None,
+    resume: bool = False,
+) -> ObjectStats:
+    """Download an object into a file.
+
+    The file appears under its name when it is whole and its checksum was found right; until
+    then there is a hidden one beside it, ``.{name}.….part``.
+
+    Args:
+        transfer: Whose client and settings to use.
+        repository: Name of the repository.
+        ref: Branch, tag, commit id or expression.
+        path: Path of the object in the repository.
+        target: Path of the file. A file that is there is replaced.
+        progress: Called with the number of bytes received since the last call, by one thread
+            at a time. The number is negative when the download starts afresh; the sum is the
+            object's size in the end. An exception in it stops the download.
+        resume: Whether to keep what is there when the download is interrupted, and to go on
+            with what an earlier, interrupted call with `resume` left.
+
+    Returns:
+        The object's stats. A presigned `physical_address` lacks its signature.
+
+    Raises:
+        ApiTypeError: An argument has the wrong type.
+        ApiValueError: An argument cannot be used. Nothing was sent.
+        OSError: The file cannot be written: FileNotFoundError, IsADirectoryError …
+        TransferError: The download failed.
+        ApiException: lakeFS knows no such object: NotFoundException, UnauthorizedException …
+    """
+    require_names(repository=repository, ref=ref, path=path)
+    if progress is not None and not callable(progress):
+        raise ApiTypeError("progress must be callable")
+    place, file = (repository, ref, path), resolved(target)
+    try:
+        if not resume:
+            return _download(transfer, place, file, Progress(progress), None)
+        host = transfer.api_client.configuration.host
+        key = {"host": host, "repository": repository, "ref": ref, "path": path, "target": file}
+        with Journal(_journal_folder(transfer.config), "download", key) as journal:
+            try:
+                return _download(transfer, place, file, Progress(progress), journal)
+            finally:
+                if not journal.records:
+                    journal.remove()
+    except JournalInUseError:
+        raise TransferError(
+            f"{file}: another download of lakefs://{repository}/{ref}/{path} to this file is "
+            "under way",
+            outcome="aborted",
+        ) from None
+    except CallbackError as error:
+        raised = error.raised
+    raise raised  # out here it keeps the context that it has
+
+
+def _journal_folder(config: TransferConfig) -> Path:
+    folder: Path | None = getattr(config, "journal_dir", None)
+    return folder or default_folder()
+
+
+def _download(
+    transfer: Transfer,
+    place: tuple[str, str, str],
+    target: str,
+    progress: Progress,
+    journal: Journal | None,
+) -> ObjectStats:
+    """Download what stands at a place, and what stands there then if it changes meanwhile."""
+    change: ChangedError | None = None
+    for _ in range(1 + RESTARTS):
+        try:
+            remote = RemoteObject(transfer, *place)
+        except ApiException as error:
+            if change is None:
+                raise
+            text = f"lakefs://{'/'.join(place)}: {reason(change)}, and then {reason(error)}"
+            raise TransferError(text, outcome="aborted", cause=error) from error
+        one = _Download(transfer, remote, target, progress, journal)
+        try:
+            return one.run()
+        except ChangedError as error:
+            change = error
+            logger.warning("%s: %s; the download starts afresh", remote, reason(error))
+            progress.add(-one.received)
+    raise TransferError(
+        f"lakefs://{'/'.join(place)}: the object changed while it was downloaded, "
+        f"{1 + RESTARTS} times in a row",
+        outcome="aborted",
+        cause=change,
+    ) from change
+
+
+class _Download:
+    """The download of one object, as it was found."""
+
+    def __init__(
+        self,
+        transfer: Transfer,
+        remote: RemoteObject,
+        target: str,
+        progress: Progress,
+        journal: Journal | None,
+    ) -> None:
+        config = transfer.config
+        self._remote = remote
+        self._progress = progress
+        self._journal = journal
+        self._concurrency = config.max_concurrency
+        self._verifiable = config.verify and is_of_md5s(remote.checksum)
+        self._sizes: list[int] = []
+        if self._verifiable:
+            self._sizes = part_sizes(remote.checksum, remote.size, config.part_size)[:GUESSES]
+        # Ranges that are the object's parts are hashed as they arrive, and not from the file.
+        likely = self._sizes[0] if self._sizes else config.part_size
+        self._plan = PartPlan(remote.size, min(likely, config.part_size))
+        self._known: dict[int, str] = {}
+        self._partial = self._opened(target)
+        self._hashed = journal is not None or self._plan.part_size in self._sizes
+        self._received = [0] * self._plan.count
+        self._md5s = [""] * self._plan.count
+
+    @property
+    def received(self) -> int:
+        """Bytes that `progress` was told of."""
+        return sum(self._received)
+
+    def _opened(self, target: str) -> PartialFile:
+        """The file to write to, and with a journal what is known to be in it."""
+        if self._journal is None:
+            return PartialFile(target)
+        held, *ranges = self._journal.records or [{}]
+        if held:
+            try:
+                partial = PartialFile(target, held["file"])
+                if self._remote.identity.items() <= held.items():
+                    self._plan = PartPlan(self._remote.size, held["range_size"])
+                    self._known = {one["range"]: one["md5"] for one in ranges}
+                    return partial
+                logger.warning("%s has changed: its download starts afresh", self._remote)
+                partial.remove()
+            except FileNotFoundError:
+                logger.warning("%s: what was there is gone; starting afresh", self._remote)
+        partial = PartialFile(target)
+        size, name = self._plan.part_size, os.path.basename(partial.path)
+        try:
+            self._journal.start({**self._remote.identity, "range_size": size, "file": name})
+        except BaseException:
+            partial.remove()
+            raise
+        return partial
+
+    def run(self) -> ObjectStats:
+        """Receive, verify, publish."""
+        started = time.monotonic()
+        logger.info("download of %s: %d bytes", self._remote, self._remote.size)
+        try:
+            self._receive()
+            if self._verifiable:
+                self._verify()
+            self._partial.publish()
+        except DamagedError as error:
+            self._discard()
+            text = f"{self._remote}: {reason(error)}"
+            raise TransferError(text, outcome="aborted", cause=error) from error
+        except BaseException as error:
+            self._partial.close()
+            if self._journal is None or isinstance(error, ChangedError):
+                self._discard()
+            raise
+        if self._journal is not None:
+            self._journal.remove()
+        logger.info("download of %s: done in %.1f s", self._remote, time.monotonic() - started)
+        return self._remote.stats
+
+    def _discard(self) -> None:
+        self._partial.remove()
+        if self._journal is not None:
+            self._journal.remove()
+
+    def _receive(self) -> None:
+        """Receive every range, `max_concurrency` at a time. The first failure ends the rest."""
+        ranges, lock = iter(self._plan), threading.Lock()
+
+        def work() -> None:
+            while True:
+                with lock:
+                    one = next(ranges, None)
+                if one is None:
+                    return
+                self._receive_range(one)
+
+        count = min(self._concurrency, self._plan.count)
+        if count == 1:
+            work()
+            return
+        workers = ThreadPoolExecutor(count, "lakefs-client-download")
+        futures = [workers.submit(work) for _ in range(count)]
+        try:
+            for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+                future.result()
+        finally:
+            self._remote.stop()
+            wait(futures, timeout=ABORT_WAIT)
+            workers.shutdown(wait=False, cancel_futures=True)
+
+    def _receive_range(self, part: Part) -> None:
+        """Receive a range, unless the file holds it already."""
+        index, known = part.number - 1, self._known.get(part.number)
+        if known is not None and self._holds(part, known):
+            self._received[index], self._md5s[index] = part.length, known
+            self._progress.add(part.length)
+            return
+        digest = hashlib.md5(usedforsecurity=False)
+        end = part.offset + part.length
+
+        def attempt() -> None:
+            """Go on where the last attempt stopped."""
+            start = part.offset + self._received[index]
+            with closing(self._remote.open(start, end)) as body:
+                while window := body.read(WINDOW):
+                    if self._remote.stopped:
+                        raise Stopped
+                    write(window, part.offset + self._received[index])
+                    if self._hashed:
+                        digest.update(window)
+                    self._received[index] += len(window)
+                    self._progress.add(len(window))
+
+        with self._partial.writer() as write:
+            try:
+                if part.length:
+                    self._remote.repeat(attempt)
+            except ChangedError:
+                raise
+            except ApiException as error:
+                raise self._failure(error, part.number) from error
+        self._md5s[index] = digest.hexdigest()
+        if self._journal is not None:
+            # The bytes need not be on the disk by now: a later process takes its word for
+            # nothing, and holds them against their MD5.
+            self._journal.add({"range": part.number, "md5": self._md5s[index]})
+
+    def _holds(self, part: Part, md5: str) -> bool:
+        """Whether the file holds the bytes of a range."""
+        try:
+            with FileSource(self._partial.path) as file:
+                return md5_of(file, part) == md5
+        except SourceError:
+            return False
+
+    def _verify(self) -> None:
+        """Hold the file against the object's checksum.
+
+        Raises:
+            DamagedError: They are not of the same bytes.
+        """
+        remote, md5s = self._remote, self._md5s
+        for size in self._sizes:
+            plan = PartPlan(remote.size, size)
+            if plan != self._plan:
+                with FileSource(self._partial.path) as file:
+                    md5s = [md5_of(file, part) for part in plan]
+            if matches(remote.checksum, md5s):
+                return
+        if _is_md5(remote.checksum, remote.headers):
+            raise DamagedError(
+                200,
+                f"other bytes arrived than the object has (MD5 {md5s[0]}, not {remote.checksum}). "
+                "Where checksums are no MD5s, set TransferConfig(verify=False)",
+            )
+        logger.warning(
+            "%s: not verified: the checksum %s is of parts of an unknown size, or no MD5",
+            remote, remote.checksum,
+        )  # fmt: skip
+
+    def _failure(self, error: ApiException, number: int) -> TransferError:
+        kept = self._journal is not None
+        return TransferError(
+            f"{self._remote}: range {number}: {reason(error)}"
+            + ("; the same call with resume=True goes on" if kept else ""),
+            outcome="resumable" if kept else "aborted",
+            cause=error,
+            part_number=number,
+        )

@@ -1,0 +1,262 @@
+"""An object's bytes, range by range: asking, checking the answer, repeating, renewing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from lakefs_client import rest
+from lakefs_client.api.objects_api import ObjectsApi
+from lakefs_client.exceptions import ApiConnectionError, ApiException
+from lakefs_client.rest import Interrupt, Message, Timing
+from lakefs_client.retry import RetryPolicy, retry_policy
+from lakefs_client.transfer.part import RENEWALS, Stopped, is_expiry
+from lakefs_client.transfer.url import ExpiringUrl, SignedUrl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from lakefs_client.model.object_stats import ObjectStats
+    from lakefs_client.transfer.gate import Gate
+    from lakefs_client.transfer.upload import Transfer
+
+    Result = TypeVar("Result")
+
+_ONCE = RetryPolicy(attempts=1)
+
+
+class ChangedError(ApiException):
+    """What stands at the path is another object than at the start."""
+
+
+class RemoteObject:
+    """An object as it was found at a path, and its bytes. Threads may share it.
+
+    They come from the store, or where that offers no presigned URLs, through the server.
+
+    Args:
+        transfer: Whose client, settings and gate to use.
+        repository: Name of the repository.
+        ref: Branch, tag, commit id or expression.
+        path: Path of the object.
+
+    Attributes:
+        stats: What lakeFS said of it, without what signs its URL.
+        size: Bytes.
+        checksum: As lakeFS has it.
+        headers: Of an answer of the store; empty before the first.
+
+    Raises:
+        ApiException: lakeFS knows no such object: NotFoundException …
+    """
+
+    def __init__(self, transfer: Transfer, repository: str, ref: str, path: str) -> None:
+        client, owner = transfer.api_client, cast(Any, transfer)
+        self._user_agent = client.user_agent
+        self._store = client.store_client
+        self._objects = ObjectsApi(client)
+        self._place = (repository, ref, path)
+        self._gate: Gate = owner.gate
+        self._policy = transfer.config.retry or retry_policy(client.configuration.retries)
+        self._interrupt = Interrupt()
+        timing = self._store.timing
+        self._timing = Timing(timing.clock, self._interrupt.wait, timing.random)
+        received = timing.clock()
+        self.stats, signed = self._stat()
+        self.size = self.stats.size_bytes
+        self.checksum = self.stats.checksum.strip('"')
+        self.headers: Mapping[str, str] = {}
+        # The server answers with the checksum of what the ref leads to at that moment.
+        self._etags: set[str | None] = set() if signed else {f'"{self.checksum}"'}
+        self._url = signed and ExpiringUrl(self._fresh_url, timing.clock, signed, received)
+
+    def __str__(self) -> str:
+        return "lakefs://{}/{}/{}".format(*self._place)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells it from those that stand at its path before and after it."""
+        return _identity(self.stats)
+
+    def repeat(self, attempt: Callable[[], Result]) -> Result:
+        """Call what reads ranges, in its turn at the gate, until it returns or must not be
+        repeated.
+
+        Raises:
+            ApiException: It failed for good.
+            Stopped: The interrupt came first.
+        """
+
+        def in_turn() -> Result:
+            ticket = self._gate.enter(self._interrupt.is_set)
+            slow_down = False
+            try:
+                if ticket is None or self._interrupt.is_set():
+                    raise Stopped
+                return attempt()
+            except ApiException as error:
+                slow_down = error.status in (429, 503)
+                raise
+            finally:
+                if ticket is not None:
+                    self._gate.leave(ticket, slow_down=slow_down)
+
+        result: Result = rest.repeat(in_turn, self._may_repeat, self._policy, self._timing)
+        return result
+
+    def open(self, start: int, stop: int) -> Body:
+        """Ask for the bytes from `start` up to, and without, `stop`.
+
+        Raises:
+            ApiException: They are refused, or the answer is another than was asked for.
+            ChangedError: They are another object's by now.
+        """
+        wanted = f"bytes={start}-{stop - 1}"
+        response = self._ask(wanted) if self._url else self._ask_server(wanted)
+        body = Body(self, response, start, stop)
+        try:
+            self._check(response, start, stop)
+        except BaseException:
+            body.close()
+            raise
+        return body
+
+    def read(self, response: Any, amount: int) -> bytes:
+        """Read on in an answer.
+
+        Raises:
+            ApiConnectionError: The connection broke, or nothing came in time.
+        """
+        request = Message("GET", self.stats.physical_address, {})
+        return self._store.read(response, request, amount)
+
+    def let_go(self) -> None:
+        """Let go of the answer that this thread was reading."""
+        self._interrupt.detach()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._interrupt.is_set()
+
+    def stop(self) -> None:
+        """End what other threads ask for, wait for and read."""
+        self._interrupt.set()
+        self._gate.wake()
+
+    def _may_repeat(self, error: ApiException) -> bool:
+        return not self._interrupt.is_set() and rest.may_repeat(error, "part")
+
+    def _ask(self, wanted: str) -> Any:
+        assert self._url is not None
+        renewed = 0
+        while True:
+            url = self._url.get()
+            try:
+                return self._get(Message("GET", url, self._headers(wanted)))
+            except ApiException as error:
+                if not is_expiry(error) or renewed == RENEWALS:
+                    raise
+            renewed += 1
+            self._url.renew(url)
+
+    def _headers(self, wanted: str) -> dict[str, str]:
+        return {"Range": wanted, "User-Agent": self._user_agent}
+
+    def _get(self, message: Message) -> Any:
+        response: Any = self._store.send(
+            lambda: message, safety="never", policy=_ONCE, preload=False, interrupt=self._interrupt
+        )
+        return response
+
+    def _ask_server(self, wanted: str) -> Any:
+        answer: Any = self._objects.get_object(*self._place, range=wanted, _preload_content=False)
+        response: Any = answer
+        return response
+
+    def _check(self, response: Any, start: int, stop: int) -> None:
+        """Hold an answer's head against what was asked for."""
+        headers, status = response.headers, response.status
+        self.headers = headers
+        self._etags.add(headers.get("ETag"))
+        if len(self._etags) > 1:
+            raise ChangedError(status, "the bytes are another object's than at the start")
+        whole = status == 200 and (start, stop) == (0, self.size)
+        told = headers.get("Content-Range")
+        length = headers.get("Content-Length")
+        if not whole and (status, told) != (206, f"bytes {start}-{stop - 1}/{self.size}"):
+            wrong = f"{status}, {told or 'no range'}, {length} bytes"
+        elif length not in (None, str(stop - start)):
+            wrong = f"{status}, {length} bytes"
+        else:
+            return
+        asked = f"bytes {start}-{stop - 1} of {self.size}"
+        raise ApiException(status, f"asked for {asked}, the answer is another: {wrong}")
+
+    def _stat(self) -> tuple[ObjectStats, SignedUrl | None]:
+        """What stands at the path, and its URL; None where the store has no such URLs."""
+        try:
+            answer: Any = self._objects.stat_object(
+                *self._place, presign=True, _return_http_data_only=False
+            )
+        except ApiException as error:
+            if error.status != 501:
+                raise
+            return self._objects.stat_object(*self._place), None
+        stats, _, headers = answer
+        url: str = stats.physical_address
+        address, query, _ = url.partition("?")
+        if not query or not url.startswith(("http://", "https://")):
+            return stats, None
+        stats.physical_address = address
+        if "physical_address_expiry" in stats:
+            del stats.physical_address_expiry
+        return stats, SignedUrl(url, headers.get("Date"))
+
+    def _fresh_url(self) -> SignedUrl:
+        stats, signed = self._stat()
+        if signed is None or _identity(stats) != self.identity:
+            raise ChangedError(200, "another object stands at the path by now")
+        return signed
+
+
+def _identity(stats: ObjectStats) -> dict[str, Any]:
+    return {name: stats[name] for name in ("physical_address", "checksum", "size_bytes")}
+
+
+class Body:
+    """The bytes of one answer: those that were asked for, or an error.
+
+    Attributes:
+        offset: Where in the object the next of them is.
+        stop: Where they end.
+    """
+
+    def __init__(self, remote: RemoteObject, response: Any, offset: int, stop: int) -> None:
+        self._remote = remote
+        self._response = response
+        self.offset = offset
+        self.stop = stop
+
+    def read(self, most: int) -> bytes:
+        """The next bytes, so many at the most; none at the end.
+
+        Raises:
+            ApiConnectionError: The connection broke, or nothing came in time.
+            ApiException: There are more bytes than were asked for.
+        """
+        wanted = min(most, self.stop - self.offset)
+        if not wanted:
+            return b""
+        data = self._remote.read(self._response, wanted)
+        if not data:
+            raise ApiConnectionError(f"the answer ends {self.stop - self.offset} bytes early")
+        self.offset += len(data)
+        # At the end this is a read of nothing, which gives the connection back.
+        if self.offset == self.stop and self._remote.read(self._response, 1):
+            raise ApiException(self._response.status, "the answer has more bytes than its range")
+        return data
+
+    def close(self) -> None:
+        """Let go of the answer; its connection is closed unless it was read to its end."""
+        self._remote.let_go()
+        self._response.close()
