@@ -90,7 +90,7 @@ def download(
             try:
                 return _download(transfer, place, file, Progress(progress), journal)
             finally:
-                if not journal.records:
+                if not journal.records:  # there is nothing to go on with
                     journal.remove()
     except JournalInUseError:
         raise TransferError(
@@ -217,15 +217,18 @@ class _Download:
             if self._journal is None or isinstance(error, ChangedError):
                 self._discard()
             raise
-        if self._journal is not None:
-            self._journal.remove()
+        self._forget()
         logger.info("download of %s: done in %.1f s", self._remote, time.monotonic() - started)
         return self._remote.stats
 
     def _discard(self) -> None:
         self._partial.remove()
+        self._forget()
+
+    def _forget(self) -> None:
+        """Have no later call go on with this one."""
         if self._journal is not None:
-            self._journal.remove()
+            self._journal.records.clear()
 
     def _receive(self) -> None:
         """Receive every range, `max_concurrency` at a time. The first failure ends the rest."""
@@ -283,7 +286,14 @@ class _Download:
             except ChangedError:
                 raise
             except ApiException as error:
-                raise self._failure(error, part.number) from error
+                kept = self._journal is not None
+                raise TransferError(
+                    f"{self._remote}: range {part.number}: {reason(error)}"
+                    + ("; the same call with resume=True goes on" if kept else ""),
+                    outcome="resumable" if kept else "aborted",
+                    cause=error,
+                    part_number=part.number,
+                ) from error
         self._md5s[index] = digest.hexdigest()
         if self._journal is not None:
             # The bytes need not be on the disk by now: a later process takes its word for
@@ -322,13 +332,3 @@ class _Download:
             "%s: not verified: the checksum %s is of parts of an unknown size, or no MD5",
             remote, remote.checksum,
         )  # fmt: skip
-
-    def _failure(self, error: ApiException, number: int) -> TransferError:
-        kept = self._journal is not None
-        return TransferError(
-            f"{self._remote}: range {number}: {reason(error)}"
-            + ("; the same call with resume=True goes on" if kept else ""),
-            outcome="resumable" if kept else "aborted",
-            cause=error,
-            part_number=number,
-        )

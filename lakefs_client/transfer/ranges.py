@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from lakefs_client import rest
 from lakefs_client.api.objects_api import ObjectsApi
 from lakefs_client.exceptions import ApiConnectionError, ApiException
-from lakefs_client.rest import Interrupt, Message, Timing
+from lakefs_client.rest import Interrupt, Message
 from lakefs_client.retry import RetryPolicy, retry_policy
 from lakefs_client.transfer.part import RENEWALS, Stopped, is_expiry
 from lakefs_client.transfer.url import ExpiringUrl, SignedUrl
@@ -43,31 +44,30 @@ class RemoteObject:
         stats: What lakeFS said of it, without what signs its URL.
         size: Bytes.
         checksum: As lakeFS has it.
-        headers: Of an answer of the store; empty before the first.
+        headers: Of an answer with bytes of it; empty before the first.
 
     Raises:
         ApiException: lakeFS knows no such object: NotFoundException …
     """
 
     def __init__(self, transfer: Transfer, repository: str, ref: str, path: str) -> None:
-        client, owner = transfer.api_client, cast(Any, transfer)
-        self._user_agent = client.user_agent
-        self._store = client.store_client
-        self._objects = ObjectsApi(client)
+        client = transfer.api_client
         self._place = (repository, ref, path)
-        self._gate: Gate = owner.gate
+        self._objects = ObjectsApi(client)
+        self._store = client.store_client
+        self._user_agent = client.user_agent
+        self._gate: Gate = cast(Any, transfer).gate
         self._policy = transfer.config.retry or retry_policy(client.configuration.retries)
         self._interrupt = Interrupt()
-        timing = self._store.timing
-        self._timing = Timing(timing.clock, self._interrupt.wait, timing.random)
-        received = timing.clock()
+        clock = self._store.timing.clock
+        received = clock()
         self.stats, signed = self._stat()
         self.size = self.stats.size_bytes
         self.checksum = self.stats.checksum.strip('"')
         self.headers: Mapping[str, str] = {}
+        self._url = signed and ExpiringUrl(self._fresh_url, clock, signed, received)
         # The server answers with the checksum of what the ref leads to at that moment.
         self._etags: set[str | None] = set() if signed else {f'"{self.checksum}"'}
-        self._url = signed and ExpiringUrl(self._fresh_url, timing.clock, signed, received)
 
     def __str__(self) -> str:
         return "lakefs://{}/{}/{}".format(*self._place)
@@ -76,62 +76,6 @@ class RemoteObject:
     def identity(self) -> dict[str, Any]:
         """What tells it from those that stand at its path before and after it."""
         return _identity(self.stats)
-
-    def repeat(self, attempt: Callable[[], Result]) -> Result:
-        """Call what reads ranges, in its turn at the gate, until it returns or must not be
-        repeated.
-
-        Raises:
-            ApiException: It failed for good.
-            Stopped: The interrupt came first.
-        """
-
-        def in_turn() -> Result:
-            ticket = self._gate.enter(self._interrupt.is_set)
-            slow_down = False
-            try:
-                if ticket is None or self._interrupt.is_set():
-                    raise Stopped
-                return attempt()
-            except ApiException as error:
-                slow_down = error.status in (429, 503)
-                raise
-            finally:
-                if ticket is not None:
-                    self._gate.leave(ticket, slow_down=slow_down)
-
-        result: Result = rest.repeat(in_turn, self._may_repeat, self._policy, self._timing)
-        return result
-
-    def open(self, start: int, stop: int) -> Body:
-        """Ask for the bytes from `start` up to, and without, `stop`.
-
-        Raises:
-            ApiException: They are refused, or the answer is another than was asked for.
-            ChangedError: They are another object's by now.
-        """
-        wanted = f"bytes={start}-{stop - 1}"
-        response = self._ask(wanted) if self._url else self._ask_server(wanted)
-        body = Body(self, response, start, stop)
-        try:
-            self._check(response, start, stop)
-        except BaseException:
-            body.close()
-            raise
-        return body
-
-    def read(self, response: Any, amount: int) -> bytes:
-        """Read on in an answer.
-
-        Raises:
-            ApiConnectionError: The connection broke, or nothing came in time.
-        """
-        request = Message("GET", self.stats.physical_address, {})
-        return self._store.read(response, request, amount)
-
-    def let_go(self) -> None:
-        """Let go of the answer that this thread was reading."""
-        self._interrupt.detach()
 
     @property
     def stopped(self) -> bool:
@@ -143,54 +87,87 @@ class RemoteObject:
         self._interrupt.set()
         self._gate.wake()
 
-    def _may_repeat(self, error: ApiException) -> bool:
-        return not self._interrupt.is_set() and rest.may_repeat(error, "part")
+    def repeat(self, attempt: Callable[[], Result]) -> Result:
+        """Call what reads ranges, in its turn at the gate, until it returns or must not be
+        repeated.
+
+        Raises:
+            ApiException: It failed for good.
+            Stopped: `stop` was called.
+        """
+
+        def in_turn() -> Result:
+            ticket = self._gate.enter(self._interrupt.is_set)
+            if ticket is None:
+                raise Stopped
+            slow_down = False
+            try:
+                if self.stopped:
+                    raise Stopped
+                return attempt()
+            except ApiException as error:
+                slow_down = error.status in (429, 503)
+                raise
+            finally:
+                self._gate.leave(ticket, slow_down=slow_down)
+
+        def may_repeat(error: ApiException) -> bool:
+            return not self.stopped and rest.may_repeat(error, "part")
+
+        timing = self._store.timing._replace(sleep=self._interrupt.wait)
+        result: Result = rest.repeat(in_turn, may_repeat, self._policy, timing)
+        return result
+
+    def open(self, start: int, stop: int) -> Body:
+        """Ask for the bytes from `start` up to, and without, `stop`.
+
+        Raises:
+            ApiException: They are refused, or the answer is another than was asked for.
+            ChangedError: They are another object's by now.
+        """
+        body = Body(self, self._ask(f"bytes={start}-{stop - 1}"), start, stop)
+        try:
+            self._check(body.response, start, stop)
+        except BaseException:
+            body.close()
+            raise
+        return body
 
     def _ask(self, wanted: str) -> Any:
-        assert self._url is not None
+        if self._url is None:
+            return self._objects.get_object(*self._place, range=wanted, _preload_content=False)
+        headers = {"Range": wanted, "User-Agent": self._user_agent}
         renewed = 0
         while True:
             url = self._url.get()
             try:
-                return self._get(Message("GET", url, self._headers(wanted)))
+                return self._store.send(
+                    partial(Message, "GET", url, headers), safety="never", policy=_ONCE,
+                    preload=False, interrupt=self._interrupt,
+                )  # fmt: skip
             except ApiException as error:
                 if not is_expiry(error) or renewed == RENEWALS:
                     raise
             renewed += 1
             self._url.renew(url)
 
-    def _headers(self, wanted: str) -> dict[str, str]:
-        return {"Range": wanted, "User-Agent": self._user_agent}
-
-    def _get(self, message: Message) -> Any:
-        response: Any = self._store.send(
-            lambda: message, safety="never", policy=_ONCE, preload=False, interrupt=self._interrupt
-        )
-        return response
-
-    def _ask_server(self, wanted: str) -> Any:
-        answer: Any = self._objects.get_object(*self._place, range=wanted, _preload_content=False)
-        response: Any = answer
-        return response
-
     def _check(self, response: Any, start: int, stop: int) -> None:
         """Hold an answer's head against what was asked for."""
-        headers, status = response.headers, response.status
+        status, headers = response.status, response.headers
         self.headers = headers
         self._etags.add(headers.get("ETag"))
         if len(self._etags) > 1:
-            raise ChangedError(status, "the bytes are another object's than at the start")
-        whole = status == 200 and (start, stop) == (0, self.size)
-        told = headers.get("Content-Range")
-        length = headers.get("Content-Length")
-        if not whole and (status, told) != (206, f"bytes {start}-{stop - 1}/{self.size}"):
-            wrong = f"{status}, {told or 'no range'}, {length} bytes"
-        elif length not in (None, str(stop - start)):
-            wrong = f"{status}, {length} bytes"
-        else:
-            return
-        asked = f"bytes {start}-{stop - 1} of {self.size}"
-        raise ApiException(status, f"asked for {asked}, the answer is another: {wrong}")
+            raise ChangedError(status, "the bytes are of another object than at the start")
+        told, length = headers.get("Content-Range"), headers.get("Content-Length")
+        right = (status, told) == (206, f"bytes {start}-{stop - 1}/{self.size}") or (
+            status == 200 and (start, stop) == (0, self.size)
+        )
+        if not right or length not in (None, str(stop - start)):
+            raise ApiException(
+                status,
+                f"asked for bytes {start}-{stop - 1} of {self.size}, the answer is another: "
+                f"{status}, {told or 'no range'}, {length} bytes",
+            )
 
     def _stat(self) -> tuple[ObjectStats, SignedUrl | None]:
         """What stands at the path, and its URL; None where the store has no such URLs."""
@@ -227,13 +204,14 @@ class Body:
     """The bytes of one answer: those that were asked for, or an error.
 
     Attributes:
+        response: urllib3's object.
         offset: Where in the object the next of them is.
         stop: Where they end.
     """
 
     def __init__(self, remote: RemoteObject, response: Any, offset: int, stop: int) -> None:
         self._remote = remote
-        self._response = response
+        self.response = response
         self.offset = offset
         self.stop = stop
 
@@ -244,19 +222,23 @@ class Body:
             ApiConnectionError: The connection broke, or nothing came in time.
             ApiException: There are more bytes than were asked for.
         """
-        wanted = min(most, self.stop - self.offset)
-        if not wanted:
+        left = self.stop - self.offset
+        if not left:
             return b""
-        data = self._remote.read(self._response, wanted)
+        data = self._read(min(most, left))
         if not data:
-            raise ApiConnectionError(f"the answer ends {self.stop - self.offset} bytes early")
+            raise ApiConnectionError(f"the answer ends {left} bytes early")
         self.offset += len(data)
-        # At the end this is a read of nothing, which gives the connection back.
-        if self.offset == self.stop and self._remote.read(self._response, 1):
-            raise ApiException(self._response.status, "the answer has more bytes than its range")
+        # At the end this is a read of nothing, and gives the connection back.
+        if self.offset == self.stop and self._read(1):
+            raise ApiException(self.response.status, "the answer has more bytes than its range")
         return data
 
     def close(self) -> None:
-        """Let go of the answer; its connection is closed unless it was read to its end."""
-        self._remote.let_go()
-        self._response.close()
+        """Let go of the answer. Unless it was read to its end its connection is closed."""
+        self._remote._interrupt.detach()
+        self.response.close()
+
+    def _read(self, amount: int) -> bytes:
+        request = Message("GET", self._remote.stats.physical_address, {})
+        return self._remote._store.read(self.response, request, amount)
