@@ -63,6 +63,8 @@ MEASURES = (
     Measure("upload 1 GiB, TLS", "upload", "upload", "s", 1.15, (*HTTPS, "file")),
     Measure("… with verification", "upload", "upload", "s", 1.15, (*HTTPS, "file"),
             subject="verified", plus="md5"),
+    Measure("download 1 GiB, HTTP", "download", "download", "s", 1.3, (*HTTP, "file")),
+    Measure("download 1 GiB, TLS", "download", "download", "s", 1.3, (*HTTPS, "file")),
     Measure("upload of 10 KiB files", "small_files", "upload", "s", 1.15, ("http", "folder")),
     Measure("peak memory, 64 parts", "upload", "peak", "MiB", 16, (*HTTP, _GIB, 16 * _MIB),
             floor=None, rounds=3),

@@ -19,7 +19,7 @@ THREADS = 4
 _WARM_UP = 4 * PART
 
 
-def _per_gib(upload: Callable[[int], Any], file: str) -> float:
+def per_gib(upload: Callable[[int], Any], file: str) -> float:
     """CPU seconds a GiB of `upload(size)`, connections being there already."""
     size = os.path.getsize(file)
     upload(min(size, _WARM_UP))
@@ -28,7 +28,7 @@ def _per_gib(upload: Callable[[int], Any], file: str) -> float:
     return (process_time() - start) * GIB / size
 
 
-def _in_threads(put: Callable[[int, int], Any], size: int) -> None:
+def in_threads(put: Callable[[int, int], Any], size: int) -> None:
     with ThreadPoolExecutor(THREADS) as workers:
         for _ in workers.map(
             lambda offset: put(offset, min(PART, size - offset)), range(0, size, PART)
@@ -49,7 +49,7 @@ class _Windows(threading.local):
             yield window
 
 
-def _pool(ca: str) -> Any:
+def pool_of(ca: str) -> Any:
     import urllib3
 
     trust = {"ca_certs": ca} if ca else {}
@@ -58,7 +58,7 @@ def _pool(ca: str) -> Any:
 
 def upload_floor(url: str, ca: str, file: str) -> float:
     """urllib3 in a bare loop, with positioned reads into windows."""
-    pool, windows = _pool(ca), _Windows()
+    pool, windows = pool_of(ca), _Windows()
     with open(file, "rb", buffering=0) as source:
 
         def put(offset: int, length: int) -> None:
@@ -70,12 +70,12 @@ def upload_floor(url: str, ca: str, file: str) -> float:
             )
             assert response.status == 200
 
-        return _per_gib(lambda size: _in_threads(put, size), file)
+        return per_gib(lambda size: in_threads(put, size), file)
 
 
 def upload_mapped(url: str, ca: str, file: str) -> float:
     """The same with each part mapped into memory and sent in one piece."""
-    pool = _pool(ca)
+    pool = pool_of(ca)
     with open(file, "rb", buffering=0) as source:
 
         def put(offset: int, length: int) -> None:
@@ -91,7 +91,7 @@ def upload_mapped(url: str, ca: str, file: str) -> float:
                 )
                 assert response.status == 200
 
-        return _per_gib(lambda size: _in_threads(put, size), file)
+        return per_gib(lambda size: in_threads(put, size), file)
 
 
 def upload_sendfile(url: str, ca: str, file: str) -> float:
@@ -114,7 +114,7 @@ def upload_sendfile(url: str, ca: str, file: str) -> float:
             while b"\r\n\r\n" not in answer:
                 answer += sock.recv(4096)
 
-        return _per_gib(lambda size: _in_threads(put, size), file)
+        return per_gib(lambda size: in_threads(put, size), file)
 
 
 def upload_md5(url: str, ca: str, file: str) -> float:
@@ -127,10 +127,10 @@ def upload_md5(url: str, ca: str, file: str) -> float:
         for _ in range(size // MIB):
             digest.update(window)
 
-    return _per_gib(hash_, file)
+    return per_gib(hash_, file)
 
 
-def _transfer(url: str, ca: str, part: int, verify: bool) -> Any:
+def transfer_of(url: str, ca: str, part: int, verify: bool) -> Any:
     import lakefs_client
     from lakefs_client.transfer import Transfer, TransferConfig
 
@@ -144,7 +144,7 @@ def _transfer(url: str, ca: str, part: int, verify: bool) -> Any:
 
 
 def _client(url: str, ca: str, file: str, verify: bool) -> float:
-    transfer = _transfer(url, ca, PART, verify)
+    transfer = transfer_of(url, ca, PART, verify)
     with open(f"{file}.warm-up", "wb") as warm_up:
         warm_up.truncate(_WARM_UP)
     whole = os.path.getsize(file)
@@ -153,7 +153,7 @@ def _client(url: str, ca: str, file: str, verify: bool) -> float:
         source = file if size == whole else warm_up.name
         transfer.upload_file(source, "hashed" if verify else "opaque", "main", "object")
 
-    return _per_gib(upload, file)
+    return per_gib(upload, file)
 
 
 def upload_client(url: str, ca: str, file: str) -> float:
@@ -172,7 +172,7 @@ def peak(url: str, ca: str, size: str, part: str) -> float:
 
     from lakefs_client import rest  # noqa: F401 (imported for its memory)
 
-    transfer = _transfer(url, ca, int(part), verify=False)
+    transfer = transfer_of(url, ca, int(part), verify=False)
     with tempfile.NamedTemporaryFile() as file:
         file.truncate(int(size))
         before = _restart_peak()

@@ -9,6 +9,7 @@ import ssl
 import threading
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
+from weakref import WeakSet
 
 import certifi
 import urllib3
@@ -38,12 +39,22 @@ logging.getLogger("urllib3.connectionpool").addFilter(_Redacting())
 
 
 class Interrupt:
-    """Ends exchanges of other threads: their sockets are shut, and no new one starts."""
+    """Ends exchanges of other threads: their sockets are shut, and no new one starts.
 
-    def __init__(self) -> None:
+    Args:
+        within: Another whose end is this one's as well.
+    """
+
+    def __init__(self, within: Interrupt | None = None) -> None:
+        self._inner: WeakSet[Interrupt] = WeakSet()
         self._lock = threading.Lock()
-        self._sockets: set[socket.socket] = set()
+        self._sockets: dict[int, socket.socket] = {}  # a thread is in one exchange at a time
         self._event = threading.Event()
+        if within is not None:
+            with within._lock:
+                within._inner.add(self)
+            if within.is_set():
+                self.set()
 
     def is_set(self) -> bool:
         """Whether `set` was called."""
@@ -57,20 +68,23 @@ class Interrupt:
         """Shut every socket in use."""
         with self._lock:
             self._event.set()
-            for sock in self._sockets:
+            for sock in self._sockets.values():
                 _shut(sock)
+            inner = [*self._inner]
+        for interrupt in inner:
+            interrupt.set()
 
     def attach(self, sock: socket.socket) -> None:
-        """Take a socket that an exchange is about to use."""
+        """Take the socket that this thread's exchange is about to use."""
         with self._lock:
-            self._sockets.add(sock)
+            self._sockets[threading.get_ident()] = sock
             if self._event.is_set():
                 _shut(sock)
 
-    def detach(self, sock: socket.socket) -> None:
-        """Let go of a socket whose exchange is over."""
+    def detach(self) -> None:
+        """Let go of the socket: this thread's exchange is over."""
         with self._lock:
-            self._sockets.discard(sock)
+            self._sockets.pop(threading.get_ident(), None)
 
 
 def _shut(sock: socket.socket) -> None:
@@ -133,7 +147,17 @@ class _HTTPSConnection(_Sending, HTTPSConnection):
     pass
 
 
-class _HTTPPool(urllib3.HTTPConnectionPool):
+class _Pool:
+    def _put_conn(self, conn: Any) -> None:
+        try:
+            super()._put_conn(conn)  # type: ignore[misc]
+        except AttributeError:
+            # urllib3 says how full a pool is that another thread has closed meanwhile.
+            if conn is not None:
+                conn.close()
+
+
+class _HTTPPool(_Pool, urllib3.HTTPConnectionPool):
     ConnectionCls = _HTTPConnection  # pyright: ignore[reportAssignmentType]
 
     def __init__(self, *args: Any, assert_hostname: object = None, **kwargs: Any) -> None:
@@ -141,7 +165,7 @@ class _HTTPPool(urllib3.HTTPConnectionPool):
         super().__init__(*args, **kwargs)
 
 
-class _HTTPSPool(urllib3.HTTPSConnectionPool):
+class _HTTPSPool(_Pool, urllib3.HTTPSConnectionPool):
     ConnectionCls = _HTTPSConnection  # pyright: ignore[reportAssignmentType]
 
 

@@ -160,11 +160,14 @@ class TransferError(ApiException):
     """A transfer failed. The cause is chained, and its status and body are this error's.
 
     Attributes:
-        outcome: What became of the upload: ``"aborted"`` (nothing is left), ``"abort failed"``
-            (parts may be left in the store, under `upload_id`), ``"not linked"`` (the bytes are
-            in the store at `physical_address`, and no object refers to them), ``"unknown"`` (the
-            object may be there) or ``"mismatch"`` (it is there and is not what was sent).
-        part_number: The part that failed, from 1; None where it was no part.
+        outcome: What became of it: ``"aborted"`` (nothing is left) or ``"resumable"`` (what is
+            done is kept, and the same call with ``resume=True`` goes on); of an upload also
+            ``"abort failed"`` (parts may be left in the store, under `upload_id`), ``"not
+            linked"`` (the bytes are in the store at `physical_address`, and no object refers to
+            them), ``"unknown"`` (the object may be there) or ``"mismatch"`` (it is there and is
+            not what was sent).
+        part_number: The part, or the range of a download, that failed, from 1; None where it
+            was none.
         upload_id: Of the multipart upload; None where there was none.
         physical_address: Where in the store the bytes are or were to be.
     """

@@ -180,6 +180,7 @@ class RESTClientObject:
         policy: RetryPolicy,
         timeout: RequestTimeout = None,
         preload: bool = True,
+        interrupt: Interrupt | None = None,
         elsewhere: RESTClientObject | None = None,
         receive: Callable[[urllib3.BaseHTTPResponse], Any] | None = None,
     ) -> Any:
@@ -191,6 +192,7 @@ class RESTClientObject:
             policy: How often, and after what waits.
             timeout: Overrides the configuration's timeouts.
             preload: Whether the body is read.
+            interrupt: As for `exchange`.
             elsewhere: The client for redirects to another host; where it is given, GET and
                 HEAD follow redirects.
             receive: Reads a 2xx answer that is not preloaded, and makes the result.
@@ -201,7 +203,7 @@ class RESTClientObject:
 
         def attempt() -> Any:
             request = message()
-            response = self.exchange(request, timeout=timeout, preload=preload)
+            response = self.exchange(request, timeout=timeout, preload=preload, interrupt=interrupt)
             if elsewhere is not None and 300 <= response.status <= 399:
                 response = self._follow(request, response, timeout, preload, elsewhere)
             try:
@@ -223,6 +225,13 @@ class RESTClientObject:
     ) -> urllib3.BaseHTTPResponse:
         """Send a request once and return the answer, whatever its status.
 
+        Args:
+            request: What to send.
+            timeout: Overrides the configuration's timeouts.
+            preload: Whether the body is read.
+            interrupt: Ends the exchange from another thread. Where the body is not read here, it
+                can end the reading as well, until its `detach` is called.
+
         Raises:
             ApiConnectionError: There is no answer.
             ApiValueError: The request cannot be written.
@@ -236,8 +245,12 @@ class RESTClientObject:
         )
         current.write_timeout, current.interrupt, current.sock = read, interrupt, None
         failure: BaseException
+        attached = interrupt
         try:
-            return self._urlopen(request, limit, preload)
+            response = self._urlopen(request, limit, preload)
+            if not preload:
+                attached = None
+            return response
         except BodyError as error:
             failure = error.__cause__ or error
         except LocationValueError as error:
@@ -251,11 +264,22 @@ class RESTClientObject:
             # http.client refuses control characters in methods, targets and headers.
             raise ApiValueError(f"{_target(request)}: the request cannot be written") from error
         finally:
-            if interrupt is not None and current.sock is not None:
-                interrupt.detach(current.sock)
+            if attached is not None:
+                attached.detach()
             current.interrupt = current.sock = None
             current.connecting = False
         raise failure  # out here it keeps the cause that it has
+
+    def read(self, response: urllib3.BaseHTTPResponse, request: Message, amount: int) -> bytes:
+        """Read on in an answer that was not preloaded, as it was sent: compressed if it was.
+
+        Raises:
+            ApiConnectionError: The connection broke, or nothing came in time.
+        """
+        try:
+            return response.read(amount, decode_content=False)
+        except HTTPError as error:
+            raise self.network_error(error, request) from error
 
     def network_error(
         self,

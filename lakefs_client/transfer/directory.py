@@ -53,6 +53,8 @@ def upload_directory(
         ApiException: lakeFS knows no such branch.
         Exception: As for `Run.each`.
     """
+    with os.scandir(folder):
+        pass  # the error, if there is one, comes before anything is asked
     repository, branch, prefix = place
     part_size = transfer.config.part_size
 
@@ -66,9 +68,7 @@ def upload_directory(
                 transfer.api_client, repository, branch, path, content_type, user_metadata
             )
             with run.in_turn(file.size):
-                upload(
-                    transfer, file, target, run.progress(), resume=resume, within=run.interrupt
-                )
+                upload(transfer, file, target, run.progress(), resume=resume, within=run.interrupt)
             return True, file.size
 
     def jobs() -> Iterator[tuple[str, Job | Exception]]:
@@ -133,7 +133,7 @@ def download_directory(
         os.makedirs(os.path.dirname(file), exist_ok=True)
         with run.in_turn(size):
             download(
-                transfer, repository, ref, stats.path, file, run.progress(), resume=resume,
+                transfer, (repository, ref, stats.path), file, run.progress(), resume=resume,
                 within=run.interrupt,
             )  # fmt: skip
         return True, size

@@ -103,7 +103,7 @@ class Run:
 
     def progress(self) -> Progress:
         """One file's share in what is told."""
-        return Progress(self._progress and self._progress.add)
+        return Progress(None if self._progress is None else self._progress.add)
 
     def in_turn(self, size: int) -> Any:
         """Where a file of so many bytes waits for its turn."""
@@ -116,9 +116,7 @@ class Run:
             Exception: The first failure, with `stop_on_error`; what the jobs' iterator or the
                 progress callback raised.
         """
-        pool = ThreadPoolExecutor(
-            self._transfer.config.max_concurrency, "lakefs-client-directory"
-        )
+        pool = ThreadPoolExecutor(self._transfer.config.max_concurrency, "lakefs-client-directory")
         try:
             for path, job in jobs:
                 if isinstance(job, Exception):

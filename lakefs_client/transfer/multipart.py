@@ -93,6 +93,7 @@ class MultipartUpload:
         progress: Is told of what went out.
         size: Bytes in all; None where that is not known.
         journal: Where what a later process needs is written; None where none will go on.
+        within: Ends it from outside.
 
     Attributes:
         stored: What the store said of the parts that it has, by number.
@@ -105,6 +106,7 @@ class MultipartUpload:
         progress: Progress,
         size: int | None = None,
         journal: UploadJournal | None = None,
+        within: Interrupt | None = None,
     ) -> None:
         self._transfer = transfer
         self._target = target
@@ -112,7 +114,7 @@ class MultipartUpload:
         self._size = size
         self._journal = journal
         self._timing = transfer.api_client.store_client.timing
-        self._interrupt = Interrupt()
+        self._interrupt = Interrupt(within)
         self._workers = self._make_workers()
         self._upload: Multipart | None = None
         self._urls: list[SignedUrl] = []
@@ -139,6 +141,12 @@ class MultipartUpload:
             gate=transfer.gate, **options,
         )  # fmt: skip
         return Threads(sender, config.max_concurrency)
+
+    @property
+    def identity(self) -> Multipart:
+        """What identifies it, once it was begun."""
+        assert self._upload is not None
+        return self._upload
 
     def begin(self, parts: int) -> None:
         """Begin, with URLs for so many parts.
@@ -195,12 +203,11 @@ class MultipartUpload:
         self._wait_until_below(1)
         check()
         self._workers.close()
-        assert self._upload is not None
         if self._journal is not None:
             self._journal.completing()
         stored = [self.stored[number] for number in sorted(self.stored)]
         stats = complete(
-            self._target, self._upload, stored, size, self._transfer.policy, self._timing.sleep,
+            self._target, self.identity, stored, size, self._transfer.policy, self._timing.sleep,
             asked=self._asked,
         )  # fmt: skip
         if self._journal is not None:
@@ -236,9 +243,8 @@ class MultipartUpload:
 
     def abandon(self) -> None:
         """Stop and abort, for another upload to take its place."""
-        assert self._upload is not None
         self._stop()
-        abort_quietly(self._target, self._upload)
+        abort_quietly(self._target, self.identity)
 
     def is_gone(self, error: BaseException) -> bool:
         """Whether only another upload can succeed where this one failed."""
@@ -271,8 +277,7 @@ class MultipartUpload:
             self._fail(RefusedError(403, answer.result()))
 
     def _fresh_url(self, number: int) -> SignedUrl:
-        assert self._upload is not None
-        return self._target.fresh_url(self._upload, number)
+        return self._target.fresh_url(self.identity, number)
 
     def _wait_until_below(self, limit: int) -> None:
         """Wait until fewer parts than that are on their way."""

@@ -288,7 +288,7 @@ def _stored(headers: Any, md5: str | None, verify: bool) -> Stored:
     content_md5 = _hex(headers.get("Content-MD5"))
     if etag is None and content_md5 is None:
         raise ApiException(200, "the store gave neither an ETag nor a Content-MD5")
-    known = content_md5 or (etag if _tells_md5(etag, headers) else None)
+    known = content_md5 or (etag if tells_md5(etag, headers) else None)
     if md5 is None or known is None:
         return Stored(etag, content_md5, None, md5)
     if verify and known.lower() != md5:
@@ -308,7 +308,7 @@ def _hex(content_md5: str | None) -> str | None:
         return None
 
 
-def _tells_md5(etag: str | None, headers: Any) -> bool:
+def tells_md5(etag: str | None, headers: Any) -> bool:
     """Whether an ETag is the MD5 of the bytes.
 
     Under SSE-KMS, DSSE and SSE-C it has the same form and is none:

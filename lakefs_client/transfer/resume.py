@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lakefs_client._body import WINDOW
 from lakefs_client.exceptions import ApiException, TransferError
+from lakefs_client.transfer.checksum import md5_of
 from lakefs_client.transfer.journal import Journal, JournalInUseError, read_all
 from lakefs_client.transfer.part import Stored
-from lakefs_client.transfer.source import buffer
 from lakefs_client.transfer.target import ADDRESS_LIFE, Multipart, Target, is_over
 
 if TYPE_CHECKING:
@@ -191,13 +189,7 @@ class UploadJournal:
             return all(pool.map(self._is_the_same, stored.items()))
 
     def _is_the_same(self, sent: tuple[int, Stored]) -> bool:
-        part = self._plan.part(sent[0])
-        digest = hashlib.md5(usedforsecurity=False)
-        for done in range(0, part.length, WINDOW):
-            window = buffer.view[: min(WINDOW, part.length - done)]
-            self._source.read_into(window, part.offset + done)
-            digest.update(window)
-        return digest.hexdigest() == sent[1].sent_md5
+        return md5_of(self._source, self._plan.part(sent[0])) == sent[1].sent_md5
 
 
 def abort_quietly(target: Target, upload: Multipart) -> bool:

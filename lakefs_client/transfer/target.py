@@ -18,9 +18,11 @@ from lakefs_client.exceptions import (
 )
 from lakefs_client.models import (
     AbortPresignMultipartUpload,
+    CopyPartSource,
     ObjectStageCreation,
     StagingLocation,
     StagingMetadata,
+    UploadPartCopyFrom,
     UploadPartFrom,
 )
 from lakefs_client.rest import Message
@@ -108,6 +110,25 @@ class Target:
             raise
         fresh, _, headers = answer
         return SignedUrl(fresh.presigned_url, headers.get("Date"))
+
+    def copy_part(
+        self, upload: Multipart, number: int, place: tuple[str, str, str], start: int, end: int
+    ) -> str:
+        """Have the store copy bytes of an object as a part. Returns the part's ETag."""
+        repository, ref, path = place
+        source = CopyPartSource(repository, ref, path, range=f"bytes={start}-{end - 1}")
+        answer: Any = self._experimental.upload_part_copy(
+            *self.place,
+            upload.upload_id,
+            self.path,
+            number,
+            UploadPartCopyFrom(upload.physical_address, source),
+            _return_http_data_only=False,
+        )
+        etag: str | None = answer[2].get("ETag")
+        if etag is None:
+            raise ApiException(answer[1], "upload_part_copy was answered without an ETag")
+        return etag.strip('"')
 
     def complete(self, upload: Multipart, body: CompletePresignMultipartUpload) -> ObjectStats:
         """Have the parts put together and the object recorded."""

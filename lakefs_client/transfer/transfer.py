@@ -6,25 +6,38 @@ import logging
 import os
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from lakefs_client import _encode, auth
+from lakefs_client.api.objects_api import ObjectsApi
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
 from lakefs_client.retry import retry_policy
+from lakefs_client.transfer.compose import ObjectRange, compose
 from lakefs_client.transfer.config import TransferConfig
+from lakefs_client.transfer.directory import (
+    Filter,
+    download_directory,
+    folder_prefix,
+    upload_directory,
+)
+from lakefs_client.transfer.download import download
 from lakefs_client.transfer.gate import Gate
+from lakefs_client.transfer.many import DirectoryReport, Run
 from lakefs_client.transfer.part import CallbackError, Progress
+from lakefs_client.transfer.partial import resolved
 from lakefs_client.transfer.permission import Permissions
 from lakefs_client.transfer.plan import plan_parts
+from lakefs_client.transfer.reader import ObjectReader
 from lakefs_client.transfer.resume import PendingUpload, discard, pending_uploads
 from lakefs_client.transfer.source import FileSource, guess_content_type
 from lakefs_client.transfer.stream import StreamUpload, source_of
 from lakefs_client.transfer.target import Target, require_names
 from lakefs_client.transfer.upload import upload
+from lakefs_client.transfer.writer import ObjectWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import TypeVar
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Literal, TypeVar
 
     from lakefs_client._operation import Readable
     from lakefs_client.api_client import ApiClient
@@ -178,6 +191,307 @@ class Transfer:
         fileobj.seek(0, os.SEEK_END)  # type: ignore[attr-defined]
         return stats
 
+    def append_file(
+        self,
+        source: str | os.PathLike[str],
+        repository: str,
+        branch: str,
+        path: str,
+        *,
+        progress: Callable[[int], object] | None = None,
+    ) -> ObjectStats:
+        """Append a file to an object, which keeps its content type and user metadata.
+
+        The store copies what is there, so nothing of it is downloaded, unless it has less than
+        5 MiB, the least that a part has. Where somebody else writes to the path meanwhile the
+        append fails, up to the last moment before the object is replaced.
+
+        Args:
+            source: Path of a regular file.
+            repository: Name of the repository.
+            branch: Name of the branch.
+            path: Path of the object, which must be there.
+            progress: As for `upload_file`; the sum is the size of the new object.
+
+        Returns:
+            The object's stats.
+
+        Raises:
+            ApiTypeError: An argument has the wrong type.
+            ApiValueError: An argument cannot be sent.
+            OSError: The file cannot be opened.
+            TransferError: It failed; it says what became of it.
+            ApiException: lakeFS knows no such object, or the store cannot do it (501).
+        """
+        require_names(repository=repository, branch=branch, path=path)
+        with FileSource(source) as file:
+            former = ObjectsApi(self.api_client).stat_object(repository, branch, path)
+            metadata = former.get("metadata")
+            target = self._target(
+                repository, branch, path, former.get("content_type"),
+                None if metadata is None else metadata.to_dict(), progress,
+            )  # fmt: skip
+            return _carried_out(
+                f"append of {file.name} to {target}, {file.size} bytes",
+                lambda: compose(
+                    self._local(), target, [ObjectRange(path)], Progress(progress), file
+                ),
+            )
+
+    def compose(
+        self,
+        ranges: Sequence[ObjectRange],
+        repository: str,
+        branch: str,
+        path: str,
+        *,
+        content_type: str | None = None,
+        user_metadata: Mapping[str, str] | None = None,
+        progress: Callable[[int], object] | None = None,
+    ) -> ObjectStats:
+        """Make an object of ranges of existing ones, one behind the other.
+
+        The store copies them. Only ranges of less than 5 MiB, the least that a part has, pass
+        through this machine, with as much of what follows as they lack; the last may be small.
+        An object that changes meanwhile is an error, since its ranges would be of two ages.
+
+        Args:
+            ranges: What to join, at most 4,999 ranges.
+            repository: Name of the repository.
+            branch: Name of the branch.
+            path: Path of the new object. What stands there is replaced, and may be among what
+                is joined.
+            content_type: Media type; by default guessed from the path's extension.
+            user_metadata: Key-value pairs to keep with the object.
+            progress: As for `upload_file`.
+
+        Returns:
+            The object's stats.
+
+        Raises:
+            ApiTypeError: An argument has the wrong type.
+            ApiValueError: An argument cannot be sent, or a range is not in its object.
+            TransferError: It failed; it says what became of it.
+            ApiException: lakeFS knows no such object, or the store cannot do it (501).
+        """
+        target = self._target(repository, branch, path, content_type, user_metadata, progress)
+        ranges = list(ranges)
+        if not all(isinstance(one, ObjectRange) for one in ranges):
+            raise ApiTypeError("ranges must be a list of ObjectRange")
+        return _carried_out(
+            f"composition of {target} from {len(ranges)} ranges",
+            lambda: compose(self._local(), target, ranges, Progress(progress)),
+        )
+
+    def upload_directory(
+        self,
+        source: str | os.PathLike[str],
+        repository: str,
+        branch: str,
+        prefix: str = "",
+        *,
+        include: str | Sequence[str] = (),
+        exclude: str | Sequence[str] = (),
+        follow_symlinks: bool = False,
+        user_metadata: Mapping[str, str] | None = None,
+        progress: Callable[[int], object] | None = None,
+        resume: bool = False,
+        stop_on_error: bool = False,
+    ) -> DirectoryReport:
+        """Upload the files of a folder and of those in it, but for what is there already.
+
+        A file is passed over where an object of its size and checksum stands at its path: an
+        MD5, or the composite of parts of `TransferConfig.part_size`. So a repeated call goes on
+        where an earlier one stopped. Memory does not grow with the number of files.
+
+        Args:
+            source: Path of the folder.
+            repository: Name of the repository.
+            branch: Name of the branch.
+            prefix: Where the files go; a slash is added to it. The whole branch by default.
+            include: Patterns as of `fnmatch`, in which ``*`` stands for slashes as well: files
+                whose path below the folder matches one are uploaded; by default all.
+            exclude: Patterns of those that are not.
+            follow_symlinks: Whether symbolic links are followed, or passed over.
+            user_metadata: Key-value pairs to keep with every object.
+            progress: As for `upload_file`: the bytes that go out, of all files together.
+            resume: As for `upload_file`, for files that go up in parts.
+            stop_on_error: Whether the first failure ends it, and is raised.
+
+        Returns:
+            What became of the files: how many were uploaded, skipped, or failed and why. Look
+            at it, or call its `raise_for_failures`.
+
+        Raises:
+            ApiTypeError: An argument has the wrong type.
+            ApiValueError: An argument cannot be sent.
+            OSError: The folder cannot be read.
+            ApiException: lakeFS knows no such branch, or could not be asked.
+        """
+        require_names(repository=repository, branch=branch)
+        # What holds for every object is checked with the first, a name that can be.
+        target = self._target(
+            repository, branch, folder_prefix("prefix", prefix) + "x", None, user_metadata, progress
+        )
+        wanted = Filter(include, exclude)
+        folder = os.fspath(source)
+        return _carried_out(
+            f"upload of {folder} to {str(target)[:-1]}",
+            lambda: upload_directory(
+                self, Run(self, progress, stop_on_error), folder,
+                (repository, branch, target.path[:-1]), wanted,
+                user_metadata=target.user_metadata, follow_symlinks=follow_symlinks, resume=resume,
+            ),
+        )  # fmt: skip
+
+    def download_file(
+        self,
+        repository: str,
+        ref: str,
+        path: str,
+        target: str | os.PathLike[str],
+        *,
+        progress: Callable[[int], object] | None = None,
+        resume: bool = False,
+    ) -> ObjectStats:
+        """Download an object into a file.
+
+        Ranges of the object come in parallel, straight from the store, into a hidden file beside
+        the target, ``.{name}.….part``, which takes the target's name when it is whole and its
+        checksum was found right, where that is an MD5 or a composite of MD5s.
+
+        Args:
+            repository: Name of the repository.
+            ref: Branch, tag, commit id or expression.
+            path: Path of the object in the repository.
+            target: Path of the file. A file that is there is replaced.
+            progress: Called with the number of bytes received since the last call, by one thread
+                at a time. The number is negative when the download starts afresh; the sum is the
+                object's size in the end. An exception in it stops the download.
+            resume: Whether to keep what is there when the download is interrupted, and to go on
+                with what an earlier, interrupted call with `resume` left.
+
+        Returns:
+            The object's stats. A presigned `physical_address` lacks its signature.
+
+        Raises:
+            ApiTypeError: An argument has the wrong type.
+            ApiValueError: An argument cannot be used. Nothing was sent.
+            OSError: The file cannot be written: FileNotFoundError, IsADirectoryError …
+            TransferError: The download failed.
+            ApiException: lakeFS knows no such object: NotFoundException, UnauthorizedException …
+        """
+        require_names(repository=repository, ref=ref, path=path)
+        _require_callable(progress)
+        file = resolved(target)
+        return _carried_out(
+            f"download of lakefs://{repository}/{ref}/{path} to {file}",
+            lambda: download(
+                self, (repository, ref, path), file, Progress(progress), resume=resume
+            ),
+        )
+
+    def download_directory(
+        self,
+        repository: str,
+        ref: str,
+        prefix: str,
+        target: str | os.PathLike[str],
+        *,
+        include: str | Sequence[str] = (),
+        exclude: str | Sequence[str] = (),
+        progress: Callable[[int], object] | None = None,
+        resume: bool = False,
+        stop_on_error: bool = False,
+    ) -> DirectoryReport:
+        """Download the objects below a prefix, but for those that are there already.
+
+        No object's path can leave the folder: one that would is a failure, as is one that has no
+        place in this machine's file system.
+
+        Args:
+            repository: Name of the repository.
+            ref: Branch, tag, commit id or expression.
+            prefix: What the paths begin with; a slash is added to it. All objects where it is "".
+            target: Path of the folder, which is made where it is missing.
+            include: As for `upload_directory`.
+            exclude: As for `upload_directory`.
+            progress: As for `download_file`: the bytes that come, of all objects together.
+            resume: As for `download_file`.
+            stop_on_error: Whether the first failure ends it, and is raised.
+
+        Returns:
+            What became of the objects. Look at it, or call its `raise_for_failures`.
+
+        Raises:
+            ApiTypeError: An argument has the wrong type.
+            ApiValueError: An argument cannot be sent.
+            OSError: The folder cannot be made.
+            ApiException: lakeFS knows no such ref, or could not be asked.
+        """
+        require_names(repository=repository, ref=ref)
+        _require_callable(progress)
+        wanted = Filter(include, exclude)
+        place, folder = (repository, ref, folder_prefix("prefix", prefix)), os.fspath(target)
+        return _carried_out(
+            f"download of lakefs://{'/'.join(place)} to {folder}",
+            lambda: download_directory(
+                self, Run(self, progress, stop_on_error), place, folder, wanted, resume=resume
+            ),
+        )
+
+    @overload
+    def open(
+        self, repository: str, ref: str, path: str, mode: Literal["rb"] = "rb"
+    ) -> ObjectReader: ...
+
+    @overload
+    def open(
+        self,
+        repository: str,
+        ref: str,
+        path: str,
+        mode: Literal["wb"],
+        *,
+        content_type: str | None = None,
+        user_metadata: Mapping[str, str] | None = None,
+    ) -> ObjectWriter: ...
+
+    def open(
+        self,
+        repository: str,
+        ref: str,
+        path: str,
+        mode: str = "rb",
+        *,
+        content_type: str | None = None,
+        user_metadata: Mapping[str, str] | None = None,
+    ) -> ObjectReader | ObjectWriter:
+        """Open an object as a binary file.
+
+        Args:
+            repository: Name of the repository.
+            ref: Branch; for reading also tag, commit id or expression.
+            path: Path of the object in the repository.
+            mode: ``"rb"`` to read and seek in it, ``"wb"`` to write another in its place, which
+                is made when the file is closed.
+            content_type: Media type of what is written; by default guessed from the path.
+            user_metadata: Key-value pairs to keep with what is written.
+
+        Raises:
+            ApiTypeError: An argument has the wrong type.
+            ApiValueError: An argument cannot be sent, or the mode is another.
+            ApiException: There is no such object to read.
+        """
+        if mode == "wb":
+            target = self._target(repository, ref, path, content_type, user_metadata, None)
+            return ObjectWriter(self._local(), target)
+        if mode != "rb":
+            raise ApiValueError(f"mode must be 'rb' or 'wb', not {mode!r}")
+        if content_type is not None or user_metadata is not None:
+            raise ApiValueError("content_type and user_metadata are for mode 'wb'")
+        return ObjectReader(self, repository, ref, path)
+
     def pending_uploads(self) -> list[PendingUpload]:
         """The uploads to this server that were interrupted, and whose journals are here.
 
@@ -220,6 +534,12 @@ class Transfer:
         """
         discard(self.config.journals, self.api_client, pending)
 
+    def _local(self) -> Transfer:
+        """The same, with threads for what workers elsewhere cannot do."""
+        if self.config.executor is None:
+            return self
+        return Transfer(self.api_client, replace(self.config, executor=None))
+
     def _target(
         self,
         repository: str,
@@ -228,7 +548,7 @@ class Transfer:
         content_type: str | None,
         user_metadata: Mapping[str, str] | None,
         progress: Callable[[int], object] | None,
-        name: str,
+        name: str = "",
     ) -> Target:
         """The object to be, once all that is said of it was checked."""
         require_names(repository=repository, branch=branch, path=path)
@@ -239,12 +559,16 @@ class Transfer:
         elif not content_type:
             raise ApiValueError("content_type must not be empty")
         auth.require_header_safe("content_type", content_type)
-        if progress is not None and not callable(progress):
-            raise ApiTypeError("progress must be callable")
+        _require_callable(progress)
         metadata = _encode.checked_user_metadata(
             "user_metadata", {} if user_metadata is None else user_metadata
         )
         return Target(self.api_client, repository, branch, path, content_type, metadata)
+
+
+def _require_callable(progress: object) -> None:
+    if progress is not None and not callable(progress):
+        raise ApiTypeError("progress must be callable")
 
 
 def _carried_out(what: str, work: Callable[[], T]) -> T:
@@ -261,4 +585,6 @@ def _carried_out(what: str, work: Callable[[], T]) -> T:
         logger.info("%s: failed, %s", what, getattr(error, "outcome", type(error).__name__))
         raise
     logger.info("%s: stopped by its progress callback", what)
+    while isinstance(raised, CallbackError):
+        raised = raised.raised  # of one file of many
     raise raised  # out here it keeps the context that it has

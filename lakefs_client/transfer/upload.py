@@ -31,9 +31,23 @@ FRESH_STARTS = 2
 
 
 def upload(
-    transfer: Transfer, source: Source, target: Target, progress: Progress, *, resume: bool
+    transfer: Transfer,
+    source: Source,
+    target: Target,
+    progress: Progress,
+    *,
+    resume: bool,
+    within: Interrupt | None = None,
 ) -> ObjectStats:
     """Upload a file, or bytes, by the way that suits the size and the store.
+
+    Args:
+        transfer: Whose settings and connections it has.
+        source: Where the bytes come from.
+        target: The object.
+        progress: Is told of what went out.
+        resume: Whether an upload in parts of a file keeps a journal.
+        within: Ends it from outside.
 
     Raises:
         TransferError: The upload failed; it says what became of it.
@@ -41,17 +55,17 @@ def upload(
     """
     config = transfer.config
     if source.size < config.threshold and source.size <= MAX_SINGLE_PUT:
-        return in_one(transfer, source, target, progress)
+        return in_one(transfer, source, target, progress, within=within)
     plan = plan_parts(source.size, config.part_size)
     try:
         if not resume:
-            return in_parts(transfer, source, target, progress, plan)
+            return in_parts(transfer, source, target, progress, plan, within=within)
         assert isinstance(source, FileSource)
         host = transfer.api_client.configuration.host
         with UploadJournal(config.journals, host, target, source, plan) as journal:
-            return in_parts(transfer, source, target, progress, plan, journal)
+            return in_parts(transfer, source, target, progress, plan, journal, within)
     except NoMultipartError as error:
-        return in_one(transfer, source, target, progress, error)
+        return in_one(transfer, source, target, progress, error, within)
 
 
 class NoMultipartError(Exception):
@@ -69,6 +83,7 @@ def in_parts(
     progress: Progress,
     plan: PartPlan,
     journal: UploadJournal | None = None,
+    within: Interrupt | None = None,
 ) -> ObjectStats:
     """Upload in parts.
 
@@ -80,7 +95,7 @@ def in_parts(
     earlier = None if journal is None else journal.earlier(transfer.config.max_concurrency)
     starts = 0
     while True:
-        upload = MultipartUpload(transfer, target, progress, plan.size, journal)
+        upload = MultipartUpload(transfer, target, progress, plan.size, journal, within)
         try:
             if earlier is None:
                 begin(upload, plan.count)
@@ -147,6 +162,7 @@ def in_one(
     target: Target,
     progress: Progress,
     instead: NoMultipartError | None = None,
+    within: Interrupt | None = None,
 ) -> ObjectStats:
     """Upload by one presigned PUT, and link the address; through the server where it has no
     presigned URLs.
@@ -157,6 +173,7 @@ def in_one(
         target: The object.
         progress: Is told of what went out.
         instead: Why it does not go up in parts, though it is large.
+        within: Ends it from outside.
 
     Raises:
         TransferError: The upload failed, or must not be done; it says what became of it.
@@ -185,7 +202,7 @@ def in_one(
     sender = PartSender(
         client, transfer.policy, user_agent=transfer.api_client.user_agent,
         verify=transfer.config.verify, digest=transfer.config.verify, progress=progress,
-        interrupt=Interrupt(), gate=transfer.gate,
+        interrupt=Interrupt(within), gate=transfer.gate,
     )  # fmt: skip
     try:
         stored = sender.send(Part(1, 0, source.size), source, url, headers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -35,7 +36,7 @@ class SignedUrl(NamedTuple):
 
 
 class ExpiringUrl:
-    """A presigned URL that is renewed before it expires.
+    """A presigned URL that is renewed before it expires. Threads may share it.
 
     Args:
         renew: Has a fresh one made.
@@ -52,6 +53,7 @@ class ExpiringUrl:
     ) -> None:
         self._make = renew
         self._clock = clock
+        self._lock = threading.Lock()
         self._url: str | None = None
         self._end: float | None = None
         self._doubts = 0
@@ -60,15 +62,16 @@ class ExpiringUrl:
 
     def get(self) -> str:
         """A URL that is good for now."""
-        if self._url is None or (self._end is not None and self._clock() >= self._end):
-            self.renew()
-        elif self._doubts > (0 if self._end is None else 1):
-            try:
-                self.renew()
-            except RenewalUnsupportedError:
-                self._doubts = 0  # it may be good all the same
-        assert self._url is not None
-        return self._url
+        with self._lock:
+            if self._url is None or (self._end is not None and self._clock() >= self._end):
+                self._renew()
+            elif self._doubts > (0 if self._end is None else 1):
+                try:
+                    self._renew()
+                except RenewalUnsupportedError:
+                    self._doubts = 0  # it may be good all the same
+            assert self._url is not None
+            return self._url
 
     def doubt(self) -> None:
         """The store broke off a request, which may be how the end of the URL's life, or of the
@@ -80,8 +83,18 @@ class ExpiringUrl:
         """Seconds for which the URL is good yet; None where that is not known."""
         return None if self._end is None else self._end - self._clock()
 
-    def renew(self) -> None:
-        """Have a fresh one made: the store says that this one has expired."""
+    def renew(self, refused: str | None = None) -> None:
+        """Have a fresh one made: the store says that this one has expired.
+
+        Where it is told which URL the store refused, and another thread had that one renewed
+        meanwhile, nothing is left to do.
+        """
+        with self._lock:
+            # Not by its text: another that was made in the same second has the same.
+            if refused is None or refused is self._url:
+                self._renew()
+
+    def _renew(self) -> None:
         self._take(self._make(), self._clock())
 
     def _take(self, signed: SignedUrl, received: float) -> None:

@@ -38,9 +38,7 @@ def walk(folder: str, *, follow_symlinks: bool) -> Iterator[Entry]:
     return _walk(folder, "", follow_symlinks, [(status.st_dev, status.st_ino)])
 
 
-def _walk(
-    folder: str, path: str, follow: bool, above: list[tuple[int, int]]
-) -> Iterator[Entry]:
+def _walk(folder: str, path: str, follow: bool, above: list[tuple[int, int]]) -> Iterator[Entry]:
     for name in sorted_in_runs(_names(folder, follow)):
         here = os.fsdecode(name.rstrip(b"/"))
         entry = Entry(path + here, os.path.join(folder, here))
@@ -75,7 +73,7 @@ def sorted_in_runs(names: Iterable[bytes]) -> Iterator[bytes]:
             if len(run) < RUN and not runs:
                 yield from run
                 return
-            file = tempfile.TemporaryFile()  # noqa: SIM115 (closed below)
+            file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed below)
             runs.append(file)
             # No name holds a NUL, but newlines are possible.
             file.writelines(name + b"\0" for name in run)

@@ -6,7 +6,7 @@ import io
 import warnings
 from typing import TYPE_CHECKING
 
-from lakefs_client.transfer.part import CallbackError, Progress, Stopped
+from lakefs_client.transfer.part import Progress, Stopped
 from lakefs_client.transfer.stream import StreamUpload
 
 if TYPE_CHECKING:

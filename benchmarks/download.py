@@ -1,0 +1,63 @@
+"""CPU seconds a GiB of downloads into a file, from a server that makes its bytes up."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from upload import MIB, PART, THREADS, in_threads, per_gib, pool_of, transfer_of
+
+
+def _into_file(receive: Callable[[str, int], Any], like: str) -> float:
+    """Seconds of `receive(target, size)`, each time into a new file."""
+    target = f"{like}.download"
+
+    def download(size: int) -> None:
+        receive(target, size)
+        assert os.path.getsize(target) == size
+        os.unlink(target)
+
+    return per_gib(download, like)
+
+
+def download_floor(url: str, ca: str, file: str) -> float:
+    """urllib3 in a bare loop, with positioned writes."""
+    pool = pool_of(ca)
+
+    def receive(target: str, size: int) -> None:
+        with open(target, "wb", buffering=0) as sink:
+
+            def get(offset: int, length: int) -> None:
+                response = pool.request(
+                    "GET",
+                    f"{url}/store/{size}",
+                    headers={"Range": f"bytes={offset}-{offset + length - 1}"},
+                    preload_content=False,
+                )
+                assert response.status == 206
+                while window := response.read(MIB):
+                    os.pwrite(sink.fileno(), window, offset)
+                    offset += len(window)
+                response.release_conn()
+
+            in_threads(get, size)
+
+    return _into_file(receive, file)
+
+
+def _client(url: str, ca: str, file: str, repository: str) -> float:
+    transfer = transfer_of(url, ca, PART, verify=False)
+    from lakefs_client.transfer.download import download
+    from lakefs_client.transfer.gate import Gate
+
+    transfer.gate = Gate(THREADS)
+
+    return _into_file(
+        lambda target, size: download(transfer, repository, "main", str(size), target), file
+    )
+
+
+def download_client(url: str, ca: str, file: str) -> float:
+    """`Transfer.download_file` without verification."""
+    return _client(url, ca, file, "opaque")

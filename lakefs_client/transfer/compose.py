@@ -1,0 +1,264 @@
+"""A new object from ranges of existing ones, and what a file adds to them, by the store alone.
+
+Every part of a multipart upload but the last has 5 MiB at the least. What is smaller is fetched,
+together with so much of what follows it, and uploaded; all the rest is copied in the store.
+"""
+
+from __future__ import annotations
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+from lakefs_client.exceptions import ApiTypeError, ApiValueError
+from lakefs_client.transfer.multipart import MultipartUpload, PartError
+from lakefs_client.transfer.part import Stored
+from lakefs_client.transfer.plan import MAX_PART_SIZE, MAX_PARTS, MIB, MIN_PART_SIZE, Part
+from lakefs_client.transfer.ranges import RemoteObject
+from lakefs_client.transfer.source import BytesSource, FileSource
+from lakefs_client.transfer.stream import Spool
+from lakefs_client.transfer.target import require_names
+from lakefs_client.transfer.upload import in_one
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from lakefs_client.model.object_stats import ObjectStats
+    from lakefs_client.transfer.part import Progress
+    from lakefs_client.transfer.target import Target
+    from lakefs_client.transfer.transfer import Transfer
+
+COPY_SIZE = 256 * MIB
+"""Bytes that are copied at a time, unless there would be too many parts: a copy is one request,
+which a server has to answer in time."""
+
+
+@dataclass(frozen=True)
+class ObjectRange:
+    """Bytes of an object.
+
+    Attributes:
+        path: Path of the object.
+        ref: Branch, tag or commit; by default the branch that the new object is on.
+        repository: Name of the repository; by default that of the new object.
+        start: Offset of the first byte.
+        end: Offset behind the last byte; by default that of the object's end.
+    """
+
+    path: str
+    ref: str | None = None
+    repository: str | None = None
+    start: int = 0
+    end: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("path", "ref", "repository"):
+            value = getattr(self, name)
+            if value is not None or name == "path":
+                require_names(**{name: value})
+        for name in ("start", "end"):
+            value = getattr(self, name)
+            if type(value) is not int and not (name == "end" and value is None):
+                raise ApiTypeError(f"{name} must be an int, not {type(value).__name__}")
+        if not 0 <= self.start <= (self.start if self.end is None else self.end):
+            raise ApiValueError(f"{self.path}: start and end must be 0 <= start <= end")
+
+
+class Segment(NamedTuple):
+    """Bytes of an object, or of a file.
+
+    Attributes:
+        origin: Whose bytes they are.
+        start: Offset of the first.
+        end: Offset behind the last.
+    """
+
+    origin: RemoteObject | FileSource
+    start: int
+    end: int
+
+    @property
+    def length(self) -> int:
+        """How many bytes."""
+        return self.end - self.start
+
+
+def cut(segments: Iterable[Segment], sizes: dict[type, int]) -> Iterator[list[Segment]]:
+    """Cut what is to be joined into parts of 5 MiB at the least, but for the last.
+
+    Args:
+        segments: What is to be joined.
+        sizes: Bytes of a part of what comes from an object, and from a file, at the least.
+
+    Returns:
+        The parts: one segment each, or several that are completed by each other.
+    """
+    small: list[Segment] = []
+    for segment in segments:
+        if small:
+            lacking = MIN_PART_SIZE - sum(one.length for one in small)
+            middle = min(segment.start + lacking, segment.end)
+            small.append(segment._replace(end=middle))
+            segment = segment._replace(start=middle)
+            if small[-1].length < lacking:
+                continue
+            yield small
+            small = []
+        if segment.length < MIN_PART_SIZE:
+            small = [segment] if segment.length else []
+            continue
+        # Evenly, so that no piece falls below the least.
+        count = max(
+            1, segment.length // sizes[type(segment.origin)], -(-segment.length // MAX_PART_SIZE)
+        )
+        edges = [segment.start + segment.length * n // count for n in range(count + 1)]
+        for start, end in pairwise(edges):
+            yield [segment._replace(start=start, end=end)]
+    if small:
+        yield small
+
+
+def compose(
+    transfer: Transfer,
+    target: Target,
+    ranges: Sequence[ObjectRange],
+    progress: Progress,
+    file: FileSource | None = None,
+) -> ObjectStats:
+    """Make an object of ranges of others, and of a file behind them.
+
+    Args:
+        transfer: Whose settings and connections to use.
+        target: The object.
+        ranges: What it begins with.
+        progress: Is told of what is done.
+        file: What it ends with.
+
+    Raises:
+        ApiValueError: A range is not in its object, or there are too many.
+        ApiException: lakeFS knows no such object, or refused to begin.
+        TransferError: It failed; it says what became of it.
+    """
+    segments = [_segment(transfer, target, one) for one in ranges]
+    if file is not None:
+        segments.append(Segment(file, 0, file.size))
+    size = sum(one.length for one in segments)
+    if not size:
+        return in_one(transfer, BytesSource(io.BytesIO()), target, progress)
+    # Each segment may need two parts more than its share.
+    room = MAX_PARTS - 2 * len(segments)
+    if room < 1:
+        raise ApiValueError(f"at most {MAX_PARTS // 2 - 1} ranges make an object")
+    least = -(-size // room)
+    sizes = {
+        RemoteObject: max(COPY_SIZE, least),
+        FileSource: max(transfer.config.part_size, least),
+    }
+    parts = list(cut(segments, sizes))
+    return _Composition(transfer, target, progress, segments).run(parts, size)
+
+
+def _segment(transfer: Transfer, target: Target, wanted: ObjectRange) -> Segment:
+    repository, branch = target.place
+    remote = RemoteObject(
+        transfer, wanted.repository or repository, wanted.ref or branch, wanted.path
+    )
+    end = remote.size if wanted.end is None else wanted.end
+    if not wanted.start <= end <= remote.size:
+        raise ApiValueError(
+            f"{remote} has {remote.size} bytes: there are none from {wanted.start} to {end}"
+        )
+    return Segment(remote, wanted.start, end)
+
+
+class _Composition:
+    """One object that is made of others."""
+
+    def __init__(
+        self, transfer: Transfer, target: Target, progress: Progress, segments: list[Segment]
+    ) -> None:
+        self._transfer = transfer
+        self._target = target
+        self._progress = progress
+        self._segments = segments
+        self._upload = MultipartUpload(transfer, target, progress)
+
+    def run(self, parts: list[list[Segment]], size: int) -> ObjectStats:
+        """Have every part made, and put together."""
+        upload = self._upload
+        try:
+            upload.begin(len(parts))
+            workers = ThreadPoolExecutor(
+                self._transfer.config.max_concurrency, "lakefs-client-compose"
+            )
+            try:
+                offset, futures = 0, []
+                for number, segments in enumerate(parts, 1):
+                    part = Part(number, offset, sum(one.length for one in segments))
+                    futures.append(workers.submit(self._make, part, segments))
+                    offset += part.length
+                for future in futures:
+                    future.result()
+            finally:
+                workers.shutdown(wait=True, cancel_futures=True)
+            return upload.finish(size, self._check)
+        except BaseException as error:
+            failure = upload.give_up(error)
+            raise failure from failure.__cause__
+
+    def _make(self, part: Part, segments: list[Segment]) -> None:
+        origin, start, end = segments[0]
+        alone = len(segments) == 1
+        if alone and isinstance(origin, FileSource):
+            self._upload.submit(part, _Shifted(origin, part.offset - start))
+            return
+        try:
+            if alone and isinstance(origin, RemoteObject):
+                etag = self._target.copy_part(
+                    self._upload.identity, part.number, origin.place, start, end
+                )
+                self._upload.stored[part.number] = Stored(etag, None, None)
+                self._progress.add(part.length)
+                return
+            spool = self._fetched(part, segments)
+        except Exception as error:
+            raise PartError(part.number, error) from error
+        self._upload.submit(part, spool, spool.close)
+
+    def _fetched(self, part: Part, segments: list[Segment]) -> Spool:
+        """Bytes of several segments, as one part; none of them has much more than 5 MiB."""
+        spool = Spool(self._transfer.api_client.configuration.temp_folder_path, part.offset)
+        try:
+            for origin, start, end in segments:
+                data = memoryview(bytearray(end - start))
+                origin.read_into(data, start)
+                spool.write(data)
+        except BaseException:
+            spool.close()
+            raise
+        return spool
+
+    def _check(self) -> None:
+        """Refuse a mixture: an object that changed meanwhile is of two ages."""
+        for segment in self._segments:
+            segment.origin.check_unchanged()
+
+
+class _Shifted:
+    """A source whose bytes are elsewhere in the object."""
+
+    def __init__(self, source: FileSource, by: int) -> None:
+        self._source = source
+        self._by = by
+        self.name = source.name
+        self.size = source.size
+
+    def read_into(self, window: memoryview, offset: int) -> None:
+        """Fill a window with the bytes from an offset of the object on."""
+        self._source.read_into(window, offset - self._by)
+
+    def check_unchanged(self) -> None:
+        """Refuse a file that was written to."""
+        self._source.check_unchanged()
