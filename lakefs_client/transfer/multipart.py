@@ -124,6 +124,7 @@ class MultipartUpload:
         self._failure: BaseException | None = None
         self._pending = 0
         self._expired: list[_Sending] = []
+        self._permission: Future[str | None] | None = None
         self.stored: dict[int, Stored] = {}
 
     def _make_workers(self) -> Workers:
@@ -160,14 +161,12 @@ class MultipartUpload:
         logger.debug("%s: upload id %s, %d parts", self._target, self._upload.upload_id, parts)
         if self._journal is not None:
             self._journal.begin(self._upload)
-        self._ask_permission()
 
     def go_on(self, earlier: Earlier) -> None:
         """Go on with what an earlier process began."""
         self._upload, self.stored = earlier.upload, dict(earlier.stored)
         self._resumed, self._asked = True, earlier.asked
         self._begun -= earlier.age
-        self._ask_permission()
 
     def submit(self, part: Part, source: Source, done: Callable[[], object] = bool) -> None:
         """Have a part sent, once fewer than `TransferConfig.max_concurrency` are on their way.
@@ -187,6 +186,10 @@ class MultipartUpload:
         fresh = partial(self._fresh_url, part.number)
         url = ExpiringUrl(fresh, self._timing.clock, first, self._received)
         self._start(_Sending(part, source, done, url))
+        if self._permission is None:
+            # Not before, so that the first part does not wait for the answer.
+            self._permission = self._transfer.permissions.ask(*self._target.place)
+            self._permission.add_done_callback(self._permitted)
 
     def finish(self, size: int, check: Callable[[], object] = bool) -> ObjectStats:
         """Wait for every part, and have them put together.
@@ -269,9 +272,6 @@ class MultipartUpload:
         with self._changed:
             self._changed.wait_for(lambda: not self._pending, ABORT_WAIT)
 
-    def _ask_permission(self) -> None:
-        self._transfer.permissions.ask(*self._target.place).add_done_callback(self._permitted)
-
     def _permitted(self, answer: Future[str | None]) -> None:
         if answer.result() is not None:
             self._fail(RefusedError(403, answer.result()))
@@ -320,6 +320,7 @@ class MultipartUpload:
                     raise ApiException(403, "a URL expired that was made a moment before")
             else:
                 slowed = answer.slowed
+                logger.debug("%s: part %d is in the store", self._target, part.number)
                 self.stored[part.number] = answer
                 if not self._workers.counts_windows:
                     self._progress.add(part.length)
