@@ -255,8 +255,8 @@ class MultipartUpload:
         return (
             isinstance(error, UploadGoneError)
             or is_gone(cause)
-            or (isinstance(cause, RenewalUnsupportedError) and not self.stored)
             or (self._resumed and is_over(cause))
+            or (isinstance(cause, RenewalUnsupportedError) and (self._resumed or not self.stored))
         )
 
     def _can_go_on(self, error: BaseException) -> bool:
@@ -274,7 +274,7 @@ class MultipartUpload:
 
     def _permitted(self, answer: Future[str | None]) -> None:
         if answer.result() is not None:
-            self._fail(RefusedError(403, answer.result()))
+            self._note(RefusedError(403, answer.result()))
 
     def _fresh_url(self, number: int) -> SignedUrl:
         return self._target.fresh_url(self.identity, number)
@@ -337,19 +337,19 @@ class MultipartUpload:
         if not again:
             sending.done()
         with self._changed:
+            # At once, or `finish` could see that nothing is on its way, and not that it failed.
             self._pending -= 1
             if again:
                 self._expired.append(sending)
-            self._changed.notify_all()
-        if failure is not None:
-            self._fail(failure)
+            self._note(failure)
 
-    def _fail(self, failure: BaseException) -> None:
-        """Have the first failure end the rest."""
+    def _note(self, failure: BaseException | None) -> None:
+        """Have those who wait look again; the first failure ends the rest."""
         with self._changed:
-            if self._failure is None:
-                self._failure = failure
             self._changed.notify_all()
+            if failure is None:
+                return
+            self._failure = self._failure or failure
         self._interrupt.set()
         self._transfer.gate.wake()
 
