@@ -58,7 +58,8 @@ class ObjectWriter(io.BufferedIOBase):
             try:
                 self._upload.write(octets)
             except BaseException as error:
-                raise self._give_up(error) from error
+                failure = self._give_up(error)
+                raise failure from failure.__cause__
             self._at += len(octets)
             return len(octets)
 
@@ -73,7 +74,8 @@ class ObjectWriter(io.BufferedIOBase):
             try:
                 self.stats = self._upload.finish()
             except BaseException as error:
-                raise self._give_up(error) from error
+                failure = self._give_up(error)
+                raise failure from failure.__cause__
             finally:
                 self._upload = None
                 super().close()
