@@ -9,33 +9,16 @@ import secrets
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from .errors import StoreError
 
 WINDOW = 1024 * 1024
 MAX_PUT = 5 * 1024**3
 MIN_PART = 5 * 1024**2
 _ZEROS = bytes(WINDOW)
-
-
-class StoreError(Exception):
-    """A refusal in S3's words."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-
-
-def no_such_upload() -> StoreError:
-    return StoreError(
-        404,
-        "NoSuchUpload",
-        "The specified multipart upload does not exist. The upload ID may be invalid, or the "
-        "upload may have been aborted or completed.",
-    )
 
 
 class Segment(NamedTuple):
@@ -185,14 +168,13 @@ class Blockstore:
     def put_part(self, key: str, upload_id: str, number: int, part: StoredObject) -> None:
         """Make `part` a part of the upload, in the place of an earlier one of this number."""
         with self._lock:
+            self._retain(part)
             try:
                 parts = self._upload(key, upload_id).parts
             except StoreError:
                 # Nobody refers to the part's file now, which removes it.
-                self._retain(part)
                 self._release(part)
                 raise
-            self._retain(part)
             if replaced := parts.get(number):
                 self._release(replaced)
             parts[number] = part
@@ -236,26 +218,24 @@ class Blockstore:
         with self._lock:
             return {
                 "objects": {key: self._dump(stored) for key, stored in self._objects.items()},
-                "uploads": [
-                    {
+                "uploads": {
+                    upload.upload_id: {
                         "key": upload.key,
-                        "upload_id": upload.upload_id,
                         "parts": {n: self._dump(part) for n, part in upload.parts.items()},
                     }
                     for upload in self._uploads.values()
-                ],
+                },
             }
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load(self, state: Mapping[str, Any]) -> None:
         """Take over what `dump` returned, and remove files that it does not know."""
         with self._lock:
             for key, stored in state["objects"].items():
                 self._put(key, self._load(stored))
-            for item in state["uploads"]:
-                upload = Upload(item["key"], item["upload_id"])
-                upload.parts = {int(n): self._load(part) for n, part in item["parts"].items()}
-                self._uploads[upload.upload_id] = upload
-                for part in upload.parts.values():
+            for upload_id, upload in state["uploads"].items():
+                parts = {int(n): self._load(part) for n, part in upload["parts"].items()}
+                self._uploads[upload_id] = Upload(upload["key"], upload_id, parts)
+                for part in parts.values():
                     self._retain(part)
             for path in self._directory.glob("*/*"):
                 if path not in self._references:
@@ -264,36 +244,21 @@ class Blockstore:
     def _upload(self, key: str, upload_id: str) -> Upload:
         upload = self._uploads.get(upload_id)
         if upload is None or upload.key != key:
-            raise no_such_upload()
+            raise StoreError("NoSuchUpload")
         return upload
 
     def _choose(self, upload: Upload, parts: list[tuple[int, str]]) -> list[StoredObject]:
         numbers = [number for number, _ in parts]
         if numbers != sorted(set(numbers)):
-            raise StoreError(
-                400,
-                "InvalidPartOrder",
-                "The list of parts was not in ascending order. The parts list must be specified "
-                "in order by part number.",
-            )
+            raise StoreError("InvalidPartOrder")
         chosen = []
         for number, etag in parts:
             part = upload.parts.get(number)
             if part is None or etag not in (part.etag, opaque_etag(part.etag)):
-                raise StoreError(
-                    400,
-                    "InvalidPart",
-                    "One or more of the specified parts could not be found.  The part may not "
-                    "have been uploaded, or the specified entity tag may not match the part's "
-                    "entity tag.",
-                )
+                raise StoreError("InvalidPart")
             chosen.append(part)
         if any(part.size < MIN_PART for part in chosen[:-1]):
-            raise StoreError(
-                400,
-                "EntityTooSmall",
-                "Your proposed upload is smaller than the minimum allowed object size.",
-            )
+            raise StoreError("EntityTooSmall")
         return chosen
 
     def _put(self, key: str, stored: StoredObject) -> None:
@@ -319,18 +284,13 @@ class Blockstore:
                     path.unlink()
 
     def _dump(self, stored: StoredObject) -> dict[str, Any]:
-        return {
-            "segments": [
-                [path.relative_to(self._directory).as_posix(), offset, size]
-                for path, offset, size in stored.segments
-            ],
-            "size": stored.size,
-            "etag": stored.etag,
-            "modified": stored.modified,
-            "content_type": stored.content_type,
-        }
+        segments = [
+            (path.relative_to(self._directory).as_posix(), offset, size)
+            for path, offset, size in stored.segments
+        ]
+        return {**asdict(stored), "segments": segments}
 
-    def _load(self, state: dict[str, Any]) -> StoredObject:
+    def _load(self, state: Mapping[str, Any]) -> StoredObject:
         segments = tuple(
             Segment(self._directory / path, offset, size)
             for path, offset, size in state["segments"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime, timezone
 
 
 class Clock:
@@ -21,3 +22,8 @@ class Clock:
     def advance(self, seconds: float) -> None:
         """Let `seconds` pass at once."""
         self._offset += seconds
+
+
+def timestamp(seconds: float) -> str:
+    """A time as the API shows it."""
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat().replace("+00:00", "Z")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qs, unquote
 
 from .validation import Invalid, Validator
 
@@ -57,18 +57,13 @@ class Document:
         Raises:
             Invalid: One of them does not fit the document.
         """
-        given: dict[str, list[str]] = {}
-        for name, value in parse_qsl(query, keep_blank_values=True):
-            given.setdefault(name, []).append(value)
+        given = parse_qs(query, keep_blank_values=True)
         arguments: dict[str, Any] = {}
         for parameter in operation.parameters:
             name, where = parameter["name"], parameter["in"]
-            values: list[str] | None
-            if where == "query":
-                values = given.get(name)
-            else:
-                source = path if where == "path" else headers
-                text = source.get(name if where == "path" else name.lower())
+            values = given.get(name)
+            if where != "query":
+                text = path.get(name) if where == "path" else headers.get(name.lower())
                 values = None if text is None else [text]
             try:
                 arguments[name] = self._argument(parameter, values)

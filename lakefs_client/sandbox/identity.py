@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import json
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .errors import ApiError, not_found
+from .errors import ApiError
 
 USER = "admin"
 SESSION_COOKIE = "internal_auth_session"
@@ -23,21 +22,49 @@ def unauthenticated() -> ApiError:
 
 
 class Identity:
-    """The one user, `admin`, and the ways to prove being it."""
+    """The one user, `admin`, and the ways to prove being it.
+
+    Attributes:
+        access_key_id: The user's credentials.
+        secret_access_key: The user's credentials.
+        created: When the user was made, in Unix time.
+        principals: Ids of external principals that stand for the user.
+    """
 
     def __init__(
-        self, access_key_id: str, secret_access_key: str, clock: Callable[[], float]
+        self,
+        clock: Callable[[], float],
+        saved: Mapping[str, Any],
+        access_key_id: str | None,
+        secret_access_key: str | None,
     ) -> None:
-        self.access_key_id = access_key_id
-        self.secret_access_key = secret_access_key
-        self.created = int(clock())
-        # Ids of external principals that stand for the user.
-        self.principals: set[str] = set()
+        """Take what is given, else what `dump` returned, else something new."""
+        self.access_key_id: str = (
+            access_key_id or saved.get("access_key_id") or f"AKIA{secrets.token_hex(8).upper()}"
+        )
+        self.secret_access_key: str = (
+            secret_access_key or saved.get("secret_access_key") or secrets.token_urlsafe(30)
+        )
+        self.created: int = saved.get("created", int(clock()))
+        self.principals: set[str] = set(saved.get("principals", ()))
         self._clock = clock
-        self._secret = secrets.token_bytes(32)
+        self._secret = bytes.fromhex(saved.get("secret", secrets.token_hex(32)))
 
-    def authenticate(self, headers: Mapping[str, str]) -> str | None:
-        """Return the user of a request, None where it brings no usable credentials.
+    def dump(self) -> dict[str, Any]:
+        return {
+            "access_key_id": self.access_key_id,
+            "secret_access_key": self.secret_access_key,
+            "created": self.created,
+            "principals": sorted(self.principals),
+            "secret": self._secret.hex(),
+        }
+
+    def derive_secret(self, purpose: str) -> bytes:
+        """A secret of its own for each purpose, the same as long as the state lives."""
+        return hmac.digest(self._secret, purpose.encode(), "sha256")
+
+    def authenticate(self, headers: Mapping[str, str]) -> bool:
+        """Whether a request is the user's; False where it brings no usable credentials.
 
         Raises:
             ApiError: 401, it brings wrong ones.
@@ -50,21 +77,21 @@ class Identity:
                 except ValueError:
                     raise unauthenticated() from None
                 self.check_credentials(name, password)
-                return USER
+                return True
             case "bearer":
-                return self._check_token(value)
+                self._check_token(value)
+                return True
         for cookie in headers.get("cookie", "").split(";"):
             name, _, value = cookie.strip().partition("=")
             # A value that is no session of ours, a bare token for example, is as good as none.
             if name == SESSION_COOKIE and (token := self._session_token(value)):
-                return self._check_token(token)
-        return None
+                self._check_token(token)
+                return True
+        return False
 
     def check_credentials(self, access_key_id: str, secret_access_key: str) -> None:
-        given = f"{access_key_id}:{secret_access_key}".encode()
-        if not hmac.compare_digest(
-            given, f"{self.access_key_id}:{self.secret_access_key}".encode()
-        ):
+        given = f"{access_key_id}:{secret_access_key}"
+        if not _equal(given, f"{self.access_key_id}:{self.secret_access_key}"):
             raise unauthenticated()
 
     def new_token(self, seconds: int) -> tuple[str, int]:
@@ -81,57 +108,33 @@ class Identity:
         value = f"{int(self._clock())}|{token}"
         return base64.urlsafe_b64encode(f"{value}|{self._sign(value)}".encode()).decode()
 
-    def attach_principal(self, principal: str) -> None:
-        if principal in self.principals:
-            raise ApiError(409, "Already exists")
-        self.principals.add(principal)
-
-    def check_principal(self, principal: str) -> None:
-        """Raise 404 unless the external principal stands for the user."""
-        if principal not in self.principals:
-            raise not_found()
-
-    def dump(self) -> dict[str, Any]:
-        return {
-            "access_key_id": self.access_key_id,
-            "secret_access_key": self.secret_access_key,
-            "created": self.created,
-            "principals": sorted(self.principals),
-            "secret": self._secret.hex(),
-        }
-
-    def load(self, state: Mapping[str, Any]) -> None:
-        self.created = state["created"]
-        self.principals = set(state["principals"])
-        self._secret = bytes.fromhex(state["secret"])
-
-    def derive_secret(self, purpose: str) -> bytes:
-        """A secret of its own for each purpose, the same as long as the state lives."""
-        return hmac.digest(self._secret, purpose.encode(), "sha256")
-
     def _session_token(self, value: str) -> str | None:
         try:
             text = base64.urlsafe_b64decode(value).decode()
         except ValueError:
             return None
         session, _, signature = text.rpartition("|")
-        if not hmac.compare_digest(signature.encode(), self._sign(session).encode()):
+        if not _equal(signature, self._sign(session)):
             return None
         made, _, token = session.partition("|")
         return token if self._clock() < int(made) + SESSION_SECONDS else None
 
-    def _check_token(self, token: str) -> str:
+    def _check_token(self, token: str) -> None:
         signed, _, signature = token.rpartition(".")
-        if not hmac.compare_digest(signature.encode(), self._sign(signed).encode()):
+        if not _equal(signature, self._sign(signed)):
             raise unauthenticated()
         claims = json.loads(base64.urlsafe_b64decode(signed.partition(".")[2] + "=="))
         if self._clock() >= claims["exp"]:
             raise unauthenticated()
-        return USER
 
     def _sign(self, text: str) -> str:
-        return _encode(hmac.digest(self._secret, text.encode(), hashlib.sha256))
+        return _encode(hmac.digest(self._secret, text.encode(), "sha256"))
 
 
 def _encode(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def _equal(one: str, other: str) -> bool:
+    # As bytes, because text must be ASCII, which what comes from outside need not be.
+    return hmac.compare_digest(one.encode(), other.encode())

@@ -6,8 +6,6 @@ import base64
 import itertools
 import os
 
-_ENCODE = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789abcdefghijklmnopqrstuv")
-_DECODE = bytes.maketrans(b"0123456789abcdefghijklmnopqrstuv", b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")
 _PROCESS = os.urandom(5)
 _counter = itertools.count(int.from_bytes(os.urandom(2), "big"))
 
@@ -16,7 +14,7 @@ def new_id(now: float) -> str:
     """Return an id that sorts after those made before, in this process or in earlier seconds."""
     count = next(_counter) & 0xFFFFFF
     data = int(now).to_bytes(4, "big") + _PROCESS + count.to_bytes(3, "big")
-    return base64.b32encode(data).translate(_ENCODE).decode()[:20]
+    return base64.b32hexencode(data).decode().lower()[:20]
 
 
 def made_at(identifier: str) -> int:
@@ -25,7 +23,6 @@ def made_at(identifier: str) -> int:
     Raises:
         ValueError: It is none of our ids.
     """
-    if len(identifier) != 20 or not identifier.isascii():
+    if len(identifier) != 20:
         raise ValueError(identifier)
-    data = base64.b32decode(identifier.encode().translate(_DECODE) + b"====")
-    return int.from_bytes(data[:4], "big")
+    return int.from_bytes(base64.b32hexdecode(identifier.upper() + "====")[:4], "big")

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from urllib.parse import unquote
 from xml.sax.saxutils import escape
 
-from .blocks import MAX_PUT, Blockstore, StoreError
-from .clock import Clock
+from .blocks import MAX_PUT, Blockstore
+from .errors import StoreError
 from .recorder import Recorder
 from .signing import UrlSigner
-from .wire import Request, Response, parse_range
+from .wire import Request, Response
 
 _HOST_ID = secrets.token_hex(32)
 
@@ -21,16 +21,10 @@ class StoreServer:
     """Answers the requests to the blockstore's port. It knows no lakeFS credentials."""
 
     def __init__(
-        self,
-        store: Blockstore,
-        urls: UrlSigner,
-        clock: Clock,
-        recorder: Recorder,
-        changed: Callable[[], None],
+        self, store: Blockstore, urls: UrlSigner, recorder: Recorder, changed: Callable[[], None]
     ) -> None:
         self._store = store
         self._urls = urls
-        self._clock = clock
         self._recorder = recorder
         self._changed = changed
 
@@ -39,50 +33,34 @@ class StoreServer:
         key = unquote(request.path).lstrip("/")
 
         def refuse(status: int, code: str, message: str) -> Response:
-            return _error(StoreError(status, code, message), key)
+            return _refusal(status, code, message, key)
 
         def handle() -> Response:
             try:
                 return self._carry_out(request, key)
             except StoreError as error:
-                return _error(error, key)
+                return refuse(error.status, error.code, error.message)
 
         name, number = _operation(request)
         return self._recorder.answer(request, name, handle, refuse, number)
 
     def _carry_out(self, request: Request, key: str) -> Response:
         # HEAD is what GET is, without the bytes, but is signed as itself.
-        parameters = self._urls.check(
-            request.method, request.path, request.query, request.headers, self._clock()
-        )
+        parameters = self._urls.check(request.method, request.path, request.query, request.headers)
         if request.method == "PUT":
             return self._put(request, key, parameters)
         if request.method in ("GET", "HEAD"):
             return self._get(request, key, parameters)
-        raise StoreError(
-            405,
-            "MethodNotAllowed",
-            "The specified method is not allowed against this resource.",
-        )
+        raise StoreError("MethodNotAllowed")
 
     def _put(self, request: Request, key: str, parameters: dict[str, str]) -> Response:
         body = request.body
         if body.length is None:
-            raise StoreError(
-                501,
-                "NotImplemented",
-                "A header you provided implies functionality that is not implemented",
-            )
+            raise StoreError("NotImplemented")
         if "content-length" not in request.headers:
-            raise StoreError(
-                411, "MissingContentLength", "You must provide the Content-Length HTTP header."
-            )
+            raise StoreError("MissingContentLength")
         if body.length > MAX_PUT:
-            raise StoreError(
-                400,
-                "EntityTooLarge",
-                "Your proposed upload exceeds the maximum allowed object size.",
-            )
+            raise StoreError("EntityTooLarge")
         upload_id = parameters.get("uploadId")
         if upload_id is None:
             content_type = request.headers.get("content-type", "binary/octet-stream")
@@ -99,7 +77,7 @@ class StoreServer:
     def _get(self, request: Request, key: str, parameters: dict[str, str]) -> Response:
         stored = self._store.get(key)
         if stored is None:
-            raise StoreError(404, "NoSuchKey", "The specified key does not exist.")
+            raise StoreError("NoSuchKey")
         headers = {
             "Accept-Ranges": "bytes",
             "Content-Type": stored.content_type,
@@ -108,15 +86,12 @@ class StoreServer:
         }
         if disposition := parameters.get("response-content-disposition"):
             headers["Content-Disposition"] = disposition
-        status, start, stop = 200, 0, stored.size
-        if text := request.headers.get("range"):
-            wanted = parse_range(text, stored.size)
-            if wanted is None:
-                raise StoreError(416, "InvalidRange", "The requested range is not satisfiable")
-            start, stop = wanted
-            status = 206
-            headers["Content-Range"] = f"bytes {start}-{stop - 1}/{stored.size}"
-        return Response(status, headers=headers, content=stored.slice(start, stop))
+        response = Response(200, headers=headers)
+        wanted = response.select_range(request.headers.get("range"), stored.size)
+        if wanted is None:
+            raise StoreError("InvalidRange")
+        response.content = stored.slice(*wanted)
+        return response
 
 
 def _operation(request: Request) -> tuple[str, int | None]:
@@ -130,13 +105,13 @@ def _operation(request: Request) -> tuple[str, int | None]:
     return "store_put_part", int(number) if number.isdecimal() else None
 
 
-def _error(error: StoreError, key: str) -> Response:
+def _refusal(status: int, code: str, message: str, key: str) -> Response:
     bucket, _, path = key.partition("/")
     text = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f"<Error><Code>{error.code}</Code><Message>{escape(error.message)}</Message>"
+        f"<Error><Code>{code}</Code><Message>{escape(message)}</Message>"
         f"<Key>{escape(path)}</Key><BucketName>{escape(bucket)}</BucketName>"
         f"<Resource>/{escape(key)}</Resource>"
         f"<RequestId>{secrets.token_hex(8).upper()}</RequestId><HostId>{_HOST_ID}</HostId></Error>"
     )
-    return Response(error.status, text.encode(), {"Content-Type": "application/xml"})
+    return Response(status, text.encode(), {"Content-Type": "application/xml"})

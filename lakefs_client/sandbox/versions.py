@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Literal, NamedTuple
 
@@ -32,16 +32,6 @@ class Entry:
         """Equal for entries of the same content, wherever and whenever they were written."""
         return _digest([self.size, self.checksum, self.content_type, dict(self.metadata)])
 
-    def with_metadata(self, metadata: Mapping[str, str]) -> Entry:
-        return replace(self, metadata=dict(metadata))
-
-
-class Listed(NamedTuple):
-    """An item of a listing: a path and its entry, or a common prefix and None."""
-
-    path: str
-    entry: Entry | None
-
 
 class Tree:
     """All entries of a version, by path; never changed once made."""
@@ -66,20 +56,25 @@ class Tree:
         merged = {**self.entries, **staging}
         return Tree({path: entry for path, entry in merged.items() if entry is not None})
 
-    def listing(self, prefix: str, after: str, delimiter: str) -> Iterator[Listed]:
-        """Entries, and with a delimiter common prefixes, that begin with `prefix`, in order."""
+    def listing(
+        self, prefix: str, after: str, delimiter: str
+    ) -> Iterator[tuple[str, Entry | None]]:
+        """Paths that begin with `prefix`, with their entries, in order.
+
+        What has a delimiter behind the prefix is one common prefix, and None for its entry.
+        """
         paths = self.paths
         index = max(bisect_left(paths, prefix), bisect_right(paths, after))
         while index < len(paths) and paths[index].startswith(prefix):
             path = paths[index]
             end = path.find(delimiter, len(prefix)) if delimiter else -1
             if end < 0:
-                yield Listed(path, self.entries[path])
+                yield path, self.entries[path]
                 index += 1
                 continue
             common = path[: end + len(delimiter)]
             if common > after:
-                yield Listed(common, None)
+                yield common, None
             # Past everything that begins with the common prefix.
             index = bisect_left(paths, common[:-1] + chr(ord(common[-1]) + 1))
 
@@ -103,8 +98,8 @@ class Commit:
 
 
 def make_commit(
-    tree_id: str,
-    parents: Iterable[Commit],
+    tree: Tree,
+    parents: Sequence[Commit],
     *,
     committer: str,
     message: str,
@@ -112,19 +107,17 @@ def make_commit(
     metadata: Mapping[str, str] | None = None,
 ) -> Commit:
     """Make the commit of a tree, with the id that follows from all of it."""
-    parents = tuple(parents)
     draft = Commit(
         id="",
         parents=tuple(parent.id for parent in parents),
         committer=committer,
         message=message,
         creation_date=date,
-        meta_range_id=tree_id,
-        metadata=dict(metadata or {}),
+        meta_range_id=tree.id,
+        metadata=metadata or {},
         generation=1 + max((parent.generation for parent in parents), default=0),
     )
-    content = [draft.parents, committer, message, date, tree_id, draft.metadata, draft.generation]
-    return replace(draft, id=_digest(content))
+    return replace(draft, id=_digest(asdict(draft)))
 
 
 DiffType = Literal["added", "removed", "changed", "conflict", "prefix_changed"]
@@ -155,8 +148,8 @@ def diff(left: Tree, right: Tree) -> list[Difference]:
     return sorted(differences)
 
 
-def fold(differences: Iterable[Difference], prefix: str, delimiter: str) -> list[Difference]:
-    """Keep what begins with `prefix`; put one common prefix for what shares it."""
+def fold(differences: Iterable[Difference], prefix: str, delimiter: str) -> dict[str, Difference]:
+    """By path, what begins with `prefix`, and one common prefix for what shares it."""
     folded: dict[str, Difference] = {}
     for difference in differences:
         path = difference.path
@@ -167,7 +160,7 @@ def fold(differences: Iterable[Difference], prefix: str, delimiter: str) -> list
             path = path[: end + len(delimiter)]
             difference = Difference(path, "prefix_changed")
         folded[path] = difference
-    return list(folded.values())
+    return folded
 
 
 STRATEGIES = ("", "source-wins", "dest-wins")

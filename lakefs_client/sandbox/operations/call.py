@@ -1,0 +1,109 @@
+"""The call that one request is: what the operations of every group have at hand."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, TypeVar
+
+from ..backend import Backend
+from ..repository import Repository
+from ..wire import Request, Response
+
+MAX_PAGE = 1000
+DEFAULT_PAGE = 100
+
+Json = dict[str, Any]
+T = TypeVar("T")
+
+
+def reply(body: object, status: int = 200) -> Response:
+    """An answer in JSON."""
+    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False) + "\n"
+    headers = {"Content-Type": "application/json", "X-Content-Type-Options": "nosniff"}
+    return Response(status, text.encode(), headers)
+
+
+@dataclass
+class Call:
+    """One request for an operation, checked against the API document.
+
+    `call[name]` is a parameter, None where it was not given; `body` is `{}` where none came. Groups
+    of operations are subclasses, with a method for each operation that bears its id. It returns
+    what is answered as JSON with 200, None for 204, or any other answer as a `Response`.
+    """
+
+    backend: Backend
+    request: Request
+    arguments: dict[str, Any]
+    body: Any
+    authenticated: bool
+
+    def __getitem__(self, name: str) -> Any:
+        return self.arguments[name]
+
+    @property
+    def repository(self) -> Repository:
+        """The repository that the call is about, or 404."""
+        return self.backend.repository(self["repository"])
+
+    @property
+    def force(self) -> bool:
+        """Whether a read-only repository is to be written all the same."""
+        return bool(self.arguments.get("force") or self.body.get("force"))
+
+    @property
+    def writable_repository(self) -> Repository:
+        """The repository, or 403 where it is read-only and the call does not force it."""
+        repository = self.repository
+        repository.check_writable(force=self.force)
+        return repository
+
+    @property
+    def wants_presigned(self) -> bool:
+        """Whether to answer with presigned URLs: where they are asked for, and there are any."""
+        return bool(self["presign"] and self.backend.presign)
+
+    def presign(self, method: str, key: str, query: Mapping[str, str]) -> str:
+        """A URL of the blockstore, at the host by which the client knows the server."""
+        host = re.sub(r":\d*$", "", self.request.headers.get("host", "")) or "127.0.0.1"
+        return self.backend.urls.sign(method, f"{host}:{self.backend.store_port}", key, query)
+
+    @property
+    def page_size(self) -> int:
+        amount: int = self["amount"]
+        return amount if amount > 0 else DEFAULT_PAGE
+
+    def page(
+        self,
+        items: Iterable[tuple[str, T]],
+        show: Callable[[str, T], Json],
+        *,
+        max_per_page: int = MAX_PAGE,
+    ) -> Json:
+        """The page that the call asks for: `items` are in order, and begin after `after`."""
+        shown = list(islice(items, self.page_size + 1))
+        has_more = len(shown) > self.page_size
+        del shown[self.page_size :]
+        pagination = {
+            "has_more": has_more,
+            "max_per_page": max_per_page,
+            "next_offset": shown[-1][0] if has_more else "",
+            "results": len(shown),
+        }
+        return {"pagination": pagination, "results": [show(*item) for item in shown]}
+
+    def named_page(
+        self,
+        items: Mapping[str, T],
+        show: Callable[[str, T], Json],
+        *,
+        max_per_page: int = MAX_PAGE,
+    ) -> Json:
+        """A page of what has names, by `prefix` and `after`."""
+        prefix, after = self["prefix"] or "", self["after"] or ""
+        names = sorted(name for name in items if name.startswith(prefix) and name > after)
+        return self.page(((name, items[name]) for name in names), show, max_per_page=max_per_page)
