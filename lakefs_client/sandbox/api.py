@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from . import document
-from .backend import Backend
 from .errors import ApiError
 from .identity import unauthenticated
 from .operations import STREAMING, UNAUTHENTICATED_TOO, Operations
 from .operations.call import reply
 from .recorder import Recorder
+from .state import Backend
 from .validation import Invalid
 from .wire import Request, Response
 
@@ -70,7 +70,7 @@ class Api:
             content_type = request.headers.get("content-type", "")
             body = self._document.body(operation, content_type, request.body.read())
         authenticated = False
-        if operation.needs_credentials:
+        if operation.auth:
             authenticated = self._backend.identity.authenticate(request.headers)
             if not authenticated and operation.id not in UNAUTHENTICATED_TOO:
                 raise unauthenticated()

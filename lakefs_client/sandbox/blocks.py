@@ -85,6 +85,22 @@ def opaque_etag(etag: str) -> str:
     return hashlib.sha256(etag.encode()).hexdigest()[:32]
 
 
+def _choose(upload: Upload, parts: list[tuple[int, str]]) -> list[StoredObject]:
+    """The parts to assemble, by numbers and ETags."""
+    numbers = [number for number, _ in parts]
+    if numbers != sorted(set(numbers)):
+        raise StoreError("InvalidPartOrder")
+    chosen = []
+    for number, etag in parts:
+        part = upload.parts.get(number)
+        if part is None or etag not in (part.etag, opaque_etag(part.etag)):
+            raise StoreError("InvalidPart")
+        chosen.append(part)
+    if any(part.size < MIN_PART for part in chosen[:-1]):
+        raise StoreError("EntityTooSmall")
+    return chosen
+
+
 class Blockstore:
     """Objects and pending uploads below one directory. Safe to use from many threads.
 
@@ -95,7 +111,8 @@ class Blockstore:
     def __init__(self, directory: Path, clock: Callable[[], float]) -> None:
         self._directory = directory
         self._clock = clock
-        self._lock = threading.Lock()
+        # Reentrant: what completes an upload puts an object and ends the upload.
+        self._lock = threading.RLock()
         self._objects: dict[str, StoredObject] = {}
         self._uploads: dict[str, Upload] = {}
         self._references: Counter[Path] = Counter()
@@ -146,7 +163,10 @@ class Blockstore:
     def put(self, key: str, stored: StoredObject) -> None:
         """Make `stored` the object at `key`."""
         with self._lock:
-            self._put(key, stored)
+            self._retain(stored)
+            if replaced := self._objects.get(key):
+                self._release(replaced)
+            self._objects[key] = stored
 
     def delete(self, key: str) -> None:
         with self._lock:
@@ -160,17 +180,19 @@ class Blockstore:
             self._uploads[upload_id] = Upload(key, upload_id)
         return upload_id
 
-    def check_upload(self, key: str, upload_id: str) -> None:
-        """Raise NoSuchUpload unless the upload is pending."""
-        with self._lock:
-            self._upload(key, upload_id)
+    def upload(self, key: str, upload_id: str) -> Upload:
+        """The pending upload of this id, or NoSuchUpload."""
+        upload = self._uploads.get(upload_id)
+        if upload is None or upload.key != key:
+            raise StoreError("NoSuchUpload")
+        return upload
 
     def put_part(self, key: str, upload_id: str, number: int, part: StoredObject) -> None:
         """Make `part` a part of the upload, in the place of an earlier one of this number."""
         with self._lock:
             self._retain(part)
             try:
-                parts = self._upload(key, upload_id).parts
+                parts = self.upload(key, upload_id).parts
             except StoreError:
                 # Nobody refers to the part's file now, which removes it.
                 self._release(part)
@@ -194,8 +216,7 @@ class Blockstore:
     def complete(self, key: str, upload_id: str, parts: list[tuple[int, str]]) -> StoredObject:
         """Assemble the upload from `parts`, pairs of number and ETag, and end it."""
         with self._lock:
-            upload = self._upload(key, upload_id)
-            chosen = self._choose(upload, parts)
+            chosen = _choose(self.upload(key, upload_id), parts)
             joined = b"".join(bytes.fromhex(etag) for _, etag in parts)
             etag = hashlib.md5(joined, usedforsecurity=False).hexdigest()
             stored = StoredObject(
@@ -204,14 +225,16 @@ class Blockstore:
                 f"{etag}-{len(parts)}",
                 self._clock(),
             )
-            self._put(key, stored)
-            self._end(upload)
+            self.put(key, stored)
+            self.abort(key, upload_id)
             return stored
 
     def abort(self, key: str, upload_id: str) -> None:
         """Forget the upload and its parts."""
         with self._lock:
-            self._end(self._upload(key, upload_id))
+            for part in self.upload(key, upload_id).parts.values():
+                self._release(part)
+            del self._uploads[upload_id]
 
     def dump(self) -> dict[str, Any]:
         """The state as JSON values, without the bytes."""
@@ -231,7 +254,7 @@ class Blockstore:
         """Take over what `dump` returned, and remove files that it does not know."""
         with self._lock:
             for key, stored in state["objects"].items():
-                self._put(key, self._load(stored))
+                self.put(key, self._load(stored))
             for upload_id, upload in state["uploads"].items():
                 parts = {int(n): self._load(part) for n, part in upload["parts"].items()}
                 self._uploads[upload_id] = Upload(upload["key"], upload_id, parts)
@@ -240,37 +263,6 @@ class Blockstore:
             for path in self._directory.glob("*/*"):
                 if path not in self._references:
                     path.unlink()
-
-    def _upload(self, key: str, upload_id: str) -> Upload:
-        upload = self._uploads.get(upload_id)
-        if upload is None or upload.key != key:
-            raise StoreError("NoSuchUpload")
-        return upload
-
-    def _choose(self, upload: Upload, parts: list[tuple[int, str]]) -> list[StoredObject]:
-        numbers = [number for number, _ in parts]
-        if numbers != sorted(set(numbers)):
-            raise StoreError("InvalidPartOrder")
-        chosen = []
-        for number, etag in parts:
-            part = upload.parts.get(number)
-            if part is None or etag not in (part.etag, opaque_etag(part.etag)):
-                raise StoreError("InvalidPart")
-            chosen.append(part)
-        if any(part.size < MIN_PART for part in chosen[:-1]):
-            raise StoreError("EntityTooSmall")
-        return chosen
-
-    def _put(self, key: str, stored: StoredObject) -> None:
-        self._retain(stored)
-        if replaced := self._objects.get(key):
-            self._release(replaced)
-        self._objects[key] = stored
-
-    def _end(self, upload: Upload) -> None:
-        del self._uploads[upload.upload_id]
-        for part in upload.parts.values():
-            self._release(part)
 
     def _retain(self, stored: StoredObject) -> None:
         self._references.update(segment.path for segment in stored.segments)

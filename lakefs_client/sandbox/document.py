@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -18,15 +18,14 @@ BASE = "/api/v1"
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation of the API document."""
+    """One operation of the API document, as it is there."""
 
     id: str
     method: str
     path: str
-    needs_credentials: bool
-    parameters: tuple[dict[str, Any], ...]
-    body_required: bool
-    body_content: Mapping[str, dict[str, Any]]
+    auth: bool
+    parameters: list[dict[str, Any]]
+    body: dict[str, Any] = field(default_factory=dict)
 
 
 class Document:
@@ -34,7 +33,7 @@ class Document:
 
     def __init__(self, document: dict[str, Any]) -> None:
         self._validator = Validator(document["schemas"])
-        self.operations = {item["id"]: _operation(item) for item in document["operations"]}
+        self.operations = {item["id"]: Operation(**item) for item in document["operations"]}
         # Routes by method and number of path segments; the fewer variables, the earlier.
         self._routes: dict[tuple[str, int], list[tuple[re.Pattern[str], Operation]]] = {}
         for operation in sorted(self.operations.values(), key=lambda o: o.path.count("{")):
@@ -78,26 +77,25 @@ class Document:
             Invalid: It does not fit the document.
         """
         try:
-            if not operation.body_content:
+            if not operation.body:
                 return None
             if not data:
-                if operation.body_required:
+                if operation.body["required"]:
                     raise Invalid("value is required but missing")
                 return None
             media_type = content_type.partition(";")[0].strip().lower()
-            schema = operation.body_content.get(media_type)
+            schema = operation.body["content"].get(media_type)
             if schema is None:
                 raise Invalid(f'header Content-Type has unexpected value "{content_type}"')
             try:
                 value = json.loads(data)
             except ValueError as error:
                 raise Invalid(f"failed to decode request body: {error}") from None
-            reference = schema.get("$ref")
+            name = f" {schema['$ref']}" if "$ref" in schema else ""
             try:
                 self._validator.check(value, schema)
             except Invalid as error:
-                name = f" {reference}" if reference else ""
-                raise error.at_pointer(f"doesn't match schema{name}: ") from None
+                raise error.within(f"doesn't match schema{name}: ") from None
             return value
         except Invalid as error:
             raise error.within("request body has an error: ") from None
@@ -117,19 +115,6 @@ class Document:
             value = _convert(values[0], schema["type"])
         self._validator.check(value, schema)
         return value
-
-
-def _operation(item: dict[str, Any]) -> Operation:
-    body = item.get("body", {})
-    return Operation(
-        id=item["id"],
-        method=item["method"],
-        path=item["path"],
-        needs_credentials=item["auth"],
-        parameters=tuple(item["parameters"]),
-        body_required=body.get("required", False),
-        body_content=body.get("content", {}),
-    )
 
 
 # As servers read them, which are written in Go.

@@ -36,13 +36,17 @@ _REFUSALS = {
     "InvalidAccessKeyId": (403, "The Access Key Id you provided does not exist in our records."),
     "InvalidPart": (
         400,
-        "One or more of the specified parts could not be found.  The part may not have been "
-        "uploaded, or the specified entity tag may not match the part's entity tag.",
+        (
+            "One or more of the specified parts could not be found.  The part may not have been "
+            "uploaded, or the specified entity tag may not match the part's entity tag."
+        ),
     ),
     "InvalidPartOrder": (
         400,
-        "The list of parts was not in ascending order. The parts list must be specified in order "
-        "by part number.",
+        (
+            "The list of parts was not in ascending order. The parts list must be specified in "
+            "order by part number."
+        ),
     ),
     "InvalidRange": (416, "The requested range is not satisfiable"),
     "MethodNotAllowed": (405, "The specified method is not allowed against this resource."),
@@ -50,14 +54,18 @@ _REFUSALS = {
     "NoSuchKey": (404, "The specified key does not exist."),
     "NoSuchUpload": (
         404,
-        "The specified multipart upload does not exist. The upload ID may be invalid, or the "
-        "upload may have been aborted or completed.",
+        (
+            "The specified multipart upload does not exist. The upload ID may be invalid, or the "
+            "upload may have been aborted or completed."
+        ),
     ),
     "NotImplemented": (501, "A header you provided implies functionality that is not implemented"),
     "SignatureDoesNotMatch": (
         403,
-        "The request signature we calculated does not match the signature you provided. Check "
-        "your key and signing method.",
+        (
+            "The request signature we calculated does not match the signature you provided. Check "
+            "your key and signing method."
+        ),
     ),
 }
 

@@ -67,11 +67,7 @@ _NEEDED = {
     "slow": "bytes_per_second",
     **dict.fromkeys(_STATUS_KINDS, "status"),
 }
-_ALLOWED = {
-    **{kind: {detail} for kind, detail in _NEEDED.items()},
-    **{kind: {"status", "code", "body", "headers"} for kind in _STATUS_KINDS},
-    "wrong_etag": {"etag"},
-}
+_OPTIONAL = {"wrong_etag": ("etag",), **dict.fromkeys(_STATUS_KINDS, ("code", "body", "headers"))}
 _DEFAULT_CODES = {
     400: "InvalidRequest",
     403: "AccessDenied",
@@ -210,7 +206,7 @@ class Faults:
         needed = _NEEDED.get(kind)
         if needed and needed not in given:
             raise ValueError(f"{kind} needs {needed}=")
-        if surplus := given.keys() - _ALLOWED.get(kind, set()):
+        if surplus := given.keys() - {needed, *_OPTIONAL.get(kind, ())}:
             raise ValueError(f"{kind} takes no {', '.join(sorted(surplus))}")
         if not 400 <= given.get("status", 400) <= 599:
             raise ValueError("status must be from 400 to 599")
@@ -224,7 +220,7 @@ def carry_out(
     fault: Fault, request: Request, handle: Callable[[], Response], refuse: Refuse
 ) -> Response:
     """Answer `request` by `handle`, with `fault`."""
-    body = request.body
+    body, details = request.body, fault.details
     match fault.kind:
         case "status":
             return _error(fault, refuse)
@@ -236,35 +232,28 @@ def carry_out(
             return _error(fault, refuse)
         case "reset_before":
             raise Reset
-        case "reset_during":
-            body.drain(limit=fault.details["at"])
-            raise Reset
-        case "reset_after":
-            body.drain()
+        case "reset_during" | "reset_after":
+            body.drain(details.get("at"))
             raise Reset
         case "lost_answer":
             handle()
             raise Reset
-        case "truncate":
-            response = handle()
-            response.truncated = True
-            return response
-        case "stall":
-            if request.stopping.wait(fault.details["seconds"]):
-                raise Disconnected
-            return handle()
-        case "slow":
-            body.bytes_per_second = fault.details["bytes_per_second"]
-            return handle()
-        case "corrupt":
-            body.corrupt = True
-            return handle()
         case "expired":
             return refuse(403, "AccessDenied", "Request has expired")
         case "expired_token":
             return refuse(400, "ExpiredToken", "The provided token has expired.")
-        case "wrong_etag" | "missing_etag" | "opaque_etag":
-            return _with_other_etag(fault, handle())
+        case "stall":
+            if request.stopping.wait(details["seconds"]):
+                raise Disconnected
+        case "slow":
+            body.bytes_per_second = details["bytes_per_second"]
+        case "corrupt":
+            body.corrupt = True
+    response = handle()
+    response.truncated = fault.kind == "truncate"
+    if fault.kind.endswith("_etag"):
+        _change_etag(fault, response.headers)
+    return response
 
 
 def _error(fault: Fault, refuse: Refuse) -> Response:
@@ -281,12 +270,10 @@ def _error(fault: Fault, refuse: Refuse) -> Response:
     return response
 
 
-def _with_other_etag(fault: Fault, response: Response) -> Response:
-    headers = response.headers
+def _change_etag(fault: Fault, headers: dict[str, str]) -> None:
     etag = headers.pop("ETag", "").strip('"')
     if fault.kind == "wrong_etag":
         headers["ETag"] = f'"{fault.details.get("etag", "0123456789abcdef" * 2)}"'
     elif fault.kind == "opaque_etag":
         headers["ETag"] = f'"{opaque_etag(etag)}"'
         headers["x-amz-server-side-encryption"] = "aws:kms"
-    return response

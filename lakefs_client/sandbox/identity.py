@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hmac
 import json
 import secrets
@@ -13,8 +14,6 @@ from .errors import ApiError
 
 USER = "admin"
 SESSION_COOKIE = "internal_auth_session"
-LOGIN_SECONDS = 7 * 24 * 3600
-SESSION_SECONDS = 30 * 24 * 3600
 
 
 def unauthenticated() -> ApiError:
@@ -79,15 +78,14 @@ class Identity:
                 self.check_credentials(name, password)
                 return True
             case "bearer":
-                self._check_token(value)
-                return True
-        for cookie in headers.get("cookie", "").split(";"):
-            name, _, value = cookie.strip().partition("=")
-            # A value that is no session of ours, a bare token for example, is as good as none.
-            if name == SESSION_COOKIE and (token := self._session_token(value)):
-                self._check_token(token)
-                return True
-        return False
+                claims = self._claims(value)
+            case _:
+                claims = self._session(headers.get("cookie", ""))
+                if claims is None:
+                    return False
+        if claims is None or self._clock() >= claims["exp"]:
+            raise unauthenticated()
+        return True
 
     def check_credentials(self, access_key_id: str, secret_access_key: str) -> None:
         given = f"{access_key_id}:{secret_access_key}"
@@ -103,29 +101,26 @@ class Identity:
         payload = _encode(json.dumps({**claims, "jti": secrets.token_hex(16)}).encode())
         return f"{header}.{payload}.{self._sign(f'{header}.{payload}')}", expires
 
-    def new_session(self, token: str) -> str:
-        """Return the value of the session cookie that holds a token."""
-        value = f"{int(self._clock())}|{token}"
-        return base64.urlsafe_b64encode(f"{value}|{self._sign(value)}".encode()).decode()
+    def _session(self, cookies: str) -> dict[str, Any] | None:
+        """The claims of the token in the session cookie."""
+        for cookie in cookies.split(";"):
+            name, _, value = cookie.strip().partition("=")
+            if name == SESSION_COOKIE:
+                # What is no session of ours, a bare token for example, is as good as none.
+                with contextlib.suppress(ValueError):
+                    if claims := self._claims(base64.urlsafe_b64decode(value).decode()):
+                        return claims
+        return None
 
-    def _session_token(self, value: str) -> str | None:
-        try:
-            text = base64.urlsafe_b64decode(value).decode()
-        except ValueError:
-            return None
-        session, _, signature = text.rpartition("|")
-        if not _equal(signature, self._sign(session)):
-            return None
-        made, _, token = session.partition("|")
-        return token if self._clock() < int(made) + SESSION_SECONDS else None
-
-    def _check_token(self, token: str) -> None:
+    def _claims(self, token: str) -> dict[str, Any] | None:
+        """What a token says, if it is ours."""
         signed, _, signature = token.rpartition(".")
         if not _equal(signature, self._sign(signed)):
-            raise unauthenticated()
-        claims = json.loads(base64.urlsafe_b64decode(signed.partition(".")[2] + "=="))
-        if self._clock() >= claims["exp"]:
-            raise unauthenticated()
+            return None
+        claims: dict[str, Any] = json.loads(
+            base64.urlsafe_b64decode(signed.partition(".")[2] + "==")
+        )
+        return claims
 
     def _sign(self, text: str) -> str:
         return _encode(hmac.digest(self._secret, text.encode(), "sha256"))

@@ -9,9 +9,9 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from . import versions
+from .clock import new_id
 from .errors import ApiError, bad_request, conflict, not_found
 from .identity import USER
-from .ids import new_id
 from .versions import EMPTY, Commit, Entry, Tree
 
 DIRTY = "uncommitted changes (dirty branch)"
@@ -212,8 +212,13 @@ class Repository:
         source = self.commit(source_ref)
         branch = self._clean_branch(destination)
         base = self.merge_base(source, self.commits[branch.commit_id])
-        tree = self._merged(branch, self.tree_of(base), self.tree_of(source), strategy)
-        self._check_change(destination, tree, merge)
+        tree = self._merged(
+            destination,
+            self.tree_of(base),
+            self.tree_of(source),
+            strategy=strategy,
+            allow_empty=merge.get("allow_empty", False),
+        )
         return self._advance(
             branch,
             tree,
@@ -229,8 +234,8 @@ class Repository:
         if len(commit.parents) > 1 and revert["parent_number"] <= 0:
             raise conflict("must specify 1-based parent number for reverting merge commit")
         parent = self._parent_tree(commit, revert["parent_number"])
-        tree = self._merged(branch, self.tree_of(commit), parent)
-        self._check_change(name, tree, revert)
+        allow_empty = revert.get("allow_empty", False)
+        tree = self._merged(name, self.tree_of(commit), parent, allow_empty=allow_empty)
         overrides = revert.get("commit_overrides") or {}
         message = overrides.get("message") or f"Revert {revert['ref']}"
         return self._advance(branch, tree, message, overrides.get("metadata"))
@@ -243,7 +248,7 @@ class Repository:
         if len(commit.parents) > 1 and number is None:
             raise bad_request("must specify 1-based parent number for cherry-picking merge commit")
         parent = self._parent_tree(commit, number or 0)
-        tree = self._merged(branch, parent, self.tree_of(commit))
+        tree = self._merged(name, parent, self.tree_of(commit), allow_empty=True)
         overrides = pick.get("commit_overrides") or {}
         origin = {"cherry-pick-origin": commit.id, "cherry-pick-committer": commit.committer}
         return self._advance(
@@ -272,12 +277,15 @@ class Repository:
             raise bad_request("given commit does not have the given parent number")
         return self.tree_of(self.commits[commit.parents[index]])
 
-    def _merged(self, branch: Branch, base: Tree, source: Tree, strategy: str = "") -> Tree:
-        return versions.merge(base, source, self._head_tree(branch), strategy)
-
-    def _check_change(self, name: str, tree: Tree, options: Mapping[str, Any]) -> None:
-        if tree.id == self._head_tree(self.branch(name)).id and not options.get("allow_empty"):
+    def _merged(
+        self, name: str, base: Tree, source: Tree, *, strategy: str = "", allow_empty: bool
+    ) -> Tree:
+        """What a branch is to hold with what changed from `base` to `source`."""
+        head = self._head_tree(self.branch(name))
+        tree = versions.merge(base, source, head, strategy)
+        if tree.id == head.id and not allow_empty:
             raise bad_request(f"update branch {name}: no changes")
+        return tree
 
     def _advance(
         self,

@@ -7,18 +7,17 @@ import threading
 import time
 from os import PathLike
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
-from . import document, state
+from . import document
 from .api import Api
-from .backend import NAMESPACE, Backend
 from .blocks import Blockstore
 from .clock import Clock
 from .faults import Faults
 from .identity import Identity
 from .recorder import Recorder, RequestLog
 from .signing import AddressSigner, UrlSigner
+from .state import NAMESPACE, Backend, read
 from .store_server import StoreServer
 from .wire import Server
 
@@ -91,7 +90,7 @@ class Sandbox:
             self._temporary = tempfile.TemporaryDirectory(prefix="lakefs-sandbox-")
             data = self._temporary.name
         self._state_file = Path(data) / "state.json"
-        saved = state.read(self._state_file)
+        saved = read(self._state_file)
         self.blockstore = Blockstore(Path(data) / "blocks", self.clock)
         identity = Identity(self.clock, saved.get("identity", {}), access_key_id, secret_access_key)
         self.access_key_id = identity.access_key_id
@@ -107,9 +106,7 @@ class Sandbox:
             presigned_multipart=presign and presigned_multipart,
         )
         if saved:
-            self.blockstore.load(saved["blocks"])
-            for item in saved["repositories"]:
-                self._backend.repositories[item["id"]] = state.load_repository(item, self.clock)
+            self._backend.load(saved)
         recorder = Recorder(self.requests, self.faults)
         self._api = Api(self._backend, recorder, self._changed)
         self._store = StoreServer(self.blockstore, self._backend.urls, recorder, self._changed)
@@ -165,12 +162,7 @@ class Sandbox:
     def __enter__(self) -> Sandbox:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _stop(self) -> None:
@@ -185,4 +177,4 @@ class Sandbox:
 
     def _save(self) -> None:
         self._saved_at = time.monotonic()
-        state.save(self._state_file, self._backend)
+        self._backend.save(self._state_file)

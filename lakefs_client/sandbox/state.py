@@ -1,39 +1,74 @@
-"""The sandbox's metadata as JSON: what survives a restart, and what a dump of refs holds."""
+"""The sandbox's whole state, and its JSON: what survives a restart, what a dump of refs holds."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from .backend import Backend
+from .blocks import Blockstore
+from .clock import Clock
+from .errors import not_found
+from .identity import Identity
 from .repository import Branch, Repository
+from .signing import AddressSigner, UrlSigner
 from .versions import Commit, Entry, Tree
+
+NAMESPACE = "s3://sandbox/"
 
 _FORMAT = 2
 # What of a repository is not JSON as it is.
 _CONVERTED = ("clock", "branches", "commits", "trees")
 
 
-def save(path: Path, backend: Backend) -> None:
-    """Write the state so that a crash leaves the old one or the new one."""
-    with backend.lock:
-        state = {
-            "format": _FORMAT,
-            "identity": backend.identity.dump(),
-            "blocks": backend.store.dump(),
-            "repositories": [_dump_repository(item) for item in backend.repositories.values()],
-        }
-        draft = path.with_suffix(".tmp")
-        draft.write_text(json.dumps(state), encoding="utf-8")
-        os.replace(draft, path)
+@dataclass
+class Backend:
+    """What the operations work on. They hold `lock` meanwhile."""
+
+    clock: Clock
+    store: Blockstore
+    identity: Identity
+    urls: UrlSigner
+    addresses: AddressSigner
+    external_principals: bool
+    presign: bool
+    presigned_multipart: bool
+    repositories: dict[str, Repository] = field(default_factory=dict)
+    store_port: int = 0
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def repository(self, name: str) -> Repository:
+        """The repository of this name, or 404."""
+        if repository := self.repositories.get(name):
+            return repository
+        raise not_found("repository")
+
+    def save(self, path: Path) -> None:
+        """Write the state so that a crash leaves the old one or the new one."""
+        with self.lock:
+            state = {
+                "format": _FORMAT,
+                "identity": self.identity.dump(),
+                "blocks": self.store.dump(),
+                "repositories": [_dump_repository(item) for item in self.repositories.values()],
+            }
+            draft = path.with_suffix(".tmp")
+            draft.write_text(json.dumps(state), encoding="utf-8")
+            os.replace(draft, path)
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take over what was saved, but for the identity, which comes first."""
+        self.store.load(state["blocks"])
+        for item in state["repositories"]:
+            self.repositories[item["id"]] = _load_repository(item, self.clock)
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read what `save` wrote; nothing is as good as an empty state.
+    """Read what was saved; `{}` where there is nothing.
 
     Raises:
         ValueError: The file is of another version of the sandbox.
@@ -46,7 +81,21 @@ def read(path: Path) -> dict[str, Any]:
     return state
 
 
-def load_repository(state: Mapping[str, Any], clock: Callable[[], float]) -> Repository:
+def _dump_repository(repository: Repository) -> dict[str, Any]:
+    names = [field.name for field in fields(repository) if field.name not in _CONVERTED]
+    branches = {
+        name: {
+            "commit_id": branch.commit_id,
+            "staging": {path: entry and asdict(entry) for path, entry in branch.staging.items()},
+            "hidden": branch.hidden,
+        }
+        for name, branch in repository.branches.items()
+    }
+    plain = {name: getattr(repository, name) for name in names}
+    return {**plain, "branches": branches, "history": dump_history(repository)}
+
+
+def _load_repository(state: Mapping[str, Any], clock: Clock) -> Repository:
     plain = {name: value for name, value in state.items() if name not in ("branches", "history")}
     repository = Repository(**plain, clock=clock)
     load_history(repository, state["history"])
@@ -56,47 +105,27 @@ def load_repository(state: Mapping[str, Any], clock: Callable[[], float]) -> Rep
     return repository
 
 
-def _dump_repository(repository: Repository) -> dict[str, Any]:
-    plain = [field.name for field in fields(repository) if field.name not in _CONVERTED]
-    return {
-        **{name: getattr(repository, name) for name in plain},
-        "history": dump_history(repository),
-        "branches": {
-            name: {
-                "commit_id": branch.commit_id,
-                "hidden": branch.hidden,
-                "staging": {
-                    path: entry and asdict(entry) for path, entry in branch.staging.items()
-                },
-            }
-            for name, branch in repository.branches.items()
-        },
-    }
-
-
 def dump_history(repository: Repository) -> dict[str, Any]:
     """Commits and trees; an entry that several trees share is written once."""
-    entries = {
-        id(entry): entry for tree in repository.trees.values() for entry in tree.entries.values()
-    }
+    trees = repository.trees
+    entries = {id(entry): entry for tree in trees.values() for entry in tree.entries.values()}
     numbers = {identity: number for number, identity in enumerate(entries)}
     return {
         "commits": [asdict(commit) for commit in repository.commits.values()],
         "entries": [asdict(entry) for entry in entries.values()],
         "trees": {
             tree_id: {path: numbers[id(entry)] for path, entry in tree.entries.items()}
-            for tree_id, tree in repository.trees.items()
+            for tree_id, tree in trees.items()
         },
     }
 
 
 def load_history(repository: Repository, history: Mapping[str, Any]) -> None:
+    """Take over what `dump_history` returned."""
     entries = [Entry(**entry) for entry in history["entries"]]
     repository.trees = {
         tree_id: Tree({path: entries[number] for path, number in tree.items()})
         for tree_id, tree in history["trees"].items()
     }
-    commits = [
-        Commit(**{**commit, "parents": tuple(commit["parents"])}) for commit in history["commits"]
-    ]
+    commits = [Commit(**commit) for commit in history["commits"]]
     repository.commits = {commit.id: commit for commit in commits}

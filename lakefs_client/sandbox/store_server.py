@@ -68,7 +68,7 @@ class StoreServer:
             self._store.put(key, stored)
         else:
             # Before the body, so that a client does not send gigabytes for nothing.
-            self._store.check_upload(key, upload_id)
+            self._store.upload(key, upload_id)
             stored = self._store.write(body.windows())
             self._store.put_part(key, upload_id, int(parameters["partNumber"]), stored)
         self._changed()

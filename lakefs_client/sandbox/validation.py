@@ -18,26 +18,17 @@ _INT64 = 1 << 63
 
 
 class Invalid(Exception):
-    """A value does not fit: where, why, and how schema and value look."""
+    """A value does not fit: why, with how schema and value look, and where in the value."""
 
-    def __init__(self, reason: str, *, pointer: str = "", excerpt: str = "") -> None:
-        super().__init__(reason)
-        self.reason = reason
+    def __init__(self, message: str, pointer: str = "") -> None:
+        super().__init__(message)
+        self.message = message
         self.pointer = pointer
-        self.excerpt = excerpt
-
-    @property
-    def message(self) -> str:
-        return self.reason + self.excerpt
 
     def within(self, context: str) -> Invalid:
-        """The same error, told with what it is about."""
-        return Invalid(context + self.reason, pointer=self.pointer, excerpt=self.excerpt)
-
-    def at_pointer(self, context: str) -> Invalid:
-        """The same error, told with its place in the value."""
+        """The same error, told with what it is about and its place there."""
         place = f'Error at "{self.pointer}": ' if self.pointer else ""
-        return Invalid(context + place + self.reason, excerpt=self.excerpt)
+        return Invalid(context + place + self.message)
 
 
 class Validator:
@@ -119,8 +110,8 @@ def _number_mismatch(value: int, schema: dict[str, Any]) -> str | None:
 
 
 def _invalid(reason: str, pointer: str, schema: dict[str, Any], value: Any) -> Invalid:
-    excerpt = f"\nSchema:\n{_indented(schema)}\n\nValue:\n{_indented(value)}\n"
-    return Invalid(reason, pointer=pointer, excerpt=excerpt)
+    excerpt = f"Schema:\n{_indented(schema)}\n\nValue:\n{_indented(value)}\n"
+    return Invalid(f"{reason}\n{excerpt}", pointer)
 
 
 def _indented(value: Any) -> str:

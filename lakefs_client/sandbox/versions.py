@@ -87,7 +87,7 @@ class Commit:
     """One commit; its id is made from its content."""
 
     id: str
-    parents: tuple[str, ...]
+    parents: Sequence[str]
     committer: str
     message: str
     creation_date: int
@@ -137,14 +137,9 @@ def diff(left: Tree, right: Tree) -> list[Difference]:
     differences = []
     for path in left.entries.keys() | right.entries.keys():
         old, new = left.entries.get(path), right.entries.get(path)
-        if old is new:
-            continue
-        if old is None:
-            differences.append(Difference(path, "added", None, new))
-        elif new is None:
-            differences.append(Difference(path, "removed", old, None))
-        elif old.identity != new.identity:
-            differences.append(Difference(path, "changed", old, new))
+        if not _same(old, new):
+            kind: DiffType = "added" if old is None else "removed" if new is None else "changed"
+            differences.append(Difference(path, kind, old, new))
     return sorted(differences)
 
 
@@ -175,13 +170,11 @@ def merge(base: Tree, source: Tree, destination: Tree, strategy: str = "") -> Tr
     entries = dict(destination.entries)
     changed_there = {item.path: item.right for item in diff(base, destination)}
     for path, _, _, entry in diff(base, source):
-        if path in changed_there and not _same(changed_there[path], entry):
+        if path in changed_there:
+            if strategy == "dest-wins" or _same(changed_there[path], entry):
+                continue
             if not strategy:
                 raise ApiError(409, "conflict found")
-            if strategy == "dest-wins":
-                continue
-        elif path in changed_there:
-            continue
         if entry is None:
             entries.pop(path, None)
         else:

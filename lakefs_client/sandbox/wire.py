@@ -98,8 +98,9 @@ class Body:
         """Return what is left."""
         return b"".join(bytes(window) for window in self.windows())
 
-    def drain(self, limit: int = 1 << 62) -> None:
+    def drain(self, limit: int | None = None) -> None:
         """Read what is left, or its first `limit` bytes, and forget it."""
+        limit = self.unread if limit is None else limit
         while limit > 0 and (window := next(self.windows(min(limit, WINDOW)), None)) is not None:
             limit -= len(window)
 

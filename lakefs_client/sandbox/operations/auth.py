@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import email.utils
 
 from ..errors import ApiError, bad_request, not_found
-from ..identity import LOGIN_SECONDS, SESSION_COOKIE, SESSION_SECONDS, USER
+from ..identity import SESSION_COOKIE, USER
 from ..wire import Response
 from .call import Call, Json, reply
 
+_LOGIN_SECONDS = 7 * 24 * 3600
+_SESSION_SECONDS = 30 * 24 * 3600
 _TOKEN_SECONDS = 3600
-# Pages of what the authentication service lists tell no maximum.
-_NO_MAXIMUM = 0
 
 
 class Auth(Call):
@@ -21,8 +22,7 @@ class Auth(Call):
         return {"user": self._user() if self.authenticated else {"creation_date": 0, "id": ""}}
 
     def list_users(self) -> Json:
-        users = {USER: self._user()}
-        return self.named_page(users, lambda _, user: user, max_per_page=_NO_MAXIMUM)
+        return self._page({USER: self._user()})
 
     def get_user(self) -> Json:
         self._check_user()
@@ -38,12 +38,13 @@ class Auth(Call):
     def login(self) -> Response:
         identity, body = self.backend.identity, self.body
         identity.check_credentials(body.get("access_key_id", ""), body.get("secret_access_key", ""))
-        response = reply(self._token(LOGIN_SECONDS))
-        token, _ = identity.new_token(LOGIN_SECONDS)
-        expires = email.utils.formatdate(self.backend.clock() + SESSION_SECONDS, usegmt=True)
+        response = reply(self._token(_LOGIN_SECONDS))
+        token, _ = identity.new_token(_LOGIN_SECONDS)
+        session = base64.urlsafe_b64encode(token.encode()).decode()
+        expires = email.utils.formatdate(self.backend.clock() + _SESSION_SECONDS, usegmt=True)
         response.headers["Set-Cookie"] = (
-            f"{SESSION_COOKIE}={identity.new_session(token)}; Path=/; Expires={expires}; "
-            f"Max-Age={SESSION_SECONDS}; HttpOnly; SameSite=Lax"
+            f"{SESSION_COOKIE}={session}; Path=/; Expires={expires}; "
+            f"Max-Age={_SESSION_SECONDS}; HttpOnly; SameSite=Lax"
         )
         return response
 
@@ -80,8 +81,14 @@ class Auth(Call):
     def list_user_external_principals(self) -> Json:
         self._check_external()
         self._check_user()
-        principals = {name: _principal(name) for name in self.backend.identity.principals}
-        return self.named_page(principals, lambda _, shown: shown, max_per_page=_NO_MAXIMUM)
+        principals = self.backend.identity.principals
+        return self._page({name: _principal(name) for name in principals})
+
+    def _page(self, shown: dict[str, Json]) -> Json:
+        page = self.named_page(shown, lambda _, item: item)
+        # What the authentication service lists tells no maximum.
+        page["pagination"]["max_per_page"] = 0
+        return page
 
     def _user(self) -> Json:
         created = self.backend.identity.created

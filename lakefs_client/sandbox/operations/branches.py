@@ -14,8 +14,6 @@ _TAG_NAME = re.compile(r"[^\s~^:?*\[\\]+")
 
 
 class Branches(Call):
-    """Names of commits: those that move, and those that do not."""
-
     def list_branches(self) -> Json:
         branches = {
             name: branch.commit_id

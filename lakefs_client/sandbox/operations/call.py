@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
-from ..backend import Backend
 from ..repository import Repository
+from ..state import Backend
 from ..wire import Request, Response
 
 MAX_PAGE = 1000
@@ -77,33 +77,21 @@ class Call:
         amount: int = self["amount"]
         return amount if amount > 0 else DEFAULT_PAGE
 
-    def page(
-        self,
-        items: Iterable[tuple[str, T]],
-        show: Callable[[str, T], Json],
-        *,
-        max_per_page: int = MAX_PAGE,
-    ) -> Json:
-        """The page that the call asks for: `items` are in order, and begin after `after`."""
-        shown = list(islice(items, self.page_size + 1))
-        has_more = len(shown) > self.page_size
-        del shown[self.page_size :]
+    def page(self, shown: Iterable[tuple[str, Json]]) -> Json:
+        """The page that the call asks for, of keys and items in order that begin after `after`."""
+        page = list(islice(shown, self.page_size + 1))
+        has_more = len(page) > self.page_size
+        del page[self.page_size :]
         pagination = {
             "has_more": has_more,
-            "max_per_page": max_per_page,
-            "next_offset": shown[-1][0] if has_more else "",
-            "results": len(shown),
+            "max_per_page": MAX_PAGE,
+            "next_offset": page[-1][0] if has_more else "",
+            "results": len(page),
         }
-        return {"pagination": pagination, "results": [show(*item) for item in shown]}
+        return {"pagination": pagination, "results": [item for _, item in page]}
 
-    def named_page(
-        self,
-        items: Mapping[str, T],
-        show: Callable[[str, T], Json],
-        *,
-        max_per_page: int = MAX_PAGE,
-    ) -> Json:
+    def named_page(self, items: Mapping[str, T], show: Callable[[str, T], Json]) -> Json:
         """A page of what has names, by `prefix` and `after`."""
         prefix, after = self["prefix"] or "", self["after"] or ""
         names = sorted(name for name in items if name.startswith(prefix) and name > after)
-        return self.page(((name, items[name]) for name in names), show, max_per_page=max_per_page)
+        return self.page((name, show(name, items[name])) for name in names)

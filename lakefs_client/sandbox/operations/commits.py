@@ -8,8 +8,8 @@ from datetime import datetime
 from itertools import dropwhile, islice, takewhile
 
 from .. import versions
+from ..clock import new_id
 from ..errors import ApiError, bad_request, conflict, not_found
-from ..ids import new_id
 from ..repository import Repository
 from ..versions import Commit, Difference
 from ..wire import Response
@@ -17,8 +17,6 @@ from .call import Call, Json, reply
 
 
 class Commits(Call):
-    """The history of branches, and what moves them on."""
-
     def commit(self) -> Response:
         repository, branch = self.repository, self["branch"]
         if branch not in repository.branches:
@@ -76,7 +74,7 @@ class Commits(Call):
         if self["limit"]:
             # Looks no further than the page, so that there is no next one to tell of.
             commits = islice(commits, self.page_size)
-        return self.page(((item.id, item) for item in commits), lambda _, item: asdict(item))
+        return self.page((item.id, asdict(item)) for item in commits)
 
     def diff_branch(self) -> Json:
         return self._differences(self.repository.uncommitted(self["branch"]))

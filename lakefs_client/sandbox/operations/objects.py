@@ -8,7 +8,6 @@ from dataclasses import replace
 from ..blocks import StoredObject
 from ..errors import ApiError, bad_request
 from ..forms import find_file
-from ..repository import Repository
 from ..versions import Entry
 from ..wire import Response
 from .call import Call, Json, reply
@@ -48,23 +47,21 @@ class ObjectCall(Call):
 
     def stage(self, path: str, entry: Entry, *, force: bool = False) -> Json:
         """Write an entry to the call's branch; return the object as the API shows it."""
-        repository = self.repository
-        repository.stage(self["branch"], path, entry, force=force)
-        return stats(repository, path, entry)
+        self.repository.stage(self["branch"], path, entry, force=force)
+        return self.stats(path, entry)
 
-
-def stats(repository: Repository, path: str, entry: Entry) -> Json:
-    """An object as the API shows it."""
-    return {
-        "checksum": entry.checksum,
-        "content_type": entry.content_type,
-        "metadata": entry.metadata,
-        "mtime": entry.mtime,
-        "path": path,
-        "path_type": "object",
-        "physical_address": repository.uri(entry.address),
-        "size_bytes": entry.size,
-    }
+    def stats(self, path: str, entry: Entry) -> Json:
+        """An object as the API shows it."""
+        return {
+            "checksum": entry.checksum,
+            "content_type": entry.content_type,
+            "metadata": entry.metadata,
+            "mtime": entry.mtime,
+            "path": path,
+            "path_type": "object",
+            "physical_address": self.repository.uri(entry.address),
+            "size_bytes": entry.size,
+        }
 
 
 def entry_of(
@@ -82,8 +79,6 @@ def entry_of(
 
 
 class Objects(ObjectCall):
-    """Objects, through the server."""
-
     def upload_object(self) -> Response:
         branch = self["branch"]
         with self.backend.lock:
@@ -115,14 +110,13 @@ class Objects(ObjectCall):
         return reply(self.stage(self["path"], entry, force=self.force), 201)
 
     def get_object(self) -> Response:
-        repository, path = self.repository, self["path"]
-        entry = repository.entry(self["ref"], path)
+        entry = self.repository.entry(self["ref"], self["path"])
         if self.wants_presigned:
-            return Response(302, headers={"Location": self._presign_get(repository, path, entry)})
+            return Response(302, headers={"Location": self._presign_get(self["path"], entry)})
         etag = f'"{entry.checksum}"'
         if self["If-None-Match"] in (etag, entry.checksum, "*"):
             return Response(304, headers={"Etag": etag})
-        stored = self._stored(repository, entry)
+        stored = self._stored(entry)
         response = Response(200, headers=_headers(entry))
         response.headers["Content-Disposition"] = "attachment"
         response.headers["X-Content-Type-Options"] = "nosniff"
@@ -140,13 +134,10 @@ class Objects(ObjectCall):
         return response
 
     def stat_object(self) -> Json:
-        repository, path = self.repository, self["path"]
-        entry = repository.entry(self["ref"], path)
-        return self._listed(repository, path, entry, metadata=self["user_metadata"])
+        entry = self.repository.entry(self["ref"], self["path"])
+        return self._show(self["path"], entry, metadata=self["user_metadata"])
 
     def list_objects(self) -> Json:
-        repository = self.repository
-
         def show(path: str, entry: Entry | None) -> Json:
             if entry is None:
                 return {
@@ -156,13 +147,12 @@ class Objects(ObjectCall):
                     "path_type": "common_prefix",
                     "physical_address": "",
                 }
-            metadata = self["user_metadata"] and entry.metadata
-            return self._listed(repository, path, entry, metadata=bool(metadata))
+            return self._show(path, entry, metadata=self["user_metadata"] and entry.metadata)
 
-        items = repository.tree(self["ref"]).listing(
+        items = self.repository.tree(self["ref"]).listing(
             self["prefix"] or "", self["after"] or "", self["delimiter"] or ""
         )
-        return self.page(items, show)
+        return self.page((path, show(path, entry)) for path, entry in items)
 
     def update_object_user_metadata(self) -> None:
         repository, branch, path = self.repository, self["branch"], self["path"]
@@ -178,7 +168,7 @@ class Objects(ObjectCall):
     def copy_object(self) -> Response:
         repository, body = self.repository, self.body
         source = repository.entry(body.get("src_ref") or self["branch"], body["src_path"])
-        stored = self._stored(repository, source)
+        stored = self._stored(source)
         address = repository.new_address()
         entry = replace(source, address=address, mtime=int(self.backend.clock()))
         shown = self.stage(self["dest_path"], entry, force=self.force)
@@ -207,22 +197,22 @@ class Objects(ObjectCall):
         self.request.body.drain()
         return stored
 
-    def _stored(self, repository: Repository, entry: Entry) -> StoredObject:
-        if stored := self.backend.store.get(repository.key(entry.address)):
+    def _stored(self, entry: Entry) -> StoredObject:
+        if stored := self.backend.store.get(self.repository.key(entry.address)):
             return stored
         raise ApiError(410, "No data")
 
-    def _presign_get(self, repository: Repository, path: str, entry: Entry) -> str:
+    def _presign_get(self, path: str, entry: Entry) -> str:
         disposition = f"attachment; filename={path.rpartition('/')[2]}"
         query = {"response-content-disposition": disposition, "x-id": "GetObject"}
-        return self.presign("GET", repository.key(entry.address), query)
+        return self.presign("GET", self.repository.key(entry.address), query)
 
-    def _listed(self, repository: Repository, path: str, entry: Entry, *, metadata: bool) -> Json:
-        shown = stats(repository, path, entry)
+    def _show(self, path: str, entry: Entry, *, metadata: object) -> Json:
+        shown = self.stats(path, entry)
         if not metadata:
             del shown["metadata"]
         if self.wants_presigned:
-            shown["physical_address"] = self._presign_get(repository, path, entry)
+            shown["physical_address"] = self._presign_get(path, entry)
             shown["physical_address_expiry"] = self.backend.urls.expiry()
         return shown
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from ..clock import timestamp
+from ..clock import made_at, new_id, timestamp
 from ..errors import bad_request, not_found
 from ..identity import USER
-from ..ids import made_at, new_id
 from ..wire import Response
 from .call import Call, Json, reply
 from .commits import merge
 
 
 class Pulls(Call):
-    """Requests to merge one branch into another."""
-
     def list_pull_requests(self) -> Json:
         status = self["status"]
         pulls = {

@@ -6,18 +6,16 @@ import hashlib
 import json
 
 from .. import versions
-from ..backend import NAMESPACE
+from ..clock import new_id
 from ..errors import ApiError, bad_request, conflict, not_found
-from ..ids import new_id
 from ..repository import Branch, Repository
+from ..state import NAMESPACE
 from ..versions import EMPTY
 from ..wire import Response
 from .call import Call, Json, reply
 
 
 class Repositories(Call):
-    """Repositories, their metadata, the protection of branches, rules of garbage collection."""
-
     def list_repositories(self) -> Json:
         search = self["search"] or ""
         found = {name: item for name, item in self.backend.repositories.items() if search in name}

@@ -11,8 +11,6 @@ _VERSION = {"version": "dev", "version_context": "lakeFS"}
 
 
 class Service(Call):
-    """Most of it is always the same: nothing is configured, no hook runs."""
-
     def health_check(self) -> None:
         pass
 
@@ -68,7 +66,7 @@ class Service(Call):
 
     def list_repository_runs(self) -> Json:
         _ = self.repository
-        return self.page((), lambda _, run: run)
+        return self.page(())
 
     def get_run(self) -> None:
         _ = self.repository

@@ -6,8 +6,8 @@ import contextlib
 import secrets
 from collections.abc import Iterator
 
+from ..clock import made_at
 from ..errors import ApiError, StoreError, bad_request
-from ..ids import made_at
 from ..repository import Repository
 from ..wire import Response, parse_range
 from .call import Json, reply
@@ -19,8 +19,6 @@ _HOST_ID = secrets.token_hex(32)
 
 
 class Staging(ObjectCall):
-    """Addresses are signed for the branch and path that they were given out for."""
-
     def get_physical_address(self) -> Json:
         repository = self.repository
         repository.branch(self["branch"])

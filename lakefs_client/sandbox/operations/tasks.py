@@ -7,12 +7,10 @@ import json
 import mimetypes
 from dataclasses import asdict
 
-from .. import state
-from ..backend import NAMESPACE
-from ..clock import timestamp
+from ..clock import new_id, timestamp
 from ..errors import ApiError, bad_request, not_found
-from ..ids import new_id
 from ..repository import DIRTY, Branch, Repository
+from ..state import NAMESPACE, dump_history, load_history
 from ..versions import Entry
 from ..wire import Response
 from .call import Call, Json, reply
@@ -20,8 +18,6 @@ from .objects import DEFAULT_TYPE, entry_of
 
 
 class Tasks(Call):
-    """What takes a real server its time."""
-
     def import_start(self) -> Response:
         repository, branch, body = self.repository, self["branch"], self.body
         repository.branch(branch)
@@ -108,7 +104,7 @@ class Tasks(Call):
         branches = {name: branch.commit_id for name, branch in repository.branches.items()}
         return {
             "branches_meta_range_id": self._keep(branches),
-            "commits_meta_range_id": self._keep(state.dump_history(repository)),
+            "commits_meta_range_id": self._keep(dump_history(repository)),
             "tags_meta_range_id": self._keep(repository.tags),
         }
 
@@ -118,7 +114,7 @@ class Tasks(Call):
             raise bad_request("cannot restore refs to a repository that is not bare")
         branches = self._kept(body["branches_meta_range_id"])
         tags = self._kept(body["tags_meta_range_id"])
-        state.load_history(repository, self._kept(body["commits_meta_range_id"]))
+        load_history(repository, self._kept(body["commits_meta_range_id"]))
         repository.branches = {name: Branch(commit_id) for name, commit_id in branches.items()}
         repository.tags = tags
 
