@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import nullcontext
 
 from . import document
 from .errors import ApiError
@@ -11,54 +12,36 @@ from .operations import STREAMING, UNAUTHENTICATED_TOO, Operations
 from .operations.call import reply
 from .recorder import Recorder
 from .state import Backend
-from .validation import Invalid
 from .wire import Request, Response
 
 
 class Api:
     """Answers the requests to the API's port."""
 
-    def __init__(self, backend: Backend, recorder: Recorder, changed: Callable[[], None]) -> None:
+    def __init__(self, backend: Backend, recorder: Recorder) -> None:
         self._backend = backend
         self._recorder = recorder
-        self._changed = changed
         self._document = document.load()
 
     def handle(self, request: Request) -> Response:
         """Answer one request."""
-        route = None
-        if request.path.startswith(document.BASE + "/"):
-            path = request.path[len(document.BASE) :]
-            route = self._document.route(request.method, path)
+        route = self._document.route(request.method, request.path)
         if route is None:
             return self._recorder.answer(request, "", _no_such_route, _refuse)
         operation, values = route
-        part = values.get("partNumber", "")
-        return self._recorder.answer(
-            request,
-            operation.id,
-            lambda: self._answer(operation, values, request),
-            _refuse,
-            int(part) if part.isdecimal() else None,
-        )
 
-    def _answer(
-        self, operation: document.Operation, values: Mapping[str, str], request: Request
-    ) -> Response:
-        try:
-            call = self._check(operation, values, request)
-            if operation.id in STREAMING:
-                response = _carry_out(operation, call)
-            else:
-                with self._backend.lock:
-                    response = _carry_out(operation, call)
-        except ApiError as error:
-            return reply(error.body, error.status)
-        except Invalid as error:
-            return reply({"message": error.message}, 400)
-        if request.method not in ("GET", "HEAD"):
-            self._changed()
-        return response
+        def handle() -> Response:
+            # What reads the body itself takes the lock when it needs it.
+            lock = nullcontext() if operation.id in STREAMING else self._backend.lock
+            try:
+                call = self._check(operation, values, request)
+                with lock:
+                    return _carry_out(operation, call)
+            except ApiError as error:
+                return reply(error.body, error.status)
+
+        part_number = values.get("partNumber", "")
+        return self._recorder.answer(request, operation.id, handle, _refuse, part_number)
 
     def _check(
         self, operation: document.Operation, values: Mapping[str, str], request: Request

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, unquote
 
 from .validation import Invalid, Validator
 
-BASE = "/api/v1"
+_BASE = "/api/v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,13 @@ class Document:
         # Routes by method and number of path segments; the fewer variables, the earlier.
         self._routes: dict[tuple[str, int], list[tuple[re.Pattern[str], Operation]]] = {}
         for operation in sorted(self.operations.values(), key=lambda o: o.path.count("{")):
-            names = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", operation.path)
-            key = (operation.method, operation.path.count("/"))
-            self._routes.setdefault(key, []).append((re.compile(names), operation))
+            path = _BASE + operation.path
+            pattern = re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path))
+            key = (operation.method, path.count("/"))
+            self._routes.setdefault(key, []).append((pattern, operation))
 
     def route(self, method: str, path: str) -> tuple[Operation, dict[str, str]] | None:
-        """Find the operation of a request by its path below the base; decode path values."""
+        """Find the operation of a request, and the values in its path, decoded."""
         for pattern, operation in self._routes.get((method, path.count("/")), ()):
             if match := pattern.fullmatch(path):
                 return operation, {k: unquote(v) for k, v in match.groupdict().items()}

@@ -107,9 +107,9 @@ class Sandbox:
         )
         if saved:
             self._backend.load(saved)
-        recorder = Recorder(self.requests, self.faults)
-        self._api = Api(self._backend, recorder, self._changed)
-        self._store = StoreServer(self.blockstore, self._backend.urls, recorder, self._changed)
+        recorder = Recorder(self.requests, self.faults, self._changed)
+        self._api = Api(self._backend, recorder)
+        self._store = StoreServer(self.blockstore, self._backend.urls, recorder)
         try:
             self.start()
         except BaseException:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import email.utils
 import secrets
-from collections.abc import Callable
 from urllib.parse import unquote
 from xml.sax.saxutils import escape
 
@@ -20,13 +19,10 @@ _HOST_ID = secrets.token_hex(32)
 class StoreServer:
     """Answers the requests to the blockstore's port. It knows no lakeFS credentials."""
 
-    def __init__(
-        self, store: Blockstore, urls: UrlSigner, recorder: Recorder, changed: Callable[[], None]
-    ) -> None:
+    def __init__(self, store: Blockstore, urls: UrlSigner, recorder: Recorder) -> None:
         self._store = store
         self._urls = urls
         self._recorder = recorder
-        self._changed = changed
 
     def handle(self, request: Request) -> Response:
         """Answer one request."""
@@ -41,8 +37,8 @@ class StoreServer:
             except StoreError as error:
                 return refuse(error.status, error.code, error.message)
 
-        name, number = _operation(request)
-        return self._recorder.answer(request, name, handle, refuse, number)
+        name, part_number = _operation(request)
+        return self._recorder.answer(request, name, handle, refuse, part_number)
 
     def _carry_out(self, request: Request, key: str) -> Response:
         # HEAD is what GET is, without the bytes, but is signed as itself.
@@ -71,7 +67,6 @@ class StoreServer:
             self._store.upload(key, upload_id)
             stored = self._store.write(body.windows())
             self._store.put_part(key, upload_id, int(parameters["partNumber"]), stored)
-        self._changed()
         return Response(200, headers={"ETag": f'"{stored.etag}"'})
 
     def _get(self, request: Request, key: str, parameters: dict[str, str]) -> Response:
@@ -94,15 +89,12 @@ class StoreServer:
         return response
 
 
-def _operation(request: Request) -> tuple[str, int | None]:
-    """The name of a request for faults and records, and the part it is about."""
+def _operation(request: Request) -> tuple[str, str]:
+    """The name of a request for faults and records, and the number of the part it is about."""
     if request.method != "PUT":
-        return f"store_{request.method.lower()}_object", None
+        return f"store_{request.method.lower()}_object", ""
     _, found, rest = f"&{request.query}".partition("&partNumber=")
-    if not found:
-        return "store_put_object", None
-    number = rest.partition("&")[0]
-    return "store_put_part", int(number) if number.isdecimal() else None
+    return "store_put_part" if found else "store_put_object", rest.partition("&")[0]
 
 
 def _refusal(status: int, code: str, message: str, key: str) -> Response:

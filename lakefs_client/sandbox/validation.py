@@ -6,6 +6,8 @@ import json
 import re
 from typing import Any
 
+from .errors import ApiError
+
 _TYPES: dict[str, tuple[str, type | tuple[type, ...]]] = {
     "object": ("an object", dict),
     "array": ("an array", list),
@@ -17,12 +19,11 @@ _TYPES: dict[str, tuple[str, type | tuple[type, ...]]] = {
 _INT64 = 1 << 63
 
 
-class Invalid(Exception):
+class Invalid(ApiError):
     """A value does not fit: why, with how schema and value look, and where in the value."""
 
     def __init__(self, message: str, pointer: str = "") -> None:
-        super().__init__(message)
-        self.message = message
+        super().__init__(400, message)
         self.pointer = pointer
 
     def within(self, context: str) -> Invalid:

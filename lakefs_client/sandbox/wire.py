@@ -165,15 +165,11 @@ class Response:
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     content: tuple[Segment, ...] = ()
-    # For HEAD: the Content-Length that GET would have.
-    head_length: int | None = None
     # A fault: the answer ends in its middle.
     truncated: bool = False
 
     @property
     def length(self) -> int:
-        if self.head_length is not None:
-            return self.head_length
         return len(self.body) + sum(segment.size for segment in self.content)
 
     def select_range(self, text: str | None, size: int) -> tuple[int, int] | None:
@@ -295,7 +291,7 @@ class _Connection:
         date = email.utils.formatdate(self._clock(), usegmt=True)
         lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}", f"Date: {date}"]
         lines += [f"{name}: {_one_line(value)}" for name, value in response.headers.items()]
-        if status not in (204, 304):
+        if status not in (204, 304) and "Content-Length" not in response.headers:
             lines.append(f"Content-Length: {response.length}")
         if not keep_alive:
             lines.append("Connection: close")

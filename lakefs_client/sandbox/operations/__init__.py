@@ -12,7 +12,7 @@ from .service import Service
 from .staging import Staging
 from .tasks import Tasks
 
-# Operations that read the body themselves, and take the backend's lock when they need it.
+# Operations that read the body themselves, and hold the backend's lock only now and then.
 STREAMING = frozenset({"upload_object"})
 
 # Operations that answer something for nobody, too.

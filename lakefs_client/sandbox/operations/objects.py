@@ -130,7 +130,8 @@ class Objects(ObjectCall):
             return Response(error.status)
         response = Response(200, headers={**_headers(entry), "Accept-Ranges": "bytes"})
         start, stop = self._requested(entry.size, response)
-        response.head_length = stop - start
+        # That of GET.
+        response.headers["Content-Length"] = str(stop - start)
         return response
 
     def stat_object(self) -> Json:
