@@ -9,7 +9,7 @@ import secrets
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,7 +52,15 @@ class StoredObject:
 
     def windows(self) -> Iterator[bytes]:
         """The object's bytes, at most 1 MiB at a time."""
-        return read_segments(self.segments)
+        for path, offset, size in self.segments:
+            with path.open("rb") as file:
+                file.seek(offset)
+                while size:
+                    data = file.read(min(WINDOW, size))
+                    if not data:
+                        raise OSError(f"{path} is shorter than it was written")
+                    size -= len(data)
+                    yield data
 
     def read(self) -> bytes:
         """All of the object's bytes."""
@@ -68,16 +76,11 @@ class Upload:
     parts: dict[int, StoredObject] = field(default_factory=dict)
 
 
-def read_segments(segments: Iterable[Segment]) -> Iterator[bytes]:
-    for path, offset, size in segments:
-        with path.open("rb") as file:
-            file.seek(offset)
-            while size:
-                data = file.read(min(WINDOW, size))
-                if not data:
-                    raise OSError(f"{path} is shorter than it was written")
-                size -= len(data)
-                yield data
+def _md5(windows: Iterable[bytes]) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    for window in windows:
+        digest.update(window)
+    return digest.hexdigest()
 
 
 def opaque_etag(etag: str) -> str:
@@ -205,11 +208,8 @@ class Blockstore:
         self, key: str, upload_id: str, number: int, source: StoredObject, start: int, stop: int
     ) -> StoredObject:
         """Make the bytes from `start` to before `stop` of `source` a part of the upload."""
-        segments = source.slice(start, stop)
-        digest = hashlib.md5(usedforsecurity=False)
-        for window in read_segments(segments):
-            digest.update(window)
-        part = StoredObject(segments, stop - start, digest.hexdigest(), self._clock())
+        part = StoredObject(source.slice(start, stop), stop - start, "", self._clock())
+        part = replace(part, etag=_md5(part.windows()))
         self.put_part(key, upload_id, number, part)
         return part
 
@@ -217,8 +217,7 @@ class Blockstore:
         """Assemble the upload from `parts`, pairs of number and ETag, and end it."""
         with self._lock:
             chosen = _choose(self.upload(key, upload_id), parts)
-            joined = b"".join(bytes.fromhex(etag) for _, etag in parts)
-            etag = hashlib.md5(joined, usedforsecurity=False).hexdigest()
+            etag = _md5(bytes.fromhex(etag) for _, etag in parts)
             stored = StoredObject(
                 tuple(segment for part in chosen for segment in part.segments),
                 sum(part.size for part in chosen),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -56,27 +56,10 @@ class Tree:
         merged = {**self.entries, **staging}
         return Tree({path: entry for path, entry in merged.items() if entry is not None})
 
-    def listing(
-        self, prefix: str, after: str, delimiter: str
-    ) -> Iterator[tuple[str, Entry | None]]:
-        """Paths that begin with `prefix`, with their entries, in order.
-
-        What has a delimiter behind the prefix is one common prefix, and None for its entry.
-        """
-        paths = self.paths
-        index = max(bisect_left(paths, prefix), bisect_right(paths, after))
-        while index < len(paths) and paths[index].startswith(prefix):
-            path = paths[index]
-            end = path.find(delimiter, len(prefix)) if delimiter else -1
-            if end < 0:
-                yield path, self.entries[path]
-                index += 1
-                continue
-            common = path[: end + len(delimiter)]
-            if common > after:
-                yield common, None
-            # Past everything that begins with the common prefix.
-            index = bisect_left(paths, common[:-1] + chr(ord(common[-1]) + 1))
+    def items(self, start: str) -> Iterator[tuple[str, Entry]]:
+        """Paths and entries from a path on, in the order of listings."""
+        for path in self.paths[bisect_left(self.paths, start) :]:
+            yield path, self.entries[path]
 
 
 EMPTY = Tree({})
@@ -120,16 +103,16 @@ def make_commit(
     return replace(draft, id=_digest(asdict(draft)))
 
 
-DiffType = Literal["added", "removed", "changed", "conflict", "prefix_changed"]
+DiffType = Literal["added", "removed", "changed"]
 
 
 class Difference(NamedTuple):
-    """A path at which two trees differ, or a common prefix of such paths."""
+    """A path at which two trees differ."""
 
     path: str
     type: DiffType
-    left: Entry | None = None
-    right: Entry | None = None
+    left: Entry | None
+    right: Entry | None
 
 
 def diff(left: Tree, right: Tree) -> list[Difference]:
@@ -141,21 +124,6 @@ def diff(left: Tree, right: Tree) -> list[Difference]:
             kind: DiffType = "added" if old is None else "removed" if new is None else "changed"
             differences.append(Difference(path, kind, old, new))
     return sorted(differences)
-
-
-def fold(differences: Iterable[Difference], prefix: str, delimiter: str) -> dict[str, Difference]:
-    """By path, what begins with `prefix`, and one common prefix for what shares it."""
-    folded: dict[str, Difference] = {}
-    for difference in differences:
-        path = difference.path
-        if not path.startswith(prefix):
-            continue
-        end = path.find(delimiter, len(prefix)) if delimiter else -1
-        if end >= 0:
-            path = path[: end + len(delimiter)]
-            difference = Difference(path, "prefix_changed")
-        folded[path] = difference
-    return folded
 
 
 STRATEGIES = ("", "source-wins", "dest-wins")

@@ -85,7 +85,7 @@ class Auth(Call):
         return self._page({name: _principal(name) for name in principals})
 
     def _page(self, shown: dict[str, Json]) -> Json:
-        page = self.named_page(shown, lambda _, item: item)
+        page = self.listing(sorted(shown.items()), lambda _, item: item)
         # What the authentication service lists tells no maximum.
         page["pagination"]["max_per_page"] = 0
         return page

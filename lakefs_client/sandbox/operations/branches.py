@@ -20,7 +20,7 @@ class Branches(Call):
             for name, branch in self.repository.branches.items()
             if self["show_hidden"] or not branch.hidden
         }
-        return self.named_page(branches, _show)
+        return self.listing(sorted(branches.items()), _show)
 
     def create_branch(self) -> Response:
         repository = self.writable_repository
@@ -66,7 +66,7 @@ class Branches(Call):
         branch.move_to(repository.commit(ref, f"hard-reset {name} to {ref}: not found"))
 
     def list_tags(self) -> Json:
-        return self.named_page(self.repository.tags, _show)
+        return self.listing(sorted(self.repository.tags.items()), _show)
 
     def create_tag(self) -> Response:
         repository, name = self.writable_repository, self.body["id"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
@@ -90,8 +90,26 @@ class Call:
         }
         return {"pagination": pagination, "results": [item for _, item in page]}
 
-    def named_page(self, items: Mapping[str, T], show: Callable[[str, T], Json]) -> Json:
-        """A page of what has names, by `prefix` and `after`."""
-        prefix, after = self["prefix"] or "", self["after"] or ""
-        names = sorted(name for name in items if name.startswith(prefix) and name > after)
-        return self.page((name, show(name, items[name])) for name in names)
+    def listing(
+        self, items: Iterable[tuple[str, T]], show: Callable[[str, T], Json], **common: object
+    ) -> Json:
+        """A page of sorted items, by `prefix`, `after` and, where the call has one, `delimiter`.
+
+        What has a delimiter behind the prefix is told as one common prefix, with these properties.
+        """
+        names = ("prefix", "after", "delimiter")
+        prefix, after, delimiter = (self.arguments.get(name) or "" for name in names)
+
+        def folded() -> Iterator[tuple[str, Json]]:
+            last = after
+            for path, item in items:
+                if not path.startswith(prefix):
+                    continue
+                end = path.find(delimiter, len(prefix)) if delimiter else -1
+                key = path if end < 0 else path[: end + len(delimiter)]
+                if key > last:
+                    last = key
+                    folder = {"path": key, "path_type": "common_prefix", **common}
+                    yield key, show(path, item) if end < 0 else folder
+
+        return self.page(folded())

@@ -110,14 +110,11 @@ class Commits(Call):
 
     def _differences(self, differences: list[Difference], *, right_stats: bool = False) -> Json:
         def show(path: str, item: Difference) -> Json:
-            if item.type == "prefix_changed":
-                return {"path": path, "path_type": "common_prefix", "type": item.type}
             entry = item.right or item.left
-            size = entry.size if entry else 0
             shown: Json = {
                 "path": path,
                 "path_type": "object",
-                "size_bytes": size,
+                "size_bytes": entry.size if entry else 0,
                 "type": item.type,
             }
             if right_stats and item.right is not None:
@@ -125,8 +122,8 @@ class Commits(Call):
                 shown["right"] = {name: getattr(item.right, name) for name in names}
             return shown
 
-        folded = versions.fold(differences, self["prefix"] or "", self["delimiter"] or "")
-        return self.named_page(folded, show)
+        items = ((item.path, item) for item in differences)
+        return self.listing(items, show, type="prefix_changed")
 
 
 def merge(repository: Repository, source: str, destination: str, details: Json) -> Json:

@@ -139,21 +139,12 @@ class Objects(ObjectCall):
         return self._show(self["path"], entry, metadata=self["user_metadata"])
 
     def list_objects(self) -> Json:
-        def show(path: str, entry: Entry | None) -> Json:
-            if entry is None:
-                return {
-                    "checksum": "",
-                    "mtime": 0,
-                    "path": path,
-                    "path_type": "common_prefix",
-                    "physical_address": "",
-                }
+        def show(path: str, entry: Entry) -> Json:
             return self._show(path, entry, metadata=self["user_metadata"] and entry.metadata)
 
-        items = self.repository.tree(self["ref"]).listing(
-            self["prefix"] or "", self["after"] or "", self["delimiter"] or ""
-        )
-        return self.page((path, show(path, entry)) for path, entry in items)
+        # Whoever turns the pages of a large tree does not begin at its beginning.
+        items = self.repository.tree(self["ref"]).items(self["after"] or self["prefix"] or "")
+        return self.listing(items, show, checksum="", mtime=0, physical_address="")
 
     def update_object_user_metadata(self) -> None:
         repository, branch, path = self.repository, self["branch"], self["path"]

@@ -23,7 +23,7 @@ class Pulls(Call):
         def show(_: str, pull: Json) -> Json:
             return {key: value for key, value in pull.items() if key != "description"}
 
-        return self.named_page(pulls, show)
+        return self.listing(sorted(pulls.items()), show)
 
     def create_pull_request(self) -> Response:
         repository, body = self.repository, self.body

@@ -18,8 +18,9 @@ from .call import Call, Json, reply
 class Repositories(Call):
     def list_repositories(self) -> Json:
         search = self["search"] or ""
-        found = {name: item for name, item in self.backend.repositories.items() if search in name}
-        return self.named_page(found, lambda _, repository: _show(repository))
+        items = sorted(self.backend.repositories.items())
+        found = (item for item in items if search in item[0])
+        return self.listing(found, lambda _, repository: _show(repository))
 
     def create_repository(self) -> Response:
         backend, body, name = self.backend, self.body, self.body["name"]
