@@ -7,7 +7,6 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from types import FrameType
 
 from .server import Sandbox
 
@@ -36,9 +35,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     stop = threading.Event()
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        stop.set()
-
     try:
         sandbox = Sandbox(**vars(options))
     except (OSError, ValueError) as error:
@@ -46,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     with sandbox:
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, interrupt)
+            signal.signal(number, lambda *_: stop.set())
         if options.data is None:
             keeping = "It forgets everything when it stops; --data DIR keeps it."
         else:

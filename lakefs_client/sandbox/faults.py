@@ -93,9 +93,6 @@ class Fault:
     part_number: int | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
 
-    def matches(self, operation: str, part_number: int | None) -> bool:
-        return self.operation in ("*", operation) and self.part_number in (None, part_number)
-
 
 class Faults:
     """The faults that are still to come. Safe to use from many threads."""
@@ -182,7 +179,9 @@ class Faults:
             return None
         with self._lock:
             for index, fault in enumerate(self._pending):
-                if not fault.matches(operation, part_number):
+                if fault.operation not in ("*", operation):
+                    continue
+                if fault.part_number not in (None, part_number):
                     continue
                 if fault.after:
                     self._pending[index] = replace(fault, after=fault.after - 1)

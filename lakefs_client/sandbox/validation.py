@@ -16,7 +16,7 @@ _TYPES: dict[str, tuple[str, type | tuple[type, ...]]] = {
     "integer": ("an integer", int),
     "number": ("a number", (int, float)),
 }
-_INT64 = 1 << 63
+_INT64 = range(-(1 << 63), 1 << 63)
 
 
 class Invalid(ApiError):
@@ -80,33 +80,22 @@ def _mismatch(value: Any, schema: dict[str, Any]) -> str | None:
         isinstance(value, bool) and name in ("an integer", "a number")
     ):
         return f"value must be {name}"
-    if "enum" in schema and value not in schema["enum"]:
-        allowed = json.dumps(schema["enum"], separators=(",", ":"))
-        return f"value is not one of the allowed values {allowed}"
-    if isinstance(value, str):
-        return _string_mismatch(value, schema)
-    if isinstance(value, int):
-        return _number_mismatch(value, schema)
-    if isinstance(value, list) and len(value) < schema.get("minItems", 0):
-        return f"minimum number of items is {schema['minItems']}"
-    return None
-
-
-def _string_mismatch(value: str, schema: dict[str, Any]) -> str | None:
-    if len(value) < schema.get("minLength", 0):
-        return f"minimum string length is {schema['minLength']}"
-    if "pattern" in schema and not re.search(schema["pattern"], value):
-        return f'string doesn\'t match the regular expression "{schema["pattern"]}"'
-    return None
-
-
-def _number_mismatch(value: int, schema: dict[str, Any]) -> str | None:
-    if value < schema.get("minimum", value):
-        return f"number must be at least {schema['minimum']}"
-    if value > schema.get("maximum", value):
-        return f"number must be at most {schema['maximum']}"
-    if schema.get("format") == "int64" and not -_INT64 <= value < _INT64:
-        return "number must be an int64"
+    match value:
+        case _ if value not in schema.get("enum", [value]):
+            allowed = json.dumps(schema["enum"], separators=(",", ":"))
+            return f"value is not one of the allowed values {allowed}"
+        case str() if len(value) < schema.get("minLength", 0):
+            return f"minimum string length is {schema['minLength']}"
+        case str() if not re.search(schema.get("pattern", ""), value):
+            return f'string doesn\'t match the regular expression "{schema["pattern"]}"'
+        case int() if value < schema.get("minimum", value):
+            return f"number must be at least {schema['minimum']}"
+        case int() if value > schema.get("maximum", value):
+            return f"number must be at most {schema['maximum']}"
+        case int() if schema.get("format") == "int64" and value not in _INT64:
+            return "number must be an int64"
+        case list() if len(value) < schema.get("minItems", 0):
+            return f"minimum number of items is {schema['minItems']}"
     return None
 
 

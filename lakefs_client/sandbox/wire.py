@@ -51,6 +51,7 @@ def _read_line(reader: io.BufferedReader) -> bytes:
     raise Disconnected
 
 
+@dataclass
 class Body:
     """The body of one request, read from the connection as it is asked for.
 
@@ -60,23 +61,18 @@ class Body:
         corrupt: When set, the first byte read comes out flipped.
     """
 
-    def __init__(
-        self,
-        reader: io.BufferedReader,
-        stopping: threading.Event,
-        length: int | None,
-        send_continue: Callable[[], None] | None,
-    ) -> None:
-        self.length = length
-        self.bytes_per_second: float | None = None
-        self.corrupt = False
-        self._reader = reader
-        self._stopping = stopping
-        # What the client waits for before it sends the body.
-        self._send_continue = send_continue
+    reader: io.BufferedReader
+    stopping: threading.Event
+    length: int | None
+    # Sends what the client waits for before it sends the body.
+    send_continue: Callable[[], None] | None
+    bytes_per_second: float | None = None
+    corrupt: bool = False
+
+    def __post_init__(self) -> None:
         # What is left of the body, or of the current chunk.
-        self._left = length or 0
-        self._more_chunks = length is None
+        self._left = self.length or 0
+        self._more_chunks = self.length is None
 
     @property
     def unread(self) -> int:
@@ -86,7 +82,7 @@ class Body:
     @property
     def drainable(self) -> bool:
         """Whether the rest is small enough, and sure to come, to be read for keep-alive."""
-        return not self.unread or (self.unread <= _DRAIN_LIMIT and self._send_continue is None)
+        return not self.unread or (self.unread <= _DRAIN_LIMIT and self.send_continue is None)
 
     def windows(self, size: int = WINDOW) -> Iterator[memoryview]:
         """Yield what is left in windows of one reused buffer, all but the last one full."""
@@ -105,9 +101,9 @@ class Body:
             limit -= len(window)
 
     def _fill(self, buffer: memoryview) -> int:
-        if self._send_continue is not None:
-            self._send_continue()
-            self._send_continue = None
+        if self.send_continue is not None:
+            self.send_continue()
+            self.send_continue = None
         filled = 0
         while filled < len(buffer):
             if self._more_chunks and not self._left:
@@ -121,27 +117,27 @@ class Body:
         if self.bytes_per_second:
             # Ten reads a second: slow, yet steady, so that no timeout of one read strikes.
             view = view[: max(1, int(self.bytes_per_second / 10))]
-        size = self._reader.readinto(view)
+        size = self.reader.readinto(view)
         if size < len(view):
             raise Disconnected
-        if self.bytes_per_second and self._stopping.wait(size / self.bytes_per_second):
+        if self.bytes_per_second and self.stopping.wait(size / self.bytes_per_second):
             raise Disconnected
         self._left -= size
         if self.corrupt:
             view[0] ^= 0xFF
             self.corrupt = False
         if self._more_chunks and not self._left:
-            _read_line(self._reader)
+            _read_line(self.reader)
         return size
 
     def _next_chunk(self) -> None:
         try:
-            self._left = int(_read_line(self._reader).split(b";")[0], 16)
+            self._left = int(_read_line(self.reader).split(b";")[0], 16)
         except ValueError:
             raise BadRequest from None
         if not self._left:
             self._more_chunks = False
-            while _read_line(self._reader):
+            while _read_line(self.reader):
                 pass
 
 
@@ -184,18 +180,10 @@ class Response:
 class _Connection:
     """One client's connection, with its requests one after the other."""
 
-    def __init__(
-        self,
-        sock: socket.socket,
-        stopping: threading.Event,
-        handle: Callable[[Request], Response],
-        clock: Clock,
-    ) -> None:
+    def __init__(self, sock: socket.socket, server: Server) -> None:
         self._socket = sock
         self._reader = sock.makefile("rb")
-        self._stopping = stopping
-        self._handle = handle
-        self._clock = clock
+        self._server = server
 
     def cut(self, how: int = socket.SHUT_RDWR) -> None:
         """Wake whoever waits on the connection; may be called from any thread."""
@@ -205,7 +193,7 @@ class _Connection:
     def serve(self) -> None:
         """Answer requests until one of the two sides ends it."""
         try:
-            while not self._stopping.is_set() and self._serve_request():
+            while not self._server.stopping.is_set() and self._serve_request():
                 pass
         except Reset:
             # So that the client sees a reset, not an orderly end.
@@ -225,7 +213,7 @@ class _Connection:
         """Answer one request; return whether another may follow on the connection."""
         request, keep_alive = self._read_request()
         try:
-            response = self._handle(request)
+            response = self._server.handle(request)
         except (Reset, BadRequest, ConnectionError, TimeoutError):
             raise
         except Exception:
@@ -239,7 +227,7 @@ class _Connection:
         if not drain:
             # The client is still sending. It may see the answer, a broken pipe or a reset.
             self.cut(socket.SHUT_WR)
-            self._stopping.wait(_LINGER_SECONDS)
+            self._server.stopping.wait(_LINGER_SECONDS)
         return keep_alive
 
     def _read_request(self) -> tuple[Request, bool]:
@@ -255,7 +243,7 @@ class _Connection:
         expects_continue = headers.get("expect", "").lower() == "100-continue"
         body = Body(
             self._reader,
-            self._stopping,
+            self._server.stopping,
             None if chunked else int(length),
             self._send_continue if expects_continue else None,
         )
@@ -265,10 +253,11 @@ class _Connection:
         path, _, query = target.partition("?")
         option = headers.get("connection", "").lower()
         keep_alive = option != "close" and (version == "HTTP/1.1" or option == "keep-alive")
-        return Request(method, path, query, headers, body, self._stopping), keep_alive
+        return Request(method, path, query, headers, body, self._server.stopping), keep_alive
 
     def _read_headers(self) -> dict[str, str]:
-        # By hand: the parser of `email` takes more than CR and LF for the end of a line.
+        # By hand: the parser of `email` takes a lone CR for the end of a line, and a line without a
+        # colon for the end of the head.
         headers: dict[str, str] = {}
         size = 0
         while line := _read_line(self._reader).decode("latin-1"):
@@ -288,7 +277,7 @@ class _Connection:
 
     def _send(self, response: Response, *, with_body: bool, keep_alive: bool) -> None:
         status = response.status
-        date = email.utils.formatdate(self._clock(), usegmt=True)
+        date = email.utils.formatdate(self._server.clock(), usegmt=True)
         lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}", f"Date: {date}"]
         lines += [f"{name}: {_one_line(value)}" for name, value in response.headers.items()]
         if status not in (204, 304) and "Content-Length" not in response.headers:
@@ -316,9 +305,9 @@ class Server:
     def __init__(
         self, host: str, port: int, handle: Callable[[Request], Response], clock: Clock
     ) -> None:
-        self._handle = handle
-        self._clock = clock
-        self._stopping = threading.Event()
+        self.handle = handle
+        self.clock = clock
+        self.stopping = threading.Event()
         self._lock = threading.Lock()
         self._connections: dict[_Connection, threading.Thread] = {}
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -329,7 +318,7 @@ class Server:
 
     def close(self) -> None:
         """Stop listening, cut all connections and wait for their threads."""
-        self._stopping.set()
+        self.stopping.set()
         # Nothing but a connection wakes an accept on every system.
         with contextlib.suppress(OSError):
             socket.create_connection(self._listener.getsockname()[:2], timeout=10).close()
@@ -342,18 +331,18 @@ class Server:
             thread.join(timeout=10)
 
     def _accept(self) -> None:
-        while not self._stopping.is_set():
+        while not self.stopping.is_set():
             try:
                 sock, _ = self._listener.accept()
             except OSError:
                 # The client was faster to go than we to accept, or we are out of descriptors.
-                self._stopping.wait(0.01)
+                self.stopping.wait(0.01)
                 continue
-            if self._stopping.is_set():
+            if self.stopping.is_set():
                 sock.close()
                 return
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection = _Connection(sock, self._stopping, self._handle, self._clock)
+            connection = _Connection(sock, self)
             thread = threading.Thread(
                 target=self._serve, args=(connection,), name="sandbox-connection", daemon=True
             )
