@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import email
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from email.message import Message
 
 from .errors import bad_request
 
 
-@dataclass(frozen=True, slots=True)
-class FormFile:
-    """A file of a form; `content` can be read once."""
-
-    content_type: str
-    content: Iterator[bytes]
-
-
-def find_file(windows: Iterable[memoryview], content_type: str, name: str) -> FormFile:
-    """Read up to the content of the part called `name`.
+def find_file(
+    windows: Iterable[memoryview], content_type: str, name: str
+) -> tuple[str, Iterator[bytes]]:
+    """Read up to the part called `name`; return its media type, and its content to be read once.
 
     Raises:
         ApiError: 400, this is no form, or it has no such part.
@@ -32,8 +25,7 @@ def find_file(windows: Iterable[memoryview], content_type: str, name: str) -> Fo
     reader = _Reader(windows, b"\r\n--" + boundary.encode())
     for part in reader.parts():
         if part.get_param("name", header="Content-Disposition") == name:
-            part_type = part.get("Content-Type", "application/octet-stream")
-            return FormFile(part_type, reader.content())
+            return part.get("Content-Type", "application/octet-stream"), reader.content()
     raise bad_request(f"multipart upload missing key '{name}'")
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -174,9 +174,30 @@ class Repository:
             target.staging[path] = entry
         target.view = None
 
-    def add_commit(self, commit: Commit, tree: Tree) -> None:
-        self.trees.setdefault(tree.id, tree)
+    def add_commit(
+        self,
+        tree: Tree,
+        parents: Sequence[Commit],
+        message: str,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        committer: str = USER,
+        date: int | None = None,
+    ) -> Commit:
+        """Make the commit of a tree, now unless there is a date."""
+        commit = Commit(
+            parents=[parent.id for parent in parents],
+            committer=committer,
+            message=message,
+            creation_date=int(self.clock()) if date is None else date,
+            meta_range_id=tree.id,
+            metadata=metadata or {},
+            generation=1 + max((parent.generation for parent in parents), default=0),
+        )
+        commit = replace(commit, id=versions.digest(asdict(commit)))
         self.commits[commit.id] = commit
+        self.trees.setdefault(tree.id, tree)
+        return commit
 
     # What follows takes the bodies of requests, as the API document describes them.
 
@@ -224,7 +245,7 @@ class Repository:
             tree,
             merge.get("message") or f"Merge '{source_ref}' into '{destination}'",
             {**merge.get("metadata", {}), ".lakefs.merge.strategy": strategy or "default"},
-            merged=None if merge.get("squash_merge") else source,
+            merged=() if merge.get("squash_merge") else (source,),
         )
 
     def revert(self, name: str, revert: Mapping[str, Any]) -> Commit:
@@ -294,28 +315,17 @@ class Repository:
         message: str,
         metadata: Mapping[str, str] | None,
         *,
-        merged: Commit | None = None,
+        merged: Sequence[Commit] = (),
         date: int | None = None,
     ) -> Commit:
-        """Commit a tree on top of a branch, and of the commit that was merged into it."""
-        head = self.commits[branch.commit_id]
-        commit = versions.make_commit(
-            tree,
-            [head] if merged is None else [head, merged],
-            committer=USER,
-            message=message,
-            date=int(self.clock()) if date is None else date,
-            metadata=metadata,
-        )
-        self.add_commit(commit, tree)
+        """Commit a tree on top of a branch, and of what was merged into it."""
+        parents = [self.commits[branch.commit_id], *merged]
+        commit = self.add_commit(tree, parents, message, metadata, date=date)
         branch.move_to(commit)
         return commit
 
     def _resolve(self, ref: str) -> tuple[Commit, Branch | None]:
         """The commit of a reference, and the branch whose staging area belongs to it."""
-        # Most references are plain names of branches.
-        if branch := self.branches.get(ref):
-            return self.commits[branch.commit_id], branch
         match = _REF.fullmatch(ref)
         if match is None:
             raise not_found()

@@ -6,7 +6,7 @@ import hashlib
 import json
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, NamedTuple
 
@@ -30,7 +30,7 @@ class Entry:
     @cached_property
     def identity(self) -> str:
         """Equal for entries of the same content, wherever and whenever they were written."""
-        return _digest([self.size, self.checksum, self.content_type, dict(self.metadata)])
+        return digest([self.size, self.checksum, self.content_type, dict(self.metadata)])
 
 
 class Tree:
@@ -49,7 +49,7 @@ class Tree:
         """The metarange id, made from the content; empty for the empty tree."""
         if not self.entries:
             return ""
-        return _digest([[path, self.entries[path].identity] for path in self.paths])
+        return digest([[path, self.entries[path].identity] for path in self.paths])
 
     def overlaid(self, staging: Mapping[str, Entry | None]) -> Tree:
         """The tree with `staging` over it, in which None stands for a deletion."""
@@ -67,9 +67,8 @@ EMPTY = Tree({})
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One commit; its id is made from its content."""
+    """One commit; its id is made from its content, or given where it comes from elsewhere."""
 
-    id: str
     parents: Sequence[str]
     committer: str
     message: str
@@ -78,29 +77,7 @@ class Commit:
     metadata: Mapping[str, str]
     generation: int
     version: int = 1
-
-
-def make_commit(
-    tree: Tree,
-    parents: Sequence[Commit],
-    *,
-    committer: str,
-    message: str,
-    date: int,
-    metadata: Mapping[str, str] | None = None,
-) -> Commit:
-    """Make the commit of a tree, with the id that follows from all of it."""
-    draft = Commit(
-        id="",
-        parents=tuple(parent.id for parent in parents),
-        committer=committer,
-        message=message,
-        creation_date=date,
-        meta_range_id=tree.id,
-        metadata=metadata or {},
-        generation=1 + max((parent.generation for parent in parents), default=0),
-    )
-    return replace(draft, id=_digest(asdict(draft)))
+    id: str = ""
 
 
 DiffType = Literal["added", "removed", "changed"]
@@ -156,6 +133,7 @@ def _same(one: Entry | None, other: Entry | None) -> bool:
     )
 
 
-def _digest(content: object) -> str:
+def digest(content: object) -> str:
+    """An id made from JSON values."""
     text = json.dumps(content, separators=(",", ":"), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -103,10 +103,10 @@ class Objects(ObjectCall):
         self.repository.branch(self["branch"])
 
     def stage_object(self) -> Response:
-        uri: str = self.body["physical_address"]
+        repository, uri = self.repository, self.body["physical_address"]
         if "://" not in uri:
             raise bad_request("physical address must be a URI")
-        entry = self.described_entry(self.repository.relative(uri), "metadata")
+        entry = self.described_entry(repository.relative(uri), "metadata")
         return reply(self.stage(self["path"], entry, force=self.force), 201)
 
     def get_object(self) -> Response:
@@ -184,8 +184,8 @@ class Objects(ObjectCall):
         windows = self.request.body.windows()
         if not content_type.lower().startswith("multipart/form-data"):
             return self.backend.store.write(windows, content_type)
-        file = find_file(windows, content_type, "content")
-        stored = self.backend.store.write(file.content, file.content_type)
+        content_type, content = find_file(windows, content_type, "content")
+        stored = self.backend.store.write(content, content_type)
         self.request.body.drain()
         return stored
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 
-from .. import versions
 from ..clock import new_id
 from ..errors import ApiError, bad_request, conflict, not_found
 from ..repository import Branch, Repository
@@ -49,10 +48,7 @@ class Repositories(Call):
                     f"({repository.prefix[:-1]}): storage namespace already in use"
                 )
         if not self["bare"]:
-            first = versions.make_commit(
-                EMPTY, (), committer="", message="Repository created", date=int(now)
-            )
-            repository.add_commit(first, EMPTY)
+            first = repository.add_commit(EMPTY, (), "Repository created", committer="")
             repository.branches[repository.default_branch] = Branch(first.id)
         backend.repositories[name] = repository
         return reply(_show(repository), 201)
@@ -127,14 +123,8 @@ class Repositories(Call):
 
 
 def _show(repository: Repository) -> Json:
-    return {
-        "creation_date": repository.creation_date,
-        "default_branch": repository.default_branch,
-        "id": repository.id,
-        "read_only": repository.read_only,
-        "storage_id": "",
-        "storage_namespace": repository.storage_namespace,
-    }
+    names = ("creation_date", "default_branch", "id", "read_only", "storage_namespace")
+    return {"storage_id": "", **{name: getattr(repository, name) for name in names}}
 
 
 def _etag(protection: list[str]) -> str:
