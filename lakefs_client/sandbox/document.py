@@ -52,11 +52,7 @@ class Document:
     def arguments(
         self, operation: Operation, path: Mapping[str, str], query: str, headers: Mapping[str, str]
     ) -> dict[str, Any]:
-        """Return the operation's parameters by name, converted and checked, defaults filled in.
-
-        Raises:
-            Invalid: One of them does not fit the document.
-        """
+        """The operation's parameters by name, converted, checked or Invalid, with defaults."""
         given = parse_qs(query, keep_blank_values=True)
         arguments: dict[str, Any] = {}
         for parameter in operation.parameters:
@@ -72,11 +68,7 @@ class Document:
         return arguments
 
     def body(self, operation: Operation, content_type: str, data: bytes) -> Any:
-        """Return the decoded JSON body, checked, or None where there is none.
-
-        Raises:
-            Invalid: It does not fit the document.
-        """
+        """The decoded JSON body, checked or Invalid, or None where there is none."""
         try:
             if not operation.body:
                 return None

@@ -59,6 +59,7 @@ With the request carried out:
 STORE_OPERATIONS = ("store_put_part", "store_put_object", "store_get_object", "store_head_object")
 
 _STATUS_KINDS = ("status", "status_late", "late_error")
+_RESET_KINDS = ("reset_before", "reset_during", "reset_after", "lost_answer")
 _STORE_KINDS = ("corrupt", "wrong_etag", "missing_etag", "opaque_etag", "expired", "expired_token")
 # The detail that each of these kinds cannot do without.
 _NEEDED = {
@@ -221,22 +222,10 @@ def carry_out(
     """Answer `request` by `handle`, with `fault`."""
     body, details = request.body, fault.details
     match fault.kind:
-        case "status":
-            return _error(fault, refuse)
-        case "status_late":
-            body.drain()
-            return _error(fault, refuse)
-        case "late_error":
-            handle()
-            return _error(fault, refuse)
-        case "reset_before":
-            raise Reset
-        case "reset_during" | "reset_after":
+        case "status_late" | "reset_during" | "reset_after":
             body.drain(details.get("at"))
-            raise Reset
-        case "lost_answer":
+        case "late_error" | "lost_answer":
             handle()
-            raise Reset
         case "expired":
             return refuse(403, "AccessDenied", "Request has expired")
         case "expired_token":
@@ -248,6 +237,10 @@ def carry_out(
             body.bytes_per_second = details["bytes_per_second"]
         case "corrupt":
             body.corrupt = True
+    if fault.kind in _STATUS_KINDS:
+        return _error(fault, refuse)
+    if fault.kind in _RESET_KINDS:
+        raise Reset
     response = handle()
     response.truncated = fault.kind == "truncate"
     if fault.kind.endswith("_etag"):

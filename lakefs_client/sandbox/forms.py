@@ -12,11 +12,7 @@ from .errors import bad_request
 def find_file(
     windows: Iterable[memoryview], content_type: str, name: str
 ) -> tuple[str, Iterator[bytes]]:
-    """Read up to the part called `name`; return its media type, and its content to be read once.
-
-    Raises:
-        ApiError: 400, this is no form, or it has no such part.
-    """
+    """The media type of the part called `name`, and its content, to be read once; 400 if none."""
     header = Message()
     header["Content-Type"] = content_type
     boundary = header.get_param("boundary")

@@ -21,14 +21,7 @@ def unauthenticated() -> ApiError:
 
 
 class Identity:
-    """The one user, `admin`, and the ways to prove being it.
-
-    Attributes:
-        access_key_id: The user's credentials.
-        secret_access_key: The user's credentials.
-        created: When the user was made, in Unix time.
-        principals: Ids of external principals that stand for the user.
-    """
+    """The one user, `admin`, and the ways to prove being it."""
 
     def __init__(
         self,
@@ -45,6 +38,7 @@ class Identity:
             secret_access_key or saved.get("secret_access_key") or secrets.token_urlsafe(30)
         )
         self.created: int = saved.get("created", int(clock()))
+        # Ids of external principals that stand for the user.
         self.principals: set[str] = set(saved.get("principals", ()))
         self._clock = clock
         self._secret = bytes.fromhex(saved.get("secret", secrets.token_hex(32)))
@@ -63,11 +57,7 @@ class Identity:
         return hmac.digest(self._secret, purpose.encode(), "sha256")
 
     def authenticate(self, headers: Mapping[str, str]) -> bool:
-        """Whether a request is the user's; False where it brings no usable credentials.
-
-        Raises:
-            ApiError: 401, it brings wrong ones.
-        """
+        """Whether a request brings usable credentials; 401 where it brings wrong ones."""
         scheme, _, value = headers.get("authorization", "").partition(" ")
         match scheme.lower():
             case "basic":

@@ -64,11 +64,7 @@ class UrlSigner:
     def check(
         self, method: str, path: str, query: str, headers: Mapping[str, str]
     ) -> dict[str, str]:
-        """Return the query's parameters when the request is what was signed, and in time.
-
-        Raises:
-            StoreError: It is not, in the words of S3.
-        """
+        """The query's parameters, if the request is what was signed, and in time."""
         pairs = parse_qsl(query, keep_blank_values=True)
         parameters = dict(pairs)
         try:

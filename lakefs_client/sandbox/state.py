@@ -68,11 +68,7 @@ class Backend:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read what was saved; `{}` where there is nothing.
-
-    Raises:
-        ValueError: The file is of another version of the sandbox.
-    """
+    """What was saved, or `{}`; ValueError where another version of the sandbox did it."""
     if not path.exists():
         return {}
     state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

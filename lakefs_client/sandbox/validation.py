@@ -39,11 +39,7 @@ class Validator:
         self._schemas = schemas
 
     def check(self, value: Any, schema: dict[str, Any], pointer: str = "") -> None:
-        """Return if `value` fits `schema`; properties it does not name are welcome.
-
-        Raises:
-            Invalid: It does not fit.
-        """
+        """Invalid unless `value` fits `schema`; properties it does not name are welcome."""
         if reference := schema.get("$ref"):
             schema = self._schemas[reference.rpartition("/")[2]]
         for part in schema.get("allOf", ()):

@@ -109,8 +109,7 @@ STRATEGIES = ("", "source-wins", "dest-wins")
 def merge(base: Tree, source: Tree, destination: Tree, strategy: str = "") -> Tree:
     """Bring to `destination` what changed from `base` to `source`.
 
-    Raises:
-        ApiError: 409 where both changed a path in different ways and no strategy decides.
+    Where both changed a path in different ways, the strategy decides, or it ends with 409.
     """
     entries = dict(destination.entries)
     changed_there = {item.path: item.right for item in diff(base, destination)}
