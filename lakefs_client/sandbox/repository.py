@@ -56,9 +56,8 @@ class Repository:
     trees: dict[str, Tree] = field(default_factory=lambda: {"": EMPTY})
     protection: list[str] = field(default_factory=list)
     gc_rules: dict[str, Any] | None = None
-    # These by id, as the API shows them.
+    # By id, as the API shows them; before the id of an import is its branch.
     pulls: dict[str, dict[str, Any]] = field(default_factory=dict)
-    imports: dict[str, dict[str, Any]] = field(default_factory=dict)
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     # Addresses

@@ -39,14 +39,12 @@ class Repositories(Call):
         )
         if not repository.prefix.startswith(NAMESPACE):
             raise bad_request("failed to create repository: failed to access storage")
-        for other in backend.repositories.values():
-            if repository.prefix.startswith(other.prefix) or other.prefix.startswith(
-                repository.prefix
-            ):
-                raise bad_request(
-                    "failed to create repository: found lakeFS objects in the storage namespace"
-                    f"({repository.prefix[:-1]}): storage namespace already in use"
-                )
+        prefix, others = repository.prefix, [item.prefix for item in backend.repositories.values()]
+        if any(prefix.startswith(other) or other.startswith(prefix) for other in others):
+            raise bad_request(
+                "failed to create repository: found lakeFS objects in the storage namespace"
+                f"({prefix[:-1]}): storage namespace already in use"
+            )
         if not self["bare"]:
             first = repository.add_commit(EMPTY, (), "Repository created", committer="")
             repository.branches[repository.default_branch] = Branch(first.id)

@@ -37,15 +37,11 @@ class Tasks(Call):
         except ApiError as error:
             status["error"] = {"message": error.message}
         status["update_time"] = timestamp(self.backend.clock())
-        repository.imports[identifier] = {"branch": branch, "status": status}
+        repository.tasks[f"{branch}/{identifier}"] = status
         return reply({"id": identifier}, 202)
 
     def import_status(self) -> Json:
-        started = self.repository.imports.get(self["id"])
-        if started is None or started["branch"] != self["branch"]:
-            raise not_found()
-        status: Json = started["status"]
-        return status
+        return self._task(f"{self['branch']}/{self['id']}")
 
     def import_cancel(self) -> None:
         self.import_status()
@@ -55,21 +51,31 @@ class Tasks(Call):
         return reply(self._dump(), 201)
 
     def restore_refs(self) -> None:
-        self._restore()
+        repository, body = self.writable_repository, self.body
+        if repository.commits:
+            raise bad_request("cannot restore refs to a repository that is not bare")
+        branches = self._kept(body["branches_meta_range_id"])
+        tags = self._kept(body["tags_meta_range_id"])
+        load_history(repository, self._kept(body["commits_meta_range_id"]))
+        repository.branches = {name: Branch(commit_id) for name, commit_id in branches.items()}
+        repository.tags = tags
 
     def dump_submit(self) -> Response:
         return self._submit({"refs": self._dump()})
 
     def restore_submit(self) -> Response:
-        self._restore()
+        self.restore_refs()
         return self._submit({})
 
     def dump_status(self) -> Json:
-        if task := self.repository.tasks.get(self["task_id"]):
-            return task
-        raise not_found()
+        return self._task(self["task_id"])
 
     restore_status = dump_status
+
+    def _task(self, name: str) -> Json:
+        if task := self.repository.tasks.get(name):
+            return task
+        raise not_found()
 
     def _found(self, repository: Repository, location: Json) -> dict[str, Entry]:
         """The objects at one source of an import, by the paths they are to have."""
@@ -107,16 +113,6 @@ class Tasks(Call):
             "commits_meta_range_id": self._keep(dump_history(repository)),
             "tags_meta_range_id": self._keep(repository.tags),
         }
-
-    def _restore(self) -> None:
-        repository, body = self.writable_repository, self.body
-        if repository.commits:
-            raise bad_request("cannot restore refs to a repository that is not bare")
-        branches = self._kept(body["branches_meta_range_id"])
-        tags = self._kept(body["tags_meta_range_id"])
-        load_history(repository, self._kept(body["commits_meta_range_id"]))
-        repository.branches = {name: Branch(commit_id) for name, commit_id in branches.items()}
-        repository.tags = tags
 
     def _keep(self, content: Json) -> str:
         """Write what a dump holds where its metarange would be; return the metarange's id."""
