@@ -70,12 +70,10 @@ class Document:
     def body(self, operation: Operation, content_type: str, data: bytes) -> Any:
         """The decoded JSON body, checked or Invalid, or None where there is none."""
         try:
-            if not operation.body:
+            if not operation.body or not (data or operation.body["required"]):
                 return None
             if not data:
-                if operation.body["required"]:
-                    raise Invalid("value is required but missing")
-                return None
+                raise Invalid("value is required but missing")
             media_type = content_type.partition(";")[0].strip().lower()
             schema = operation.body["content"].get(media_type)
             if schema is None:

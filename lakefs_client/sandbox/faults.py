@@ -231,7 +231,7 @@ def carry_out(
         case "expired_token":
             return refuse(400, "ExpiredToken", "The provided token has expired.")
         case "stall":
-            if request.stopping.wait(details["seconds"]):
+            if body.stopping.wait(details["seconds"]):
                 raise Disconnected
         case "slow":
             body.bytes_per_second = details["bytes_per_second"]

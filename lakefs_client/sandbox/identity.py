@@ -1,4 +1,4 @@
-"""Who calls: credentials, tokens, session cookies, external principals."""
+"""Who calls: credentials, tokens, session cookies, external principals; and what we have signed."""
 
 from __future__ import annotations
 
@@ -52,9 +52,12 @@ class Identity:
             "secret": self._secret.hex(),
         }
 
-    def derive_secret(self, purpose: str) -> bytes:
-        """A secret of its own for each purpose, the same as long as the state lives."""
-        return hmac.digest(self._secret, purpose.encode(), "sha256")
+    def sign(self, text: str) -> str:
+        """A signature that lasts as long as the state."""
+        return _encode(hmac.digest(self._secret, text.encode(), "sha256"))
+
+    def is_signed(self, text: str, signature: str) -> bool:
+        return _equal(signature, self.sign(text))
 
     def authenticate(self, headers: Mapping[str, str]) -> bool:
         """Whether a request brings usable credentials; 401 where it brings wrong ones."""
@@ -89,7 +92,7 @@ class Identity:
         header = _encode(json.dumps({"alg": "HS256", "typ": "JWT"}).encode())
         claims = {"aud": "login", "exp": expires, "iat": now, "sub": USER}
         payload = _encode(json.dumps({**claims, "jti": secrets.token_hex(16)}).encode())
-        return f"{header}.{payload}.{self._sign(f'{header}.{payload}')}", expires
+        return f"{header}.{payload}.{self.sign(f'{header}.{payload}')}", expires
 
     def _session(self, cookies: str) -> dict[str, Any] | None:
         """The claims of the token in the session cookie."""
@@ -105,15 +108,12 @@ class Identity:
     def _claims(self, token: str) -> dict[str, Any] | None:
         """What a token says, if it is ours."""
         signed, _, signature = token.rpartition(".")
-        if not _equal(signature, self._sign(signed)):
+        if not self.is_signed(signed, signature):
             return None
         claims: dict[str, Any] = json.loads(
             base64.urlsafe_b64decode(signed.partition(".")[2] + "==")
         )
         return claims
-
-    def _sign(self, text: str) -> str:
-        return _encode(hmac.digest(self._secret, text.encode(), "sha256"))
 
 
 def _encode(data: bytes) -> str:

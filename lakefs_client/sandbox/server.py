@@ -16,7 +16,7 @@ from .clock import Clock
 from .faults import Faults
 from .identity import Identity
 from .recorder import Recorder, RequestLog
-from .signing import AddressSigner, UrlSigner
+from .signing import UrlSigner
 from .state import NAMESPACE, Backend, read
 from .store_server import StoreServer
 from .wire import Server
@@ -99,8 +99,7 @@ class Sandbox:
             clock=self.clock,
             store=self.blockstore,
             identity=identity,
-            urls=UrlSigner(identity.derive_secret("urls"), self.clock, url_lifetime),
-            addresses=AddressSigner(identity.derive_secret("addresses")),
+            urls=UrlSigner(identity.sign("urls"), self.clock, url_lifetime),
             external_principals=external_principals,
             presign=presign,
             presigned_multipart=presign and presigned_multipart,

@@ -1,8 +1,7 @@
-"""What the sandbox signs: presigned URLs as S3 does (Signature Version 4), staging addresses."""
+"""Presigned URLs, signed as S3 does: Signature Version 4."""
 
 from __future__ import annotations
 
-import base64
 import calendar
 import hashlib
 import hmac
@@ -33,8 +32,8 @@ def _encode_query(pairs: Iterable[tuple[str, str]]) -> str:
 class UrlSigner:
     """Signs and checks URLs in the query form of Signature Version 4, for the header `host`."""
 
-    def __init__(self, secret: bytes, clock: Callable[[], float], lifetime: int) -> None:
-        self._secret = secret.hex()
+    def __init__(self, secret: str, clock: Callable[[], float], lifetime: int) -> None:
+        self._secret = secret
         self._clock = clock
         self._lifetime = lifetime
         # The last scope asked for, which is that of a day, and its signing key.
@@ -106,20 +105,3 @@ class UrlSigner:
                 key = _hmac(key, step)
             self._key = (scope, key)
         return _hmac(key, f"{_ALGORITHM}\n{date}\n{scope}\n{digest}").hex()
-
-
-class AddressSigner:
-    """Signs staging addresses, `data/…/id,signature`, for one repository, branch and path."""
-
-    def __init__(self, secret: bytes) -> None:
-        self._secret = secret
-
-    def sign(self, address: str, *place: str) -> str:
-        """Return `address` with its signature."""
-        digest = _hmac(self._secret, "\0".join((address, *place)))
-        return f"{address},{base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
-
-    def is_signed(self, signed: str, *place: str) -> bool:
-        """Whether `signed` was signed for just this place."""
-        expected = self.sign(signed.rpartition(",")[0], *place)
-        return hmac.compare_digest(signed.encode(), expected.encode())

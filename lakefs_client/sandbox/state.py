@@ -15,7 +15,7 @@ from .clock import Clock
 from .errors import not_found
 from .identity import Identity
 from .repository import Branch, Repository
-from .signing import AddressSigner, UrlSigner
+from .signing import UrlSigner
 from .versions import Commit, Entry, Tree
 
 NAMESPACE = "s3://sandbox/"
@@ -33,7 +33,6 @@ class Backend:
     store: Blockstore
     identity: Identity
     urls: UrlSigner
-    addresses: AddressSigner
     external_principals: bool
     presign: bool
     presigned_multipart: bool

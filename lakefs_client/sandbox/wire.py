@@ -150,7 +150,6 @@ class Request:
     query: str
     headers: dict[str, str]
     body: Body
-    stopping: threading.Event
 
 
 @dataclass(slots=True)
@@ -253,7 +252,7 @@ class _Connection:
         path, _, query = target.partition("?")
         option = headers.get("connection", "").lower()
         keep_alive = option != "close" and (version == "HTTP/1.1" or option == "keep-alive")
-        return Request(method, path, query, headers, body, self._server.stopping), keep_alive
+        return Request(method, path, query, headers, body), keep_alive
 
     def _read_headers(self) -> dict[str, str]:
         # By hand: the parser of `email` takes a lone CR for the end of a line, and a line without a

@@ -108,7 +108,8 @@ class Staging(ObjectCall):
         return self.repository
 
     def _new_address(self) -> str:
-        return self.backend.addresses.sign(self.repository.new_address(), *self._place)
+        address = self.repository.new_address()
+        return f"{address},{self.backend.identity.sign(self._bound(address))}"
 
     def _required_address(self) -> str:
         uri: str = self.body.get("physical_address", "")
@@ -123,16 +124,16 @@ class Staging(ObjectCall):
             raise bad_request("physical address must be relative to the storage namespace")
         if "," not in address:
             raise bad_request(f"address is not signed: {invalid}")
-        if not self.backend.addresses.is_signed(address, *self._place):
+        unsigned, _, signature = address.rpartition(",")
+        if not self.backend.identity.is_signed(self._bound(unsigned), signature):
             raise bad_request(f"invalid address signature: {invalid}")
-        identifier = address.partition(",")[0].rpartition("/")[2]
-        if self.backend.clock() > made_at(identifier) + _ADDRESS_SECONDS:
+        if self.backend.clock() > made_at(unsigned.rpartition("/")[2]) + _ADDRESS_SECONDS:
             raise bad_request("link address expired")
         return address
 
-    @property
-    def _place(self) -> tuple[str, str, str]:
-        return self["repository"], self["branch"], self["path"]
+    def _bound(self, address: str) -> str:
+        """What is signed of an address: where the object may be put in a branch, too."""
+        return "\0".join((address, self["repository"], self["branch"], self["path"]))
 
     def _presign_part(
         self, repository: Repository, address: str, upload_id: str, number: int
