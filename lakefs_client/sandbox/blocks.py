@@ -236,29 +236,20 @@ class Blockstore:
             del self._uploads[upload_id]
 
     def dump(self) -> dict[str, Any]:
-        """The state as JSON values, without the bytes."""
+        """The state, without the bytes, as values that do not change."""
         with self._lock:
-            return {
-                "objects": {key: self._dump(stored) for key, stored in self._objects.items()},
-                "uploads": {
-                    upload.upload_id: {
-                        "key": upload.key,
-                        "parts": {n: self._dump(part) for n, part in upload.parts.items()},
-                    }
-                    for upload in self._uploads.values()
-                },
-            }
+            uploads = [asdict(upload) for upload in self._uploads.values()]
+            return {"objects": dict(self._objects), "uploads": uploads}
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Take over what `dump` returned, and remove files that it does not know."""
         with self._lock:
             for key, stored in state["objects"].items():
                 self.put(key, self._load(stored))
-            for upload_id, upload in state["uploads"].items():
-                parts = {int(n): self._load(part) for n, part in upload["parts"].items()}
-                self._uploads[upload_id] = Upload(upload["key"], upload_id, parts)
-                for part in parts.values():
-                    self._retain(part)
+            for item in state["uploads"]:
+                upload = self._uploads[item["upload_id"]] = Upload(item["key"], item["upload_id"])
+                for number, part in item["parts"].items():
+                    self.put_part(upload.key, upload.upload_id, int(number), self._load(part))
             for path in self._directory.glob("*/*"):
                 if path not in self._references:
                     path.unlink()
@@ -274,16 +265,10 @@ class Blockstore:
                 with contextlib.suppress(OSError):
                     path.unlink()
 
-    def _dump(self, stored: StoredObject) -> dict[str, Any]:
-        segments = [
-            (path.relative_to(self._directory).as_posix(), offset, size)
-            for path, offset, size in stored.segments
-        ]
-        return {**asdict(stored), "segments": segments}
-
     def _load(self, state: Mapping[str, Any]) -> StoredObject:
+        # Files are where the directory is now, which may have been moved.
         segments = tuple(
-            Segment(self._directory / path, offset, size)
+            Segment(self._directory.joinpath(*Path(path).parts[-2:]), offset, size)
             for path, offset, size in state["segments"]
         )
         return StoredObject(**{**state, "segments": segments})

@@ -216,13 +216,8 @@ class Repository:
             tree = head.overlaid(branch.staging)
         elif tree is None and not creation.get("allow_empty"):
             raise bad_request("commit: no changes")
-        return self._advance(
-            branch,
-            tree or head,
-            creation["message"],
-            creation.get("metadata"),
-            date=creation.get("date"),
-        )
+        metadata, date = creation.get("metadata"), creation.get("date")
+        return self._advance(branch, tree or head, creation["message"], metadata, date=date)
 
     def merge(self, source_ref: str, destination: str, merge: Mapping[str, Any]) -> Commit:
         """Merge a reference into a branch."""
@@ -232,20 +227,12 @@ class Repository:
         source = self.commit(source_ref)
         branch = self._clean_branch(destination)
         base = self.merge_base(source, self.commits[branch.commit_id])
-        tree = self._merged(
-            destination,
-            self.tree_of(base),
-            self.tree_of(source),
-            strategy=strategy,
-            allow_empty=merge.get("allow_empty", False),
-        )
-        return self._advance(
-            branch,
-            tree,
-            merge.get("message") or f"Merge '{source_ref}' into '{destination}'",
-            {**merge.get("metadata", {}), ".lakefs.merge.strategy": strategy or "default"},
-            merged=() if merge.get("squash_merge") else (source,),
-        )
+        allow_empty = merge.get("allow_empty", False)
+        tree = self._merged(destination, base, source, strategy, allow_empty=allow_empty)
+        message = merge.get("message") or f"Merge '{source_ref}' into '{destination}'"
+        metadata = {**merge.get("metadata", {}), ".lakefs.merge.strategy": strategy or "default"}
+        merged = () if merge.get("squash_merge") else (source,)
+        return self._advance(branch, tree, message, metadata, merged=merged)
 
     def revert(self, name: str, revert: Mapping[str, Any]) -> Commit:
         """Commit the opposite of what a commit brought."""
@@ -253,9 +240,9 @@ class Repository:
         commit = self.commit(revert["ref"])
         if len(commit.parents) > 1 and revert["parent_number"] <= 0:
             raise conflict("must specify 1-based parent number for reverting merge commit")
-        parent = self._parent_tree(commit, revert["parent_number"])
+        parent = self._parent(commit, revert["parent_number"])
         allow_empty = revert.get("allow_empty", False)
-        tree = self._merged(name, self.tree_of(commit), parent, allow_empty=allow_empty)
+        tree = self._merged(name, commit, parent, allow_empty=allow_empty)
         overrides = revert.get("commit_overrides") or {}
         message = overrides.get("message") or f"Revert {revert['ref']}"
         return self._advance(branch, tree, message, overrides.get("metadata"))
@@ -267,16 +254,12 @@ class Repository:
         number = pick.get("parent_number")
         if len(commit.parents) > 1 and number is None:
             raise bad_request("must specify 1-based parent number for cherry-picking merge commit")
-        parent = self._parent_tree(commit, number or 0)
-        tree = self._merged(name, parent, self.tree_of(commit), allow_empty=True)
+        tree = self._merged(name, self._parent(commit, number or 0), commit, allow_empty=True)
         overrides = pick.get("commit_overrides") or {}
+        message = overrides.get("message") or commit.message
         origin = {"cherry-pick-origin": commit.id, "cherry-pick-committer": commit.committer}
-        return self._advance(
-            branch,
-            tree,
-            overrides.get("message") or commit.message,
-            {**overrides.get("metadata", commit.metadata), **origin},
-        )
+        metadata = {**overrides.get("metadata", commit.metadata), **origin}
+        return self._advance(branch, tree, message, metadata)
 
     def _is_protected(self, branch: str) -> bool:
         return any(fnmatchcase(branch, pattern) for pattern in self.protection)
@@ -290,19 +273,19 @@ class Repository:
             raise bad_request(DIRTY)
         return branch
 
-    def _parent_tree(self, commit: Commit, number: int) -> Tree:
-        """The tree of a parent by its number from 1, of the first for 0."""
+    def _parent(self, commit: Commit, number: int) -> Commit:
+        """A parent by its number from 1, the first for 0."""
         index = max(number, 1) - 1
         if index >= len(commit.parents):
             raise bad_request("given commit does not have the given parent number")
-        return self.tree_of(self.commits[commit.parents[index]])
+        return self.commits[commit.parents[index]]
 
     def _merged(
-        self, name: str, base: Tree, source: Tree, *, strategy: str = "", allow_empty: bool
+        self, name: str, base: Commit, source: Commit, strategy: str = "", *, allow_empty: bool
     ) -> Tree:
         """What a branch is to hold with what changed from `base` to `source`."""
         head = self._head_tree(self.branch(name))
-        tree = versions.merge(base, source, head, strategy)
+        tree = versions.merge(self.tree_of(base), self.tree_of(source), head, strategy)
         if tree.id == head.id and not allow_empty:
             raise bad_request(f"update branch {name}: no changes")
         return tree

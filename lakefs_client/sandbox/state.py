@@ -6,7 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ class Backend:
                 "repositories": [_dump_repository(item) for item in self.repositories.values()],
             }
             draft = path.with_suffix(".tmp")
-            draft.write_text(json.dumps(state), encoding="utf-8")
+            draft.write_text(json.dumps(state, default=as_json), encoding="utf-8")
             os.replace(draft, path)
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -76,16 +76,16 @@ def read(path: Path) -> dict[str, Any]:
     return state
 
 
+def as_json(value: Any) -> object:
+    """For `json.dumps`: what of our values it does not know."""
+    if isinstance(value, Path):
+        return str(value)
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
 def _dump_repository(repository: Repository) -> dict[str, Any]:
     names = [field.name for field in fields(repository) if field.name not in _CONVERTED]
-    branches = {
-        name: {
-            "commit_id": branch.commit_id,
-            "staging": {path: entry and asdict(entry) for path, entry in branch.staging.items()},
-            "hidden": branch.hidden,
-        }
-        for name, branch in repository.branches.items()
-    }
+    branches = {name: replace(item, view=None) for name, item in repository.branches.items()}
     plain = {name: getattr(repository, name) for name in names}
     return {**plain, "branches": branches, "history": dump_history(repository)}
 
@@ -101,13 +101,13 @@ def _load_repository(state: Mapping[str, Any], clock: Clock) -> Repository:
 
 
 def dump_history(repository: Repository) -> dict[str, Any]:
-    """Commits and trees; an entry that several trees share is written once."""
+    """Commits and trees, for `as_json`; an entry that several trees share is written once."""
     trees = repository.trees
     entries = {id(entry): entry for tree in trees.values() for entry in tree.entries.values()}
     numbers = {identity: number for number, identity in enumerate(entries)}
     return {
-        "commits": [asdict(commit) for commit in repository.commits.values()],
-        "entries": [asdict(entry) for entry in entries.values()],
+        "commits": list(repository.commits.values()),
+        "entries": list(entries.values()),
         "trees": {
             tree_id: {path: numbers[id(entry)] for path, entry in tree.entries.items()}
             for tree_id, tree in trees.items()

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from ..clock import new_id, timestamp
 from ..errors import ApiError, bad_request, not_found
 from ..repository import DIRTY, Branch, Repository
-from ..state import NAMESPACE, dump_history, load_history
+from ..state import NAMESPACE, as_json, dump_history, load_history
 from ..versions import Entry
 from ..wire import Response
 from .call import Call, Json, reply
@@ -116,7 +116,7 @@ class Tasks(Call):
 
     def _keep(self, content: Json) -> str:
         """Write what a dump holds where its metarange would be; return the metarange's id."""
-        data = json.dumps(content, sort_keys=True).encode()
+        data = json.dumps(content, sort_keys=True, default=as_json).encode()
         identifier = hashlib.sha256(data).hexdigest()
         key = self.repository.key(f"_lakefs/{identifier}")
         self.backend.store.put(key, self.backend.store.write([data]))
