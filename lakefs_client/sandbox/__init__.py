@@ -35,18 +35,7 @@ __all__ = [
     "Upload",
 ]
 
-_MODULES = {
-    "Blockstore": "blocks",
-    "Clock": "clock",
-    "Fault": "faults",
-    "FaultKind": "faults",
-    "Faults": "faults",
-    "RecordedRequest": "recorder",
-    "RequestLog": "recorder",
-    "Sandbox": "server",
-    "StoredObject": "blocks",
-    "Upload": "blocks",
-}
+_MODULES = ("blocks", "clock", "faults", "recorder", "server")
 
 
 if not TYPE_CHECKING:
@@ -54,11 +43,13 @@ if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
         # On first use only: pytest imports this package wherever the plugin is installed.
-        if name not in _MODULES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
-        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+        for home in _MODULES if name in __all__ else ():
+            module = import_module(f"{__name__}.{home}")
+            if hasattr(module, name):
+                return getattr(module, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -7,24 +7,23 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from types import FrameType
 
 from .server import Sandbox
 
 _USE = """\
-lakeFS sandbox at {endpoint}
+lakeFS sandbox at {sandbox.endpoint}
 
-  access key id      {access_key_id}
-  secret access key  {secret_access_key}
-  storage namespace  {storage_namespace}<name of your repository>
+  access key id      {sandbox.access_key_id}
+  secret access key  {sandbox.secret_access_key}
+  storage namespace  {sandbox.storage_namespace}<name of your repository>
 
 In Python:
 
   import lakefs_client
   configuration = lakefs_client.Configuration(
-      host="{endpoint}",
-      username="{access_key_id}",
-      password="{secret_access_key}",
+      host="{sandbox.endpoint}",
+      username="{sandbox.access_key_id}",
+      password="{sandbox.secret_access_key}",
   )
 
 {keeping} Stop with Ctrl-C.
@@ -36,37 +35,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     stop = threading.Event()
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        stop.set()
-
     try:
-        sandbox = Sandbox(
-            host=options.host,
-            port=options.port,
-            data=options.data,
-            external_principals=options.external_principals,
-            presigned_multipart=options.presigned_multipart,
-            access_key_id=options.access_key_id,
-            secret_access_key=options.secret_access_key,
-        )
+        sandbox = Sandbox(**vars(options))
     except (OSError, ValueError) as error:
         print(f"The sandbox cannot start: {error}", file=sys.stderr)
         return 1
     with sandbox:
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, interrupt)
+            signal.signal(number, lambda *_: stop.set())
         if options.data is None:
             keeping = "It forgets everything when it stops; --data DIR keeps it."
         else:
             keeping = f"It keeps its data in {options.data}."
-        use = _USE.format(
-            endpoint=sandbox.endpoint,
-            access_key_id=sandbox.access_key_id,
-            secret_access_key=sandbox.secret_access_key,
-            storage_namespace=sandbox.storage_namespace,
-            keeping=keeping,
-        )
-        print(use, flush=True)
+        print(_USE.format(sandbox=sandbox, keeping=keeping), flush=True)
         # With a timeout, because on Windows an endless wait does not notice Ctrl-C.
         while not stop.wait(timeout=1):
             pass
@@ -74,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    """The options, which have the names of the arguments of `Sandbox`."""
     parser = argparse.ArgumentParser(
         prog="python -m lakefs_client.sandbox",
         description="Run a stand-in for a lakeFS server over an S3 store, for tests.",

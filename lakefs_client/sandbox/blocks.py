@@ -9,33 +9,16 @@ import secrets
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from .errors import StoreError
 
 WINDOW = 1024 * 1024
 MAX_PUT = 5 * 1024**3
 MIN_PART = 5 * 1024**2
 _ZEROS = bytes(WINDOW)
-
-
-class StoreError(Exception):
-    """A refusal in S3's words."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-
-
-def no_such_upload() -> StoreError:
-    return StoreError(
-        404,
-        "NoSuchUpload",
-        "The specified multipart upload does not exist. The upload ID may be invalid, or the "
-        "upload may have been aborted or completed.",
-    )
 
 
 class Segment(NamedTuple):
@@ -69,7 +52,15 @@ class StoredObject:
 
     def windows(self) -> Iterator[bytes]:
         """The object's bytes, at most 1 MiB at a time."""
-        return read_segments(self.segments)
+        for path, offset, size in self.segments:
+            with path.open("rb") as file:
+                file.seek(offset)
+                while size:
+                    data = file.read(min(WINDOW, size))
+                    if not data:
+                        raise OSError(f"{path} is shorter than it was written")
+                    size -= len(data)
+                    yield data
 
     def read(self) -> bytes:
         """All of the object's bytes."""
@@ -85,21 +76,32 @@ class Upload:
     parts: dict[int, StoredObject] = field(default_factory=dict)
 
 
-def read_segments(segments: Iterable[Segment]) -> Iterator[bytes]:
-    for path, offset, size in segments:
-        with path.open("rb") as file:
-            file.seek(offset)
-            while size:
-                data = file.read(min(WINDOW, size))
-                if not data:
-                    raise OSError(f"{path} is shorter than it was written")
-                size -= len(data)
-                yield data
+def _md5(windows: Iterable[bytes]) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    for window in windows:
+        digest.update(window)
+    return digest.hexdigest()
 
 
 def opaque_etag(etag: str) -> str:
     """The ETag of an object under SSE-KMS: 32 hexadecimal digits that are not its MD5."""
     return hashlib.sha256(etag.encode()).hexdigest()[:32]
+
+
+def _choose(upload: Upload, parts: list[tuple[int, str]]) -> list[StoredObject]:
+    """The parts to assemble, by numbers and ETags."""
+    numbers = [number for number, _ in parts]
+    if numbers != sorted(set(numbers)):
+        raise StoreError("InvalidPartOrder")
+    chosen = []
+    for number, etag in parts:
+        part = upload.parts.get(number)
+        if part is None or etag not in (part.etag, opaque_etag(part.etag)):
+            raise StoreError("InvalidPart")
+        chosen.append(part)
+    if any(part.size < MIN_PART for part in chosen[:-1]):
+        raise StoreError("EntityTooSmall")
+    return chosen
 
 
 class Blockstore:
@@ -112,7 +114,8 @@ class Blockstore:
     def __init__(self, directory: Path, clock: Callable[[], float]) -> None:
         self._directory = directory
         self._clock = clock
-        self._lock = threading.Lock()
+        # Reentrant: what completes an upload puts an object and ends the upload.
+        self._lock = threading.RLock()
         self._objects: dict[str, StoredObject] = {}
         self._uploads: dict[str, Upload] = {}
         self._references: Counter[Path] = Counter()
@@ -163,7 +166,10 @@ class Blockstore:
     def put(self, key: str, stored: StoredObject) -> None:
         """Make `stored` the object at `key`."""
         with self._lock:
-            self._put(key, stored)
+            self._retain(stored)
+            if replaced := self._objects.get(key):
+                self._release(replaced)
+            self._objects[key] = stored
 
     def delete(self, key: str) -> None:
         with self._lock:
@@ -177,22 +183,23 @@ class Blockstore:
             self._uploads[upload_id] = Upload(key, upload_id)
         return upload_id
 
-    def check_upload(self, key: str, upload_id: str) -> None:
-        """Raise NoSuchUpload unless the upload is pending."""
-        with self._lock:
-            self._upload(key, upload_id)
+    def upload(self, key: str, upload_id: str) -> Upload:
+        """The pending upload of this id, or NoSuchUpload."""
+        upload = self._uploads.get(upload_id)
+        if upload is None or upload.key != key:
+            raise StoreError("NoSuchUpload")
+        return upload
 
     def put_part(self, key: str, upload_id: str, number: int, part: StoredObject) -> None:
         """Make `part` a part of the upload, in the place of an earlier one of this number."""
         with self._lock:
+            self._retain(part)
             try:
-                parts = self._upload(key, upload_id).parts
+                parts = self.upload(key, upload_id).parts
             except StoreError:
                 # Nobody refers to the part's file now, which removes it.
-                self._retain(part)
                 self._release(part)
                 raise
-            self._retain(part)
             if replaced := parts.get(number):
                 self._release(replaced)
             parts[number] = part
@@ -201,111 +208,51 @@ class Blockstore:
         self, key: str, upload_id: str, number: int, source: StoredObject, start: int, stop: int
     ) -> StoredObject:
         """Make the bytes from `start` to before `stop` of `source` a part of the upload."""
-        segments = source.slice(start, stop)
-        digest = hashlib.md5(usedforsecurity=False)
-        for window in read_segments(segments):
-            digest.update(window)
-        part = StoredObject(segments, stop - start, digest.hexdigest(), self._clock())
+        part = StoredObject(source.slice(start, stop), stop - start, "", self._clock())
+        part = replace(part, etag=_md5(part.windows()))
         self.put_part(key, upload_id, number, part)
         return part
 
     def complete(self, key: str, upload_id: str, parts: list[tuple[int, str]]) -> StoredObject:
         """Assemble the upload from `parts`, pairs of number and ETag, and end it."""
         with self._lock:
-            upload = self._upload(key, upload_id)
-            chosen = self._choose(upload, parts)
-            joined = b"".join(bytes.fromhex(etag) for _, etag in parts)
-            etag = hashlib.md5(joined, usedforsecurity=False).hexdigest()
+            chosen = _choose(self.upload(key, upload_id), parts)
+            etag = _md5(bytes.fromhex(etag) for _, etag in parts)
             stored = StoredObject(
                 tuple(segment for part in chosen for segment in part.segments),
                 sum(part.size for part in chosen),
                 f"{etag}-{len(parts)}",
                 self._clock(),
             )
-            self._put(key, stored)
-            self._end(upload)
+            self.put(key, stored)
+            self.abort(key, upload_id)
             return stored
 
     def abort(self, key: str, upload_id: str) -> None:
         """Forget the upload and its parts."""
         with self._lock:
-            self._end(self._upload(key, upload_id))
+            for part in self.upload(key, upload_id).parts.values():
+                self._release(part)
+            del self._uploads[upload_id]
 
     def dump(self) -> dict[str, Any]:
-        """The state as JSON values, without the bytes."""
+        """The state, without the bytes, as values that do not change."""
         with self._lock:
-            return {
-                "objects": {key: self._dump(stored) for key, stored in self._objects.items()},
-                "uploads": [
-                    {
-                        "key": upload.key,
-                        "upload_id": upload.upload_id,
-                        "parts": {n: self._dump(part) for n, part in upload.parts.items()},
-                    }
-                    for upload in self._uploads.values()
-                ],
-            }
+            uploads = [asdict(upload) for upload in self._uploads.values()]
+            return {"objects": dict(self._objects), "uploads": uploads}
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load(self, state: Mapping[str, Any]) -> None:
         """Take over what `dump` returned, and remove files that it does not know."""
         with self._lock:
             for key, stored in state["objects"].items():
-                self._put(key, self._load(stored))
+                self.put(key, self._load(stored))
             for item in state["uploads"]:
-                upload = Upload(item["key"], item["upload_id"])
-                upload.parts = {int(n): self._load(part) for n, part in item["parts"].items()}
-                self._uploads[upload.upload_id] = upload
-                for part in upload.parts.values():
-                    self._retain(part)
+                upload = self._uploads[item["upload_id"]] = Upload(item["key"], item["upload_id"])
+                for number, part in item["parts"].items():
+                    self.put_part(upload.key, upload.upload_id, int(number), self._load(part))
             for path in self._directory.glob("*/*"):
                 if path not in self._references:
                     path.unlink()
-
-    def _upload(self, key: str, upload_id: str) -> Upload:
-        upload = self._uploads.get(upload_id)
-        if upload is None or upload.key != key:
-            raise no_such_upload()
-        return upload
-
-    def _choose(self, upload: Upload, parts: list[tuple[int, str]]) -> list[StoredObject]:
-        numbers = [number for number, _ in parts]
-        if numbers != sorted(set(numbers)):
-            raise StoreError(
-                400,
-                "InvalidPartOrder",
-                "The list of parts was not in ascending order. The parts list must be specified "
-                "in order by part number.",
-            )
-        chosen = []
-        for number, etag in parts:
-            part = upload.parts.get(number)
-            if part is None or etag not in (part.etag, opaque_etag(part.etag)):
-                raise StoreError(
-                    400,
-                    "InvalidPart",
-                    "One or more of the specified parts could not be found.  The part may not "
-                    "have been uploaded, or the specified entity tag may not match the part's "
-                    "entity tag.",
-                )
-            chosen.append(part)
-        if any(part.size < MIN_PART for part in chosen[:-1]):
-            raise StoreError(
-                400,
-                "EntityTooSmall",
-                "Your proposed upload is smaller than the minimum allowed object size.",
-            )
-        return chosen
-
-    def _put(self, key: str, stored: StoredObject) -> None:
-        self._retain(stored)
-        if replaced := self._objects.get(key):
-            self._release(replaced)
-        self._objects[key] = stored
-
-    def _end(self, upload: Upload) -> None:
-        del self._uploads[upload.upload_id]
-        for part in upload.parts.values():
-            self._release(part)
 
     def _retain(self, stored: StoredObject) -> None:
         self._references.update(segment.path for segment in stored.segments)
@@ -318,21 +265,10 @@ class Blockstore:
                 with contextlib.suppress(OSError):
                     path.unlink()
 
-    def _dump(self, stored: StoredObject) -> dict[str, Any]:
-        return {
-            "segments": [
-                [path.relative_to(self._directory).as_posix(), offset, size]
-                for path, offset, size in stored.segments
-            ],
-            "size": stored.size,
-            "etag": stored.etag,
-            "modified": stored.modified,
-            "content_type": stored.content_type,
-        }
-
-    def _load(self, state: dict[str, Any]) -> StoredObject:
+    def _load(self, state: Mapping[str, Any]) -> StoredObject:
+        # Files are where the directory is now, which may have been moved.
         segments = tuple(
-            Segment(self._directory / path, offset, size)
+            Segment(self._directory.joinpath(*Path(path).parts[-2:]), offset, size)
             for path, offset, size in state["segments"]
         )
         return StoredObject(**{**state, "segments": segments})

@@ -5,28 +5,27 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qs, unquote
 
 from .validation import Invalid, Validator
 
-BASE = "/api/v1"
+_BASE = "/api/v1"
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation of the API document."""
+    """One operation of the API document, as it is there."""
 
     id: str
     method: str
     path: str
-    needs_credentials: bool
-    parameters: tuple[dict[str, Any], ...]
-    body_required: bool
-    body_content: Mapping[str, dict[str, Any]]
+    auth: bool
+    parameters: list[dict[str, Any]]
+    body: dict[str, Any] = field(default_factory=dict)
 
 
 class Document:
@@ -34,16 +33,17 @@ class Document:
 
     def __init__(self, document: dict[str, Any]) -> None:
         self._validator = Validator(document["schemas"])
-        self.operations = {item["id"]: _operation(item) for item in document["operations"]}
+        self.operations = {item["id"]: Operation(**item) for item in document["operations"]}
         # Routes by method and number of path segments; the fewer variables, the earlier.
         self._routes: dict[tuple[str, int], list[tuple[re.Pattern[str], Operation]]] = {}
         for operation in sorted(self.operations.values(), key=lambda o: o.path.count("{")):
-            names = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", operation.path)
-            key = (operation.method, operation.path.count("/"))
-            self._routes.setdefault(key, []).append((re.compile(names), operation))
+            path = _BASE + operation.path
+            pattern = re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path))
+            key = (operation.method, path.count("/"))
+            self._routes.setdefault(key, []).append((pattern, operation))
 
     def route(self, method: str, path: str) -> tuple[Operation, dict[str, str]] | None:
-        """Find the operation of a request by its path below the base; decode path values."""
+        """Find the operation of a request, and the values in its path, decoded."""
         for pattern, operation in self._routes.get((method, path.count("/")), ()):
             if match := pattern.fullmatch(path):
                 return operation, {k: unquote(v) for k, v in match.groupdict().items()}
@@ -52,23 +52,14 @@ class Document:
     def arguments(
         self, operation: Operation, path: Mapping[str, str], query: str, headers: Mapping[str, str]
     ) -> dict[str, Any]:
-        """Return the operation's parameters by name, converted and checked, defaults filled in.
-
-        Raises:
-            Invalid: One of them does not fit the document.
-        """
-        given: dict[str, list[str]] = {}
-        for name, value in parse_qsl(query, keep_blank_values=True):
-            given.setdefault(name, []).append(value)
+        """The operation's parameters by name, converted, checked or Invalid, with defaults."""
+        given = parse_qs(query, keep_blank_values=True)
         arguments: dict[str, Any] = {}
         for parameter in operation.parameters:
             name, where = parameter["name"], parameter["in"]
-            values: list[str] | None
-            if where == "query":
-                values = given.get(name)
-            else:
-                source = path if where == "path" else headers
-                text = source.get(name if where == "path" else name.lower())
+            values = given.get(name)
+            if where != "query":
+                text = path.get(name) if where == "path" else headers.get(name.lower())
                 values = None if text is None else [text]
             try:
                 arguments[name] = self._argument(parameter, values)
@@ -77,32 +68,25 @@ class Document:
         return arguments
 
     def body(self, operation: Operation, content_type: str, data: bytes) -> Any:
-        """Return the decoded JSON body, checked, or None where there is none.
-
-        Raises:
-            Invalid: It does not fit the document.
-        """
+        """The decoded JSON body, checked or Invalid, or None where there is none."""
         try:
-            if not operation.body_content:
+            if not operation.body or not (data or operation.body["required"]):
                 return None
             if not data:
-                if operation.body_required:
-                    raise Invalid("value is required but missing")
-                return None
+                raise Invalid("value is required but missing")
             media_type = content_type.partition(";")[0].strip().lower()
-            schema = operation.body_content.get(media_type)
+            schema = operation.body["content"].get(media_type)
             if schema is None:
                 raise Invalid(f'header Content-Type has unexpected value "{content_type}"')
             try:
                 value = json.loads(data)
             except ValueError as error:
                 raise Invalid(f"failed to decode request body: {error}") from None
-            reference = schema.get("$ref")
+            name = f" {schema['$ref']}" if "$ref" in schema else ""
             try:
                 self._validator.check(value, schema)
             except Invalid as error:
-                name = f" {reference}" if reference else ""
-                raise error.at_pointer(f"doesn't match schema{name}: ") from None
+                raise error.within(f"doesn't match schema{name}: ") from None
             return value
         except Invalid as error:
             raise error.within("request body has an error: ") from None
@@ -122,19 +106,6 @@ class Document:
             value = _convert(values[0], schema["type"])
         self._validator.check(value, schema)
         return value
-
-
-def _operation(item: dict[str, Any]) -> Operation:
-    body = item.get("body", {})
-    return Operation(
-        id=item["id"],
-        method=item["method"],
-        path=item["path"],
-        needs_credentials=item["auth"],
-        parameters=tuple(item["parameters"]),
-        body_required=body.get("required", False),
-        body_content=body.get("content", {}),
-    )
 
 
 # As servers read them, which are written in Go.

@@ -1,4 +1,4 @@
-"""The errors that API operations end with."""
+"""The errors that operations end with, and requests to the blockstore."""
 
 from __future__ import annotations
 
@@ -25,5 +25,56 @@ def conflict(message: str) -> ApiError:
     return ApiError(409, message)
 
 
-def no_changes(doing: str) -> ApiError:
-    return ApiError(400, f"{doing}: no changes")
+# S3's statuses and words, by its codes.
+_REFUSALS = {
+    "AccessDenied": (403, "Access Denied"),
+    "EntityTooLarge": (400, "Your proposed upload exceeds the maximum allowed object size."),
+    "EntityTooSmall": (
+        400,
+        "Your proposed upload is smaller than the minimum allowed object size.",
+    ),
+    "InvalidAccessKeyId": (403, "The Access Key Id you provided does not exist in our records."),
+    "InvalidPart": (
+        400,
+        (
+            "One or more of the specified parts could not be found.  The part may not have been "
+            "uploaded, or the specified entity tag may not match the part's entity tag."
+        ),
+    ),
+    "InvalidPartOrder": (
+        400,
+        (
+            "The list of parts was not in ascending order. The parts list must be specified in "
+            "order by part number."
+        ),
+    ),
+    "InvalidRange": (416, "The requested range is not satisfiable"),
+    "MethodNotAllowed": (405, "The specified method is not allowed against this resource."),
+    "MissingContentLength": (411, "You must provide the Content-Length HTTP header."),
+    "NoSuchKey": (404, "The specified key does not exist."),
+    "NoSuchUpload": (
+        404,
+        (
+            "The specified multipart upload does not exist. The upload ID may be invalid, or the "
+            "upload may have been aborted or completed."
+        ),
+    ),
+    "NotImplemented": (501, "A header you provided implies functionality that is not implemented"),
+    "SignatureDoesNotMatch": (
+        403,
+        (
+            "The request signature we calculated does not match the signature you provided. Check "
+            "your key and signing method."
+        ),
+    ),
+}
+
+
+class StoreError(Exception):
+    """A refusal by the blockstore: a code of S3, in its words unless others are given."""
+
+    def __init__(self, code: str, message: str | None = None) -> None:
+        self.code = code
+        self.status, words = _REFUSALS[code]
+        self.message = message or words
+        super().__init__(self.message)

@@ -59,6 +59,7 @@ With the request carried out:
 STORE_OPERATIONS = ("store_put_part", "store_put_object", "store_get_object", "store_head_object")
 
 _STATUS_KINDS = ("status", "status_late", "late_error")
+_RESET_KINDS = ("reset_before", "reset_during", "reset_after", "lost_answer")
 _STORE_KINDS = ("corrupt", "wrong_etag", "missing_etag", "opaque_etag", "expired", "expired_token")
 # The detail that each of these kinds cannot do without.
 _NEEDED = {
@@ -67,11 +68,7 @@ _NEEDED = {
     "slow": "bytes_per_second",
     **dict.fromkeys(_STATUS_KINDS, "status"),
 }
-_ALLOWED = {
-    **{kind: {detail} for kind, detail in _NEEDED.items()},
-    **{kind: {"status", "code", "body", "headers"} for kind in _STATUS_KINDS},
-    "wrong_etag": {"etag"},
-}
+_OPTIONAL = {"wrong_etag": ("etag",), **dict.fromkeys(_STATUS_KINDS, ("code", "body", "headers"))}
 _DEFAULT_CODES = {
     400: "InvalidRequest",
     403: "AccessDenied",
@@ -96,9 +93,6 @@ class Fault:
     after: int = 0
     part_number: int | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
-
-    def matches(self, operation: str, part_number: int | None) -> bool:
-        return self.operation in ("*", operation) and self.part_number in (None, part_number)
 
 
 class Faults:
@@ -186,7 +180,9 @@ class Faults:
             return None
         with self._lock:
             for index, fault in enumerate(self._pending):
-                if not fault.matches(operation, part_number):
+                if fault.operation not in ("*", operation):
+                    continue
+                if fault.part_number not in (None, part_number):
                     continue
                 if fault.after:
                     self._pending[index] = replace(fault, after=fault.after - 1)
@@ -210,7 +206,7 @@ class Faults:
         needed = _NEEDED.get(kind)
         if needed and needed not in given:
             raise ValueError(f"{kind} needs {needed}=")
-        if surplus := given.keys() - _ALLOWED.get(kind, set()):
+        if surplus := given.keys() - {needed, *_OPTIONAL.get(kind, ())}:
             raise ValueError(f"{kind} takes no {', '.join(sorted(surplus))}")
         if not 400 <= given.get("status", 400) <= 599:
             raise ValueError("status must be from 400 to 599")
@@ -224,47 +220,32 @@ def carry_out(
     fault: Fault, request: Request, handle: Callable[[], Response], refuse: Refuse
 ) -> Response:
     """Answer `request` by `handle`, with `fault`."""
-    body = request.body
+    body, details = request.body, fault.details
     match fault.kind:
-        case "status":
-            return _error(fault, refuse)
-        case "status_late":
-            body.drain()
-            return _error(fault, refuse)
-        case "late_error":
+        case "status_late" | "reset_during" | "reset_after":
+            body.drain(details.get("at"))
+        case "late_error" | "lost_answer":
             handle()
-            return _error(fault, refuse)
-        case "reset_before":
-            raise Reset
-        case "reset_during":
-            body.drain(limit=fault.details["at"])
-            raise Reset
-        case "reset_after":
-            body.drain()
-            raise Reset
-        case "lost_answer":
-            handle()
-            raise Reset
-        case "truncate":
-            response = handle()
-            response.truncated = True
-            return response
-        case "stall":
-            if request.stopping.wait(fault.details["seconds"]):
-                raise Disconnected
-            return handle()
-        case "slow":
-            body.bytes_per_second = fault.details["bytes_per_second"]
-            return handle()
-        case "corrupt":
-            body.corrupt = True
-            return handle()
         case "expired":
             return refuse(403, "AccessDenied", "Request has expired")
         case "expired_token":
             return refuse(400, "ExpiredToken", "The provided token has expired.")
-        case "wrong_etag" | "missing_etag" | "opaque_etag":
-            return _with_other_etag(fault, handle())
+        case "stall":
+            if body.stopping.wait(details["seconds"]):
+                raise Disconnected
+        case "slow":
+            body.bytes_per_second = details["bytes_per_second"]
+        case "corrupt":
+            body.corrupt = True
+    if fault.kind in _STATUS_KINDS:
+        return _error(fault, refuse)
+    if fault.kind in _RESET_KINDS:
+        raise Reset
+    response = handle()
+    response.truncated = fault.kind == "truncate"
+    if fault.kind.endswith("_etag"):
+        _change_etag(fault, response.headers)
+    return response
 
 
 def _error(fault: Fault, refuse: Refuse) -> Response:
@@ -281,12 +262,10 @@ def _error(fault: Fault, refuse: Refuse) -> Response:
     return response
 
 
-def _with_other_etag(fault: Fault, response: Response) -> Response:
-    headers = response.headers
+def _change_etag(fault: Fault, headers: dict[str, str]) -> None:
     etag = headers.pop("ETag", "").strip('"')
     if fault.kind == "wrong_etag":
         headers["ETag"] = f'"{fault.details.get("etag", "0123456789abcdef" * 2)}"'
     elif fault.kind == "opaque_etag":
         headers["ETag"] = f'"{opaque_etag(etag)}"'
         headers["x-amz-server-side-encryption"] = "aws:kms"
-    return response

@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
+import email
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from email.message import Message
 
 from .errors import bad_request
 
 
-@dataclass(frozen=True, slots=True)
-class FormFile:
-    """A file of a form; `content` can be read once."""
-
-    content_type: str
-    content: Iterator[bytes]
-
-
-def find_file(windows: Iterable[memoryview], content_type: str, name: str) -> FormFile:
-    """Read up to the content of the part called `name`.
-
-    Raises:
-        ApiError: 400, this is no form, or it has no such part.
-    """
-    boundary = _header("Content-Type", content_type).get_param("boundary")
+def find_file(
+    windows: Iterable[memoryview], content_type: str, name: str
+) -> tuple[str, Iterator[bytes]]:
+    """The media type of the part called `name`, and its content, to be read once; 400 if none."""
+    header = Message()
+    header["Content-Type"] = content_type
+    boundary = header.get_param("boundary")
     if not isinstance(boundary, str):
         raise bad_request("no multipart boundary param in Content-Type")
     reader = _Reader(windows, b"\r\n--" + boundary.encode())
-    for headers in reader.parts():
-        disposition = _header("Content-Disposition", headers.get("content-disposition", ""))
-        if disposition.get_param("name", header="Content-Disposition") == name:
-            part_type = headers.get("content-type", "application/octet-stream")
-            return FormFile(part_type, reader.content())
+    for part in reader.parts():
+        if part.get_param("name", header="Content-Disposition") == name:
+            return part.get("Content-Type", "application/octet-stream"), reader.content()
     raise bad_request(f"multipart upload missing key '{name}'")
 
 
@@ -44,20 +34,19 @@ class _Reader:
         # The first boundary may come without the line end that goes with the others.
         self._buffer = bytearray(b"\r\n")
 
-    def parts(self) -> Iterator[dict[str, str]]:
+    def parts(self) -> Iterator[Message]:
         """Yield the headers of each part, passing over the contents; reading one ends the walk."""
         while True:
             for _ in self.content():
                 pass
             if self._take(b"\r\n").startswith(b"--"):
                 return
-            headers: dict[str, str] = {}
+            head = bytearray()
             while line := self._take(b"\r\n"):
-                name, _, value = line.decode("utf-8", "replace").partition(":")
-                headers[name.lower()] = value.strip()
+                head += line + b"\r\n"
             # So that an empty part's boundary is found, too.
             self._buffer[:0] = b"\r\n"
-            yield headers
+            yield email.message_from_bytes(head)
 
     def content(self) -> Iterator[bytes]:
         """Yield what comes before the next boundary."""
@@ -85,9 +74,3 @@ class _Reader:
         if window is None:
             raise bad_request("multipart: NextPart: EOF")
         self._buffer += window
-
-
-def _header(name: str, value: str) -> Message:
-    message = Message()
-    message[name] = value
-    return message

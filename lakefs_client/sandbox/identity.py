@@ -1,21 +1,19 @@
-"""Who calls: credentials, tokens, session cookies, external principals."""
+"""Who calls: credentials, tokens, session cookies, external principals; and what we have signed."""
 
 from __future__ import annotations
 
 import base64
-import hashlib
+import contextlib
 import hmac
 import json
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .errors import ApiError, not_found
+from .errors import ApiError
 
 USER = "admin"
 SESSION_COOKIE = "internal_auth_session"
-LOGIN_SECONDS = 7 * 24 * 3600
-SESSION_SECONDS = 30 * 24 * 3600
 
 
 def unauthenticated() -> ApiError:
@@ -26,70 +24,24 @@ class Identity:
     """The one user, `admin`, and the ways to prove being it."""
 
     def __init__(
-        self, access_key_id: str, secret_access_key: str, clock: Callable[[], float]
+        self,
+        clock: Callable[[], float],
+        saved: Mapping[str, Any],
+        access_key_id: str | None,
+        secret_access_key: str | None,
     ) -> None:
-        self.access_key_id = access_key_id
-        self.secret_access_key = secret_access_key
-        self.created = int(clock())
+        """Take what is given, else what `dump` returned, else something new."""
+        self.access_key_id: str = (
+            access_key_id or saved.get("access_key_id") or f"AKIA{secrets.token_hex(8).upper()}"
+        )
+        self.secret_access_key: str = (
+            secret_access_key or saved.get("secret_access_key") or secrets.token_urlsafe(30)
+        )
+        self.created: int = saved.get("created", int(clock()))
         # Ids of external principals that stand for the user.
-        self.principals: set[str] = set()
+        self.principals: set[str] = set(saved.get("principals", ()))
         self._clock = clock
-        self._secret = secrets.token_bytes(32)
-
-    def authenticate(self, headers: Mapping[str, str]) -> str | None:
-        """Return the user of a request, None where it brings no usable credentials.
-
-        Raises:
-            ApiError: 401, it brings wrong ones.
-        """
-        scheme, _, value = headers.get("authorization", "").partition(" ")
-        match scheme.lower():
-            case "basic":
-                try:
-                    name, _, password = base64.b64decode(value).decode().partition(":")
-                except ValueError:
-                    raise unauthenticated() from None
-                self.check_credentials(name, password)
-                return USER
-            case "bearer":
-                return self._check_token(value)
-        for cookie in headers.get("cookie", "").split(";"):
-            name, _, value = cookie.strip().partition("=")
-            # A value that is no session of ours, a bare token for example, is as good as none.
-            if name == SESSION_COOKIE and (token := self._session_token(value)):
-                return self._check_token(token)
-        return None
-
-    def check_credentials(self, access_key_id: str, secret_access_key: str) -> None:
-        given = f"{access_key_id}:{secret_access_key}".encode()
-        if not hmac.compare_digest(
-            given, f"{self.access_key_id}:{self.secret_access_key}".encode()
-        ):
-            raise unauthenticated()
-
-    def new_token(self, seconds: int) -> tuple[str, int]:
-        """Return a token of the user, a JWT, and when it expires."""
-        now = int(self._clock())
-        expires = now + seconds
-        header = _encode(json.dumps({"alg": "HS256", "typ": "JWT"}).encode())
-        claims = {"aud": "login", "exp": expires, "iat": now, "sub": USER}
-        payload = _encode(json.dumps({**claims, "jti": secrets.token_hex(16)}).encode())
-        return f"{header}.{payload}.{self._sign(f'{header}.{payload}')}", expires
-
-    def new_session(self, token: str) -> str:
-        """Return the value of the session cookie that holds a token."""
-        value = f"{int(self._clock())}|{token}"
-        return base64.urlsafe_b64encode(f"{value}|{self._sign(value)}".encode()).decode()
-
-    def attach_principal(self, principal: str) -> None:
-        if principal in self.principals:
-            raise ApiError(409, "Already exists")
-        self.principals.add(principal)
-
-    def check_principal(self, principal: str) -> None:
-        """Raise 404 unless the external principal stands for the user."""
-        if principal not in self.principals:
-            raise not_found()
+        self._secret = bytes.fromhex(saved.get("secret", secrets.token_hex(32)))
 
     def dump(self) -> dict[str, Any]:
         return {
@@ -100,38 +52,74 @@ class Identity:
             "secret": self._secret.hex(),
         }
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        self.created = state["created"]
-        self.principals = set(state["principals"])
-        self._secret = bytes.fromhex(state["secret"])
+    def sign(self, text: str) -> str:
+        """A signature that lasts as long as the state."""
+        return _encode(hmac.digest(self._secret, text.encode(), "sha256"))
 
-    def derive_secret(self, purpose: str) -> bytes:
-        """A secret of its own for each purpose, the same as long as the state lives."""
-        return hmac.digest(self._secret, purpose.encode(), "sha256")
+    def is_signed(self, text: str, signature: str) -> bool:
+        return _equal(signature, self.sign(text))
 
-    def _session_token(self, value: str) -> str | None:
-        try:
-            text = base64.urlsafe_b64decode(value).decode()
-        except ValueError:
-            return None
-        session, _, signature = text.rpartition("|")
-        if not hmac.compare_digest(signature.encode(), self._sign(session).encode()):
-            return None
-        made, _, token = session.partition("|")
-        return token if self._clock() < int(made) + SESSION_SECONDS else None
+    def authenticate(self, headers: Mapping[str, str]) -> bool:
+        """Whether a request brings usable credentials; 401 where it brings wrong ones."""
+        scheme, _, value = headers.get("authorization", "").partition(" ")
+        match scheme.lower():
+            case "basic":
+                try:
+                    name, _, password = base64.b64decode(value).decode().partition(":")
+                except ValueError:
+                    raise unauthenticated() from None
+                self.check_credentials(name, password)
+                return True
+            case "bearer":
+                claims = self._claims(value)
+            case _:
+                claims = self._session(headers.get("cookie", ""))
+                if claims is None:
+                    return False
+        if claims is None or self._clock() >= claims["exp"]:
+            raise unauthenticated()
+        return True
 
-    def _check_token(self, token: str) -> str:
+    def check_credentials(self, access_key_id: str, secret_access_key: str) -> None:
+        given = f"{access_key_id}:{secret_access_key}"
+        if not _equal(given, f"{self.access_key_id}:{self.secret_access_key}"):
+            raise unauthenticated()
+
+    def new_token(self, seconds: int) -> tuple[str, int]:
+        """Return a token of the user, a JWT, and when it expires."""
+        now = int(self._clock())
+        expires = now + seconds
+        header = _encode(json.dumps({"alg": "HS256", "typ": "JWT"}).encode())
+        claims = {"aud": "login", "exp": expires, "iat": now, "sub": USER}
+        payload = _encode(json.dumps({**claims, "jti": secrets.token_hex(16)}).encode())
+        return f"{header}.{payload}.{self.sign(f'{header}.{payload}')}", expires
+
+    def _session(self, cookies: str) -> dict[str, Any] | None:
+        """The claims of the token in the session cookie."""
+        for cookie in cookies.split(";"):
+            name, _, value = cookie.strip().partition("=")
+            if name == SESSION_COOKIE:
+                # What is no session of ours, a bare token for example, is as good as none.
+                with contextlib.suppress(ValueError):
+                    if claims := self._claims(base64.urlsafe_b64decode(value).decode()):
+                        return claims
+        return None
+
+    def _claims(self, token: str) -> dict[str, Any] | None:
+        """What a token says, if it is ours."""
         signed, _, signature = token.rpartition(".")
-        if not hmac.compare_digest(signature.encode(), self._sign(signed).encode()):
-            raise unauthenticated()
-        claims = json.loads(base64.urlsafe_b64decode(signed.partition(".")[2] + "=="))
-        if self._clock() >= claims["exp"]:
-            raise unauthenticated()
-        return USER
-
-    def _sign(self, text: str) -> str:
-        return _encode(hmac.digest(self._secret, text.encode(), hashlib.sha256))
+        if not self.is_signed(signed, signature):
+            return None
+        claims: dict[str, Any] = json.loads(
+            base64.urlsafe_b64decode(signed.partition(".")[2] + "==")
+        )
+        return claims
 
 
 def _encode(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def _equal(one: str, other: str) -> bool:
+    # As bytes, because text must be ASCII, which what comes from outside need not be.
+    return hmac.compare_digest(one.encode(), other.encode())

@@ -42,11 +42,12 @@ class RequestLog(deque[RecordedRequest]):
 
 
 class Recorder:
-    """Keeps the last requests, and lets what is ordered go wrong."""
+    """Keeps the last requests, lets what is ordered go wrong, tells that the state has changed."""
 
-    def __init__(self, requests: RequestLog, orders: Faults) -> None:
+    def __init__(self, requests: RequestLog, orders: Faults, changed: Callable[[], None]) -> None:
         self._requests = requests
         self._orders = orders
+        self._changed = changed
 
     def answer(
         self,
@@ -54,12 +55,13 @@ class Recorder:
         operation: str,
         handle: Callable[[], Response],
         refuse: faults.Refuse,
-        part_number: int | None = None,
+        part_number: str = "",
     ) -> Response:
         """Answer a request by `handle`, or by the fault that is due."""
         status = None
         try:
-            fault = self._orders.take(operation, part_number)
+            part = int(part_number) if part_number.isdecimal() else None
+            fault = self._orders.take(operation, part)
             if fault is None:
                 response = handle()
             else:
@@ -67,13 +69,14 @@ class Recorder:
             status = response.status
             return response
         finally:
-            self._requests.append(
-                RecordedRequest(
-                    operation,
-                    request.method,
-                    request.path,
-                    request.query,
-                    status,
-                    request.headers,
-                )
+            recorded = RecordedRequest(
+                operation=operation,
+                method=request.method,
+                path=request.path,
+                query=request.query,
+                status=status,
+                headers=request.headers,
             )
+            self._requests.append(recorded)
+            if request.method not in ("GET", "HEAD"):
+                self._changed()

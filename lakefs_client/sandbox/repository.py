@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 from . import versions
-from .errors import ApiError, bad_request, conflict, no_changes, not_found
-from .ids import new_id
+from .clock import new_id
+from .errors import ApiError, bad_request, conflict, not_found
+from .identity import USER
 from .versions import EMPTY, Commit, Entry, Tree
+
+DIRTY = "uncommitted changes (dirty branch)"
 
 _REF = re.compile(r"([^~^@$]+)((?:[~^]\d*|@|\$)*)")
 _MODIFIER = re.compile(r"([~^@$])(\d*)")
-_NAME = re.compile(r"\w[-\w]*", re.ASCII)
-_DIRTY = "uncommitted changes (dirty branch)"
 
 
 @dataclass
@@ -29,21 +30,11 @@ class Branch:
     # Head and staging together, until one of them changes.
     view: Tree | None = None
 
-
-@dataclass
-class PullRequest:
-    """A request to merge one branch into another."""
-
-    id: str
-    title: str
-    description: str
-    author: str
-    source_branch: str
-    destination_branch: str
-    creation_date: float
-    status: str = "open"
-    closed_date: float | None = None
-    merged_commit_id: str | None = None
+    def move_to(self, commit: Commit) -> None:
+        """Make a commit the head, with nothing staged."""
+        self.commit_id = commit.id
+        self.staging = {}
+        self.view = None
 
 
 @dataclass
@@ -55,9 +46,9 @@ class Repository:
     default_branch: str
     creation_date: int
     read_only: bool
-    clock: Callable[[], float]
     # The directory of data/ that this repository's objects are in.
     partition: str
+    clock: Callable[[], float]
     metadata: dict[str, str] = field(default_factory=dict)
     branches: dict[str, Branch] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
@@ -65,7 +56,9 @@ class Repository:
     trees: dict[str, Tree] = field(default_factory=lambda: {"": EMPTY})
     protection: list[str] = field(default_factory=list)
     gc_rules: dict[str, Any] | None = None
-    pulls: dict[str, PullRequest] = field(default_factory=dict)
+    # By id, as the API shows them; before the id of an import is its branch.
+    pulls: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     # Addresses
 
@@ -86,6 +79,10 @@ class Repository:
         """The address of a URI below the namespace, else the URI itself."""
         return uri.removeprefix(self.prefix)
 
+    def key(self, address: str) -> str:
+        """The blockstore's key of an entry's address."""
+        return self.uri(address).partition("://")[2]
+
     # Reading
 
     def branch(self, name: str) -> Branch:
@@ -94,43 +91,50 @@ class Repository:
             return branch
         raise not_found("branch")
 
-    def commit(self, ref: str) -> Commit:
-        """The commit that a reference stands for, or 404."""
-        return self._resolve(ref)[0]
+    def tag(self, name: str) -> str:
+        """The id of the commit that a tag is at, or 404."""
+        if commit_id := self.tags.get(name):
+            return commit_id
+        raise not_found("tag")
+
+    def commit(self, ref: str, missing: str = "not found") -> Commit:
+        """The commit that a reference stands for, or 404 with this message."""
+        try:
+            return self._resolve(ref)[0]
+        except ApiError:
+            raise ApiError(404, missing) from None
+
+    def tree_of(self, commit: Commit) -> Tree:
+        """What a commit holds."""
+        return self.trees[commit.meta_range_id]
 
     def tree(self, ref: str) -> Tree:
         """What a reference stands for; for a branch, what is uncommitted too."""
         commit, branch = self._resolve(ref)
         if branch is None or not branch.staging:
-            return self.trees[commit.meta_range_id]
+            return self.tree_of(commit)
         if branch.view is None:
-            branch.view = self.trees[commit.meta_range_id].overlaid(branch.staging)
+            branch.view = self.tree_of(commit).overlaid(branch.staging)
         return branch.view
 
-    def entry(self, ref: str, path: str) -> Entry:
-        """The entry at a path, or 404."""
+    def entry(self, ref: str, path: str, missing: str = "not found") -> Entry:
+        """The entry at a path, or 404, with this message where the reference is there."""
         commit, branch = self._resolve(ref)
-        committed = self.trees[commit.meta_range_id].entries
-        if branch is not None and path in branch.staging:
-            entry = branch.staging[path]
-        else:
-            entry = committed.get(path)
+        # Not out of the whole view, which each write makes stale.
+        entry = self.tree_of(commit).entries.get(path)
+        if branch is not None:
+            entry = branch.staging.get(path, entry)
         if entry is None:
-            raise not_found()
+            raise ApiError(404, missing)
         return entry
-
-    def committed_tree(self, ref: str) -> Tree:
-        """What a reference stands for, without what is uncommitted."""
-        return self.trees[self.commit(ref).meta_range_id]
 
     def uncommitted(self, name: str) -> list[versions.Difference]:
         """What a commit of the branch would bring."""
         branch = self.branch(name)
-        committed = self.trees[self.commits[branch.commit_id].meta_range_id].entries
+        committed = self._head_tree(branch).entries
         # Only what is staged can differ.
         left = Tree({path: committed[path] for path in branch.staging if path in committed})
-        right = Tree({path: entry for path, entry in branch.staging.items() if entry is not None})
-        return versions.diff(left, right)
+        return versions.diff(left, EMPTY.overlaid(branch.staging))
 
     def ancestors(self, start: Commit, *, first_parent: bool = False) -> Iterator[Commit]:
         """`start` and the commits behind it, later ones first."""
@@ -156,228 +160,154 @@ class Repository:
         """Refuse with 403 what a read-only repository or a protected branch does not take."""
         if self.read_only and not force:
             raise ApiError(403, "read-only repository")
-        if branch is not None and self.is_protected(branch):
+        if branch is not None and self._is_protected(branch):
             raise ApiError(403, "cannot write to protected branch")
 
-    def is_protected(self, branch: str) -> bool:
-        return any(fnmatchcase(branch, pattern) for pattern in self.protection)
-
     def stage(self, branch: str, path: str, entry: Entry | None, *, force: bool = False) -> None:
-        """Write an entry to the branch's staging area, or a deletion."""
+        """Write an entry to the branch's staging area, or None for a deletion."""
         target = self.branch(branch)
         self.check_writable(branch, force=force)
-        target.staging[path] = entry
-        target.view = None
-
-    def delete(self, branch: str, path: str, *, force: bool = False) -> None:
-        """Stage the deletion of a path; one that is not there is left alone."""
-        target = self.branch(branch)
-        self.check_writable(branch, force=force)
-        if path in self.committed_tree(branch).entries:
-            target.staging[path] = None
-        else:
+        if entry is None and path not in self._head_tree(target).entries:
             target.staging.pop(path, None)
+        else:
+            target.staging[path] = entry
         target.view = None
 
-    def create_branch(self, name: str, source: str, *, hidden: bool = False) -> Commit:
-        if not _NAME.fullmatch(name):
-            raise bad_request(
-                "argument branch: branch id: invalid value: validation error: branch id must "
-                "consist of letters, digits, underscores and dashes, and cannot start with a dash"
-            )
-        if name in self.branches:
-            raise conflict("branch already exists: not unique")
-        if name in self.tags:
-            raise conflict(f"tag ID {name} already exists: conflict found")
-        try:
-            commit = self.commit(source)
-        except ApiError:
-            raise ApiError(404, f"source reference '{source}': not found") from None
-        self.branches[name] = Branch(commit.id, hidden=hidden)
+    def add_commit(
+        self,
+        tree: Tree,
+        parents: Sequence[Commit],
+        message: str,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        committer: str = USER,
+        date: int | None = None,
+    ) -> Commit:
+        """Make the commit of a tree, now unless there is a date."""
+        commit = Commit(
+            parents=[parent.id for parent in parents],
+            committer=committer,
+            message=message,
+            creation_date=int(self.clock()) if date is None else date,
+            meta_range_id=tree.id,
+            metadata=metadata or {},
+            generation=1 + max((parent.generation for parent in parents), default=0),
+        )
+        commit = replace(commit, id=versions.digest(asdict(commit)))
+        self.commits[commit.id] = commit
+        self.trees.setdefault(tree.id, tree)
         return commit
 
+    # What follows takes the bodies of requests, as the API document describes them.
+
     def commit_staged(
-        self,
-        name: str,
-        message: str,
-        committer: str,
-        *,
-        metadata: Mapping[str, str] | None = None,
-        date: int | None = None,
-        allow_empty: bool = False,
-        tree: Tree | None = None,
+        self, name: str, creation: Mapping[str, Any], tree: Tree | None = None
     ) -> Commit:
         """Commit what is staged on a branch, or `tree` where nothing is."""
         branch = self.branch(name)
-        if self.is_protected(name):
+        if self._is_protected(name):
             raise ApiError(403, "cannot commit to protected branch")
-        head = self.commits[branch.commit_id]
-        changes = self.uncommitted(name)
-        if tree is not None and changes:
-            raise bad_request("cannot use source MetaRange on a branch with uncommitted changes")
-        if tree is None:
-            tree = self.trees[head.meta_range_id].overlaid(branch.staging) if changes else None
-        if tree is None and not allow_empty:
-            raise no_changes("commit")
-        return self._advance(
-            branch,
-            tree or self.trees[head.meta_range_id],
-            [head],
-            committer,
-            message,
-            metadata,
-            date,
-        )
+        head = self._head_tree(branch)
+        if self.uncommitted(name):
+            if tree is not None:
+                raise bad_request(
+                    "cannot use source MetaRange on a branch with uncommitted changes"
+                )
+            tree = head.overlaid(branch.staging)
+        elif tree is None and not creation.get("allow_empty"):
+            raise bad_request("commit: no changes")
+        metadata, date = creation.get("metadata"), creation.get("date")
+        return self._advance(branch, tree or head, creation["message"], metadata, date=date)
 
-    def merge(
-        self,
-        source_ref: str,
-        destination: str,
-        committer: str,
-        *,
-        message: str = "",
-        metadata: Mapping[str, str] | None = None,
-        strategy: str = "",
-        squash: bool = False,
-        allow_empty: bool = False,
-    ) -> Commit:
+    def merge(self, source_ref: str, destination: str, merge: Mapping[str, Any]) -> Commit:
         """Merge a reference into a branch."""
+        strategy = merge.get("strategy", "")
         if strategy not in versions.STRATEGIES:
             raise bad_request("invalid merge strategy")
         source = self.commit(source_ref)
         branch = self._clean_branch(destination)
-        head = self.commits[branch.commit_id]
-        base = self.merge_base(source, head)
-        ours = self.trees[head.meta_range_id]
-        merged = versions.merge(
-            self.trees[base.meta_range_id], self.trees[source.meta_range_id], ours, strategy
-        )
-        if (base == source or merged.id == ours.id) and not allow_empty:
-            raise no_changes(f"update branch {destination}")
-        return self._advance(
-            branch,
-            merged,
-            [head] if squash else [head, source],
-            committer,
-            message or f"Merge '{source_ref}' into '{destination}'",
-            {**(metadata or {}), ".lakefs.merge.strategy": strategy or "default"},
-        )
+        base = self.merge_base(source, self.commits[branch.commit_id])
+        allow_empty = merge.get("allow_empty", False)
+        tree = self._merged(destination, base, source, strategy, allow_empty=allow_empty)
+        message = merge.get("message") or f"Merge '{source_ref}' into '{destination}'"
+        metadata = {**merge.get("metadata", {}), ".lakefs.merge.strategy": strategy or "default"}
+        merged = () if merge.get("squash_merge") else (source,)
+        return self._advance(branch, tree, message, metadata, merged=merged)
 
-    def revert(
-        self,
-        name: str,
-        ref: str,
-        parent_number: int,
-        committer: str,
-        *,
-        message: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-        allow_empty: bool = False,
-    ) -> Commit:
+    def revert(self, name: str, revert: Mapping[str, Any]) -> Commit:
         """Commit the opposite of what a commit brought."""
         branch = self._clean_branch(name)
-        commit = self.commit(ref)
-        if len(commit.parents) > 1 and parent_number <= 0:
+        commit = self.commit(revert["ref"])
+        if len(commit.parents) > 1 and revert["parent_number"] <= 0:
             raise conflict("must specify 1-based parent number for reverting merge commit")
-        parent = self._parent(commit, parent_number)
-        head = self.commits[branch.commit_id]
-        ours = self.trees[head.meta_range_id]
-        reverted = versions.merge(self.trees[commit.meta_range_id], parent, ours)
-        if reverted.id == ours.id and not allow_empty:
-            raise no_changes(f"update branch {name}")
-        return self._advance(
-            branch, reverted, [head], committer, message or f"Revert {ref}", metadata
-        )
+        parent = self._parent(commit, revert["parent_number"])
+        allow_empty = revert.get("allow_empty", False)
+        tree = self._merged(name, commit, parent, allow_empty=allow_empty)
+        overrides = revert.get("commit_overrides") or {}
+        message = overrides.get("message") or f"Revert {revert['ref']}"
+        return self._advance(branch, tree, message, overrides.get("metadata"))
 
-    def cherry_pick(
-        self,
-        name: str,
-        ref: str,
-        parent_number: int | None,
-        committer: str,
-        *,
-        message: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> Commit:
+    def cherry_pick(self, name: str, pick: Mapping[str, Any]) -> Commit:
         """Commit again what a commit brought."""
         branch = self._clean_branch(name)
-        commit = self.commit(ref)
-        if len(commit.parents) > 1 and parent_number is None:
+        commit = self.commit(pick["ref"])
+        number = pick.get("parent_number")
+        if len(commit.parents) > 1 and number is None:
             raise bad_request("must specify 1-based parent number for cherry-picking merge commit")
-        parent = self._parent(commit, parent_number or 0)
-        head = self.commits[branch.commit_id]
-        picked = versions.merge(
-            parent, self.trees[commit.meta_range_id], self.trees[head.meta_range_id]
-        )
+        tree = self._merged(name, self._parent(commit, number or 0), commit, allow_empty=True)
+        overrides = pick.get("commit_overrides") or {}
+        message = overrides.get("message") or commit.message
         origin = {"cherry-pick-origin": commit.id, "cherry-pick-committer": commit.committer}
-        return self._advance(
-            branch,
-            picked,
-            [head],
-            committer,
-            message or commit.message,
-            {**(commit.metadata if metadata is None else metadata), **origin},
-        )
+        metadata = {**overrides.get("metadata", commit.metadata), **origin}
+        return self._advance(branch, tree, message, metadata)
 
-    def hard_reset(self, name: str, ref: str) -> None:
-        """Point a branch at another commit and drop what is staged on it."""
+    def _is_protected(self, branch: str) -> bool:
+        return any(fnmatchcase(branch, pattern) for pattern in self.protection)
+
+    def _head_tree(self, branch: Branch) -> Tree:
+        return self.tree_of(self.commits[branch.commit_id])
+
+    def _clean_branch(self, name: str) -> Branch:
         branch = self.branch(name)
-        try:
-            commit = self.commit(ref)
-        except ApiError:
-            raise ApiError(404, f"hard-reset {name} to {ref}: not found") from None
-        self.move(branch, commit.id)
+        if self.uncommitted(name):
+            raise bad_request(DIRTY)
+        return branch
 
-    def move(self, branch: Branch, commit_id: str) -> None:
-        """Make a commit the head of a branch, with nothing staged."""
-        branch.commit_id = commit_id
-        branch.staging = {}
-        branch.view = None
+    def _parent(self, commit: Commit, number: int) -> Commit:
+        """A parent by its number from 1, the first for 0."""
+        index = max(number, 1) - 1
+        if index >= len(commit.parents):
+            raise bad_request("given commit does not have the given parent number")
+        return self.commits[commit.parents[index]]
 
-    def add_commit(self, commit: Commit, tree: Tree) -> None:
-        self.trees.setdefault(tree.id, tree)
-        self.commits[commit.id] = commit
+    def _merged(
+        self, name: str, base: Commit, source: Commit, strategy: str = "", *, allow_empty: bool
+    ) -> Tree:
+        """What a branch is to hold with what changed from `base` to `source`."""
+        head = self._head_tree(self.branch(name))
+        tree = versions.merge(self.tree_of(base), self.tree_of(source), head, strategy)
+        if tree.id == head.id and not allow_empty:
+            raise bad_request(f"update branch {name}: no changes")
+        return tree
 
     def _advance(
         self,
         branch: Branch,
         tree: Tree,
-        parents: list[Commit],
-        committer: str,
         message: str,
         metadata: Mapping[str, str] | None,
+        *,
+        merged: Sequence[Commit] = (),
         date: int | None = None,
     ) -> Commit:
-        commit = versions.make_commit(
-            tree.id,
-            parents,
-            committer=committer,
-            message=message,
-            date=int(self.clock()) if date is None else date,
-            metadata=metadata,
-        )
-        self.add_commit(commit, tree)
-        self.move(branch, commit.id)
+        """Commit a tree on top of a branch, and of what was merged into it."""
+        parents = [self.commits[branch.commit_id], *merged]
+        commit = self.add_commit(tree, parents, message, metadata, date=date)
+        branch.move_to(commit)
         return commit
-
-    def _clean_branch(self, name: str) -> Branch:
-        branch = self.branch(name)
-        if self.uncommitted(name):
-            raise bad_request(_DIRTY)
-        return branch
-
-    def _parent(self, commit: Commit, number: int) -> Tree:
-        """The tree of a parent by its number from 1, of the first for 0."""
-        index = max(number, 1) - 1
-        if index >= len(commit.parents):
-            raise bad_request("given commit does not have the given parent number")
-        return self.trees[self.commits[commit.parents[index]].meta_range_id]
 
     def _resolve(self, ref: str) -> tuple[Commit, Branch | None]:
         """The commit of a reference, and the branch whose staging area belongs to it."""
-        # Most references are plain names of branches.
-        if branch := self.branches.get(ref):
-            return self.commits[branch.commit_id], branch
         match = _REF.fullmatch(ref)
         if match is None:
             raise not_found()

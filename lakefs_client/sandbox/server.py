@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import secrets
 import tempfile
 import threading
 import time
 from os import PathLike
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
-from . import document, state
+from . import document
 from .api import Api
-from .backend import NAMESPACE, Backend, Options
 from .blocks import Blockstore
 from .clock import Clock
 from .faults import Faults
 from .identity import Identity
 from .recorder import Recorder, RequestLog
+from .signing import UrlSigner
+from .state import NAMESPACE, Backend, read
 from .store_server import StoreServer
 from .wire import Server
 
@@ -83,7 +82,6 @@ class Sandbox:
         self.requests = RequestLog(maxlen=_REMEMBERED_REQUESTS)
         self._host = host
         self._port = port
-        self._store_port = 0
         self._servers: list[Server] = []
         self._lock = threading.Lock()
         self._saved_at = 0.0
@@ -92,21 +90,25 @@ class Sandbox:
             self._temporary = tempfile.TemporaryDirectory(prefix="lakefs-sandbox-")
             data = self._temporary.name
         self._state_file = Path(data) / "state.json"
+        saved = read(self._state_file)
         self.blockstore = Blockstore(Path(data) / "blocks", self.clock)
-        options = Options(
-            url_lifetime=url_lifetime,
+        identity = Identity(self.clock, saved.get("identity", {}), access_key_id, secret_access_key)
+        self.access_key_id = identity.access_key_id
+        self.secret_access_key = identity.secret_access_key
+        self._backend = Backend(
+            clock=self.clock,
+            store=self.blockstore,
+            identity=identity,
+            urls=UrlSigner(identity.sign("urls"), self.clock, url_lifetime),
             external_principals=external_principals,
             presign=presign,
-            presigned_multipart=presigned_multipart,
+            presigned_multipart=presign and presigned_multipart,
         )
-        self._backend = self._load(options, access_key_id, secret_access_key)
-        self.access_key_id = self._backend.identity.access_key_id
-        self.secret_access_key = self._backend.identity.secret_access_key
-        recorder = Recorder(self.requests, self.faults)
-        self._api = Api(self._backend, recorder, lambda: self._store_port, self._changed)
-        self._store = StoreServer(
-            self.blockstore, self._backend.urls, self.clock, recorder, self._changed
-        )
+        if saved:
+            self._backend.load(saved)
+        recorder = Recorder(self.requests, self.faults, self._changed)
+        self._api = Api(self._backend, recorder)
+        self._store = StoreServer(self.blockstore, self._backend.urls, recorder)
         try:
             self.start()
         except BaseException:
@@ -133,14 +135,15 @@ class Sandbox:
                 return
             if self._temporary is not None and not Path(self._temporary.name).exists():
                 raise RuntimeError("this sandbox is closed, and its temporary directory removed")
-            store = Server(self._host, self._store_port, self._store.handle, self.clock)
+            store_port = self._backend.store_port
+            store = Server(self._host, store_port, self._store.handle, self.clock)
             try:
                 api = Server(self._host, self._port, self._api.handle, self.clock)
             except OSError:
                 store.close()
                 raise
             self._servers = [api, store]
-            self._port, self._store_port = api.port, store.port
+            self._port, self._backend.store_port = api.port, store.port
 
     def restart(self) -> None:
         """Cut all connections and listen again at the same ports, with the same state."""
@@ -158,12 +161,7 @@ class Sandbox:
     def __enter__(self) -> Sandbox:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _stop(self) -> None:
@@ -177,37 +175,5 @@ class Sandbox:
             self._save()
 
     def _save(self) -> None:
-        backend = self._backend
-        with backend.lock:
-            self._saved_at = time.monotonic()
-            repositories = backend.repositories.values()
-            state.save(
-                self._state_file,
-                {
-                    "identity": backend.identity.dump(),
-                    "blocks": self.blockstore.dump(),
-                    "repositories": [state.dump_repository(item) for item in repositories],
-                    "imports": backend.imports,
-                    "tasks": backend.tasks,
-                },
-            )
-
-    def _load(
-        self, options: Options, access_key_id: str | None, secret_access_key: str | None
-    ) -> Backend:
-        saved = state.load(self._state_file)
-        known = saved["identity"] if saved else {}
-        identity = Identity(
-            access_key_id or known.get("access_key_id") or f"AKIA{secrets.token_hex(8).upper()}",
-            secret_access_key or known.get("secret_access_key") or secrets.token_urlsafe(30),
-            self.clock,
-        )
-        if saved is None:
-            return Backend(options, self.clock, self.blockstore, identity)
-        identity.load(known)
-        self.blockstore.load(saved["blocks"])
-        backend = Backend(options, self.clock, self.blockstore, identity)
-        backend.imports, backend.tasks = saved["imports"], saved["tasks"]
-        for item in saved["repositories"]:
-            backend.repositories[item["id"]] = state.load_repository(item, self.clock)
-        return backend
+        self._saved_at = time.monotonic()
+        self._backend.save(self._state_file)

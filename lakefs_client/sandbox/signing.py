@@ -1,19 +1,20 @@
-"""What the sandbox signs: presigned URLs as S3 does (Signature Version 4), staging addresses."""
+"""Presigned URLs, signed as S3 does: Signature Version 4."""
 
 from __future__ import annotations
 
-import base64
 import calendar
 import hashlib
 import hmac
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import parse_qsl, quote, unquote
 
-from .blocks import StoreError
+from .errors import StoreError
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _REGION = "us-east-1"
+_ACCESS_KEY_ID = "SANDBOXSTORE"
+_DATE = "%Y%m%dT%H%M%SZ"
 # The longest life of a signed URL that S3 accepts.
 _MAX_EXPIRES = 7 * 24 * 3600
 
@@ -22,55 +23,47 @@ def _hmac(key: bytes, text: str) -> bytes:
     return hmac.digest(key, text.encode(), "sha256")
 
 
-def _encode_query(pairs: list[tuple[str, str]]) -> str:
-    return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
+def _encode_query(pairs: Iterable[tuple[str, str]]) -> str:
+    return "&".join(
+        f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in sorted(pairs)
+    )
 
 
 class UrlSigner:
     """Signs and checks URLs in the query form of Signature Version 4, for the header `host`."""
 
-    def __init__(self, access_key_id: str, secret_access_key: str) -> None:
-        self.access_key_id = access_key_id
-        self._secret = secret_access_key
+    def __init__(self, secret: str, clock: Callable[[], float], lifetime: int) -> None:
+        self._secret = secret
+        self._clock = clock
+        self._lifetime = lifetime
         # The last scope asked for, which is that of a day, and its signing key.
         self._key = ("", b"")
 
-    def sign(
-        self,
-        method: str,
-        host: str,
-        key: str,
-        *,
-        now: float,
-        expires: int,
-        query: Mapping[str, str],
-    ) -> str:
-        """Return the URL of `key` at `host` that allows `method` for `expires` seconds."""
-        date = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+    def expiry(self) -> int:
+        """When a URL that is made now expires."""
+        return int(self._clock()) + self._lifetime
+
+    def sign(self, method: str, host: str, key: str, query: Mapping[str, str]) -> str:
+        """Return the URL of `key` at `host` that allows `method`, for the signer's lifetime."""
+        date = time.strftime(_DATE, time.gmtime(self._clock()))
         scope = f"{date[:8]}/{_REGION}/s3/aws4_request"
-        pairs = sorted(
-            {
-                "X-Amz-Algorithm": _ALGORITHM,
-                "X-Amz-Credential": f"{self.access_key_id}/{scope}",
-                "X-Amz-Date": date,
-                "X-Amz-Expires": str(expires),
-                "X-Amz-SignedHeaders": "host",
-                **query,
-            }.items()
-        )
+        parameters = {
+            "X-Amz-Algorithm": _ALGORITHM,
+            "X-Amz-Credential": f"{_ACCESS_KEY_ID}/{scope}",
+            "X-Amz-Date": date,
+            "X-Amz-Expires": str(self._lifetime),
+            "X-Amz-SignedHeaders": "host",
+            **query,
+        }
         path = "/" + quote(key, safe="/~")
-        encoded = _encode_query(pairs)
-        signature = self._signature(method, path, encoded, f"host:{host}\n", "host", date, scope)
+        encoded = _encode_query(parameters.items())
+        signature = self._signature(date, scope, method, path, encoded, f"host:{host}\n", "host")
         return f"http://{host}{path}?{encoded}&X-Amz-Signature={signature}"
 
     def check(
-        self, method: str, path: str, query: str, headers: Mapping[str, str], now: float
+        self, method: str, path: str, query: str, headers: Mapping[str, str]
     ) -> dict[str, str]:
-        """Return the query's parameters when the request is what was signed, and in time.
-
-        Raises:
-            StoreError: It is not, in the words of S3.
-        """
+        """The query's parameters, if the request is what was signed, and in time."""
         pairs = parse_qsl(query, keep_blank_values=True)
         parameters = dict(pairs)
         try:
@@ -79,42 +72,31 @@ class UrlSigner:
             expires = int(parameters["X-Amz-Expires"])
             access_key_id, scope = parameters["X-Amz-Credential"].split("/", 1)
             signed = parameters["X-Amz-SignedHeaders"]
-            signed_at = _parse_date(date)
+            signed_at = calendar.timegm(time.strptime(date, _DATE))
         except (KeyError, ValueError):
-            raise StoreError(403, "AccessDenied", "Access Denied") from None
-        if access_key_id != self.access_key_id:
-            raise StoreError(
-                403,
-                "InvalidAccessKeyId",
-                "The Access Key Id you provided does not exist in our records.",
-            )
-        if not 0 < expires <= _MAX_EXPIRES or now > signed_at + expires:
-            raise StoreError(403, "AccessDenied", "Request has expired")
+            raise StoreError("AccessDenied") from None
+        if access_key_id != _ACCESS_KEY_ID:
+            raise StoreError("InvalidAccessKeyId")
+        if not 0 < expires <= _MAX_EXPIRES or self._clock() > signed_at + expires:
+            raise StoreError("AccessDenied", "Request has expired")
         names = signed.split(";")
         lines = "".join(f"{name}:{headers.get(name, '')}\n" for name in names)
-        encoded = _encode_query(sorted(pair for pair in pairs if pair[0] != "X-Amz-Signature"))
+        encoded = _encode_query(pair for pair in pairs if pair[0] != "X-Amz-Signature")
         path = quote(unquote(path), safe="/~")
-        expected = self._signature(method, path, encoded, lines, signed, date, scope)
+        expected = self._signature(date, scope, method, path, encoded, lines, signed)
         if not hmac.compare_digest(signature.encode(), expected.encode()):
-            raise StoreError(
-                403,
-                "SignatureDoesNotMatch",
-                "The request signature we calculated does not match the signature you provided. "
-                "Check your key and signing method.",
-            )
+            raise StoreError("SignatureDoesNotMatch")
         for name in headers:
             if (name == "content-md5" or name.startswith("x-amz-")) and name not in names:
                 raise StoreError(
-                    403,
                     "AccessDenied",
                     "There were headers present in the request which were not signed",
                 )
         return parameters
 
-    def _signature(
-        self, method: str, path: str, query: str, headers: str, signed: str, date: str, scope: str
-    ) -> str:
-        canonical = f"{method}\n{path}\n{query}\n{headers}\n{signed}\nUNSIGNED-PAYLOAD"
+    def _signature(self, date: str, scope: str, *request: str) -> str:
+        """Sign a request: method, path, query, the lines of its headers, the names of these."""
+        canonical = "\n".join((*request, "UNSIGNED-PAYLOAD"))
         digest = hashlib.sha256(canonical.encode()).hexdigest()
         scope_of_key, key = self._key
         if scope_of_key != scope:
@@ -123,29 +105,3 @@ class UrlSigner:
                 key = _hmac(key, step)
             self._key = (scope, key)
         return _hmac(key, f"{_ALGORITHM}\n{date}\n{scope}\n{digest}").hex()
-
-
-def _parse_date(date: str) -> float:
-    """Unix time of an X-Amz-Date."""
-    return calendar.timegm(time.strptime(date, "%Y%m%dT%H%M%SZ"))
-
-
-class AddressSigner:
-    """Signs staging addresses, `data/…/id,signature`, for one repository, branch and path."""
-
-    def __init__(self, secret: bytes) -> None:
-        self._secret = secret
-
-    def sign(self, address: str, repository: str, branch: str, path: str) -> str:
-        """Return `address` with its signature."""
-        return f"{address},{self._signature(address, repository, branch, path)}"
-
-    def is_signed(self, signed: str, repository: str, branch: str, path: str) -> bool:
-        """Whether `signed` was signed for just this place."""
-        address, _, signature = signed.rpartition(",")
-        expected = self._signature(address, repository, branch, path)
-        return hmac.compare_digest(signature.encode(), expected.encode())
-
-    def _signature(self, *values: str) -> str:
-        digest = _hmac(self._secret, "\0".join(values))
-        return base64.urlsafe_b64encode(digest).decode().rstrip("=")

@@ -1,116 +1,126 @@
-"""The sandbox's metadata as JSON: what survives a restart, and what a dump of refs holds."""
+"""The sandbox's whole state, and its JSON: what survives a restart, what a dump of refs holds."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from .repository import Branch, PullRequest, Repository
+from .blocks import Blockstore
+from .clock import Clock
+from .errors import not_found
+from .identity import Identity
+from .repository import Branch, Repository
+from .signing import UrlSigner
 from .versions import Commit, Entry, Tree
 
-_FORMAT = 1
-_PLAIN = (
-    "id",
-    "storage_namespace",
-    "default_branch",
-    "creation_date",
-    "read_only",
-    "partition",
-    "metadata",
-    "tags",
-    "protection",
-    "gc_rules",
-)
+NAMESPACE = "s3://sandbox/"
+
+_FORMAT = 2
+# What of a repository is not JSON as it is.
+_CONVERTED = ("clock", "branches", "commits", "trees")
 
 
-def save(path: Path, state: Mapping[str, Any]) -> None:
-    """Write the state so that a crash leaves the old one or the new one."""
-    draft = path.with_suffix(".tmp")
-    draft.write_text(json.dumps({"format": _FORMAT, **state}), encoding="utf-8")
-    os.replace(draft, path)
+@dataclass
+class Backend:
+    """What the operations work on. They hold `lock` meanwhile."""
+
+    clock: Clock
+    store: Blockstore
+    identity: Identity
+    urls: UrlSigner
+    external_principals: bool
+    presign: bool
+    presigned_multipart: bool
+    repositories: dict[str, Repository] = field(default_factory=dict)
+    store_port: int = 0
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def repository(self, name: str) -> Repository:
+        """The repository of this name, or 404."""
+        if repository := self.repositories.get(name):
+            return repository
+        raise not_found("repository")
+
+    def save(self, path: Path) -> None:
+        """Write the state so that a crash leaves the old one or the new one."""
+        with self.lock:
+            state = {
+                "format": _FORMAT,
+                "identity": self.identity.dump(),
+                "blocks": self.store.dump(),
+                "repositories": [_dump_repository(item) for item in self.repositories.values()],
+            }
+            draft = path.with_suffix(".tmp")
+            draft.write_text(json.dumps(state, default=as_json), encoding="utf-8")
+            os.replace(draft, path)
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take over what was saved, but for the identity, which comes first."""
+        self.store.load(state["blocks"])
+        for item in state["repositories"]:
+            self.repositories[item["id"]] = _load_repository(item, self.clock)
 
 
-def load(path: Path) -> dict[str, Any] | None:
-    """Read what `save` wrote, or None if there is nothing.
-
-    Raises:
-        ValueError: The file is of another version of the sandbox.
-    """
+def read(path: Path) -> dict[str, Any]:
+    """What was saved, or `{}`; ValueError where another version of the sandbox did it."""
     if not path.exists():
-        return None
+        return {}
     state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if state.get("format") != _FORMAT:
         raise ValueError(f"{path} is not of this version of the sandbox")
     return state
 
 
-def dump_repository(repository: Repository) -> dict[str, Any]:
-    return {
-        **{name: getattr(repository, name) for name in _PLAIN},
-        "history": dump_history(repository),
-        "branches": {
-            name: {
-                "commit_id": branch.commit_id,
-                "hidden": branch.hidden,
-                "staging": {
-                    path: None if entry is None else dataclasses.asdict(entry)
-                    for path, entry in branch.staging.items()
-                },
-            }
-            for name, branch in repository.branches.items()
-        },
-        "pulls": [dataclasses.asdict(pull) for pull in repository.pulls.values()],
-    }
+def as_json(value: Any) -> object:
+    """For `json.dumps`: what of our values it does not know."""
+    if isinstance(value, Path):
+        return str(value)
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
-def load_repository(state: Mapping[str, Any], clock: Callable[[], float]) -> Repository:
-    repository = Repository(**{name: state[name] for name in _PLAIN}, clock=clock)
+def _dump_repository(repository: Repository) -> dict[str, Any]:
+    names = [field.name for field in fields(repository) if field.name not in _CONVERTED]
+    branches = {name: replace(item, view=None) for name, item in repository.branches.items()}
+    plain = {name: getattr(repository, name) for name in names}
+    return {**plain, "branches": branches, "history": dump_history(repository)}
+
+
+def _load_repository(state: Mapping[str, Any], clock: Clock) -> Repository:
+    plain = {name: value for name, value in state.items() if name not in ("branches", "history")}
+    repository = Repository(**plain, clock=clock)
     load_history(repository, state["history"])
-    repository.branches = {
-        name: Branch(
-            branch["commit_id"],
-            {
-                path: None if entry is None else Entry(**entry)
-                for path, entry in branch["staging"].items()
-            },
-            branch["hidden"],
-        )
-        for name, branch in state["branches"].items()
-    }
-    repository.pulls = {pull["id"]: PullRequest(**pull) for pull in state["pulls"]}
+    for name, branch in state["branches"].items():
+        staging = {path: entry and Entry(**entry) for path, entry in branch["staging"].items()}
+        repository.branches[name] = Branch(branch["commit_id"], staging, branch["hidden"])
     return repository
 
 
 def dump_history(repository: Repository) -> dict[str, Any]:
-    """Commits and trees; an entry that several trees share is written once."""
-    numbers: dict[int, int] = {}
-    entries: list[dict[str, Any]] = []
-
-    def number(entry: Entry) -> int:
-        if id(entry) not in numbers:
-            numbers[id(entry)] = len(entries)
-            entries.append(dataclasses.asdict(entry))
-        return numbers[id(entry)]
-
-    trees = {
-        tree_id: {path: number(entry) for path, entry in tree.entries.items()}
-        for tree_id, tree in repository.trees.items()
+    """Commits and trees, for `as_json`; an entry that several trees share is written once."""
+    trees = repository.trees
+    entries = {id(entry): entry for tree in trees.values() for entry in tree.entries.values()}
+    numbers = {identity: number for number, identity in enumerate(entries)}
+    return {
+        "commits": list(repository.commits.values()),
+        "entries": list(entries.values()),
+        "trees": {
+            tree_id: {path: numbers[id(entry)] for path, entry in tree.entries.items()}
+            for tree_id, tree in trees.items()
+        },
     }
-    commits = [dataclasses.asdict(commit) for commit in repository.commits.values()]
-    return {"commits": commits, "entries": entries, "trees": trees}
 
 
 def load_history(repository: Repository, history: Mapping[str, Any]) -> None:
+    """Take over what `dump_history` returned."""
     entries = [Entry(**entry) for entry in history["entries"]]
     repository.trees = {
         tree_id: Tree({path: entries[number] for path, number in tree.items()})
         for tree_id, tree in history["trees"].items()
     }
-    commits = [
-        Commit(**{**commit, "parents": tuple(commit["parents"])}) for commit in history["commits"]
-    ]
+    commits = [Commit(**commit) for commit in history["commits"]]
     repository.commits = {commit.id: commit for commit in commits}

@@ -6,6 +6,8 @@ import json
 import re
 from typing import Any
 
+from .errors import ApiError
+
 _TYPES: dict[str, tuple[str, type | tuple[type, ...]]] = {
     "object": ("an object", dict),
     "array": ("an array", list),
@@ -14,30 +16,20 @@ _TYPES: dict[str, tuple[str, type | tuple[type, ...]]] = {
     "integer": ("an integer", int),
     "number": ("a number", (int, float)),
 }
-_INT64 = 1 << 63
+_INT64 = range(-(1 << 63), 1 << 63)
 
 
-class Invalid(Exception):
-    """A value does not fit: where, why, and how schema and value look."""
+class Invalid(ApiError):
+    """A value does not fit: why, with how schema and value look, and where in the value."""
 
-    def __init__(self, reason: str, *, pointer: str = "", excerpt: str = "") -> None:
-        super().__init__(reason)
-        self.reason = reason
+    def __init__(self, message: str, pointer: str = "") -> None:
+        super().__init__(400, message)
         self.pointer = pointer
-        self.excerpt = excerpt
-
-    @property
-    def message(self) -> str:
-        return self.reason + self.excerpt
 
     def within(self, context: str) -> Invalid:
-        """The same error, told with what it is about."""
-        return Invalid(context + self.reason, pointer=self.pointer, excerpt=self.excerpt)
-
-    def at_pointer(self, context: str) -> Invalid:
-        """The same error, told with its place in the value."""
+        """The same error, told with what it is about and its place there."""
         place = f'Error at "{self.pointer}": ' if self.pointer else ""
-        return Invalid(context + place + self.reason, excerpt=self.excerpt)
+        return Invalid(context + place + self.message)
 
 
 class Validator:
@@ -47,11 +39,7 @@ class Validator:
         self._schemas = schemas
 
     def check(self, value: Any, schema: dict[str, Any], pointer: str = "") -> None:
-        """Return if `value` fits `schema`; properties it does not name are welcome.
-
-        Raises:
-            Invalid: It does not fit.
-        """
+        """Invalid unless `value` fits `schema`; properties it does not name are welcome."""
         if reference := schema.get("$ref"):
             schema = self._schemas[reference.rpartition("/")[2]]
         for part in schema.get("allOf", ()):
@@ -88,39 +76,28 @@ def _mismatch(value: Any, schema: dict[str, Any]) -> str | None:
         isinstance(value, bool) and name in ("an integer", "a number")
     ):
         return f"value must be {name}"
-    if "enum" in schema and value not in schema["enum"]:
-        allowed = json.dumps(schema["enum"], separators=(",", ":"))
-        return f"value is not one of the allowed values {allowed}"
-    if isinstance(value, str):
-        return _string_mismatch(value, schema)
-    if isinstance(value, int):
-        return _number_mismatch(value, schema)
-    if isinstance(value, list) and len(value) < schema.get("minItems", 0):
-        return f"minimum number of items is {schema['minItems']}"
-    return None
-
-
-def _string_mismatch(value: str, schema: dict[str, Any]) -> str | None:
-    if len(value) < schema.get("minLength", 0):
-        return f"minimum string length is {schema['minLength']}"
-    if "pattern" in schema and not re.search(schema["pattern"], value):
-        return f'string doesn\'t match the regular expression "{schema["pattern"]}"'
-    return None
-
-
-def _number_mismatch(value: int, schema: dict[str, Any]) -> str | None:
-    if value < schema.get("minimum", value):
-        return f"number must be at least {schema['minimum']}"
-    if value > schema.get("maximum", value):
-        return f"number must be at most {schema['maximum']}"
-    if schema.get("format") == "int64" and not -_INT64 <= value < _INT64:
-        return "number must be an int64"
+    match value:
+        case _ if value not in schema.get("enum", [value]):
+            allowed = json.dumps(schema["enum"], separators=(",", ":"))
+            return f"value is not one of the allowed values {allowed}"
+        case str() if len(value) < schema.get("minLength", 0):
+            return f"minimum string length is {schema['minLength']}"
+        case str() if not re.search(schema.get("pattern", ""), value):
+            return f'string doesn\'t match the regular expression "{schema["pattern"]}"'
+        case int() if value < schema.get("minimum", value):
+            return f"number must be at least {schema['minimum']}"
+        case int() if value > schema.get("maximum", value):
+            return f"number must be at most {schema['maximum']}"
+        case int() if schema.get("format") == "int64" and value not in _INT64:
+            return "number must be an int64"
+        case list() if len(value) < schema.get("minItems", 0):
+            return f"minimum number of items is {schema['minItems']}"
     return None
 
 
 def _invalid(reason: str, pointer: str, schema: dict[str, Any], value: Any) -> Invalid:
-    excerpt = f"\nSchema:\n{_indented(schema)}\n\nValue:\n{_indented(value)}\n"
-    return Invalid(reason, pointer=pointer, excerpt=excerpt)
+    excerpt = f"Schema:\n{_indented(schema)}\n\nValue:\n{_indented(value)}\n"
+    return Invalid(f"{reason}\n{excerpt}", pointer)
 
 
 def _indented(value: Any) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, NamedTuple
 
@@ -30,17 +30,7 @@ class Entry:
     @cached_property
     def identity(self) -> str:
         """Equal for entries of the same content, wherever and whenever they were written."""
-        return _digest([self.size, self.checksum, self.content_type, dict(self.metadata)])
-
-    def with_metadata(self, metadata: Mapping[str, str]) -> Entry:
-        return replace(self, metadata=dict(metadata))
-
-
-class Listed(NamedTuple):
-    """An item of a listing: a path and its entry, or a common prefix and None."""
-
-    path: str
-    entry: Entry | None
+        return digest([self.size, self.checksum, self.content_type, dict(self.metadata)])
 
 
 class Tree:
@@ -59,29 +49,17 @@ class Tree:
         """The metarange id, made from the content; empty for the empty tree."""
         if not self.entries:
             return ""
-        return _digest([[path, self.entries[path].identity] for path in self.paths])
+        return digest([[path, self.entries[path].identity] for path in self.paths])
 
     def overlaid(self, staging: Mapping[str, Entry | None]) -> Tree:
         """The tree with `staging` over it, in which None stands for a deletion."""
         merged = {**self.entries, **staging}
         return Tree({path: entry for path, entry in merged.items() if entry is not None})
 
-    def listing(self, prefix: str, after: str, delimiter: str) -> Iterator[Listed]:
-        """Entries, and with a delimiter common prefixes, that begin with `prefix`, in order."""
-        paths = self.paths
-        index = max(bisect_left(paths, prefix), bisect_right(paths, after))
-        while index < len(paths) and paths[index].startswith(prefix):
-            path = paths[index]
-            end = path.find(delimiter, len(prefix)) if delimiter else -1
-            if end < 0:
-                yield Listed(path, self.entries[path])
-                index += 1
-                continue
-            common = path[: end + len(delimiter)]
-            if common > after:
-                yield Listed(common, None)
-            # Past everything that begins with the common prefix.
-            index = bisect_left(paths, common[:-1] + chr(ord(common[-1]) + 1))
+    def items(self, start: str) -> Iterator[tuple[str, Entry]]:
+        """Paths and entries from a path on, in the order of listings."""
+        for path in self.paths[bisect_left(self.paths, start) :]:
+            yield path, self.entries[path]
 
 
 EMPTY = Tree({})
@@ -89,10 +67,9 @@ EMPTY = Tree({})
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One commit; its id is made from its content."""
+    """One commit; its id is made from its content, or given where it comes from elsewhere."""
 
-    id: str
-    parents: tuple[str, ...]
+    parents: Sequence[str]
     committer: str
     message: str
     creation_date: int
@@ -100,43 +77,19 @@ class Commit:
     metadata: Mapping[str, str]
     generation: int
     version: int = 1
+    id: str = ""
 
 
-def make_commit(
-    tree_id: str,
-    parents: Iterable[Commit],
-    *,
-    committer: str,
-    message: str,
-    date: int,
-    metadata: Mapping[str, str] | None = None,
-) -> Commit:
-    """Make the commit of a tree, with the id that follows from all of it."""
-    parents = tuple(parents)
-    draft = Commit(
-        id="",
-        parents=tuple(parent.id for parent in parents),
-        committer=committer,
-        message=message,
-        creation_date=date,
-        meta_range_id=tree_id,
-        metadata=dict(metadata or {}),
-        generation=1 + max((parent.generation for parent in parents), default=0),
-    )
-    content = [draft.parents, committer, message, date, tree_id, draft.metadata, draft.generation]
-    return replace(draft, id=_digest(content))
-
-
-DiffType = Literal["added", "removed", "changed", "conflict", "prefix_changed"]
+DiffType = Literal["added", "removed", "changed"]
 
 
 class Difference(NamedTuple):
-    """A path at which two trees differ, or a common prefix of such paths."""
+    """A path at which two trees differ."""
 
     path: str
     type: DiffType
-    left: Entry | None = None
-    right: Entry | None = None
+    left: Entry | None
+    right: Entry | None
 
 
 def diff(left: Tree, right: Tree) -> list[Difference]:
@@ -144,30 +97,10 @@ def diff(left: Tree, right: Tree) -> list[Difference]:
     differences = []
     for path in left.entries.keys() | right.entries.keys():
         old, new = left.entries.get(path), right.entries.get(path)
-        if old is new:
-            continue
-        if old is None:
-            differences.append(Difference(path, "added", None, new))
-        elif new is None:
-            differences.append(Difference(path, "removed", old, None))
-        elif old.identity != new.identity:
-            differences.append(Difference(path, "changed", old, new))
+        if not _same(old, new):
+            kind: DiffType = "added" if old is None else "removed" if new is None else "changed"
+            differences.append(Difference(path, kind, old, new))
     return sorted(differences)
-
-
-def fold(differences: Iterable[Difference], prefix: str, delimiter: str) -> list[Difference]:
-    """Keep what begins with `prefix`; put one common prefix for what shares it."""
-    folded: dict[str, Difference] = {}
-    for difference in differences:
-        path = difference.path
-        if not path.startswith(prefix):
-            continue
-        end = path.find(delimiter, len(prefix)) if delimiter else -1
-        if end >= 0:
-            path = path[: end + len(delimiter)]
-            difference = Difference(path, "prefix_changed")
-        folded[path] = difference
-    return list(folded.values())
 
 
 STRATEGIES = ("", "source-wins", "dest-wins")
@@ -176,19 +109,16 @@ STRATEGIES = ("", "source-wins", "dest-wins")
 def merge(base: Tree, source: Tree, destination: Tree, strategy: str = "") -> Tree:
     """Bring to `destination` what changed from `base` to `source`.
 
-    Raises:
-        ApiError: 409 where both changed a path in different ways and no strategy decides.
+    Where both changed a path in different ways, the strategy decides, or it ends with 409.
     """
     entries = dict(destination.entries)
     changed_there = {item.path: item.right for item in diff(base, destination)}
     for path, _, _, entry in diff(base, source):
-        if path in changed_there and not _same(changed_there[path], entry):
+        if path in changed_there:
+            if strategy == "dest-wins" or _same(changed_there[path], entry):
+                continue
             if not strategy:
                 raise ApiError(409, "conflict found")
-            if strategy == "dest-wins":
-                continue
-        elif path in changed_there:
-            continue
         if entry is None:
             entries.pop(path, None)
         else:
@@ -202,6 +132,7 @@ def _same(one: Entry | None, other: Entry | None) -> bool:
     )
 
 
-def _digest(content: object) -> str:
+def digest(content: object) -> str:
+    """An id made from JSON values."""
     text = json.dumps(content, separators=(",", ":"), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import email.utils
 import http
+import io
 import logging
 import os
 import re
@@ -28,7 +29,7 @@ _REASONS = {status.value: status.phrase for status in http.HTTPStatus}
 _log = logging.getLogger(__name__)
 
 
-class Disconnected(Exception):
+class Disconnected(ConnectionError):
     """The client went away before its request was complete, or the server is closing."""
 
 
@@ -40,76 +41,17 @@ class BadRequest(Exception):
     """What came over the connection is no HTTP request."""
 
 
-@contextlib.contextmanager
-def _disconnecting() -> Iterator[None]:
-    """Tell errors of the connection from those of the disk."""
-    try:
-        yield
-    except OSError as error:
-        raise Disconnected from error
+def _read_line(reader: io.BufferedReader) -> bytes:
+    """Return the next line without its end."""
+    line = reader.readline(_HEAD_LIMIT)
+    if line.endswith(b"\r\n"):
+        return line[:-2]
+    if line.endswith(b"\n") or len(line) == _HEAD_LIMIT:
+        raise BadRequest
+    raise Disconnected
 
 
-class _Connection:
-    """A socket with the bytes that were received ahead of need."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._socket = sock
-        self._ahead = b""
-
-    def read_until(self, end: bytes) -> bytes:
-        """Return what comes before the next `end`."""
-        received = self._ahead
-        while (index := received.find(end)) < 0:
-            if len(received) > _HEAD_LIMIT:
-                raise BadRequest
-            with _disconnecting():
-                data = self._socket.recv(65536)
-            if not data:
-                raise Disconnected
-            received += data
-        self._ahead = received[index + len(end) :]
-        return received[:index]
-
-    def read_into(self, view: memoryview) -> int:
-        """Fill a part of `view` and return its size, at least 1."""
-        if self._ahead:
-            size = min(len(view), len(self._ahead))
-            view[:size] = self._ahead[:size]
-            self._ahead = self._ahead[size:]
-            return size
-        with _disconnecting():
-            size = self._socket.recv_into(view)
-        if not size:
-            raise Disconnected
-        return size
-
-    def send(self, data: bytes) -> None:
-        with _disconnecting():
-            self._socket.sendall(data)
-
-    def send_file(self, segment: Segment) -> None:
-        with segment.path.open("rb") as file:
-            self._socket.sendfile(file, segment.offset, segment.size)
-
-    def reset(self) -> None:
-        """Close so that the client sees a reset, not an orderly end."""
-        linger = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        self._socket.close()
-
-    def close(self) -> None:
-        self._socket.close()
-
-    def cut(self) -> None:
-        """Wake whoever waits on the connection; may be called from any thread."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-
-    def end_sending(self) -> None:
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_WR)
-
-
+@dataclass
 class Body:
     """The body of one request, read from the connection as it is asked for.
 
@@ -119,23 +61,18 @@ class Body:
         corrupt: When set, the first byte read comes out flipped.
     """
 
-    def __init__(
-        self,
-        connection: _Connection,
-        stopping: threading.Event,
-        *,
-        length: int | None,
-        expects_continue: bool,
-    ) -> None:
-        self.length = length
-        self.bytes_per_second: float | None = None
-        self.corrupt = False
-        self._connection = connection
-        self._stopping = stopping
-        self._expects_continue = expects_continue
+    reader: io.BufferedReader
+    stopping: threading.Event
+    length: int | None
+    # Sends what the client waits for before it sends the body.
+    send_continue: Callable[[], None] | None
+    bytes_per_second: float | None = None
+    corrupt: bool = False
+
+    def __post_init__(self) -> None:
         # What is left of the body, or of the current chunk.
-        self._left = length or 0
-        self._more_chunks = length is None
+        self._left = self.length or 0
+        self._more_chunks = self.length is None
 
     @property
     def unread(self) -> int:
@@ -145,7 +82,7 @@ class Body:
     @property
     def drainable(self) -> bool:
         """Whether the rest is small enough, and sure to come, to be read for keep-alive."""
-        return not self.unread or (self.unread <= _DRAIN_LIMIT and not self._expects_continue)
+        return not self.unread or (self.unread <= _DRAIN_LIMIT and self.send_continue is None)
 
     def windows(self, size: int = WINDOW) -> Iterator[memoryview]:
         """Yield what is left in windows of one reused buffer, all but the last one full."""
@@ -159,53 +96,48 @@ class Body:
 
     def drain(self, limit: int | None = None) -> None:
         """Read what is left, or its first `limit` bytes, and forget it."""
-        size = WINDOW
-        while limit is None or limit > 0:
-            if limit is not None:
-                size = min(limit, WINDOW)
-                limit -= size
-            if next(self.windows(size), None) is None:
-                return
+        limit = self.unread if limit is None else limit
+        while limit > 0 and (window := next(self.windows(min(limit, WINDOW)), None)) is not None:
+            limit -= len(window)
 
     def _fill(self, buffer: memoryview) -> int:
+        if self.send_continue is not None:
+            self.send_continue()
+            self.send_continue = None
         filled = 0
         while filled < len(buffer):
-            size = self._read_into(buffer[filled:])
-            if not size:
+            if self._more_chunks and not self._left:
+                self._next_chunk()
+            if not self._left:
                 break
-            filled += size
+            filled += self._read_into(buffer[filled : filled + self._left])
         return filled
 
     def _read_into(self, view: memoryview) -> int:
-        if self._expects_continue:
-            self._expects_continue = False
-            self._connection.send(b"HTTP/1.1 100 Continue\r\n\r\n")
-        if self._more_chunks and not self._left:
-            self._next_chunk()
-        if not self._left:
-            return 0
         if self.bytes_per_second:
             # Ten reads a second: slow, yet steady, so that no timeout of one read strikes.
             view = view[: max(1, int(self.bytes_per_second / 10))]
-        size = self._connection.read_into(view[: self._left])
-        if self.bytes_per_second and self._stopping.wait(size / self.bytes_per_second):
+        size = self.reader.readinto(view)
+        if size < len(view):
+            raise Disconnected
+        if self.bytes_per_second and self.stopping.wait(size / self.bytes_per_second):
             raise Disconnected
         self._left -= size
         if self.corrupt:
             view[0] ^= 0xFF
             self.corrupt = False
         if self._more_chunks and not self._left:
-            self._connection.read_until(b"\r\n")
+            _read_line(self.reader)
         return size
 
     def _next_chunk(self) -> None:
         try:
-            self._left = int(self._connection.read_until(b"\r\n").split(b";")[0], 16)
+            self._left = int(_read_line(self.reader).split(b";")[0], 16)
         except ValueError:
             raise BadRequest from None
         if not self._left:
             self._more_chunks = False
-            while self._connection.read_until(b"\r\n"):
+            while _read_line(self.reader):
                 pass
 
 
@@ -218,7 +150,6 @@ class Request:
     query: str
     headers: dict[str, str]
     body: Body
-    stopping: threading.Event
 
 
 @dataclass(slots=True)
@@ -229,16 +160,142 @@ class Response:
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     content: tuple[Segment, ...] = ()
-    # For HEAD: the Content-Length that GET would have.
-    head_length: int | None = None
     # A fault: the answer ends in its middle.
     truncated: bool = False
 
     @property
     def length(self) -> int:
-        if self.head_length is not None:
-            return self.head_length
         return len(self.body) + sum(segment.size for segment in self.content)
+
+    def select_range(self, text: str | None, size: int) -> tuple[int, int] | None:
+        """As `parse_range`, and say in the answer which part it is."""
+        wanted = parse_range(text, size)
+        if text is not None and wanted is not None:
+            self.status = 206
+            self.headers["Content-Range"] = f"bytes {wanted[0]}-{wanted[1] - 1}/{size}"
+        return wanted
+
+
+class _Connection:
+    """One client's connection, with its requests one after the other."""
+
+    def __init__(self, sock: socket.socket, server: Server) -> None:
+        self._socket = sock
+        self._reader = sock.makefile("rb")
+        self._server = server
+
+    def cut(self, how: int = socket.SHUT_RDWR) -> None:
+        """Wake whoever waits on the connection; may be called from any thread."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(how)
+
+    def serve(self) -> None:
+        """Answer requests until one of the two sides ends it."""
+        try:
+            while not self._server.stopping.is_set() and self._serve_request():
+                pass
+        except Reset:
+            # So that the client sees a reset, not an orderly end.
+            linger = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        except BadRequest:
+            with contextlib.suppress(OSError):
+                self._socket.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+        except OSError:
+            # The client is gone.
+            pass
+        finally:
+            self._reader.close()
+            self._socket.close()
+
+    def _serve_request(self) -> bool:
+        """Answer one request; return whether another may follow on the connection."""
+        request, keep_alive = self._read_request()
+        try:
+            response = self._server.handle(request)
+        except (Reset, BadRequest, ConnectionError, TimeoutError):
+            raise
+        except Exception:
+            _log.exception("The sandbox failed at %s %s", request.method, request.path)
+            response = Response(500, b'{"message": "the sandbox failed, see its log"}')
+        drain = request.body.drainable
+        if drain:
+            request.body.drain()
+        keep_alive = keep_alive and drain and not response.truncated
+        self._send(response, with_body=request.method != "HEAD", keep_alive=keep_alive)
+        if not drain:
+            # The client is still sending. It may see the answer, a broken pipe or a reset.
+            self.cut(socket.SHUT_WR)
+            self._server.stopping.wait(_LINGER_SECONDS)
+        return keep_alive
+
+    def _read_request(self) -> tuple[Request, bool]:
+        try:
+            method, target, version = _read_line(self._reader).decode("latin-1").split(" ")
+        except ValueError:
+            raise BadRequest from None
+        headers = self._read_headers()
+        chunked = headers.get("transfer-encoding", "").lower() == "chunked"
+        length = headers.get("content-length", "0")
+        if not length.isascii() or not length.isdigit():
+            raise BadRequest
+        expects_continue = headers.get("expect", "").lower() == "100-continue"
+        body = Body(
+            self._reader,
+            self._server.stopping,
+            None if chunked else int(length),
+            self._send_continue if expects_continue else None,
+        )
+        if target.startswith("http://"):
+            # The absolute form, as a client sends it that takes this server for its proxy.
+            target = "/" + target.split("/", 3)[-1]
+        path, _, query = target.partition("?")
+        option = headers.get("connection", "").lower()
+        keep_alive = option != "close" and (version == "HTTP/1.1" or option == "keep-alive")
+        return Request(method, path, query, headers, body), keep_alive
+
+    def _read_headers(self) -> dict[str, str]:
+        # By hand: the parser of `email` takes a lone CR for the end of a line, and a line without a
+        # colon for the end of the head.
+        headers: dict[str, str] = {}
+        size = 0
+        while line := _read_line(self._reader).decode("latin-1"):
+            size += len(line)
+            name, colon, value = line.partition(":")
+            if not colon or size > _HEAD_LIMIT:
+                raise BadRequest
+            name = name.lower()
+            value = value.strip()
+            if name in headers:
+                value = headers[name] + ("; " if name == "cookie" else ", ") + value
+            headers[name] = value
+        return headers
+
+    def _send_continue(self) -> None:
+        self._socket.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _send(self, response: Response, *, with_body: bool, keep_alive: bool) -> None:
+        status = response.status
+        date = email.utils.formatdate(self._server.clock(), usegmt=True)
+        lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}", f"Date: {date}"]
+        lines += [f"{name}: {_one_line(value)}" for name, value in response.headers.items()]
+        if status not in (204, 304) and "Content-Length" not in response.headers:
+            lines.append(f"Content-Length: {response.length}")
+        if not keep_alive:
+            lines.append("Connection: close")
+        head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
+        left = response.length if with_body else 0
+        if response.truncated:
+            # Without a body, within the status: clients take a head that ends between its lines
+            # for whole.
+            head = head if left else head[:10]
+            left //= 2
+        self._socket.sendall(head + response.body[:left])
+        for path, offset, size in response.content:
+            if size := min(size, left):
+                with path.open("rb") as file:
+                    self._socket.sendfile(file, offset, size)
+            left -= size
 
 
 class Server:
@@ -247,10 +304,9 @@ class Server:
     def __init__(
         self, host: str, port: int, handle: Callable[[Request], Response], clock: Clock
     ) -> None:
-        self._handle = handle
-        self._clock = clock
-        self._date = (0, "")
-        self._stopping = threading.Event()
+        self.handle = handle
+        self.clock = clock
+        self.stopping = threading.Event()
         self._lock = threading.Lock()
         self._connections: dict[_Connection, threading.Thread] = {}
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -261,7 +317,7 @@ class Server:
 
     def close(self) -> None:
         """Stop listening, cut all connections and wait for their threads."""
-        self._stopping.set()
+        self.stopping.set()
         # Nothing but a connection wakes an accept on every system.
         with contextlib.suppress(OSError):
             socket.create_connection(self._listener.getsockname()[:2], timeout=10).close()
@@ -274,18 +330,18 @@ class Server:
             thread.join(timeout=10)
 
     def _accept(self) -> None:
-        while not self._stopping.is_set():
+        while not self.stopping.is_set():
             try:
                 sock, _ = self._listener.accept()
             except OSError:
                 # The client was faster to go than we to accept, or we are out of descriptors.
-                self._stopping.wait(0.01)
+                self.stopping.wait(0.01)
                 continue
-            if self._stopping.is_set():
+            if self.stopping.is_set():
                 sock.close()
                 return
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection = _Connection(sock)
+            connection = _Connection(sock, self)
             thread = threading.Thread(
                 target=self._serve, args=(connection,), name="sandbox-connection", daemon=True
             )
@@ -295,114 +351,10 @@ class Server:
 
     def _serve(self, connection: _Connection) -> None:
         try:
-            while not self._stopping.is_set() and self._serve_request(connection):
-                pass
-        except Reset:
-            connection.reset()
-        except BadRequest:
-            with contextlib.suppress(OSError):
-                connection.send(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
-        except (Disconnected, OSError):
-            pass
+            connection.serve()
         finally:
             with self._lock:
-                self._connections.pop(connection, None)
-            connection.close()
-
-    def _serve_request(self, connection: _Connection) -> bool:
-        """Answer one request; return whether another may follow on the connection."""
-        head = connection.read_until(b"\r\n\r\n")
-        request, keep_alive = self._parse(head, connection)
-        try:
-            response = self._handle(request)
-        except (Reset, Disconnected, BadRequest):
-            raise
-        except Exception:
-            _log.exception("The sandbox failed at %s %s", request.method, request.path)
-            response = Response(500, b'{"message": "the sandbox failed, see its log"}')
-        body = request.body
-        drain = body.drainable
-        if drain:
-            body.drain()
-        keep_alive = keep_alive and drain and not response.truncated
-        self._send(connection, request, response, keep_alive)
-        if not drain:
-            # The client is still sending. It may see the answer, a broken pipe or a reset.
-            connection.end_sending()
-            self._stopping.wait(_LINGER_SECONDS)
-        return keep_alive
-
-    def _parse(self, head: bytes, connection: _Connection) -> tuple[Request, bool]:
-        first, *lines = head.decode("latin-1").split("\r\n")
-        try:
-            method, target, version = first.split(" ")
-        except ValueError:
-            raise BadRequest from None
-        headers: dict[str, str] = {}
-        for line in lines:
-            name, colon, value = line.partition(":")
-            if not colon:
-                raise BadRequest
-            name = name.lower()
-            value = value.strip()
-            if name in headers:
-                value = headers[name] + ("; " if name == "cookie" else ", ") + value
-            headers[name] = value
-        chunked = headers.get("transfer-encoding", "").lower() == "chunked"
-        length = headers.get("content-length", "0")
-        if not length.isascii() or not length.isdigit():
-            raise BadRequest
-        body = Body(
-            connection,
-            self._stopping,
-            length=None if chunked else int(length),
-            expects_continue=headers.get("expect", "").lower() == "100-continue",
-        )
-        if target.startswith("http://"):
-            # The absolute form, as a client sends it that takes this server for its proxy.
-            target = "/" + target.split("/", 3)[-1]
-        path, _, query = target.partition("?")
-        option = headers.get("connection", "").lower()
-        keep_alive = option != "close" and (version == "HTTP/1.1" or option == "keep-alive")
-        return Request(method, path, query, headers, body, self._stopping), keep_alive
-
-    def _send(
-        self, connection: _Connection, request: Request, response: Response, keep_alive: bool
-    ) -> None:
-        status = response.status
-        lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}", f"Date: {self._now()}"]
-        lines += [f"{name}: {_one_line(value)}" for name, value in response.headers.items()]
-        if status not in (204, 304):
-            lines.append(f"Content-Length: {response.length}")
-        if not keep_alive:
-            lines.append("Connection: close")
-        head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
-        if response.truncated:
-            self._send_truncated(connection, head, response)
-        elif request.method == "HEAD":
-            connection.send(head)
-        else:
-            connection.send(head + response.body)
-            for segment in response.content:
-                connection.send_file(segment)
-
-    def _send_truncated(self, connection: _Connection, head: bytes, response: Response) -> None:
-        half = response.length // 2
-        if not response.length:
-            # Within the status: clients take a head that ends between its lines for whole.
-            connection.send(head[:10])
-        elif response.body:
-            connection.send(head + response.body[:half])
-        else:
-            connection.send(head)
-            first = response.content[0]
-            connection.send_file(Segment(first.path, first.offset, min(first.size, half)))
-
-    def _now(self) -> str:
-        now = int(self._clock())
-        if self._date[0] != now:
-            self._date = (now, email.utils.formatdate(now, usegmt=True))
-        return self._date[1]
+                del self._connections[connection]
 
 
 def _one_line(value: str) -> str:
@@ -410,8 +362,10 @@ def _one_line(value: str) -> str:
     return value if value.isprintable() else "".join(filter(str.isprintable, value))
 
 
-def parse_range(text: str, size: int) -> tuple[int, int] | None:
+def parse_range(text: str | None, size: int) -> tuple[int, int] | None:
     """The bytes that a Range header asks for, first and after the last; None if there are none."""
+    if text is None:
+        return 0, size
     match = _RANGE.fullmatch(text)
     if match is None or match.group(0) == "bytes=-":
         return None

@@ -1,179 +1,118 @@
-"""Login, the current user, external principals; the rest of auth is not for open-source servers."""
+"""Login, the current user, external principals."""
 
 from __future__ import annotations
 
+import base64
 import email.utils
-from typing import Any
 
-from ..backend import Backend, Call, no_content, page, reply
 from ..errors import ApiError, bad_request, not_found
-from ..identity import LOGIN_SECONDS, SESSION_COOKIE, SESSION_SECONDS, USER
+from ..identity import SESSION_COOKIE, USER
 from ..wire import Response
-from .registry import HANDLERS, operation
+from .call import Call, Json, reply
 
+_LOGIN_SECONDS = 7 * 24 * 3600
+_SESSION_SECONDS = 30 * 24 * 3600
 _TOKEN_SECONDS = 3600
-# Pages of what the authentication service lists tell no maximum.
-_NO_MAXIMUM = 0
-
-_NOT_IN_OPEN_SOURCE = (
-    "create_user",
-    "delete_user",
-    "list_groups",
-    "create_group",
-    "get_group",
-    "delete_group",
-    "list_policies",
-    "create_policy",
-    "get_policy",
-    "update_policy",
-    "delete_policy",
-    "list_group_members",
-    "add_group_membership",
-    "delete_group_membership",
-    "list_user_credentials",
-    "delete_credentials",
-    "get_credentials",
-    "list_user_groups",
-    "list_user_policies",
-    "attach_policy_to_user",
-    "detach_policy_from_user",
-    "list_group_policies",
-    "attach_policy_to_group",
-    "detach_policy_from_group",
-    "set_group_acl",
-    "get_group_acl",
-)
 
 
-def _not_implemented(backend: Backend, call: Call) -> Response:
-    raise ApiError(501, "Not Implemented")
+class Auth(Call):
+    """Who calls. All else below `/auth` is not for open-source servers."""
+
+    def get_current_user(self) -> Json:
+        return {"user": self._user() if self.authenticated else {"creation_date": 0, "id": ""}}
+
+    def list_users(self) -> Json:
+        return self._page({USER: self._user()})
+
+    def get_user(self) -> Json:
+        self._check_user()
+        return self._user()
+
+    def create_credentials(self) -> Json:
+        self._check_user()
+        raise bad_request("exceeded number of allowed credentials: invalid request")
+
+    def get_auth_capabilities(self) -> Json:
+        return {"invite_user": False}
+
+    def login(self) -> Response:
+        identity, body = self.backend.identity, self.body
+        identity.check_credentials(body.get("access_key_id", ""), body.get("secret_access_key", ""))
+        response = reply(self._token(_LOGIN_SECONDS))
+        token, _ = identity.new_token(_LOGIN_SECONDS)
+        session = base64.urlsafe_b64encode(token.encode()).decode()
+        expires = email.utils.formatdate(self.backend.clock() + _SESSION_SECONDS, usegmt=True)
+        response.headers["Set-Cookie"] = (
+            f"{SESSION_COOKIE}={session}; Path=/; Expires={expires}; "
+            f"Max-Age={_SESSION_SECONDS}; HttpOnly; SameSite=Lax"
+        )
+        return response
+
+    def sts_login(self) -> Json:
+        self._check_external()
+        if self.body["code"] == "bad":
+            raise ApiError(401, "Unauthorized")
+        return self._token(self.body.get("ttl_seconds") or _TOKEN_SECONDS)
+
+    def external_principal_login(self) -> Json:
+        self._check_external()
+        principal = self.body.get("identityRequest", {}).get("principal")
+        if principal not in self.backend.identity.principals:
+            raise ApiError(403, "session expired")
+        return self._token(self.body.get("token_expiration_duration") or _TOKEN_SECONDS)
+
+    def create_user_external_principal(self) -> Response:
+        self._check_external()
+        self._check_user()
+        if self["principalId"] in self.backend.identity.principals:
+            raise ApiError(409, "Already exists")
+        self.backend.identity.principals.add(self["principalId"])
+        return Response(201)
+
+    def delete_user_external_principal(self) -> None:
+        self._check_external()
+        self._check_user()
+        self.backend.identity.principals.remove(self._known_principal())
+
+    def get_external_principal(self) -> Json:
+        self._check_external()
+        return _principal(self._known_principal())
+
+    def list_user_external_principals(self) -> Json:
+        self._check_external()
+        self._check_user()
+        principals = self.backend.identity.principals
+        return self._page({name: _principal(name) for name in principals})
+
+    def _page(self, shown: dict[str, Json]) -> Json:
+        page = self.listing(sorted(shown.items()), lambda _, item: item)
+        # What the authentication service lists tells no maximum.
+        page["pagination"]["max_per_page"] = 0
+        return page
+
+    def _user(self) -> Json:
+        created = self.backend.identity.created
+        return {"creation_date": created, "email": "", "friendly_name": "", "id": USER}
+
+    def _token(self, seconds: int) -> Json:
+        token, expires = self.backend.identity.new_token(seconds)
+        return {"token": token, "token_expiration": expires}
+
+    def _known_principal(self) -> str:
+        name: str = self["principalId"]
+        if name not in self.backend.identity.principals:
+            raise not_found()
+        return name
+
+    def _check_user(self) -> None:
+        if self["userId"] != USER:
+            raise not_found()
+
+    def _check_external(self) -> None:
+        if not self.backend.external_principals:
+            raise ApiError(501, "Not Implemented")
 
 
-HANDLERS.update(dict.fromkeys(_NOT_IN_OPEN_SOURCE, _not_implemented))
-
-
-def _user(backend: Backend) -> dict[str, Any]:
-    created = backend.identity.created
-    return {"creation_date": created, "email": "", "friendly_name": "", "id": USER}
-
-
-@operation
-def get_current_user(backend: Backend, call: Call) -> Response:
-    return reply({"user": _user(backend) if call.user else {"creation_date": 0, "id": ""}})
-
-
-@operation
-def list_users(backend: Backend, call: Call) -> Response:
-    names = [
-        name
-        for name in (USER,)
-        if name.startswith(call["prefix"] or "") and name > (call["after"] or "")
-    ]
-    return page(names, call, str, lambda _: _user(backend), max_per_page=_NO_MAXIMUM)
-
-
-@operation
-def get_user(backend: Backend, call: Call) -> Response:
-    _check_user(call)
-    return reply(_user(backend))
-
-
-@operation
-def create_credentials(backend: Backend, call: Call) -> Response:
-    _check_user(call)
-    raise bad_request("exceeded number of allowed credentials: invalid request")
-
-
-@operation
-def get_auth_capabilities(backend: Backend, call: Call) -> Response:
-    return reply({"invite_user": False})
-
-
-@operation
-def login(backend: Backend, call: Call) -> Response:
-    body = call.body or {}
-    backend.identity.check_credentials(
-        body.get("access_key_id", ""), body.get("secret_access_key", "")
-    )
-    response = _token(backend, LOGIN_SECONDS)
-    token, _ = backend.identity.new_token(LOGIN_SECONDS)
-    expires = email.utils.formatdate(backend.clock() + SESSION_SECONDS, usegmt=True)
-    response.headers["Set-Cookie"] = (
-        f"{SESSION_COOKIE}={backend.identity.new_session(token)}; Path=/; Expires={expires}; "
-        f"Max-Age={SESSION_SECONDS}; HttpOnly; SameSite=Lax"
-    )
-    return response
-
-
-@operation
-def sts_login(backend: Backend, call: Call) -> Response:
-    _check_external(backend)
-    if call.body["code"] == "bad":
-        raise ApiError(401, "Unauthorized")
-    return _token(backend, call.body.get("ttl_seconds") or _TOKEN_SECONDS)
-
-
-@operation
-def external_principal_login(backend: Backend, call: Call) -> Response:
-    _check_external(backend)
-    body = call.body or {}
-    principal = body.get("identityRequest", {}).get("principal")
-    if principal not in backend.identity.principals:
-        raise ApiError(403, "session expired")
-    return _token(backend, body.get("token_expiration_duration") or _TOKEN_SECONDS)
-
-
-def _token(backend: Backend, seconds: int) -> Response:
-    token, expires = backend.identity.new_token(seconds)
-    return reply({"token": token, "token_expiration": expires})
-
-
-@operation
-def create_user_external_principal(backend: Backend, call: Call) -> Response:
-    _check_external(backend)
-    _check_user(call)
-    backend.identity.attach_principal(call["principalId"])
-    return Response(201)
-
-
-@operation
-def delete_user_external_principal(backend: Backend, call: Call) -> Response:
-    _check_external(backend)
-    _check_user(call)
-    backend.identity.check_principal(call["principalId"])
-    backend.identity.principals.remove(call["principalId"])
-    return no_content()
-
-
-@operation
-def get_external_principal(backend: Backend, call: Call) -> Response:
-    _check_external(backend)
-    backend.identity.check_principal(call["principalId"])
-    return reply(_principal(call["principalId"]))
-
-
-@operation
-def list_user_external_principals(backend: Backend, call: Call) -> Response:
-    _check_external(backend)
-    _check_user(call)
-    names = [
-        name
-        for name in sorted(backend.identity.principals)
-        if name.startswith(call["prefix"] or "") and name > (call["after"] or "")
-    ]
-    return page(names, call, str, _principal, max_per_page=_NO_MAXIMUM)
-
-
-def _principal(name: str) -> dict[str, str]:
+def _principal(name: str) -> Json:
     # Settings that were given are not told again.
     return {"id": name, "user_id": USER}
-
-
-def _check_user(call: Call) -> None:
-    if call["userId"] != USER:
-        raise not_found()
-
-
-def _check_external(backend: Backend) -> None:
-    if not backend.options.external_principals:
-        raise ApiError(501, "Not Implemented")

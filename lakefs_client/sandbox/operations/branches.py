@@ -2,157 +2,91 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
 
-from ..backend import Backend, Call, named_page, no_content, page, reply
 from ..errors import ApiError, bad_request, conflict, not_found
-from ..repository import Repository
-from ..versions import Difference, fold
+from ..repository import Branch
 from ..wire import Response
-from .registry import operation
+from .call import Call, Json, reply
+
+_BRANCH_NAME = re.compile(r"\w[-\w]*", re.ASCII)
+_TAG_NAME = re.compile(r"[^\s~^:?*\[\\]+")
 
 
-def _show(name: str, commit_id: str) -> dict[str, str]:
-    return {"commit_id": commit_id, "id": name}
-
-
-@operation
-def list_branches(backend: Backend, call: Call) -> Response:
-    branches = {
-        name: branch
-        for name, branch in backend.repository(call).branches.items()
-        if call["show_hidden"] or not branch.hidden
-    }
-    return named_page(branches, call, lambda name, branch: _show(name, branch.commit_id))
-
-
-@operation
-def create_branch(backend: Backend, call: Call) -> Response:
-    repository, body = backend.repository(call), call.body
-    repository.check_writable(force=body.get("force", False))
-    commit = repository.create_branch(
-        body["name"], body["source"], hidden=body.get("hidden", False)
-    )
-    headers = {"Content-Type": "text/plain; charset=utf-8"}
-    return Response(201, commit.id.encode(), headers)
-
-
-@operation
-def get_branch(backend: Backend, call: Call) -> Response:
-    name = call["branch"]
-    return reply(_show(name, backend.repository(call).branch(name).commit_id))
-
-
-@operation
-def delete_branch(backend: Backend, call: Call) -> Response:
-    repository, name = backend.repository(call), call["branch"]
-    repository.check_writable(force=call["force"])
-    if name == repository.default_branch:
-        raise ApiError(403, "cannot delete repository default branch")
-    repository.branch(name)
-    del repository.branches[name]
-    return no_content()
-
-
-@operation
-def reset_branch(backend: Backend, call: Call) -> Response:
-    repository, name, body = backend.repository(call), call["branch"], call.body
-    branch = repository.branch(name)
-    repository.check_writable(name, force=body.get("force", False))
-    kind, path = body["type"], body.get("path", "")
-    if kind == "object" and path not in branch.staging:
-        raise not_found()
-    for staged in list(branch.staging):
-        if kind == "reset" or staged == path or (kind != "object" and staged.startswith(path)):
-            del branch.staging[staged]
-    branch.view = None
-    return no_content()
-
-
-@operation
-def hard_reset_branch(backend: Backend, call: Call) -> Response:
-    repository = backend.repository(call)
-    repository.check_writable(force=call["force"])
-    repository.hard_reset(call["branch"], call["ref"])
-    return no_content()
-
-
-@operation
-def diff_branch(backend: Backend, call: Call) -> Response:
-    return show_differences(call, backend.repository(call).uncommitted(call["branch"]))
-
-
-def show_differences(
-    call: Call, differences: list[Difference], *, right_stats: bool = False
-) -> Response:
-    """A page of differences, folded by the call's prefix and delimiter."""
-    after = call["after"] or ""
-    folded = fold(differences, call["prefix"] or "", call["delimiter"] or "")
-
-    def show(item: Difference) -> dict[str, Any]:
-        if item.type == "prefix_changed":
-            return {"path": item.path, "path_type": "common_prefix", "type": item.type}
-        entry = item.right or item.left
-        size = entry.size if entry else 0
-        shown: dict[str, Any] = {
-            "path": item.path,
-            "path_type": "object",
-            "size_bytes": size,
-            "type": item.type,
+class Branches(Call):
+    def list_branches(self) -> Json:
+        branches = {
+            name: branch.commit_id
+            for name, branch in self.repository.branches.items()
+            if self["show_hidden"] or not branch.hidden
         }
-        if right_stats and item.right is not None:
-            shown["right"] = {
-                "checksum": item.right.checksum,
-                "content_type": item.right.content_type,
-                "metadata": item.right.metadata,
-                "mtime": item.right.mtime,
-            }
-        return shown
+        return self.listing(sorted(branches.items()), _show)
 
-    return page((i for i in folded if i.path > after), call, lambda item: item.path, show)
+    def create_branch(self) -> Response:
+        repository = self.writable_repository
+        name, source = self.body["name"], self.body["source"]
+        if not _BRANCH_NAME.fullmatch(name):
+            raise bad_request(
+                "argument branch: branch id: invalid value: validation error: branch id must "
+                "consist of letters, digits, underscores and dashes, and cannot start with a dash"
+            )
+        if name in repository.branches:
+            raise conflict("branch already exists: not unique")
+        if name in repository.tags:
+            raise conflict(f"tag ID {name} already exists: conflict found")
+        commit = repository.commit(source, f"source reference '{source}': not found")
+        repository.branches[name] = Branch(commit.id, hidden=self.body.get("hidden", False))
+        return Response(201, commit.id.encode(), {"Content-Type": "text/plain; charset=utf-8"})
+
+    def get_branch(self) -> Json:
+        return _show(self["branch"], self.repository.branch(self["branch"]).commit_id)
+
+    def delete_branch(self) -> None:
+        repository, name = self.writable_repository, self["branch"]
+        if name == repository.default_branch:
+            raise ApiError(403, "cannot delete repository default branch")
+        repository.branch(name)
+        del repository.branches[name]
+
+    def reset_branch(self) -> None:
+        repository, name = self.repository, self["branch"]
+        branch = repository.branch(name)
+        repository.check_writable(name, force=self.force)
+        kind, path = self.body["type"], self.body.get("path", "")
+        if kind == "object" and path not in branch.staging:
+            raise not_found()
+        for staged in list(branch.staging):
+            if kind == "reset" or staged == path or (kind != "object" and staged.startswith(path)):
+                del branch.staging[staged]
+        branch.view = None
+
+    def hard_reset_branch(self) -> None:
+        repository, name, ref = self.writable_repository, self["branch"], self["ref"]
+        branch = repository.branch(name)
+        branch.move_to(repository.commit(ref, f"hard-reset {name} to {ref}: not found"))
+
+    def list_tags(self) -> Json:
+        return self.listing(sorted(self.repository.tags.items()), _show)
+
+    def create_tag(self) -> Response:
+        repository, name = self.writable_repository, self.body["id"]
+        if not _TAG_NAME.fullmatch(name):
+            raise bad_request("argument tag: tag id: invalid value: validation error")
+        if name in repository.branches:
+            raise conflict(f"branch name {name} already exists: conflict found")
+        if name in repository.tags:
+            raise conflict("tag already exists: not unique")
+        repository.tags[name] = repository.commit(self.body["ref"]).id
+        return reply(_show(name, repository.tags[name]), 201)
+
+    def get_tag(self) -> Json:
+        return _show(self["tag"], self.repository.tag(self["tag"]))
+
+    def delete_tag(self) -> None:
+        repository, name = self.writable_repository, self["tag"]
+        repository.tag(name)
+        del repository.tags[name]
 
 
-@operation
-def list_tags(backend: Backend, call: Call) -> Response:
-    return named_page(backend.repository(call).tags, call, _show)
-
-
-@operation
-def create_tag(backend: Backend, call: Call) -> Response:
-    repository, body = backend.repository(call), call.body
-    repository.check_writable(force=body.get("force", False))
-    name = body["id"]
-    _check_tag_name(repository, name)
-    commit = repository.commit(body["ref"])
-    repository.tags[name] = commit.id
-    return reply(_show(name, commit.id), 201)
-
-
-def _check_tag_name(repository: Repository, name: str) -> None:
-    if not name or any(character.isspace() or character in "~^:?*[\\" for character in name):
-        raise bad_request("argument tag: tag id: invalid value: validation error")
-    if name in repository.branches:
-        raise conflict(f"branch name {name} already exists: conflict found")
-    if name in repository.tags:
-        raise conflict("tag already exists: not unique")
-
-
-@operation
-def get_tag(backend: Backend, call: Call) -> Response:
-    return reply(_show(call["tag"], _tag(backend, call)))
-
-
-@operation
-def delete_tag(backend: Backend, call: Call) -> Response:
-    repository = backend.repository(call)
-    repository.check_writable(force=bool(call["force"]))
-    _tag(backend, call)
-    del repository.tags[call["tag"]]
-    return no_content()
-
-
-def _tag(backend: Backend, call: Call) -> str:
-    commit_id = backend.repository(call).tags.get(call["tag"])
-    if commit_id is None:
-        raise not_found("tag")
-    return commit_id
+def _show(name: str, commit_id: str) -> Json:
+    return {"commit_id": commit_id, "id": name}

@@ -3,116 +3,137 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import datetime
 from itertools import dropwhile, islice, takewhile
-from typing import Any
 
 from .. import versions
-from ..backend import Backend, Call, no_content, page, page_size, reply
+from ..clock import new_id
 from ..errors import ApiError, bad_request, conflict, not_found
-from ..ids import new_id
 from ..repository import Repository
-from ..versions import Commit
+from ..versions import Commit, Difference
 from ..wire import Response
-from .branches import show_differences
-from .registry import operation
+from .call import Call, Json, reply
 
 
-def show_commit(commit: Commit) -> dict[str, Any]:
-    """A commit as the API shows it."""
-    return {
-        "committer": commit.committer,
-        "creation_date": commit.creation_date,
-        "generation": commit.generation,
-        "id": commit.id,
-        "message": commit.message,
-        "meta_range_id": commit.meta_range_id,
-        "metadata": commit.metadata,
-        "parents": commit.parents,
-        "version": commit.version,
-    }
+class Commits(Call):
+    def commit(self) -> Response:
+        repository, branch = self.repository, self["branch"]
+        if branch not in repository.branches:
+            run_id = new_id(self.backend.clock())
+            raise ApiError(
+                404,
+                f"prepare-commit hook aborted, run id '{run_id}': list actions from commit: "
+                "listing actions: not found",
+            )
+        repository.check_writable(force=self.force)
+        source = self["source_metarange"]
+        if source is not None and source not in repository.trees:
+            raise not_found("metarange")
+        tree = None if source is None else repository.trees[source]
+        return reply(asdict(repository.commit_staged(branch, self.body, tree)), 201)
 
-
-@operation
-def commit(backend: Backend, call: Call) -> Response:
-    repository, branch, body = backend.repository(call), call["branch"], call.body
-    if branch not in repository.branches:
-        run_id = new_id(backend.clock())
-        raise ApiError(
-            404,
-            f"prepare-commit hook aborted, run id '{run_id}': list actions from commit: "
-            "listing actions: not found",
+    def create_commit_record(self) -> None:
+        repository, body = self.writable_repository, self.body
+        if body["commit_id"] in repository.commits:
+            raise conflict("commit already exists: not unique")
+        if body["metarange_id"] not in repository.trees:
+            raise not_found("metarange")
+        if unknown := [parent for parent in body["parents"] if parent not in repository.commits]:
+            raise ApiError(404, f"parent commit {unknown[0]} not found")
+        repository.commits[body["commit_id"]] = Commit(
+            id=body["commit_id"],
+            parents=tuple(body["parents"]),
+            committer=body["committer"],
+            message=body["message"],
+            creation_date=body["creation_date"],
+            meta_range_id=body["metarange_id"],
+            metadata=body.get("metadata", {}),
+            generation=body["generation"],
+            version=body["version"],
         )
-    repository.check_writable(force=body.get("force", False))
-    source = call["source_metarange"]
-    if source is not None and source not in repository.trees:
-        raise not_found("metarange")
-    made = repository.commit_staged(
-        branch,
-        body["message"],
-        call.user,
-        metadata=body.get("metadata"),
-        date=body.get("date"),
-        allow_empty=body.get("allow_empty", False),
-        tree=None if source is None else repository.trees[source],
-    )
-    return reply(show_commit(made), 201)
+
+    def get_commit(self) -> Json:
+        return asdict(self.repository.commit(self["commitId"], "commit not found"))
+
+    def log_commits(self) -> Json:
+        repository = self.repository
+        commits: Iterable[Commit] = repository.ancestors(
+            repository.commit(self["ref"]), first_parent=self["first_parent"]
+        )
+        if after := self["after"]:
+            commits = islice(dropwhile(lambda item: item.id != after, commits), 1, None)
+        if self["stop_at"]:
+            commits = _up_to(commits, repository.commit(self["stop_at"]))
+        if self["since"]:
+            since = _parse_time(self["since"])
+            commits = takewhile(lambda item: item.creation_date >= since, commits)
+        objects, prefixes = set(self["objects"] or ()), tuple(self["prefixes"] or ())
+        if objects or prefixes:
+            commits = (item for item in commits if _touches(repository, item, objects, prefixes))
+        if self["limit"]:
+            # Looks no further than the page, so that there is no next one to tell of.
+            commits = islice(commits, self.page_size)
+        return self.page((item.id, asdict(item)) for item in commits)
+
+    def diff_branch(self) -> Json:
+        return self._differences(self.repository.uncommitted(self["branch"]))
+
+    def diff_refs(self) -> Json:
+        repository = self.repository
+        left, right = repository.commit(self["leftRef"]), repository.commit(self["rightRef"])
+        if self["type"] == "three_dot":
+            left = repository.merge_base(left, right)
+        differences = versions.diff(repository.tree_of(left), repository.tree_of(right))
+        return self._differences(differences, right_stats=self["include_right_stats"])
+
+    def find_merge_base(self) -> Json:
+        repository = self.repository
+        source = repository.commit(self["sourceRef"])
+        destination = repository.commit(self["destinationBranch"])
+        return {
+            "base_commit_id": repository.merge_base(source, destination).id,
+            "destination_commit_id": destination.id,
+            "source_commit_id": source.id,
+        }
+
+    def merge_into_branch(self) -> Json:
+        repository = self.writable_repository
+        return merge(repository, self["sourceRef"], self["destinationBranch"], self.body)
+
+    def revert_branch(self) -> None:
+        self.writable_repository.revert(self["branch"], self.body)
+
+    def cherry_pick(self) -> Response:
+        picked = self.writable_repository.cherry_pick(self["branch"], self.body)
+        return reply(asdict(picked), 201)
+
+    def _differences(self, differences: list[Difference], *, right_stats: bool = False) -> Json:
+        def show(path: str, item: Difference) -> Json:
+            entry = item.right or item.left
+            shown: Json = {
+                "path": path,
+                "path_type": "object",
+                "size_bytes": entry.size if entry else 0,
+                "type": item.type,
+            }
+            if right_stats and item.right is not None:
+                names = ("checksum", "content_type", "metadata", "mtime")
+                shown["right"] = {name: getattr(item.right, name) for name in names}
+            return shown
+
+        items = ((item.path, item) for item in differences)
+        return self.listing(items, show, type="prefix_changed")
 
 
-@operation
-def create_commit_record(backend: Backend, call: Call) -> Response:
-    repository, body = backend.repository(call), call.body
-    repository.check_writable(force=body.get("force", False))
-    if body["commit_id"] in repository.commits:
-        raise conflict("commit already exists: not unique")
-    if body["metarange_id"] not in repository.trees:
-        raise not_found("metarange")
-    if unknown := [parent for parent in body["parents"] if parent not in repository.commits]:
-        raise ApiError(404, f"parent commit {unknown[0]} not found")
-    repository.commits[body["commit_id"]] = Commit(
-        id=body["commit_id"],
-        parents=tuple(body["parents"]),
-        committer=body["committer"],
-        message=body["message"],
-        creation_date=body["creation_date"],
-        meta_range_id=body["metarange_id"],
-        metadata=body.get("metadata", {}),
-        generation=body["generation"],
-        version=body["version"],
-    )
-    return no_content()
-
-
-@operation
-def get_commit(backend: Backend, call: Call) -> Response:
-    repository = backend.repository(call)
+def merge(repository: Repository, source: str, destination: str, details: Json) -> Json:
+    """Merge as a `Merge` of the API says; a conflict is told without a message."""
     try:
-        return reply(show_commit(repository.commit(call["commitId"])))
-    except ApiError:
-        raise not_found("commit") from None
-
-
-@operation
-def log_commits(backend: Backend, call: Call) -> Response:
-    repository = backend.repository(call)
-    commits: Iterable[Commit] = repository.ancestors(
-        repository.commit(call["ref"]), first_parent=bool(call["first_parent"])
-    )
-    if after := call["after"]:
-        commits = islice(dropwhile(lambda item: item.id != after, commits), 1, None)
-    if call["stop_at"]:
-        commits = _up_to(commits, repository.commit(call["stop_at"]))
-    if call["since"]:
-        since = _timestamp(call["since"])
-        commits = takewhile(lambda item: item.creation_date >= since, commits)
-    objects: frozenset[str] = frozenset(call["objects"] or ())
-    prefixes: tuple[str, ...] = tuple(call["prefixes"] or ())
-    if objects or prefixes:
-        commits = (item for item in commits if _touches(repository, item, objects, prefixes))
-    if call["limit"]:
-        # Looks no further than the page, so that there is no next one to tell of.
-        commits = islice(commits, page_size(call))
-    return page(commits, call, lambda item: item.id, show_commit)
+        return {"reference": repository.merge(source, destination, details).id}
+    except ApiError as error:
+        if error.status == 409:
+            raise ApiError(409, error.message, {"reference": ""}) from None
+        raise
 
 
 def _up_to(commits: Iterable[Commit], last: Commit) -> Iterable[Commit]:
@@ -122,7 +143,7 @@ def _up_to(commits: Iterable[Commit], last: Commit) -> Iterable[Commit]:
             return
 
 
-def _timestamp(text: str) -> float:
+def _parse_time(text: str) -> float:
     try:
         return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
     except ValueError:
@@ -130,91 +151,10 @@ def _timestamp(text: str) -> float:
 
 
 def _touches(
-    repository: Repository, item: Commit, objects: frozenset[str], prefixes: tuple[str, ...]
+    repository: Repository, item: Commit, objects: set[str], prefixes: tuple[str, ...]
 ) -> bool:
     before = versions.EMPTY
     if item.parents:
-        before = repository.trees[repository.commits[item.parents[0]].meta_range_id]
-    changed = versions.diff(before, repository.trees[item.meta_range_id])
+        before = repository.tree_of(repository.commits[item.parents[0]])
+    changed = versions.diff(before, repository.tree_of(item))
     return any(one.path in objects or one.path.startswith(prefixes) for one in changed)
-
-
-@operation
-def diff_refs(backend: Backend, call: Call) -> Response:
-    repository = backend.repository(call)
-    left, right = repository.commit(call["leftRef"]), repository.commit(call["rightRef"])
-    if call["type"] == "three_dot":
-        left = repository.merge_base(left, right)
-    differences = versions.diff(
-        repository.trees[left.meta_range_id], repository.trees[right.meta_range_id]
-    )
-    return show_differences(call, differences, right_stats=call["include_right_stats"])
-
-
-@operation
-def find_merge_base(backend: Backend, call: Call) -> Response:
-    repository = backend.repository(call)
-    source = repository.commit(call["sourceRef"])
-    destination = repository.commit(call["destinationBranch"])
-    return reply(
-        {
-            "base_commit_id": repository.merge_base(source, destination).id,
-            "destination_commit_id": destination.id,
-            "source_commit_id": source.id,
-        }
-    )
-
-
-@operation
-def merge_into_branch(backend: Backend, call: Call) -> Response:
-    repository, body = backend.repository(call), call.body or {}
-    repository.check_writable(force=body.get("force", False))
-    try:
-        made = repository.merge(
-            call["sourceRef"],
-            call["destinationBranch"],
-            call.user,
-            message=body.get("message", ""),
-            metadata=body.get("metadata"),
-            strategy=body.get("strategy", ""),
-            squash=body.get("squash_merge", False),
-            allow_empty=body.get("allow_empty", False),
-        )
-    except ApiError as error:
-        if error.status == 409:
-            raise ApiError(409, error.message, {"reference": ""}) from None
-        raise
-    return reply({"reference": made.id})
-
-
-@operation
-def revert_branch(backend: Backend, call: Call) -> Response:
-    repository, body = backend.repository(call), call.body
-    repository.check_writable(force=body.get("force", False))
-    overrides = body.get("commit_overrides") or {}
-    repository.revert(
-        call["branch"],
-        body["ref"],
-        body["parent_number"],
-        call.user,
-        message=overrides.get("message"),
-        metadata=overrides.get("metadata"),
-        allow_empty=body.get("allow_empty", False),
-    )
-    return no_content()
-
-
-@operation
-def cherry_pick(backend: Backend, call: Call) -> Response:
-    repository, body = backend.repository(call), call.body
-    repository.check_writable(force=body.get("force", False))
-    overrides = body.get("commit_overrides") or {}
-    made = repository.cherry_pick(
-        call["branch"],
-        body["ref"],
-        body.get("parent_number"),
-        call.user,
-        message=overrides.get("message"),
-        metadata=overrides.get("metadata"),
-    )
-    return reply(show_commit(made), 201)

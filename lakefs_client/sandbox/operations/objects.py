@@ -3,151 +3,221 @@
 from __future__ import annotations
 
 import email.utils
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
-from ..backend import Backend, Call, no_content, page, reply, store_key
 from ..blocks import StoredObject
-from ..errors import ApiError
+from ..errors import ApiError, bad_request
 from ..forms import find_file
-from ..repository import Repository
-from ..versions import Entry, Listed
-from ..wire import Response, parse_range
-from .registry import operation
+from ..versions import Entry
+from ..wire import Response
+from .call import Call, Json, reply
 
 DEFAULT_TYPE = "application/octet-stream"
 _METADATA_HEADER = "x-lakefs-meta-"
 
 
-def stats(repository: Repository, path: str, entry: Entry) -> dict[str, Any]:
-    """An object as the API shows it."""
-    return {
-        "checksum": entry.checksum,
-        "content_type": entry.content_type,
-        "metadata": entry.metadata,
-        "mtime": entry.mtime,
-        "path": path,
-        "path_type": "object",
-        "physical_address": repository.uri(entry.address),
-        "size_bytes": entry.size,
-    }
+class ObjectCall(Call):
+    """What is shared by the ways to write an object."""
+
+    def check_preconditions(self) -> None:
+        """Raise 412 where If-None-Match or If-Match forbids to write the path."""
+        if_none_match, if_match = self["If-None-Match"], self["If-Match"]
+        if if_none_match is None and if_match is None:
+            return
+        try:
+            checksum = self.repository.entry(self["branch"], self["path"]).checksum
+        except ApiError:
+            checksum = None
+        if checksum is not None and if_none_match is not None:
+            raise ApiError(412, "path already exists")
+        if if_match is not None and checksum != if_match.strip('"'):
+            raise ApiError(412, "Precondition failed")
+
+    def described_entry(self, address: str, metadata: str) -> Entry:
+        """The entry of an object that the body describes, the user's metadata under this name."""
+        body = self.body
+        return Entry(
+            address=address,
+            size=body["size_bytes"],
+            checksum=body["checksum"],
+            mtime=body.get("mtime", int(self.backend.clock())),
+            content_type=body.get("content_type") or DEFAULT_TYPE,
+            metadata=body.get(metadata, {}),
+        )
+
+    def stage(self, path: str, entry: Entry, *, force: bool = False) -> Json:
+        """Write an entry to the call's branch; return the object as the API shows it."""
+        self.repository.stage(self["branch"], path, entry, force=force)
+        return self.stats(path, entry)
+
+    def stats(self, path: str, entry: Entry) -> Json:
+        """An object as the API shows it."""
+        return {
+            "checksum": entry.checksum,
+            "content_type": entry.content_type,
+            "metadata": entry.metadata,
+            "mtime": entry.mtime,
+            "path": path,
+            "path_type": "object",
+            "physical_address": self.repository.uri(entry.address),
+            "size_bytes": entry.size,
+        }
 
 
-def check_preconditions(call: Call, repository: Repository, branch: str, path: str) -> None:
-    """Raise 412 where If-None-Match or If-Match forbids to write the path."""
-    if_none_match, if_match = call["If-None-Match"], call["If-Match"]
-    if if_none_match is None and if_match is None:
-        return
-    try:
-        checksum = repository.entry(branch, path).checksum
-    except ApiError:
-        checksum = None
-    if checksum is not None and if_none_match is not None:
-        raise ApiError(412, "path already exists")
-    if if_match is not None and checksum != if_match.strip('"'):
-        raise ApiError(412, "Precondition failed")
-
-
-@operation
-def upload_object(backend: Backend, call: Call) -> Response:
-    path, force = call["path"], call["force"]
-    with backend.lock:
-        repository = backend.repository(call)
-        branch = call["branch"]
-        repository.branch(branch)
-        repository.check_writable(branch, force=force)
-        check_preconditions(call, repository, branch, path)
-        address = repository.new_address()
-    stored = _receive(backend, call)
-    entry = Entry(
+def entry_of(
+    stored: StoredObject, address: str, content_type: str, metadata: dict[str, str] | None = None
+) -> Entry:
+    """The entry of what lies in the blockstore."""
+    return Entry(
         address=address,
         size=stored.size,
         checksum=stored.etag,
         mtime=int(stored.modified),
-        content_type=stored.content_type,
-        metadata=_user_metadata(call.request.headers),
+        content_type=content_type,
+        metadata=metadata or {},
     )
-    with backend.lock:
-        backend.store.put(store_key(repository.uri(address)), stored)
-        check_preconditions(call, repository, branch, path)
-        repository.stage(branch, path, entry, force=force)
-    return reply(stats(repository, path, entry), 201)
 
 
-def _receive(backend: Backend, call: Call) -> StoredObject:
-    content_type = call.request.headers.get("content-type", DEFAULT_TYPE)
-    windows = call.request.body.windows()
-    if not content_type.lower().startswith("multipart/form-data"):
-        return backend.store.write(windows, content_type)
-    file = find_file(windows, content_type, "content")
-    stored = backend.store.write(file.content, file.content_type)
-    call.request.body.drain()
-    return stored
+class Objects(ObjectCall):
+    def upload_object(self) -> Response:
+        branch = self["branch"]
+        with self.backend.lock:
+            repository = self.repository
+            repository.branch(branch)
+            repository.check_writable(branch, force=self.force)
+            self.check_preconditions()
+            address = repository.new_address()
+        stored = self._receive()
+        metadata = {
+            name.removeprefix(_METADATA_HEADER): value
+            for name, value in self.request.headers.items()
+            if name.startswith(_METADATA_HEADER)
+        }
+        entry = entry_of(stored, address, stored.content_type, metadata)
+        with self.backend.lock:
+            self.backend.store.put(repository.key(address), stored)
+            self.check_preconditions()
+            return reply(self.stage(self["path"], entry, force=self.force), 201)
 
+    def upload_object_preflight(self) -> None:
+        self.repository.branch(self["branch"])
 
-def _user_metadata(headers: Mapping[str, str]) -> dict[str, str]:
-    return {
-        name.removeprefix(_METADATA_HEADER): value
-        for name, value in headers.items()
-        if name.startswith(_METADATA_HEADER)
-    }
+    def stage_object(self) -> Response:
+        repository, uri = self.repository, self.body["physical_address"]
+        if "://" not in uri:
+            raise bad_request("physical address must be a URI")
+        entry = self.described_entry(repository.relative(uri), "metadata")
+        return reply(self.stage(self["path"], entry, force=self.force), 201)
 
+    def get_object(self) -> Response:
+        entry = self.repository.entry(self["ref"], self["path"])
+        if self.wants_presigned:
+            return Response(302, headers={"Location": self._presign_get(self["path"], entry)})
+        etag = f'"{entry.checksum}"'
+        if self["If-None-Match"] in (etag, entry.checksum, "*"):
+            return Response(304, headers={"Etag": etag})
+        stored = self._stored(entry)
+        response = Response(200, headers=_headers(entry))
+        response.headers["Content-Disposition"] = "attachment"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.content = stored.slice(*self._requested(stored.size, response))
+        return response
 
-@operation
-def upload_object_preflight(backend: Backend, call: Call) -> Response:
-    backend.repository(call).branch(call["branch"])
-    return no_content()
+    def head_object(self) -> Response:
+        try:
+            entry = self.repository.entry(self["ref"], self["path"])
+        except ApiError as error:
+            return Response(error.status)
+        response = Response(200, headers={**_headers(entry), "Accept-Ranges": "bytes"})
+        start, stop = self._requested(entry.size, response)
+        # That of GET.
+        response.headers["Content-Length"] = str(stop - start)
+        return response
 
+    def stat_object(self) -> Json:
+        entry = self.repository.entry(self["ref"], self["path"])
+        return self._show(self["path"], entry, metadata=self["user_metadata"])
 
-@operation
-def stage_object(backend: Backend, call: Call) -> Response:
-    repository, body = backend.repository(call), call.body
-    uri: str = body["physical_address"]
-    if "://" not in uri:
-        raise ApiError(400, "physical address must be a URI")
-    entry = Entry(
-        address=repository.relative(uri),
-        size=body["size_bytes"],
-        checksum=body["checksum"],
-        mtime=body.get("mtime", int(backend.clock())),
-        content_type=body.get("content_type", DEFAULT_TYPE),
-        metadata=body.get("metadata", {}),
-    )
-    repository.stage(call["branch"], call["path"], entry, force=body.get("force", False))
-    return reply(stats(repository, call["path"], entry), 201)
+    def list_objects(self) -> Json:
+        def show(path: str, entry: Entry) -> Json:
+            return self._show(path, entry, metadata=self["user_metadata"] and entry.metadata)
 
+        # Whoever turns the pages of a large tree does not begin at its beginning.
+        items = self.repository.tree(self["ref"]).items(self["after"] or self["prefix"] or "")
+        return self.listing(items, show, checksum="", mtime=0, physical_address="")
 
-@operation
-def get_object(backend: Backend, call: Call) -> Response:
-    repository, path = backend.repository(call), call["path"]
-    entry = repository.entry(call["ref"], path)
-    if call["presign"] and backend.options.presign:
-        return Response(302, b"", {"Location": backend.presign_get(call, repository, path, entry)})
-    etag = f'"{entry.checksum}"'
-    if call["If-None-Match"] in (etag, entry.checksum, "*"):
-        return Response(304, b"", {"Etag": etag})
-    stored = backend.store.get(store_key(repository.uri(entry.address)))
-    if stored is None:
+    def update_object_user_metadata(self) -> None:
+        repository, branch, path = self.repository, self["branch"], self["path"]
+        repository.branch(branch)
+        place = f"{repository.id}/{branch}/{path}"
+        entry = repository.entry(branch, path, f"update user metadata on {place}: not found")
+        self.stage(path, replace(entry, metadata=self.body["set"]))
+
+    def get_underlying_properties(self) -> Json:
+        self.repository.entry(self["ref"], self["path"])
+        return {"storage_class": ""}
+
+    def copy_object(self) -> Response:
+        repository, body = self.repository, self.body
+        source = repository.entry(body.get("src_ref") or self["branch"], body["src_path"])
+        stored = self._stored(source)
+        address = repository.new_address()
+        entry = replace(source, address=address, mtime=int(self.backend.clock()))
+        shown = self.stage(self["dest_path"], entry, force=self.force)
+        self.backend.store.put(repository.key(address), stored)
+        return reply(shown, 201)
+
+    def delete_object(self) -> None:
+        self.repository.stage(self["branch"], self["path"], None, force=self.force)
+
+    def delete_objects(self) -> Json:
+        repository, branch = self.repository, self["branch"]
+        repository.branch(branch)
+        repository.check_writable(branch, force=self.force)
+        for path in self.body["paths"]:
+            repository.stage(branch, path, None, force=self.force)
+        return {"errors": []}
+
+    def _receive(self) -> StoredObject:
+        """Write the body, or the file in the form that it is, to the blockstore."""
+        content_type = self.request.headers.get("content-type", DEFAULT_TYPE)
+        windows = self.request.body.windows()
+        if not content_type.lower().startswith("multipart/form-data"):
+            return self.backend.store.write(windows, content_type)
+        content_type, content = find_file(windows, content_type, "content")
+        stored = self.backend.store.write(content, content_type)
+        self.request.body.drain()
+        return stored
+
+    def _stored(self, entry: Entry) -> StoredObject:
+        if stored := self.backend.store.get(self.repository.key(entry.address)):
+            return stored
         raise ApiError(410, "No data")
-    response = Response(200, headers=_headers(entry))
-    response.headers["Content-Disposition"] = "attachment"
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    start, stop = _requested(call, stored.size, response)
-    response.content = stored.slice(start, stop)
-    return response
 
+    def _presign_get(self, path: str, entry: Entry) -> str:
+        disposition = f"attachment; filename={path.rpartition('/')[2]}"
+        query = {"response-content-disposition": disposition, "x-id": "GetObject"}
+        return self.presign("GET", self.repository.key(entry.address), query)
 
-@operation
-def head_object(backend: Backend, call: Call) -> Response:
-    try:
-        repository = backend.repository(call)
-        entry = repository.entry(call["ref"], call["path"])
-    except ApiError as error:
-        return Response(error.status)
-    response = Response(200, headers={**_headers(entry), "Accept-Ranges": "bytes"})
-    start, stop = _requested(call, entry.size, response)
-    response.head_length = stop - start
-    return response
+    def _show(self, path: str, entry: Entry, *, metadata: object) -> Json:
+        shown = self.stats(path, entry)
+        if not metadata:
+            del shown["metadata"]
+        if self.wants_presigned:
+            shown["physical_address"] = self._presign_get(path, entry)
+            shown["physical_address_expiry"] = self.backend.urls.expiry()
+        return shown
+
+    def _requested(self, size: int, response: Response) -> tuple[int, int]:
+        """The bytes to answer, first and after the last; puts status and headers accordingly."""
+        wanted = response.select_range(self["Range"], size)
+        if wanted is not None:
+            return wanted
+        refusal = reply({"message": "Requested Range Not Satisfiable"})
+        response.status = 416
+        response.body = refusal.body
+        response.headers.update({**refusal.headers, "Content-Range": f"bytes */{size}"})
+        return 0, 0
 
 
 def _headers(entry: Entry) -> dict[str, str]:
@@ -157,127 +227,3 @@ def _headers(entry: Entry) -> dict[str, str]:
         "Etag": f'"{entry.checksum}"',
         "Last-Modified": email.utils.formatdate(entry.mtime, usegmt=True),
     }
-
-
-def _requested(call: Call, size: int, response: Response) -> tuple[int, int]:
-    """The bytes to answer, first and after the last; puts status and headers accordingly."""
-    if call["Range"] is None:
-        return 0, size
-    wanted = parse_range(call["Range"], size)
-    if wanted is None:
-        refusal = reply({"message": "Requested Range Not Satisfiable"})
-        response.status = 416
-        response.body = refusal.body
-        response.headers.update(refusal.headers)
-        response.headers["Content-Range"] = f"bytes */{size}"
-        return 0, 0
-    start, stop = wanted
-    response.status = 206
-    response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
-    return start, stop
-
-
-@operation
-def stat_object(backend: Backend, call: Call) -> Response:
-    repository, path = backend.repository(call), call["path"]
-    entry = repository.entry(call["ref"], path)
-    shown = stats(repository, path, entry)
-    if not call["user_metadata"]:
-        del shown["metadata"]
-    if call["presign"] and backend.options.presign:
-        shown.update(_presigned(backend, call, repository, path, entry))
-    return reply(shown)
-
-
-def _presigned(
-    backend: Backend, call: Call, repository: Repository, path: str, entry: Entry
-) -> dict[str, Any]:
-    return {
-        "physical_address": backend.presign_get(call, repository, path, entry),
-        "physical_address_expiry": backend.url_expiry(),
-    }
-
-
-@operation
-def list_objects(backend: Backend, call: Call) -> Response:
-    repository = backend.repository(call)
-    presign = call["presign"] and backend.options.presign
-
-    def show(item: Listed) -> dict[str, Any]:
-        path, entry = item
-        if entry is None:
-            return {
-                "checksum": "",
-                "mtime": 0,
-                "path": path,
-                "path_type": "common_prefix",
-                "physical_address": "",
-            }
-        shown = stats(repository, path, entry)
-        if not call["user_metadata"] or not entry.metadata:
-            del shown["metadata"]
-        if presign:
-            shown.update(_presigned(backend, call, repository, path, entry))
-        return shown
-
-    items = repository.tree(call["ref"]).listing(
-        call["prefix"] or "", call["after"] or "", call["delimiter"] or ""
-    )
-    return page(items, call, lambda item: item.path, show)
-
-
-@operation
-def update_object_user_metadata(backend: Backend, call: Call) -> Response:
-    repository, branch, path = backend.repository(call), call["branch"], call["path"]
-    repository.branch(branch)
-    try:
-        entry = repository.entry(branch, path)
-    except ApiError:
-        place = f"{repository.id}/{branch}/{path}"
-        raise ApiError(404, f"update user metadata on {place}: not found") from None
-    repository.stage(branch, path, entry.with_metadata(call.body["set"]))
-    return no_content()
-
-
-@operation
-def get_underlying_properties(backend: Backend, call: Call) -> Response:
-    backend.repository(call).entry(call["ref"], call["path"])
-    return reply({"storage_class": ""})
-
-
-@operation
-def copy_object(backend: Backend, call: Call) -> Response:
-    repository, branch, body = backend.repository(call), call["branch"], call.body
-    source = repository.entry(body.get("src_ref") or branch, body["src_path"])
-    stored = backend.store.get(store_key(repository.uri(source.address)))
-    if stored is None:
-        raise ApiError(410, "No data")
-    address = repository.new_address()
-    entry = Entry(
-        address=address,
-        size=source.size,
-        checksum=source.checksum,
-        mtime=int(backend.clock()),
-        content_type=source.content_type,
-        metadata=source.metadata,
-    )
-    path = call["dest_path"]
-    repository.stage(branch, path, entry, force=body.get("force", False))
-    backend.store.put(store_key(repository.uri(address)), stored)
-    return reply(stats(repository, path, entry), 201)
-
-
-@operation
-def delete_object(backend: Backend, call: Call) -> Response:
-    backend.repository(call).delete(call["branch"], call["path"], force=call["force"])
-    return no_content()
-
-
-@operation
-def delete_objects(backend: Backend, call: Call) -> Response:
-    repository, branch = backend.repository(call), call["branch"]
-    repository.branch(branch)
-    repository.check_writable(branch, force=call["force"])
-    for path in call.body["paths"]:
-        repository.delete(branch, path, force=call["force"])
-    return reply({"errors": []})
