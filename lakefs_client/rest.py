@@ -286,11 +286,6 @@ class RESTClientObject:
                     redirect=False,
                     timeout=timeout,
                     preload_content=preload,
-                    **(
-                        {}
-                        if isinstance(sender, urllib3.PoolManager)
-                        else {"assert_same_host": False}
-                    ),
                 )
                 return response
             except ClosedPoolError:
