@@ -229,11 +229,8 @@ class RESTClientObject:
             Exception: Whatever the body raised.
         """
         connect, read = self._timeouts(timeout)
-        limit = (
-            _limit(total=connect, connect=connect, read=read)
-            if timeout is not None and not isinstance(timeout, (tuple, list))
-            else _limit(connect=connect, read=read)
-        )
+        together = timeout is not None and not isinstance(timeout, (tuple, list))
+        limit = _limit(connect if together else None, connect, read)
         current.write_timeout, current.interrupt, current.sock = read, interrupt, None
         failure: BaseException
         try:
