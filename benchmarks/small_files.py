@@ -29,7 +29,8 @@ def upload_floor(url: str, folder: str) -> float:
     """urllib3 and json in a bare loop, with the checksum that the link takes."""
     import urllib3
 
-    pool = urllib3.PoolManager(retries=False)
+    # The store is another server than lakeFS, though here both have one address.
+    pool, store = urllib3.PoolManager(retries=False), urllib3.PoolManager(retries=False)
     staging = f"{url}/api/v1/repositories/hashed/branches/{quote('main')}/staging/backing"
     headers = {
         **urllib3.make_headers(basic_auth="key:secret", user_agent="floor"),
@@ -43,7 +44,7 @@ def upload_floor(url: str, folder: str) -> float:
         location = json.loads(answer.data)
         with open(path, "rb") as file:
             data = file.read()
-        put = pool.request(
+        put = store.request(
             "PUT",
             location["presigned_url"],
             body=data,

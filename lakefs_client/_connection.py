@@ -114,29 +114,30 @@ class _Sending:
     """Sends under the read timeout, and lets an early answer be read after a broken pipe."""
 
     sock: Any
+    timeout: float | None
 
     def connect(self) -> None:
         current.connecting = True
         super().connect()  # type: ignore[misc]
         current.connecting = False  # and not where it failed
+        self.sock.settimeout(current.write_timeout)
+        self._enter()
 
-    def send(self, data: Any) -> None:
-        if self.sock is None:
-            self.connect()
-        sock: Any = self.sock
-        # A CONNECT to a proxy is a part of connecting, and under its timeout.
-        if current.sock is not sock and not current.connecting:
-            if sock.gettimeout() != current.write_timeout:  # each change is a system call
-                sock.settimeout(current.write_timeout)
-            current.sock = sock
-            if current.interrupt is not None:
-                current.interrupt.attach(sock)
+    def request(self, *args: Any, **options: Any) -> None:
+        if self.sock is not None:
+            self.timeout = current.write_timeout  # which is put on the socket next
+            self._enter()
         try:
-            super().send(data)  # type: ignore[misc]
+            super().request(*args, **options)  # type: ignore[misc]
         except ssl.SSLEOFError as error:
             # urllib3 goes on to read the answer after a broken pipe, which over TLS has
             # another name.
             raise BrokenPipeError(errno.EPIPE, "the server closed the connection") from error
+
+    def _enter(self) -> None:
+        current.sock = self.sock
+        if current.interrupt is not None:
+            current.interrupt.attach(self.sock)
 
 
 class _HTTPConnection(_Sending, HTTPConnection):

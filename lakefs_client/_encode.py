@@ -120,16 +120,11 @@ def to_json(value: Any) -> bytes:
         ApiValueError: Something in it has no form in JSON.
     """
     try:
-        # A circle is found by the recursion limit as well; to remember every container and
-        # model costs more than to write it.
-        text = json.dumps(
-            value, default=_jsonable, allow_nan=False, check_circular=False, separators=(",", ":")
-        )
+        return _JSON.encode(value).encode("ascii")
     except (ValueError, TypeError, RecursionError) as error:
         if isinstance(error, ApiValueError):
             raise
         raise ApiValueError(f"the body cannot be written as JSON: {error}") from error
-    return text.encode("ascii")
 
 
 def _jsonable(value: Any) -> Any:
@@ -138,3 +133,10 @@ def _jsonable(value: Any) -> Any:
     if isinstance(value, (date, datetime)):
         return date_text(value)
     raise ApiValueError(f"Unable to prepare type {type(value).__name__} for serialization")
+
+
+# A circle is found by the recursion limit as well; to remember every container and model costs
+# more than to write it.
+_JSON = json.JSONEncoder(
+    default=_jsonable, allow_nan=False, check_circular=False, separators=(",", ":")
+)

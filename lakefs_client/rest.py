@@ -238,11 +238,8 @@ class RESTClientObject:
             Exception: Whatever the body raised.
         """
         connect, read = self._timeouts(timeout)
-        limit = (
-            _limit(total=connect, connect=connect, read=read)
-            if timeout is not None and not isinstance(timeout, (tuple, list))
-            else _limit(connect=connect, read=read)
-        )
+        together = timeout is not None and not isinstance(timeout, (tuple, list))
+        limit = _limit(connect if together else None, connect, read)
         current.write_timeout, current.interrupt, current.sock = read, interrupt, None
         failure: BaseException
         attached = interrupt
@@ -310,11 +307,6 @@ class RESTClientObject:
                     redirect=False,
                     timeout=timeout,
                     preload_content=preload,
-                    **(
-                        {}
-                        if isinstance(sender, urllib3.PoolManager)
-                        else {"assert_same_host": False}
-                    ),
                 )
                 return response
             except ClosedPoolError:
