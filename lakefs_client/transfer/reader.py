@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 from typing import TYPE_CHECKING, Any
 
 from lakefs_client._body import WINDOW
@@ -75,8 +77,10 @@ class _RangeReader(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         bases = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}
-        if whence not in bases or bases[whence] + offset < 0:
-            raise ValueError(f"cannot seek to {offset} bytes (whence {whence})")
+        if whence not in bases:
+            raise ValueError(f"whence must be 0, 1 or 2, not {whence}")
+        if bases[whence] + offset < 0:  # as of a file on disk: zipfile counts on it
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         self._position = bases[whence] + offset
         return self._position
 

@@ -68,7 +68,8 @@ class ExpiringUrl:
         meanwhile, nothing is left to do.
         """
         with self._lock:
-            if refused in (None, self._url):
+            # Not by its text: another that was made in the same second has the same.
+            if refused is None or refused is self._url:
                 self._take(self._make(), self._clock())
 
     def _take(self, signed: SignedUrl, received: float) -> None:

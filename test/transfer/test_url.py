@@ -215,3 +215,20 @@ def test_a_life_shorter_than_the_margin_does_not_make_urls_for_ever() -> None:
         assert expiring.get()
     # Each is asked for anew, but there is one for each use.
     assert make.made == 4
+
+
+def test_a_url_that_another_thread_had_renewed_is_not_renewed_again() -> None:
+    """Even where the fresh one, made in the same second, has the same text."""
+    made: list[SignedUrl] = []
+
+    def make() -> SignedUrl:
+        made.append(SignedUrl("".join(["https://", "store/"]), None))
+        return made[-1]
+
+    expiring = ExpiringUrl(make, MovableClock())
+    refused = expiring.get()
+    expiring.renew(refused)
+    expiring.renew(refused)
+    assert len(made) == 2
+    expiring.renew(expiring.get())
+    assert len(made) == 3
