@@ -218,17 +218,18 @@ def test_a_life_shorter_than_the_margin_does_not_make_urls_for_ever() -> None:
 
 
 def test_a_url_that_another_thread_had_renewed_is_not_renewed_again() -> None:
-    """Even where the fresh one, made in the same second, has the same text."""
-    made: list[SignedUrl] = []
+    clock, made = MovableClock(), 0
 
     def make() -> SignedUrl:
-        made.append(SignedUrl("".join(["https://", "store/"]), None))
-        return made[-1]
+        nonlocal made
+        made += 1
+        # Those that are made in the same second have the same text.
+        return SignedUrl(f"https://store/?at={clock.now}", None)
 
-    expiring = ExpiringUrl(make, MovableClock())
+    expiring = ExpiringUrl(make, clock)
     refused = expiring.get()
     expiring.renew(refused)
     expiring.renew(refused)
-    assert len(made) == 2
+    assert made == 2
     expiring.renew(expiring.get())
-    assert len(made) == 3
+    assert made == 3
