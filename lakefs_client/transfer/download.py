@@ -129,7 +129,7 @@ def _download(
                 raise change
             remote = RemoteObject(transfer, *place)
         except ApiException as error:
-            text = f"{remote}: changed during the download, {1 + restarts} times: {reason(error)}"
+            text = f"{remote}: changed during the download (try {1 + restarts}): {reason(error)}"
             raise TransferError(text, outcome="aborted", cause=error) from error
         restarts += 1
         logger.warning("%s: %s; the download starts afresh", remote, reason(change))

@@ -374,6 +374,19 @@ def test_a_checksum_that_says_nothing(
     assert passes.bytes <= 3 * SIZE
 
 
+def test_guesses_have_an_end(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    size = 16 * MIB + 17
+    checksum = f"{'0' * 32}-2"
+    assert len(part_sizes(checksum, size, PART)) == 4
+    bench.put(content(size), checksum=checksum)
+    passes = Passes(monkeypatch)
+    bench.download()
+    assert passes.bytes == 3 * size
+    assert "not verified" in caplog.text
+
+
 def test_of_an_encrypted_object_an_md5_may_be_none(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:

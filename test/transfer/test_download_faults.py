@@ -350,12 +350,21 @@ def test_another_object_is_downloaded_from_its_start(
 
 @pytest.mark.parametrize("resume", [False, True])
 def test_an_object_that_does_not_stay_is_given_up(ready: Bench, resume: bool) -> None:
-    with pytest.raises(TransferError, match="3 times") as caught:
+    with pytest.raises(TransferError, match=r"changed during the download \(try 3\)") as caught:
         ready.download(
             part_size=RANGE, max_concurrency=1, progress=changing(ready, 9), resume=resume
         )
     assert caught.value.outcome == "aborted"
     assert isinstance(caught.value.__cause__, ChangedError)
+    assert_nothing_left(ready)
+
+
+def test_an_object_that_changed_and_is_gone(ready: Bench) -> None:
+    ready.sandbox.faults.add(GET, "wrong_etag", after=1)
+    ready.sandbox.faults.add("stat_object", "status", status=404, after=1)
+    with pytest.raises(TransferError, match="404") as caught:
+        ready.download(part_size=RANGE, max_concurrency=1)
+    assert isinstance(caught.value.__cause__, NotFoundException)
     assert_nothing_left(ready)
 
 

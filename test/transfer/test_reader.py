@@ -248,10 +248,12 @@ def test_a_read_fails_and_the_next_goes_on(bench: Bench, status: int, times: int
 
 
 @pytest.mark.parametrize("kind", ["expired", "expired_token"])
-def test_an_object_that_changed_is_an_error(bench: Bench, kind: FaultKind) -> None:
+@pytest.mark.parametrize("begun", [False, True])
+def test_an_object_that_changed_is_an_error(bench: Bench, kind: FaultKind, begun: bool) -> None:
     bench.put(content(SIZE))
     with bench.open() as file:
-        file.read(9)
+        if begun:
+            file.read(9)
         bench.put(content(SIZE)[::-1])
         bench.sandbox.faults.add(GET, kind)
         file.seek(2 * MIB)
