@@ -522,6 +522,27 @@ def test_places_at_the_gate_are_given_back(ready: Bench, fails: bool) -> None:
     assert transfer.gate._inside == 0
 
 
+def test_an_interrupt_ends_the_wait_for_a_place(
+    ready: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download_module, "ABORT_WAIT", 600)
+    asked = 0
+
+    class Asked(Gate):
+        def enter(self, given_up: Callable[[], bool] = bool) -> int | None:
+            nonlocal asked
+            asked += 1
+            return super().enter(given_up)
+
+    transfer: Any = ready.transfer(part_size=SIZE // 2, max_concurrency=2)
+    transfer.gate = Asked(1)
+    assert transfer.gate.enter() is not None  # as by another transfer, which keeps its place
+    with interrupt_once(lambda: asked == 3), pytest.raises(KeyboardInterrupt):
+        download_module.download(transfer, "repo", "main", PATH, ready.target)
+    assert ready.ranges == []
+    assert_nothing_left(ready)
+
+
 # Resumption
 
 
