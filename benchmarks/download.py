@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from upload import MIB, PART, THREADS, in_threads, per_gib, pool_of, transfer_of
+from upload import MIB, PART, in_threads, per_gib, pool_of, transfer_of
 
 
 def _into_file(receive: Callable[[str, int], Any], like: str) -> float:
@@ -48,13 +48,8 @@ def download_floor(url: str, ca: str, file: str) -> float:
 
 def _client(url: str, ca: str, file: str, repository: str) -> float:
     transfer = transfer_of(url, ca, PART, verify=False)
-    from lakefs_client.transfer.download import download
-    from lakefs_client.transfer.gate import Gate
-
-    transfer.gate = Gate(THREADS)
-
     return _into_file(
-        lambda target, size: download(transfer, repository, "main", str(size), target), file
+        lambda target, size: transfer.download_file(repository, "main", str(size), target), file
     )
 
 

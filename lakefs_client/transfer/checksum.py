@@ -40,13 +40,11 @@ def part_sizes(checksum: str, size: int, likely: int) -> list[int]:
         size: Bytes of the object.
         likely: The size to try first.
     """
-    number = checksum.partition("-")[2]
-    if not number:
-        return [max(1, size)]
-    count = int(number)
+    count = int(checksum.partition("-")[2] or 1)
     grown = -(-size // (count * MIB)) * MIB
-    candidates = dict.fromkeys((likely, *(number * MIB for number in _USUAL), grown or MIB))
-    return [one for one in candidates if PartPlan(size, one).count == count]
+    candidates = (likely, *(number * MIB for number in _USUAL), grown)
+    sizes = dict.fromkeys(max(1, min(one, size)) for one in candidates)
+    return [one for one in sizes if PartPlan(size, one).count == count]
 
 
 def matches(checksum: str, md5s: list[str]) -> bool:

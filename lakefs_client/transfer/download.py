@@ -84,28 +84,24 @@ def _download(
     within: Interrupt | None,
 ) -> ObjectStats:
     """Download what stands at a place, and what stands there then if it changes meanwhile."""
-    change: ChangedError | None = None
-    for _ in range(1 + RESTARTS):
-        try:
-            remote = RemoteObject(transfer, *place, within)
-        except ApiException as error:
-            if change is None:
-                raise
-            text = f"lakefs://{'/'.join(place)}: {reason(change)}, and then {reason(error)}"
-            raise TransferError(text, outcome="aborted", cause=error) from error
+    remote = RemoteObject(transfer, *place, within)
+    restarts = 0
+    while True:
         one = _Download(transfer, remote, target, progress, journal)
         try:
             return one.run()
         except ChangedError as error:
             change = error
-            logger.warning("%s: %s; the download starts afresh", remote, reason(error))
-            progress.add(-one.received)
-    raise TransferError(
-        f"lakefs://{'/'.join(place)}: the object changed while it was downloaded, "
-        f"{1 + RESTARTS} times in a row",
-        outcome="aborted",
-        cause=change,
-    ) from change
+        try:
+            if restarts == RESTARTS:
+                raise change
+            remote = RemoteObject(transfer, *place, within)
+        except ApiException as error:
+            text = f"{remote}: changed during the download (try {1 + restarts}): {reason(error)}"
+            raise TransferError(text, outcome="aborted", cause=error) from error
+        restarts += 1
+        logger.warning("%s: %s; the download starts afresh", remote, reason(change))
+        progress.add(-one.received)
 
 
 class _Download:

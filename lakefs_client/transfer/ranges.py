@@ -119,6 +119,7 @@ class RemoteObject:
                 slow_down = error.status in SLOW_DOWN
                 raise
             finally:
+                self._interrupt.detach()
                 self._gate.leave(ticket, slow_down=slow_down)
 
         def may_repeat(error: ApiException) -> bool:
@@ -251,7 +252,9 @@ class Body:
     """
 
     def __init__(self, remote: RemoteObject, response: Any, offset: int, stop: int) -> None:
-        self._remote = remote
+        self._read = partial(
+            remote._store.read, response, Message("GET", remote.stats.physical_address, {})
+        )
         self.response = response
         self.offset = offset
         self.stop = stop
@@ -277,9 +280,4 @@ class Body:
 
     def close(self) -> None:
         """Let go of the answer. Unless it was read to its end its connection is closed."""
-        self._remote._interrupt.detach()
         self.response.close()
-
-    def _read(self, amount: int) -> bytes:
-        request = Message("GET", self._remote.stats.physical_address, {})
-        return self._remote._store.read(self.response, request, amount)

@@ -15,13 +15,17 @@ from typing import Any
 import pytest
 
 from lakefs_client import ApiClient, RetryPolicy
+from lakefs_client.api.internal_api import InternalApi
 from lakefs_client.api.objects_api import ObjectsApi
 from lakefs_client.api.repositories_api import RepositoriesApi
 from lakefs_client.exceptions import NotFoundException
 from lakefs_client.model.object_stats import ObjectStats
-from lakefs_client.models import RepositoryCreation
+from lakefs_client.models import ObjectStageCreation, RepositoryCreation
 from lakefs_client.sandbox import Sandbox
+from lakefs_client.sandbox.store_server import StoreServer
+from lakefs_client.sandbox.wire import Request, Response
 from lakefs_client.transfer import Transfer, TransferConfig
+from lakefs_client.transfer.reader import ObjectReader
 
 MIB = 1 << 20
 PART = 5 * MIB
@@ -101,6 +105,62 @@ class Bench:
             progress=progress,
         )
 
+    def transfer(self, **settings: Any) -> Transfer:
+        """With parts of 5 MiB unless `settings` say other, or smaller than is allowed."""
+        part_size = settings.pop("part_size", PART)
+        config = TransferConfig(journal_dir=self.folder / "journals", **settings)
+        object.__setattr__(config, "part_size", part_size)
+        return Transfer(self.client, config)
+
+    @property
+    def target(self) -> Path:
+        """Where downloads go: a file in a folder of its own."""
+        folder = self.folder / "downloads"
+        folder.mkdir(exist_ok=True)
+        return folder / "target.bin"
+
+    @property
+    def beside(self) -> list[str]:
+        """Names of the files where downloads go."""
+        return sorted(path.name for path in self.target.parent.iterdir())
+
+    def download(
+        self,
+        path: str = PATH,
+        target: Any = None,
+        *,
+        ref: str = "main",
+        progress: Callable[[int], object] | None = None,
+        resume: bool = False,
+        **settings: Any,
+    ) -> ObjectStats:
+        """Download to `target`, with the settings of `transfer`."""
+        to = self.target if target is None else target
+        return self.transfer(**settings).download_file(
+            "repo", ref, path, to, progress=progress, resume=resume
+        )
+
+    def open(self, path: str = PATH, *, ref: str = "main", **settings: Any) -> ObjectReader:
+        """A reader of an object."""
+        return ObjectReader(self.transfer(**settings), "repo", ref, path)
+
+    def put(self, data: bytes, path: str = PATH, checksum: str | None = None) -> None:
+        """Have an object of these bytes, with this checksum, at a path."""
+        stats = ObjectsApi(self.client).upload_object("repo", "main", path, content=data)
+        if checksum is not None:
+            creation = ObjectStageCreation(stats.physical_address, checksum, len(data))
+            InternalApi(self.client).stage_object("repo", "main", path, creation)
+        self.sandbox.requests.clear()
+
+    @property
+    def ranges(self) -> list[str]:
+        """What the store was asked for, in order."""
+        return [
+            request.headers["range"].removeprefix("bytes=")
+            for request in self.sandbox.requests
+            if request.operation == "store_get_object"
+        ]
+
     def stat(self, path: str = PATH, branch: str = "main") -> ObjectStats | None:
         """The object at a path, if there is one."""
         try:
@@ -151,6 +211,13 @@ def bench(sandbox: Sandbox, tmp_path: Path) -> Iterator[Bench]:
         yield bench
 
 
+@pytest.fixture(scope="module")
+def law_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """A bench for all examples of a law."""
+    with Sandbox() as sandbox, bench_of(sandbox, tmp_path_factory.mktemp("law")) as bench:
+        yield bench
+
+
 @pytest.fixture
 def make_bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
     """Makes a bench with a sandbox of another kind: its arguments are the sandbox's."""
@@ -161,6 +228,51 @@ def make_bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
             return stack.enter_context(bench_of(sandbox, tmp_path))
 
         yield make
+
+
+Tamper = Callable[[Callable[[Response, Request], object]], None]
+
+
+@pytest.fixture
+def tamper(monkeypatch: pytest.MonkeyPatch) -> Tamper:
+    """Has a function of the answer and the request change what the store says of an object."""
+
+    def tamper(change: Callable[[Response, Request], object]) -> None:
+        get = StoreServer._get
+
+        def tampered(self: Any, request: Request, *more: Any) -> Response:
+            response = get(self, request, *more)
+            change(response, request)
+            return response
+
+        monkeypatch.setattr(StoreServer, "_get", tampered)
+
+    return tamper
+
+
+class Stall:
+    """A piece of an answer that never comes.
+
+    Attributes:
+        begun: Set once the server is at it.
+        over: Ends it, and the connection.
+    """
+
+    offset = 0
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.path = self
+        self.begun = threading.Event()
+        self.over = threading.Event()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.path, self.offset, self.size))
+
+    def open(self, mode: str) -> Any:
+        self.begun.set()
+        self.over.wait()
+        raise OSError("the stall is over")
 
 
 @contextmanager

@@ -215,3 +215,21 @@ def test_a_life_shorter_than_the_margin_does_not_make_urls_for_ever() -> None:
         assert expiring.get()
     # Each is asked for anew, but there is one for each use.
     assert make.made == 4
+
+
+def test_a_url_that_another_thread_had_renewed_is_not_renewed_again() -> None:
+    clock, made = MovableClock(), 0
+
+    def make() -> SignedUrl:
+        nonlocal made
+        made += 1
+        # Those that are made in the same second have the same text.
+        return SignedUrl(f"https://store/?at={clock.now}", None)
+
+    expiring = ExpiringUrl(make, clock)
+    refused = expiring.get()
+    expiring.renew(refused)
+    expiring.renew(refused)
+    assert made == 2
+    expiring.renew(expiring.get())
+    assert made == 3
