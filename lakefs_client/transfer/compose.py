@@ -7,13 +7,14 @@ together with so much of what follows it, and uploaded; all the rest is copied i
 from __future__ import annotations
 
 import io
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
-from lakefs_client.transfer.multipart import MultipartUpload, PartError
+from lakefs_client.rest import Interrupt
+from lakefs_client.transfer.multipart import ABORT_WAIT, MultipartUpload, PartError
 from lakefs_client.transfer.part import Stored
 from lakefs_client.transfer.plan import MAX_PART_SIZE, MAX_PARTS, MIB, MIN_PART_SIZE, Part
 from lakefs_client.transfer.ranges import RemoteObject
@@ -89,7 +90,7 @@ def cut(segments: Iterable[Segment], sizes: dict[type, int]) -> Iterator[list[Se
     """Cut what is to be joined into parts of 5 MiB at the least, but for the last.
 
     Args:
-        segments: What is to be joined.
+        segments: What is to be joined, none of it empty.
         sizes: Bytes of a part of what comes from an object, and from a file, at the least.
 
     Returns:
@@ -107,7 +108,7 @@ def cut(segments: Iterable[Segment], sizes: dict[type, int]) -> Iterator[list[Se
             yield small
             small = []
         if segment.length < MIN_PART_SIZE:
-            small = [segment] if segment.length else []
+            small = [segment] if segment.length else []  # it may have been used up above
             continue
         # Evenly, so that no piece falls below the least.
         count = max(
@@ -121,56 +122,65 @@ def cut(segments: Iterable[Segment], sizes: dict[type, int]) -> Iterator[list[Se
 
 
 def compose(
-    transfer: Transfer,
-    target: Target,
-    ranges: Sequence[ObjectRange],
-    progress: Progress,
-    file: FileSource | None = None,
+    transfer: Transfer, target: Target, ranges: Sequence[ObjectRange], progress: Progress
 ) -> ObjectStats:
-    """Make an object of ranges of others, and of a file behind them.
+    """Make an object of ranges of others.
+
+    Raises:
+        ApiValueError: A range is not in its object, or they take more than 10,000 parts.
+        ApiException: lakeFS knows no such object, or refused to begin.
+        TransferError: It failed; it says what became of it.
+    """
+    repository, branch = target.place
+    objects: dict[tuple[str, str, str], RemoteObject] = {}
+    segments = []
+    for one in ranges:
+        place = (one.repository or repository, one.ref or branch, one.path)
+        if place not in objects:
+            objects[place] = RemoteObject(transfer, *place)
+        remote = objects[place]
+        end = remote.size if one.end is None else one.end
+        if not one.start <= end <= remote.size:
+            raise ApiValueError(
+                f"{remote} has {remote.size} bytes: there are none from {one.start} to {end}"
+            )
+        segments.append(Segment(remote, one.start, end))
+    return join(transfer, target, segments, progress)
+
+
+def join(
+    transfer: Transfer, target: Target, segments: Sequence[Segment], progress: Progress
+) -> ObjectStats:
+    """Make an object of bytes of others, and of files.
 
     Args:
         transfer: Whose settings and connections to use.
         target: The object.
-        ranges: What it begins with.
+        segments: What it is made of.
         progress: Is told of what is done.
-        file: What it ends with.
 
     Raises:
-        ApiValueError: A range is not in its object, or there are too many.
-        ApiException: lakeFS knows no such object, or refused to begin.
+        ApiValueError: It takes more than 10,000 parts.
+        ApiException: lakeFS refused to begin.
         TransferError: It failed; it says what became of it.
     """
-    segments = [_segment(transfer, target, one) for one in ranges]
-    if file is not None:
-        segments.append(Segment(file, 0, file.size))
+    segments = [one for one in segments if one.length]
     size = sum(one.length for one in segments)
     if not size:
         return in_one(transfer, BytesSource(io.BytesIO()), target, progress)
     # Each segment may need two parts more than its share.
-    room = MAX_PARTS - 2 * len(segments)
-    if room < 1:
-        raise ApiValueError(f"at most {MAX_PARTS // 2 - 1} ranges make an object")
-    least = -(-size // room)
+    least = -(-size // max(1, MAX_PARTS - 2 * len(segments)))
     sizes = {
         RemoteObject: max(COPY_SIZE, least),
         FileSource: max(transfer.config.part_size, least),
     }
     parts = list(cut(segments, sizes))
-    return _Composition(transfer, target, progress, segments).run(parts, size)
-
-
-def _segment(transfer: Transfer, target: Target, wanted: ObjectRange) -> Segment:
-    repository, branch = target.place
-    remote = RemoteObject(
-        transfer, wanted.repository or repository, wanted.ref or branch, wanted.path
-    )
-    end = remote.size if wanted.end is None else wanted.end
-    if not wanted.start <= end <= remote.size:
+    if len(parts) > MAX_PARTS:
         raise ApiValueError(
-            f"{remote} has {remote.size} bytes: there are none from {wanted.start} to {end}"
+            f"{len(segments)} ranges with {size} bytes take {len(parts)} parts; an object has "
+            f"{MAX_PARTS} at the most"
         )
-    return Segment(remote, wanted.start, end)
+    return _Composition(transfer, target, progress, segments).run(parts, size)
 
 
 class _Composition:
@@ -182,33 +192,43 @@ class _Composition:
         self._transfer = transfer
         self._target = target
         self._progress = progress
-        self._segments = segments
-        self._upload = MultipartUpload(transfer, target, progress)
+        self._origins = {one.origin for one in segments}
+        self._interrupt = Interrupt()
+        self._upload = MultipartUpload(transfer, target, progress, within=self._interrupt)
 
     def run(self, parts: list[list[Segment]], size: int) -> ObjectStats:
-        """Have every part made, and put together."""
-        upload = self._upload
+        """Have every part made, and put together. The first failure ends the rest."""
+        upload, futures = self._upload, []
+        workers = ThreadPoolExecutor(self._transfer.config.max_concurrency, "lakefs-client-compose")
         try:
             upload.begin(len(parts))
-            workers = ThreadPoolExecutor(
-                self._transfer.config.max_concurrency, "lakefs-client-compose"
-            )
-            try:
-                offset, futures = 0, []
-                for number, segments in enumerate(parts, 1):
-                    part = Part(number, offset, sum(one.length for one in segments))
-                    futures.append(workers.submit(self._make, part, segments))
-                    offset += part.length
-                for future in futures:
-                    future.result()
-            finally:
-                workers.shutdown(wait=True, cancel_futures=True)
+            offset = 0
+            for number, segments in enumerate(parts, 1):
+                part = Part(number, offset, sum(one.length for one in segments))
+                futures.append(workers.submit(self._make, part, segments))
+                offset += part.length
+            for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+                future.result()
             return upload.finish(size, self._check)
         except BaseException as error:
+            self._stop(workers, futures)
             failure = upload.give_up(error)
             raise failure from failure.__cause__
+        finally:
+            workers.shutdown(wait=False)
+
+    def _stop(self, workers: ThreadPoolExecutor, futures: list[Future[None]]) -> None:
+        """End what is under way. A copy cannot be ended; it is waited for, but not for ever."""
+        self._interrupt.set()
+        for origin in self._origins:
+            if isinstance(origin, RemoteObject):
+                origin.stop()
+        workers.shutdown(wait=False, cancel_futures=True)
+        wait([one for one in futures if not one.cancelled()], timeout=ABORT_WAIT)
 
     def _make(self, part: Part, segments: list[Segment]) -> None:
+        if self._upload.stopped:
+            return  # `finish` tells why
         origin, start, end = segments[0]
         alone = len(segments) == 1
         if alone and isinstance(origin, FileSource):
@@ -242,8 +262,8 @@ class _Composition:
 
     def _check(self) -> None:
         """Refuse a mixture: an object that changed meanwhile is of two ages."""
-        for segment in self._segments:
-            segment.origin.check_unchanged()
+        for origin in self._origins:
+            origin.check_unchanged()
 
 
 class _Shifted:

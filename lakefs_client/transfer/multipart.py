@@ -149,6 +149,11 @@ class MultipartUpload:
         assert self._upload is not None
         return self._upload
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it is to end without an object."""
+        return self._interrupt.is_set()
+
     def begin(self, parts: int) -> None:
         """Begin, with URLs for so many parts.
 

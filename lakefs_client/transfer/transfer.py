@@ -9,10 +9,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, overload
 
 from lakefs_client import _encode, auth
-from lakefs_client.api.objects_api import ObjectsApi
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
 from lakefs_client.retry import retry_policy
-from lakefs_client.transfer.compose import ObjectRange, compose
+from lakefs_client.transfer.compose import ObjectRange, Segment, compose, join
 from lakefs_client.transfer.config import TransferConfig
 from lakefs_client.transfer.directory import (
     Filter,
@@ -27,6 +26,7 @@ from lakefs_client.transfer.part import CallbackError, Progress
 from lakefs_client.transfer.partial import resolved
 from lakefs_client.transfer.permission import Permissions
 from lakefs_client.transfer.plan import plan_parts
+from lakefs_client.transfer.ranges import RemoteObject
 from lakefs_client.transfer.reader import ObjectReader
 from lakefs_client.transfer.resume import PendingUpload, discard, pending_uploads
 from lakefs_client.transfer.source import FileSource, guess_content_type
@@ -225,17 +225,16 @@ class Transfer:
         """
         require_names(repository=repository, branch=branch, path=path)
         with FileSource(source) as file:
-            former = ObjectsApi(self.api_client).stat_object(repository, branch, path)
-            metadata = former.get("metadata")
+            former = RemoteObject(local := self._local(), repository, branch, path)
+            metadata = former.stats.get("metadata")
             target = self._target(
-                repository, branch, path, former.get("content_type"),
+                repository, branch, path, former.stats.get("content_type"),
                 None if metadata is None else metadata.to_dict(), progress,
             )  # fmt: skip
+            segments = [Segment(former, 0, former.size), Segment(file, 0, file.size)]
             return _carried_out(
                 f"append of {file.name} to {target}, {file.size} bytes",
-                lambda: compose(
-                    self._local(), target, [ObjectRange(path)], Progress(progress), file
-                ),
+                lambda: join(local, target, segments, Progress(progress)),
             )
 
     def compose(
@@ -256,7 +255,8 @@ class Transfer:
         An object that changes meanwhile is an error, since its ranges would be of two ages.
 
         Args:
-            ranges: What to join, at most 4,999 ranges.
+            ranges: What to join. Each that has 5 MiB or more takes a part at the least, and an
+                object has 10,000 parts at the most.
             repository: Name of the repository.
             branch: Name of the branch.
             path: Path of the new object. What stands there is replaced, and may be among what

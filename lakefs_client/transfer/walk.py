@@ -27,6 +27,16 @@ class Entry(NamedTuple):
     error: OSError | None = None
 
 
+class _Folder:
+    """A folder, and what of it is still to come."""
+
+    def __init__(self, entry: Entry, follow: bool) -> None:
+        status = os.stat(entry.location)
+        self.entry = entry
+        self.identity = (status.st_dev, status.st_ino)
+        self.names = sorted_in_runs(_names(entry.location, follow))
+
+
 def walk(folder: str, *, follow_symlinks: bool) -> Iterator[Entry]:
     """Every file below a folder, in the order of its path's bytes. Links are passed over unless
     they are to be followed.
@@ -34,25 +44,34 @@ def walk(folder: str, *, follow_symlinks: bool) -> Iterator[Entry]:
     Raises:
         OSError: The folder itself cannot be read.
     """
-    status = os.stat(folder)
-    return _walk(folder, "", follow_symlinks, [(status.st_dev, status.st_ino)])
-
-
-def _walk(folder: str, path: str, follow: bool, above: list[tuple[int, int]]) -> Iterator[Entry]:
-    for name in sorted_in_runs(_names(folder, follow)):
-        here = os.fsdecode(name.rstrip(b"/"))
-        entry = Entry(path + here, os.path.join(folder, here))
+    # No recursion: paths may have more steps than Python has frames.
+    above = [_Folder(Entry("", folder), follow_symlinks)]
+    while above:
+        here = above[-1].entry
+        try:
+            name = next(above[-1].names, None)
+        except OSError as error:
+            if len(above) == 1:
+                raise
+            yield here._replace(error=error)
+            name = None
+        if name is None:
+            above.pop()
+            continue
+        step = os.fsdecode(name.rstrip(b"/"))
+        path = f"{here.path}/{step}" if here.path else step
+        entry = Entry(path, os.path.join(here.location, step))
         if not name.endswith(b"/"):
             yield entry
             continue
         try:
-            status = os.stat(entry.location)
-            identity = (status.st_dev, status.st_ino)
-            if identity in above:
+            below = _Folder(entry, follow_symlinks)
+            if any(below.identity == one.identity for one in above):
                 raise OSError("a symbolic link leads back to a folder that it is in")
-            yield from _walk(entry.location, f"{entry.path}/", follow, [*above, identity])
         except OSError as error:
             yield entry._replace(error=error)
+        else:
+            above.append(below)
 
 
 def _names(folder: str, follow: bool) -> Iterator[bytes]:
@@ -60,8 +79,15 @@ def _names(folder: str, follow: bool) -> Iterator[bytes]:
     with os.scandir(folder) as entries:
         for entry in entries:
             if follow or not entry.is_symlink():
-                slash = b"/" if entry.is_dir(follow_symlinks=follow) else b""
+                slash = b"/" if _is_folder(entry, follow) else b""
                 yield os.fsencode(entry.name) + slash
+
+
+def _is_folder(entry: os.DirEntry[str], follow: bool) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=follow)
+    except OSError:
+        return False  # a link to itself, or to where one may not look: opening it tells
 
 
 def sorted_in_runs(names: Iterable[bytes]) -> Iterator[bytes]:

@@ -23,6 +23,7 @@ class ObjectWriter(io.BufferedIOBase):
 
     Nothing stands at the path before. When the block that it is used in as a context manager
     ends with an exception, when a write fails, or when nobody closes it, there is no object.
+    `io.TextIOWrapper` closes what it wraps whatever happened: call `abort` before that.
 
     Attributes:
         name: ``lakefs://repository/branch/path``.
@@ -101,8 +102,11 @@ class ObjectWriter(io.BufferedIOBase):
     def __del__(self) -> None:
         # The base class would close it, which makes an object of half the bytes.
         if getattr(self, "_upload", None) is not None:
-            warnings.warn(f"{self.name} was not closed: no object is made", ResourceWarning, 2)
-            self.abort()
+            try:
+                text = f"{self.name} was not closed: no object is made"
+                warnings.warn(text, ResourceWarning, 2, source=self)
+            finally:
+                self.abort()  # where warnings are errors as well
 
     def _give_up(self, error: BaseException) -> BaseException:
         upload, self._upload = self._upload, None

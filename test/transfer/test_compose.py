@@ -1,0 +1,523 @@
+"""Objects made of ranges of others: how they are cut, what is copied, what is fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lakefs_client.api.commits_api import CommitsApi
+from lakefs_client.api.objects_api import ObjectsApi
+from lakefs_client.api.repositories_api import RepositoriesApi
+from lakefs_client.exceptions import (
+    ApiException,
+    ApiTypeError,
+    ApiValueError,
+    NotFoundException,
+    TransferError,
+)
+from lakefs_client.models import CommitCreation, RepositoryCreation
+from lakefs_client.transfer import ObjectRange, Transfer, TransferConfig
+from lakefs_client.transfer import compose as compose_module
+from lakefs_client.transfer import multipart as multipart_module
+from lakefs_client.transfer.compose import COPY_SIZE, Segment, cut
+from lakefs_client.transfer.plan import GIB, MAX_PART_SIZE, MAX_PARTS, MIN_PART_SIZE
+from lakefs_client.transfer.ranges import RemoteObject
+from lakefs_client.transfer.source import FileSource
+
+from .conftest import MIB, PART, PATH, Bench, content, interrupt_once
+
+CREATE = "create_presign_multipart_upload"
+COPY = "upload_part_copy"
+NEW = "new/object.bin"
+
+
+def remote(size: int) -> Any:
+    """An object of a size, of which nothing else is known."""
+    one = object.__new__(RemoteObject)
+    one.size = size
+    one.place = ("repo", "main", f"object of {size}")
+    return one
+
+
+def local(size: int) -> Any:
+    one = object.__new__(FileSource)
+    one.size = size
+    return one
+
+
+LENGTHS = st.one_of(
+    st.integers(1, 3 * PART),
+    st.sampled_from([PART - 1, PART, PART + 1, COPY_SIZE, 2 * COPY_SIZE - 1, MAX_PART_SIZE + 1]),
+    st.integers(1, 9 * GIB),
+)
+
+
+@st.composite
+def segments(draw: st.DrawFn) -> list[Segment]:
+    found = []
+    for length in draw(st.lists(LENGTHS, max_size=12)):
+        start = draw(st.sampled_from([0, 1, 7 * GIB]))
+        found.append(Segment(remote(start + length), start, start + length))
+    if draw(st.booleans()):
+        size = draw(st.integers(1, 1 << 40))
+        found.append(Segment(local(size), 0, size))
+    return found
+
+
+def joined(pieces: Sequence[Segment]) -> list[Segment]:
+    """The same bytes in as few segments as can be."""
+    whole: list[Segment] = []
+    for piece in pieces:
+        if whole and whole[-1].origin is piece.origin and whole[-1].end == piece.start:
+            whole[-1] = whole[-1]._replace(end=piece.end)
+        else:
+            whole.append(piece)
+    return whole
+
+
+SIZES = st.fixed_dictionaries(
+    {
+        RemoteObject: st.sampled_from([COPY_SIZE, MAX_PART_SIZE, 6 * MIB]),
+        FileSource: st.sampled_from([PART, 16 * MIB, MAX_PART_SIZE]),
+    }
+)
+
+
+@given(segments(), SIZES)
+def test_parts_join_to_what_is_cut_and_keep_to_the_limits(
+    whole: list[Segment], sizes: dict[type, int]
+) -> None:
+    parts = [*cut(whole, sizes)]
+    assert joined([piece for part in parts for piece in part]) == joined(whole)
+    lengths = [sum(piece.length for piece in part) for part in parts]
+    assert all(MIN_PART_SIZE <= length <= MAX_PART_SIZE for length in lengths[:-1])
+    assert all(0 < length <= MAX_PART_SIZE for length in lengths[-1:])
+    assert all(piece.length for part in parts for piece in part)
+
+
+@given(segments(), SIZES)
+def test_only_what_is_too_small_and_what_completes_it_is_fetched(
+    whole: list[Segment], sizes: dict[type, int]
+) -> None:
+    for part in cut(whole, sizes):
+        if len(part) > 1:
+            # Every piece but the last was all there was, and too little.
+            assert sum(piece.length for piece in part[:-1]) < MIN_PART_SIZE
+            assert sum(piece.length for piece in part) <= MIN_PART_SIZE
+        elif part[0].length < MIN_PART_SIZE:
+            assert part[0].end == whole[-1].end  # the last part, which may be small
+
+
+@given(
+    st.lists(st.one_of(LENGTHS, st.integers(1, 5 << 40)), min_size=1, max_size=20),
+    st.sampled_from([1, 1, 1, 7, 249, 800]),
+    st.integers(0, 1 << 40),
+)
+def test_there_are_never_too_many_parts(lengths: list[int], times: int, file: int) -> None:
+    whole = [Segment(remote(length), 0, length) for length in lengths * times]
+    whole.append(Segment(local(file), 0, file))
+    counts: list[int] = []
+
+    class Composition:
+        def __init__(self, *ignored: object) -> None:
+            pass
+
+        def run(self, parts: list[list[Segment]], size: int) -> None:
+            counts.append(len(parts))
+            assert sum(piece.length for part in parts for piece in part) == size
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compose_module, "_Composition", Composition)
+        transfer: Any = Transfer(None, TransferConfig(part_size=PART))  # type: ignore[arg-type]
+        try:
+            compose_module.join(transfer, None, whole, None)  # type: ignore[arg-type]
+        except ApiValueError:
+            # Not even the largest parts would do.
+            parts = [-(-one.length // MAX_PART_SIZE) for one in whole]
+            assert sum(parts) + len(whole) > MAX_PARTS
+        else:
+            assert 1 <= counts[0] <= MAX_PARTS
+
+
+class Composing:
+    """A bench with objects, and what is made of them."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.objects = ObjectsApi(bench.client)
+
+    def put(
+        self, path: str, data: bytes, branch: str = "main", repository: str = "repo"
+    ) -> ObjectRange:
+        self.objects.upload_object(repository, branch, path, content=data)
+        return ObjectRange(path)
+
+    def transfer(self, **settings: Any) -> Transfer:
+        return Transfer(self.bench.client, TransferConfig(**{"part_size": PART, **settings}))
+
+    def compose(self, *ranges: ObjectRange, path: str = NEW, **options: Any) -> Any:
+        names = ("progress", "content_type", "user_metadata")
+        arguments = {name: options.pop(name) for name in names if name in options}
+        self.bench.sandbox.requests.clear()
+        transfer = self.transfer(**options)
+        return transfer.compose(ranges, "repo", "main", path, **arguments)
+
+    def append(self, source: Path, path: str = PATH, **options: Any) -> Any:
+        self.bench.sandbox.requests.clear()
+        progress = options.pop("progress", None)
+        return self.transfer(**options).append_file(source, "repo", "main", path, progress=progress)
+
+
+@pytest.fixture
+def composing(bench: Bench) -> Composing:
+    return Composing(bench)
+
+
+A, B, C = content(2 * PART + 7), content(3 * PART)[PART:], content(3000)
+
+
+@pytest.mark.parametrize(
+    ("ranges", "copies", "puts", "gets"),
+    [
+        # Whole objects stay in the store; the last part may be small.
+        ([("a", 0, None)], 1, 0, 0),
+        ([("a", 0, None), ("b", 0, None)], 2, 0, 0),
+        ([("a", 0, None), ("b", 0, None), ("c", 0, None)], 3, 0, 0),
+        ([("a", PART, 2 * PART)], 1, 0, 0),
+        ([("a", 5, PART + 5), ("a", 0, PART), ("a", PART, None)], 3, 0, 0),
+        ([("c", 0, None)], 1, 0, 0),
+        ([("c", 10, 11)], 1, 0, 0),
+        # What is small is fetched, with what it lacks of what follows.
+        ([("c", 0, None), ("a", 0, None)], 1, 1, 2),
+        ([("c", 0, None), ("c", 0, None), ("c", 1, 2)], 0, 1, 3),
+        ([("a", 0, PART), ("c", 0, None), ("b", 0, None)], 2, 1, 2),
+        ([("a", 0, PART + 1), ("c", 0, None), ("b", 0, PART)], 2, 1, 2),
+        # What is empty is as if it was not there.
+        ([("empty", 0, None), ("a", 3, 3), ("a", 0, None), ("empty", 0, 0)], 1, 0, 0),
+        ([("c", 0, None), ("empty", 0, None), ("c", 5, 5), ("c", 0, 9)], 0, 1, 2),
+        ([("c", 0, None), ("empty", 0, None)], 1, 0, 0),
+    ],
+)
+def test_what_is_made_is_what_was_joined(
+    composing: Composing,
+    ranges: list[tuple[str, int, int | None]],
+    copies: int,
+    puts: int,
+    gets: int,
+) -> None:
+    held = {"a": A, "b": B, "c": C, "empty": b""}
+    for name, data in held.items():
+        composing.put(name, data)
+    expected = b"".join(held[name][start:end] for name, start, end in ranges)
+    counts: list[int] = []
+    stats = composing.compose(
+        *(ObjectRange(name, start=start, end=end) for name, start, end in ranges),
+        progress=counts.append,
+    )
+    bench, operations = composing.bench, composing.bench.operations
+    assert operations[COPY] == copies
+    assert operations["store_put_part"] == puts
+    assert operations["store_get_object"] == gets
+    assert operations["get_object"] == 0
+    bench.assert_whole(expected, NEW)
+    assert sum(counts) == stats.size_bytes == len(expected)
+    # Each object is looked at once before, and once behind if anything of it is taken.
+    taken = {name for name, start, end in ranges if held[name][start:end]}
+    assert operations["stat_object"] == len({name for name, *_ in ranges}) + len(taken)
+
+
+@pytest.mark.parametrize("ranges", [[], [ObjectRange("c", start=4, end=4)]])
+def test_nothing_joined_is_an_empty_object(composing: Composing, ranges: list[Any]) -> None:
+    composing.put("c", C)
+    stats = composing.compose(*ranges)
+    assert stats.size_bytes == 0
+    composing.bench.assert_whole(b"", NEW)
+
+
+def test_large_objects_are_copied_in_pieces(
+    composing: Composing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compose_module, "COPY_SIZE", 6 * MIB)
+    data = content(25 * MIB + 3)
+    composing.put("large", data)
+    composing.compose(ObjectRange("large"), max_concurrency=2)
+    assert composing.bench.operations[COPY] == 4
+    composing.bench.assert_whole(data, NEW)
+
+
+def test_ranges_of_other_refs_and_repositories(composing: Composing) -> None:
+    client = composing.bench.client
+    namespace = f"{composing.bench.sandbox.storage_namespace}other"
+    RepositoriesApi(client).create_repository(
+        RepositoryCreation(name="other", storage_namespace=namespace)
+    )
+    composing.put("x", A, repository="other")
+    composing.put("x", B)
+    commit = CommitsApi(client).commit("repo", "main", CommitCreation(message="b")).id
+    composing.put("x", C)
+    composing.compose(
+        ObjectRange("x", repository="other", ref="main"),
+        ObjectRange("x", ref=commit, start=PART),
+        ObjectRange("x"),
+    )
+    composing.bench.assert_whole(A + B[PART:] + C, NEW)
+
+
+def test_what_is_replaced_may_be_among_what_is_joined(composing: Composing) -> None:
+    composing.put(NEW, A)
+    composing.compose(ObjectRange(NEW, start=PART), ObjectRange(NEW, end=PART))
+    composing.bench.assert_whole(A[PART:] + A[:PART], NEW)
+
+
+def test_media_type_and_metadata(composing: Composing) -> None:
+    composing.put("a.bin", A)
+    stats = composing.compose(ObjectRange("a.bin"), path="table.csv", user_metadata={"k": "v"})
+    assert (stats.content_type, stats.metadata.to_dict()) == ("text/csv", {"k": "v"})
+    stats = composing.compose(ObjectRange("a.bin"), path="table.csv", content_type="x/y")
+    assert stats.content_type == "x/y"
+
+
+@pytest.mark.parametrize(
+    ("ranges", "error", "text"),
+    [
+        (["a"], ApiTypeError, "ObjectRange"),
+        ([ObjectRange("a", start=3001)], ApiValueError, "lakefs://repo/main/a has 3000 bytes"),
+        ([ObjectRange("a"), ObjectRange("a", end=3001)], ApiValueError, "has 3000 bytes"),
+        ([ObjectRange("b"), *[ObjectRange("a")] * 3] * 10_000, ApiValueError, "20000 parts"),
+        ([ObjectRange("a"), ObjectRange("missing")], NotFoundException, "404"),
+        ([ObjectRange("a", ref="nope")], NotFoundException, "404"),
+        ([ObjectRange("a", repository="nope")], NotFoundException, "404"),
+    ],
+)
+def test_bad_ranges_are_named_before_anything_is_begun(
+    composing: Composing, ranges: list[Any], error: Any, text: str
+) -> None:
+    composing.put("a", C)
+    composing.put("b", B)
+    with pytest.raises(error, match=text):
+        composing.compose(*ranges)
+    assert composing.bench.operations.keys() <= {"stat_object"}
+    composing.bench.assert_nothing_left(NEW)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"path": ""}, ApiValueError),
+        ({"path": 1}, ApiTypeError),
+        ({"path": "a", "ref": ""}, ApiValueError),
+        ({"path": "a", "repository": 7}, ApiTypeError),
+        ({"path": "a", "start": -1}, ApiValueError),
+        ({"path": "a", "start": 2, "end": 1}, ApiValueError),
+        ({"path": "a", "start": 1.0}, ApiTypeError),
+        ({"path": "a", "start": None}, ApiTypeError),
+        ({"path": "a", "end": True}, ApiTypeError),
+    ],
+)
+def test_ranges_that_are_none(arguments: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        ObjectRange(**arguments)
+
+
+@pytest.mark.parametrize("size", [0, 3000, PART + 7])
+@pytest.mark.parametrize("former", [0, 3000, PART - 1, PART, 2 * PART + 7])
+def test_a_file_is_appended(composing: Composing, former: int, size: int) -> None:
+    bench = composing.bench
+    bench.upload(former, user_metadata={"k": "v"}, content_type="x/y")
+    counts: list[int] = []
+    stats = composing.append(bench.file(size), progress=counts.append)
+    bench.assert_whole(content(former) + content(size))
+    assert sum(counts) == stats.size_bytes == former + size
+    assert (stats.content_type, stats.metadata.to_dict()) == ("x/y", {"k": "v"})
+    # Nothing of what is there comes down unless it is too small for a part.
+    fetched = 0 < former < PART and size > 0
+    assert bench.operations["store_get_object"] == fetched
+    assert bench.operations["get_object"] == 0
+
+
+def test_appending_again_and_again(composing: Composing) -> None:
+    composing.put(PATH, b"")
+    line = composing.bench.folder / "line"
+    whole = b""
+    for n in range(5):
+        line.write_bytes(b"%d\n" % n)
+        whole += line.read_bytes()
+        composing.append(line)
+    composing.bench.assert_whole(whole)
+
+
+def test_append_needs_an_object_and_a_file(composing: Composing) -> None:
+    with pytest.raises(NotFoundException):
+        composing.append(composing.bench.file(3))
+    composing.put(PATH, A)
+    with pytest.raises(FileNotFoundError):
+        composing.append(composing.bench.folder / "missing")
+    assert not composing.bench.operations
+    composing.bench.assert_whole(A)
+
+
+def test_an_executor_is_left_out(composing: Composing) -> None:
+    class Refusing:
+        def submit(self, *ignored: object) -> None:
+            raise AssertionError("its workers cannot copy")
+
+    composing.put(PATH, A)
+    composing.append(composing.bench.file(PART), executor=Refusing())
+    composing.compose(ObjectRange(PATH), executor=Refusing())
+    composing.bench.assert_whole(A + content(PART), NEW)
+
+
+def test_an_object_that_changes_meanwhile_is_an_error(composing: Composing) -> None:
+    composing.put(PATH, A)
+
+    def replace(count: int) -> None:
+        if composing.objects.stat_object("repo", "main", PATH).size_bytes != 3:
+            composing.put(PATH, b"new")
+
+    with pytest.raises(TransferError, match="another object stands there") as caught:
+        composing.append(composing.bench.file(PART), progress=replace)
+    assert caught.value.outcome == "aborted"
+    composing.bench.assert_whole(b"new")
+    composing.put(PATH, A)
+    with pytest.raises(TransferError, match="another object stands there"):
+        composing.compose(ObjectRange(PATH), progress=replace)
+    composing.bench.assert_nothing_left(NEW)
+
+
+def test_a_file_that_changes_meanwhile_is_an_error(composing: Composing) -> None:
+    composing.put(PATH, A)
+    source = composing.bench.file(PART + 1)
+
+    def grow(count: int) -> None:
+        with source.open("ab") as file:
+            file.write(b"more")
+
+    with pytest.raises(TransferError, match="was changed during the upload"):
+        composing.append(source, progress=grow)
+    composing.bench.assert_whole(A)
+
+
+@pytest.mark.parametrize(
+    ("kind", "details"),
+    [
+        ("status", {"status": 503}),
+        ("status_late", {"status": 500}),
+        ("reset_before", {}),
+        ("lost_answer", {}),
+        ("late_error", {"status": 503}),
+    ],
+)
+def test_a_copy_is_repeated(composing: Composing, kind: Any, details: dict[str, Any]) -> None:
+    composing.put("a", A)
+    composing.bench.sandbox.faults.add(COPY, kind, **details)
+    if details.get("status") == 500:
+        with pytest.raises(TransferError):
+            composing.compose(ObjectRange("a"))
+        composing.bench.assert_nothing_left(NEW)
+    else:
+        composing.compose(ObjectRange("a"))
+        composing.bench.assert_whole(A, NEW)
+        assert composing.bench.operations[COPY] == 2
+    assert not composing.bench.sandbox.faults.pending
+
+
+@pytest.mark.parametrize("operation", [COPY, "store_put_part", "store_get_object"])
+def test_what_fails_for_good_leaves_nothing(composing: Composing, operation: str) -> None:
+    composing.put("a", A)
+    composing.put("c", C)
+    composing.bench.sandbox.faults.add(operation, "status", status=403, times=9)
+    ranges = [ObjectRange("a"), ObjectRange("c"), ObjectRange("a")]
+    with pytest.raises(TransferError) as caught:
+        composing.compose(*ranges)
+    error = caught.value
+    assert (error.status, error.outcome) == (403, "aborted")
+    assert error.part_number in ((1, 3) if operation == COPY else (2,))
+    assert isinstance(error.__cause__, ApiException)
+    assert not isinstance(error.__cause__, TransferError)
+    composing.bench.assert_nothing_left(NEW)
+
+
+@pytest.mark.parametrize("operation", [COPY, "store_put_part", "store_get_object"])
+def test_the_first_failure_ends_the_rest(composing: Composing, operation: str) -> None:
+    composing.put("a", A)
+    composing.put("c", C)
+    composing.bench.sandbox.faults.add(operation, "status", status=403)
+    small = [ObjectRange("c"), ObjectRange("a")]
+    with pytest.raises(TransferError):
+        composing.compose(*small, *[ObjectRange("a")] * 60, max_concurrency=1)
+    # Nor what waits for its turn behind it.
+    assert composing.bench.operations[COPY] < 30
+    composing.bench.assert_nothing_left(NEW)
+
+
+def test_a_failure_is_not_waited_for_behind_what_is_slow(
+    composing: Composing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(multipart_module, "ABORT_WAIT", 0.01)
+    monkeypatch.setattr(compose_module, "ABORT_WAIT", 0.01)
+    composing.put("a", A)
+    faults = composing.bench.sandbox.faults
+    faults.add(COPY, "stall", seconds=1000, part_number=1)
+    faults.add(COPY, "status", status=403, part_number=2)
+    composing.bench.client.configuration.read_timeout = 5
+    with pytest.raises(TransferError) as caught:
+        composing.compose(ObjectRange("a"), ObjectRange("a"), max_concurrency=2)
+    assert caught.value.part_number == 2
+    composing.bench.sandbox.restart()  # which ends what stalls
+    composing.bench.assert_nothing_left(NEW)
+
+
+def test_a_store_without_multipart_uploads(make_bench: Callable[..., Bench]) -> None:
+    composing = Composing(make_bench(presigned_multipart=False))
+    composing.put(PATH, A)
+    with pytest.raises(ApiException) as caught:
+        composing.compose(ObjectRange(PATH))
+    assert caught.value.status == 501
+    with pytest.raises(ApiException) as caught:
+        composing.append(composing.bench.file(9))
+    assert caught.value.status == 501
+    composing.bench.assert_whole(A)
+
+
+def test_an_exception_in_progress_is_raised_as_it_is(composing: Composing) -> None:
+    composing.put("a", A)
+    mine = RuntimeError("mine")
+
+    def progress(count: int) -> None:
+        raise mine
+
+    with pytest.raises(RuntimeError) as caught:
+        composing.compose(ObjectRange("a"), ObjectRange("a"), progress=progress)
+    assert caught.value is mine
+    composing.bench.assert_nothing_left(NEW)
+    with pytest.raises(RuntimeError):
+        composing.append(composing.bench.file(PART), "a", progress=progress)
+    composing.bench.assert_whole(A, "a")
+
+
+@pytest.mark.parametrize("operation", ["store_put_part", "store_get_object"])
+def test_ctrl_c_ends_it_and_leaves_nothing(composing: Composing, operation: str) -> None:
+    composing.put("a", A)
+    composing.put("c", C)
+    faults = composing.bench.sandbox.faults
+    faults.add(operation, "stall", seconds=1000)
+    with pytest.raises(KeyboardInterrupt), interrupt_once(lambda: not faults.pending):
+        composing.compose(ObjectRange("c"), ObjectRange("a"))
+    composing.bench.assert_nothing_left(NEW)
+
+
+def test_ctrl_c_during_a_copy(composing: Composing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compose_module, "ABORT_WAIT", 0.01)
+    composing.put("a", A)
+    faults = composing.bench.sandbox.faults
+    faults.add(COPY, "stall", seconds=1000)
+    with pytest.raises(KeyboardInterrupt), interrupt_once(lambda: not faults.pending):
+        composing.compose(ObjectRange("a"), *[ObjectRange("a")] * 20, max_concurrency=1)
+    assert composing.bench.operations[COPY] == 0  # it is recorded when it is answered
+    composing.bench.sandbox.restart()
+    composing.bench.assert_nothing_left(NEW)
