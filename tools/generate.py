@@ -1,4 +1,4 @@
-"""Write the modules, indexes and pages that spec/lakefs.yaml stands for.
+"""Write the modules, indexes and pages that spec/lakefs.yaml stands for, and the page of transfers.
 
 ``python tools/generate.py`` writes them; with ``--check`` it only tells what differs, and exits
 with 1 if anything does.
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from apidoc import ROOT, Document, Model, Operation, class_name, snake
+from docstrings import transfer_page
 from pages import pages
 
 WIDTH = 100
@@ -345,6 +346,7 @@ def files(document: Document) -> dict[str, str]:
         [class_name(g) for g in document.groups],
     )
     result["lakefs_client/sandbox/openapi.json"] = sandbox_document(document)
+    result["docs/Transfer.md"] = transfer_page()
     return result | pages(document)
 
 
@@ -385,7 +387,7 @@ def main() -> int:
     ]
     if check:
         for path in [*differing, *stale]:
-            print(f"{path} is not what tools/generate.py makes of spec/lakefs.yaml")
+            print(f"{path} is not what tools/generate.py makes")
         return 1 if differing or stale else 0
     for path in stale:
         (ROOT / path).unlink()

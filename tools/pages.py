@@ -267,6 +267,8 @@ def _index_page(document: Document) -> str:
         lines.append(
             f"- [{name}]({name}.md) (`lakefs_client.api.{snake(group)}_api`): {description}"
         )
+    lines += ["", "## Transfers", ""]
+    lines.append("- [Transfer](Transfer.md) (`lakefs_client.transfer`): Files, past the server")
     lines += ["", "## Models", ""]
     for m in document.models:
         first = m.description.partition(". ")[0].rstrip(".")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import io
 import re
 from collections.abc import Iterator
@@ -13,8 +14,9 @@ import pytest
 
 from docs.conftest import ROOT
 from docs.preparations import prepared
-from lakefs_client import ApiClient
+from lakefs_client import ApiClient, RetryPolicy
 from lakefs_client.sandbox import Sandbox
+from lakefs_client.transfer import Transfer, TransferConfig, TransferError
 
 NOT_IN_OPEN_SOURCE = (
     "add_group_membership",
@@ -110,12 +112,47 @@ def run(block: Block, sandbox: Sandbox | None = None) -> str:
     return printed.getvalue()
 
 
+def files(folder: Path) -> None:
+    """What the examples of prose read."""
+    with (folder / "model.bin").open("wb") as file:
+        file.truncate(17 * 2**20)  # two parts, and no room on the disk
+    (folder / "today.csv").write_bytes(b"2,river\n")
+    (folder / "events.json.gz").write_bytes(gzip.compress(b"{}\n"))
+    (folder / "dataset" / "train").mkdir(parents=True)
+    (folder / "dataset" / "labels.csv").write_bytes(b"id,bird\n")
+    (folder / "dataset" / "train" / "0001.jpg").write_bytes(b"jpg")
+
+
+def leave_a_model(sandbox: Sandbox) -> None:
+    """The model, on the branch."""
+    with ApiClient(sandbox.configuration()) as client:
+        Transfer(client).upload_file("model.bin", "example-repo", "main", "models/model.bin")
+
+
+def leave_an_upload(sandbox: Sandbox) -> None:
+    """An upload that was interrupted."""
+    config = TransferConfig(retry=RetryPolicy(attempts=1), max_concurrency=1)
+    sandbox.faults.add("store_put_part", "status", status=500, part_number=2)
+    with ApiClient(sandbox.configuration()) as client:
+        transfer = Transfer(client, config)
+        with pytest.raises(TransferError, match="resumable"):
+            transfer.upload_file(
+                "model.bin", "example-repo", "main", "models/model.bin", resume=True
+            )
+        (pending,) = transfer.pending_uploads()
+    assert pending.parts == 1
+
+
 @pytest.mark.parametrize("block", PROSE, ids=str)
 def test_prose(
     block: Block, furnished: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "model.bin").write_bytes(b"weights")
+    files(tmp_path)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    for program, prepare in (("pending_uploads", leave_an_upload), ("download", leave_a_model)):
+        if program in block.code:
+            prepare(furnished)
     assert "failed" not in run(block, furnished)
 
 
