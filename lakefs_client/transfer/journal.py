@@ -81,11 +81,10 @@ class Journal:
             OSError: It cannot be written.
         """
         with self._lock:
-            self.records = [dict(first)]
-            self._file.seek(0)
-            self._file.truncate()
+            self._empty()
             self._write(first)
             _sync_folder(self.path.parent)
+            self.records = [dict(first)]
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Add what was done. Where that fails, the transfer goes on, and this is the last that
@@ -105,9 +104,12 @@ class Journal:
     def clear(self) -> None:
         """Forget everything: there is nothing to go on with."""
         with self._lock:
-            self.records = []
-            self._file.seek(0)
-            self._file.truncate()
+            self._empty()
+
+    def _empty(self) -> None:
+        self.records = []
+        self._file.seek(0)
+        self._file.truncate()
 
     def _write(self, record: Mapping[str, Any]) -> None:
         text = json.dumps(record, separators=(",", ":")).encode()

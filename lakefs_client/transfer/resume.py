@@ -14,7 +14,13 @@ from lakefs_client.exceptions import ApiException, TransferError
 from lakefs_client.transfer.journal import Journal, JournalInUseError, read_all
 from lakefs_client.transfer.part import Stored
 from lakefs_client.transfer.source import buffer
-from lakefs_client.transfer.target import ADDRESS_LIFE, Multipart, Target, is_over
+from lakefs_client.transfer.target import (
+    ADDRESS_LIFE,
+    LIFECYCLE_RULE,
+    Multipart,
+    Target,
+    is_over,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,6 +130,11 @@ class UploadJournal:
     def __exit__(self, *exc_info: object) -> None:
         self._journal.close()
 
+    @property
+    def begun(self) -> bool:
+        """Whether it holds an upload that a later process can go on with."""
+        return bool(self._journal.records)
+
     def begin(self, upload: Multipart) -> None:
         """Note that an upload was begun.
 
@@ -167,8 +178,8 @@ class UploadJournal:
             why = "the file was changed since"
         elif earlier.age >= ADDRESS_LIFE:
             why = (
-                "lakeFS no longer accepts its address, and only a lifecycle rule of the bucket "
-                "(AbortIncompleteMultipartUpload) can remove the parts that are there"
+                f"lakeFS no longer accepts its address, and only {LIFECYCLE_RULE} can remove the "
+                "parts that are there"
             )
         elif not self._are_the_same(earlier.stored, workers):
             why = "the file has other bytes now"
