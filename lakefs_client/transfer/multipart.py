@@ -27,7 +27,7 @@ from lakefs_client.transfer.part import (
 )
 from lakefs_client.transfer.resume import abort_quietly
 from lakefs_client.transfer.source import SourceChangedError, SourceError
-from lakefs_client.transfer.target import ADDRESS_LIFE, is_over
+from lakefs_client.transfer.target import ADDRESS_LIFE, OVER, is_over
 from lakefs_client.transfer.url import ExpiringUrl, RenewalUnsupportedError
 from lakefs_client.transfer.workers import ExecutorWorkers, Expired, Threads
 
@@ -255,28 +255,27 @@ class MultipartUpload:
         return self._journal is not None and self._journal.begun
 
     def _abort(self) -> bool:
-        """Have the parts thrown away, and forget them; a failure leaves the journal, from which
-        that can be tried again."""
         assert self._upload is not None
-        aborted = abort_quietly(self._target, self._upload)
-        if aborted and self._journal is not None:
-            self._journal.clear()
-        return aborted
+        if self._journal is not None:
+            return self._journal.abort(self._upload)
+        return abort_quietly(self._target, self._upload)
 
     def abandon(self) -> None:
         """Stop and abort, for another upload to take its place."""
         self._stop()
         self._abort()
 
-    def is_gone(self, error: BaseException) -> bool:
-        """Whether only another upload can succeed where this one failed."""
+    def why_gone(self, error: BaseException) -> str | None:
+        """Why only another upload can succeed where this one failed; None where it may."""
         cause, _ = _cause(error)
-        return (
+        if self._resumed and is_over(cause):
+            return OVER
+        gone = (
             isinstance(error, UploadGoneError)
             or is_gone(cause)
             or (isinstance(cause, RenewalUnsupportedError) and (self._resumed or not self.stored))
-            or (self._resumed and is_over(cause))
         )
+        return reason(cause) if gone else None
 
     def _can_go_on(self, error: BaseException) -> bool:
         """Whether there is a use in keeping the parts after this failure."""

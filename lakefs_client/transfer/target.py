@@ -38,6 +38,9 @@ ADDRESS_LIFE = 24 * 3600.0
 """Seconds for which lakeFS accepts the address of an upload; 6 hours before 1.80."""
 
 
+OVER = "lakeFS no longer accepts its address"
+
+
 class Multipart(NamedTuple):
     """What identifies a multipart upload."""
 
