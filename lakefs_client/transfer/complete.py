@@ -25,11 +25,15 @@ _REFUSALS = ("InvalidPart", "InvalidPartOrder", "EntityTooSmall")
 
 
 class NothingAssembledError(Exception):
-    """The upload is as it was: the store was not asked, or refused the parts."""
+    """The upload is as it was: the request to complete it did not get through."""
 
     def __init__(self, cause: BaseException) -> None:
         self.cause = cause
         super().__init__(cause)
+
+
+class PartsRefusedError(NothingAssembledError):
+    """The store will make no object of these parts, however often it is asked."""
 
 
 class UploadGoneError(NothingAssembledError):
@@ -59,7 +63,8 @@ def complete(
 
     Raises:
         NothingAssembledError: The store has no object; the upload can be aborted.
-        UploadGoneError: The same, and there is no use in asking again.
+        PartsRefusedError: The same, and there is no use in asking again.
+        UploadGoneError: The same, and there are no parts to be aborted.
         TransferError: What happened is not known, or the object is not what was sent.
     """
     body = CompletePresignMultipartUpload(
@@ -108,8 +113,11 @@ class _Completion:
             except ApiException as error:
                 failure = error
             failures += 1
-            if not self._asked and _nothing_assembled(failure):
-                raise NothingAssembledError(failure) from failure
+            if not self._asked:
+                if isinstance(failure, ApiConnectionError) and not failure.sent:
+                    raise NothingAssembledError(failure) from failure
+                if _refuses_parts(failure):
+                    raise PartsRefusedError(failure) from failure
             there = self._look(failure)
             if there is not None and self._is_ours(there):
                 return self._held_against(there)
@@ -247,9 +255,7 @@ def reason(error: BaseException) -> str:
     return str(error)
 
 
-def _nothing_assembled(error: ApiException) -> bool:
-    if isinstance(error, ApiConnectionError):
-        return not error.sent
+def _refuses_parts(error: ApiException) -> bool:
     body = error.body or ""
     return error.status == 400 or (
         error.status == 500 and any(f"api error {code}" in body for code in _REFUSALS)

@@ -16,6 +16,7 @@ import threading
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 logger = logging.getLogger("lakefs_client.transfer")
+
+_open: WeakSet[Journal] = WeakSet()
 
 
 class JournalInUseError(Exception):
@@ -61,6 +64,7 @@ class Journal:
         except BaseException:
             self._file.close()
             raise
+        _open.add(self)
 
     def __enter__(self) -> Self:
         return self
@@ -81,11 +85,10 @@ class Journal:
             OSError: It cannot be written.
         """
         with self._lock:
-            self.records = [dict(first)]
-            self._file.seek(0)
-            self._file.truncate()
+            self._empty()
             self._write(first)
             _sync_folder(self.path.parent)
+            self.records = [dict(first)]
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Add what was done. Where that fails, the transfer goes on, and this is the last that
@@ -105,9 +108,12 @@ class Journal:
     def clear(self) -> None:
         """Forget everything: there is nothing to go on with."""
         with self._lock:
-            self.records = []
-            self._file.seek(0)
-            self._file.truncate()
+            self._empty()
+
+    def _empty(self) -> None:
+        self.records = []
+        self._file.seek(0)
+        self._file.truncate()
 
     def _write(self, record: Mapping[str, Any]) -> None:
         text = json.dumps(record, separators=(",", ":")).encode()
@@ -115,6 +121,16 @@ class Journal:
         while line:
             line = line[self._file.write(line) :]
         os.fsync(self._file.fileno())
+
+
+def _let_go() -> None:
+    """A forked process has the lock as well, and may survive the transfer that it is of."""
+    for journal in _open:
+        journal._file.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
 
 
 def read_all(folder: Path, kind: str) -> Iterator[list[dict[str, Any]]]:

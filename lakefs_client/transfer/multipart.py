@@ -12,6 +12,7 @@ from lakefs_client.exceptions import ApiException, TransferError
 from lakefs_client.rest import Interrupt
 from lakefs_client.transfer.complete import (
     NothingAssembledError,
+    PartsRefusedError,
     UploadGoneError,
     complete,
     reason,
@@ -26,7 +27,7 @@ from lakefs_client.transfer.part import (
 )
 from lakefs_client.transfer.resume import abort_quietly
 from lakefs_client.transfer.source import SourceChangedError, SourceError
-from lakefs_client.transfer.target import ADDRESS_LIFE, is_over
+from lakefs_client.transfer.target import ADDRESS_LIFE, OVER, is_over
 from lakefs_client.transfer.url import ExpiringUrl, RenewalUnsupportedError
 from lakefs_client.transfer.workers import ExecutorWorkers, Expired, Threads
 
@@ -227,21 +228,20 @@ class MultipartUpload:
         to raise: the first error, never the abort's."""
         self._stop()
         cause, number = _cause(error)
-        if isinstance(error, TransferError) or self._upload is None:
-            return cause  # after the store may have assembled it, nothing is aborted
-        kept = self._journal is not None and self._can_go_on(error)
-        if kept:
+        if self._upload is None:
+            return cause
+        if isinstance(error, TransferError):
+            return self._undecided(error)
+        if self._kept and self._can_go_on(error):
             outcome = "resumable"
         else:
-            outcome = "aborted" if abort_quietly(self._target, self._upload) else "abort failed"
-            if self._journal is not None:
-                self._journal.clear()
+            outcome = "aborted" if self._abort() else "abort failed"
         failed = number is not None or isinstance(cause, (ApiException, SourceError))
         if isinstance(cause, CallbackError) or not failed:
             return cause  # the caller's own, or an interrupt
         part = "" if number is None else f"part {number}: "
         return TransferError(
-            f"{self._target}: {part}{reason(cause)}{_GO_ON if kept else ''}",
+            f"{self._target}: {part}{reason(cause)}{_GO_ON if self._kept else ''}",
             outcome=outcome,
             cause=cause,
             part_number=number,
@@ -249,24 +249,55 @@ class MultipartUpload:
             physical_address=self._upload.physical_address,
         )
 
+    def _undecided(self, error: TransferError) -> TransferError:
+        """After the store may have assembled it, nothing is aborted: a later process finds out
+        what became of it, unless it is known that the object is another."""
+        if self._journal is not None and error.outcome == "mismatch":
+            self._journal.clear()
+        if not self._kept:
+            return error
+        return TransferError(
+            f"{error.reason}{_GO_ON}",
+            outcome=error.outcome,
+            cause=error.__cause__,
+            upload_id=error.upload_id,
+            physical_address=error.physical_address,
+        )
+
+    @property
+    def _kept(self) -> bool:
+        """Whether a later process will know of the upload."""
+        return self._journal is not None and self._journal.begun
+
+    def _abort(self) -> bool:
+        assert self._upload is not None
+        if self._journal is not None:
+            return self._journal.abort(self._upload)
+        return abort_quietly(self._target, self._upload)
+
     def abandon(self) -> None:
         """Stop and abort, for another upload to take its place."""
         self._stop()
-        abort_quietly(self._target, self.identity)
+        self._abort()
 
-    def is_gone(self, error: BaseException) -> bool:
-        """Whether only another upload can succeed where this one failed."""
+    def why_gone(self, error: BaseException) -> str | None:
+        """Why only another upload can succeed where this one failed; None where it may."""
         cause, _ = _cause(error)
-        return (
+        if self._resumed and is_over(cause):
+            return OVER
+        gone = (
             isinstance(error, UploadGoneError)
             or is_gone(cause)
-            or (self._resumed and is_over(cause))
             or (isinstance(cause, RenewalUnsupportedError) and (self._resumed or not self.stored))
         )
+        return reason(cause) if gone else None
 
     def _can_go_on(self, error: BaseException) -> bool:
         """Whether there is a use in keeping the parts after this failure."""
-        hopeless = (NothingAssembledError, SourceChangedError, RefusedError)
+        hopeless = (
+            PartsRefusedError, UploadGoneError, SourceChangedError, RefusedError,
+            RenewalUnsupportedError,
+        )  # fmt: skip
         cause, _ = _cause(error)
         return not (isinstance(error, hopeless) or isinstance(cause, hopeless) or is_gone(cause))
 
@@ -374,8 +405,8 @@ class MultipartUpload:
 
 
 _GO_ON = (
-    ". The parts that arrived are kept: the same call with resume=True goes on, and "
-    "Transfer.discard_upload throws them away"
+    ". What arrived is kept: the same call with resume=True goes on from there, and "
+    "Transfer.discard_upload throws it away"
 )
 
 

@@ -12,7 +12,14 @@ from lakefs_client.exceptions import ApiException, TransferError
 from lakefs_client.transfer.checksum import md5_of
 from lakefs_client.transfer.journal import Journal, JournalInUseError, read_all
 from lakefs_client.transfer.part import Stored
-from lakefs_client.transfer.target import ADDRESS_LIFE, Multipart, Target, is_over
+from lakefs_client.transfer.target import (
+    ADDRESS_LIFE,
+    LIFECYCLE_RULE,
+    OVER,
+    Multipart,
+    Target,
+    is_over,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,6 +129,11 @@ class UploadJournal:
     def __exit__(self, *exc_info: object) -> None:
         self._journal.close()
 
+    @property
+    def begun(self) -> bool:
+        """Whether it holds an upload that a later process can go on with."""
+        return bool(self._journal.records)
+
     def begin(self, upload: Multipart) -> None:
         """Note that an upload was begun.
 
@@ -147,6 +159,14 @@ class UploadJournal:
         """Note that the parts are about to be put together."""
         self._journal.add({"completing": True})
 
+    def abort(self, upload: Multipart) -> bool:
+        """Have an upload's parts thrown away, and forget it; tells whether it worked. Where it
+        did not, the journal is left to try it again."""
+        aborted = abort_quietly(self._target, upload)
+        if aborted:
+            self.clear()
+        return aborted
+
     def clear(self) -> None:
         """Note that there is nothing to go on with."""
         self._journal.clear()
@@ -164,10 +184,7 @@ class UploadJournal:
         if [first["size"], first["changed"]] != [*self._source.stamp]:
             why = "the file was changed since"
         elif earlier.age >= ADDRESS_LIFE:
-            why = (
-                "lakeFS no longer accepts its address, and only a lifecycle rule of the bucket "
-                "(AbortIncompleteMultipartUpload) can remove the parts that are there"
-            )
+            why = OVER
         elif not self._are_the_same(earlier.stored, workers):
             why = "the file has other bytes now"
         if why is None:
@@ -180,7 +197,7 @@ class UploadJournal:
             "%s: the upload %s cannot go on, a new one begins: %s",
             self._target, earlier.upload.upload_id, why,
         )  # fmt: skip
-        abort_quietly(self._target, earlier.upload)
+        self.abort(earlier.upload)
         return None
 
     def _are_the_same(self, stored: dict[int, Stored], workers: int) -> bool:
@@ -197,9 +214,12 @@ def abort_quietly(target: Target, upload: Multipart) -> bool:
     try:
         target.abort(upload)
     except ApiException as error:
+        left = "parts may be left in the store"
+        if is_over(error):
+            left = f"only {LIFECYCLE_RULE} can remove its parts"
         logger.warning(
-            "%s: the abort failed (%s %s); parts may be left in the store under the upload id %s",
-            target, error.status, error.reason, upload.upload_id,
+            "%s: the abort of the upload id %s failed (%s %s): %s",
+            target, upload.upload_id, error.status, error.reason, left,
         )  # fmt: skip
         return False
     return True

@@ -10,6 +10,7 @@ from lakefs_client.api.internal_api import InternalApi
 from lakefs_client.api.objects_api import ObjectsApi
 from lakefs_client.api.staging_api import StagingApi
 from lakefs_client.exceptions import (
+    ApiConnectionError,
     ApiException,
     ApiTypeError,
     ApiValueError,
@@ -33,9 +34,13 @@ if TYPE_CHECKING:
     from lakefs_client.model.complete_presign_multipart_upload import CompletePresignMultipartUpload
     from lakefs_client.model.object_stats import ObjectStats
 
+LIFECYCLE_RULE = "a lifecycle rule of the bucket (AbortIncompleteMultipartUpload)"
 ABORT_TIMEOUT = (10.0, 30.0)
 ADDRESS_LIFE = 24 * 3600.0
 """Seconds for which lakeFS accepts the address of an upload; 6 hours before 1.80."""
+
+
+OVER = "lakeFS no longer accepts its address"
 
 
 class Multipart(NamedTuple):
@@ -81,9 +86,17 @@ class Target:
 
     def create(self, parts: int) -> tuple[Multipart, list[SignedUrl]]:
         """Begin a multipart upload; its URLs come along."""
-        answer: Any = self._experimental.create_presign_multipart_upload(
-            *self.place, self.path, parts=parts, _return_http_data_only=False
-        )
+        try:
+            answer: Any = self._experimental.create_presign_multipart_upload(
+                *self.place, self.path, parts=parts, _return_http_data_only=False
+            )
+        except ApiConnectionError as error:
+            if error.sent:  # its id was in the answer
+                error.reason = (
+                    f"{error.reason}; if lakeFS has begun the upload all the same, it holds no "
+                    f"bytes, and only {LIFECYCLE_RULE} can remove it"
+                )
+            raise
         created, _, headers = answer
         date = headers.get("Date")
         urls = [SignedUrl(url, date) for url in created.get("presigned_urls") or ()]

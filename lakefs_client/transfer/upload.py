@@ -110,12 +110,11 @@ def in_parts(
         except NoMultipartError:
             raise
         except BaseException as error:
-            if starts == FRESH_STARTS or not upload.is_gone(error):
+            why = upload.why_gone(error)
+            if why is None or starts == FRESH_STARTS:
                 failure = upload.give_up(error)
                 raise failure from failure.__cause__
-            logger.warning(
-                "%s: the upload cannot go on, a new one begins: %s", target, reason(error)
-            )
+            logger.warning("%s: the upload cannot go on, a new one begins: %s", target, why)
         upload.abandon()
         progress.add(-progress.total)
         starts, earlier = starts + 1, None

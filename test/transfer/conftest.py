@@ -91,6 +91,7 @@ class Bench:
         user_metadata: Mapping[str, str] | None = None,
         content_type: str | None = None,
         progress: Callable[[int], object] | None = None,
+        resume: bool = False,
         **settings: Any,
     ) -> ObjectStats:
         """Upload a file, or `content` of a size, in parts of 5 MiB unless `settings` say other."""
@@ -103,6 +104,7 @@ class Bench:
             content_type=content_type,
             user_metadata=user_metadata,
             progress=progress,
+            resume=resume,
         )
 
     def transfer(self, **settings: Any) -> Transfer:

@@ -1,0 +1,392 @@
+"""Journals: what is torn counts for nothing, one process at a time, and nothing secret in them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lakefs_client.exceptions import TransferError
+from lakefs_client.transfer import journal as journal_module
+from lakefs_client.transfer.journal import (
+    Journal,
+    JournalInUseError,
+    default_folder,
+    read_all,
+)
+
+from .conftest import MIB, PART, PATH, Bench
+
+KEY = {"path": "a/b", "part_size": 5, "user_metadata": {"z": "1", "a": "ü"}}
+RECORDS: list[dict[str, Any]] = [
+    {"path": "a/b", "upload_id": "x\n y", "size": 17},
+    {"part": 2, "stored": ["0123456789abcdef" * 2, None, None, "f" * 32]},
+    {"part": 1, "stored": ["ü\u2028", "0", "1", None]},
+    {"completing": True},
+]
+
+posix = pytest.mark.skipif(os.name == "nt", reason="modes, signals and limits of POSIX")
+
+
+def written(folder: Path) -> Path:
+    """A journal with `RECORDS`."""
+    with Journal(folder, "kind", KEY) as journal:
+        journal.start(RECORDS[0])
+        for record in RECORDS[1:]:
+            journal.add(record)
+    return journal.path
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
+    """Where a journal is, and what such a one holds."""
+    path = written(tmp_path_factory.mktemp("example"))
+    return path, path.read_bytes()
+
+
+def found(folder: Path) -> list[dict[str, Any]]:
+    """What those read who do not hold the journal."""
+    records = list(read_all(folder, "kind"))
+    return records[0] if records else []
+
+
+def test_what_was_written_is_there(tmp_path: Path) -> None:
+    written(tmp_path)
+    assert found(tmp_path) == RECORDS
+    with Journal(tmp_path, "kind", KEY) as journal:
+        assert journal.records == RECORDS
+
+
+def test_a_line_is_a_checksum_and_a_record(tmp_path: Path) -> None:
+    lines = written(tmp_path).read_bytes().split(b"\n")
+    assert len(lines) == len(RECORDS) + 1
+    for line, record in zip(lines, RECORDS):
+        checksum, _, text = line.partition(b" ")
+        assert len(checksum) == 8
+        assert json.loads(text) == record
+
+
+def test_it_only_grows(tmp_path: Path) -> None:
+    with Journal(tmp_path, "kind", KEY) as journal:
+        before = b""
+        journal.start(RECORDS[0])
+        for record in RECORDS[1:]:
+            journal.add(record)
+            now = journal.path.read_bytes()
+            assert now.startswith(before)
+            assert len(now) > len(before)
+            before = now
+
+
+@given(data=st.data())
+def test_what_is_torn_or_damaged_leaves_what_came_before(
+    example: tuple[Path, bytes], data: st.DataObject
+) -> None:
+    path, whole = example
+    folder = path.parent
+    at = data.draw(st.integers(0, len(whole) - 1), "at")
+    kept = whole[:at].count(b"\n")
+    if data.draw(st.booleans(), "cut"):
+        path.write_bytes(whole[:at])
+    else:
+        other = data.draw(st.integers(1, 255), "xor")
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ other]) + whole[at + 1 :])
+    assert found(folder) == RECORDS[:kept]
+    with Journal(folder, "kind", KEY) as journal:
+        assert journal.records == RECORDS[:kept]
+        # What is added then is read, whatever stood there.
+        journal.add({"part": 9})
+    if kept:
+        assert found(folder) == [*RECORDS[:kept], {"part": 9}]
+
+
+def test_every_cut_leaves_the_whole_lines_before_it(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    whole = path.read_bytes()
+    for at in range(len(whole) + 1):
+        path.write_bytes(whole[:at])
+        assert found(tmp_path) == RECORDS[: whole[:at].count(b"\n")]
+
+
+@given(rest=st.binary(max_size=200))
+def test_what_follows_torn_lines_is_not_read(example: tuple[Path, bytes], rest: bytes) -> None:
+    path, whole = example
+    lines = whole.splitlines(keepends=True)
+    path.write_bytes(lines[0] + b"torn\n" + rest + b"\n" + lines[1])
+    assert found(path.parent) == RECORDS[:1]
+
+
+def test_the_key_tells_journals_apart(tmp_path: Path) -> None:
+    with (
+        Journal(tmp_path, "kind", KEY) as one,
+        Journal(tmp_path, "kind", {**KEY, "path": "c"}) as two,
+    ):
+        assert one.path != two.path
+        again = {"user_metadata": {"a": "ü", "z": "1"}, "part_size": 5, "path": "a/b"}
+        with pytest.raises(JournalInUseError, match=one.path.name):
+            Journal(tmp_path, "kind", again)
+
+
+@posix
+@pytest.mark.parametrize("mask", [0o000, 0o022, 0o077])
+def test_it_is_its_owners_alone(tmp_path: Path, mask: int) -> None:
+    folder = tmp_path / "state" / "journals"
+    former = os.umask(mask)
+    try:
+        path = written(folder)
+    finally:
+        os.umask(former)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@posix
+def test_it_follows_no_link(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    path.unlink()
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    path.symlink_to(precious)
+    with pytest.raises(OSError, match="symbolic links"):
+        Journal(tmp_path, "kind", KEY)
+    assert precious.read_text() == "precious"
+
+
+def test_a_journal_without_records_leaves_no_file(tmp_path: Path) -> None:
+    with Journal(tmp_path, "kind", KEY):
+        pass
+    with Journal(tmp_path, "kind", KEY) as journal:
+        journal.start(RECORDS[0])
+        journal.clear()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_new_start_forgets(tmp_path: Path) -> None:
+    written(tmp_path)
+    with Journal(tmp_path, "kind", KEY) as journal:
+        journal.start({"upload_id": "y"})
+        journal.add({"part": 1})
+    assert found(tmp_path) == [{"upload_id": "y"}, {"part": 1}]
+
+
+def test_the_state_of_another_kind_is_not_looked_at(tmp_path: Path) -> None:
+    written(tmp_path)
+    assert not list(read_all(tmp_path, "other"))
+    assert not list(read_all(tmp_path / "missing", "kind"))
+
+
+# Locks
+
+
+def test_one_at_a_time_within_a_process(tmp_path: Path) -> None:
+    with Journal(tmp_path, "kind", KEY), pytest.raises(JournalInUseError):
+        Journal(tmp_path, "kind", KEY)
+    with Journal(tmp_path, "kind", KEY):
+        pass
+
+
+HOLD = """
+import json, os, sys, time
+from pathlib import Path
+from lakefs_client.transfer.journal import Journal
+journal = Journal(Path(sys.argv[1]), "kind", json.loads(sys.argv[2]))
+journal.start({"upload_id": "of the other process"})
+child = 0
+if sys.argv[3] == "fork":
+    child = os.fork()
+    if child == 0:
+        os.close(1)
+        time.sleep(600)
+print(child, flush=True)
+time.sleep(600)
+"""
+
+
+def held_by_another_process(folder: Path, *, fork: bool) -> tuple[subprocess.Popen[str], int]:
+    """A process that holds the journal, and the id of a child of its, if it has one."""
+    arguments = [str(folder), json.dumps(KEY), "fork" if fork else ""]
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, *arguments], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    return process, int(process.stdout.readline())
+
+
+@posix
+@pytest.mark.parametrize("fork", [False, True])
+def test_one_at_a_time_between_processes(tmp_path: Path, fork: bool) -> None:
+    """A killed process leaves no lock, nor do the workers that it forked and that survive it."""
+    process, child = held_by_another_process(tmp_path, fork=fork)
+    try:
+        with process:
+            with pytest.raises(JournalInUseError):
+                Journal(tmp_path, "kind", KEY)
+            assert found(tmp_path) == [{"upload_id": "of the other process"}]
+            process.kill()
+        with Journal(tmp_path, "kind", KEY) as journal:
+            assert journal.records == [{"upload_id": "of the other process"}]
+    finally:
+        if child:
+            os.kill(child, signal.SIGKILL)
+
+
+@posix
+def test_a_file_that_was_removed_while_it_was_waited_for_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its former owner finishes between our opening of the file and our lock on it."""
+    former = written(tmp_path)
+    lock, removed = journal_module._lock, []
+
+    def remove_first(descriptor: int) -> None:
+        if not removed:
+            former.unlink()
+            removed.append(descriptor)
+        lock(descriptor)
+
+    monkeypatch.setattr(journal_module, "_lock", remove_first)
+    with Journal(tmp_path, "kind", KEY) as journal:
+        assert journal.records == []
+        assert os.path.samestat(os.fstat(journal._file.fileno()), former.stat())
+        with pytest.raises(JournalInUseError):
+            Journal(tmp_path, "kind", KEY)
+
+
+def test_many_threads_add(tmp_path: Path) -> None:
+    with Journal(tmp_path, "kind", KEY) as journal:
+        journal.start(RECORDS[0])
+
+        def add(first: int) -> None:
+            for number in range(first, first + 20):
+                journal.add({"part": number})
+
+        threads = [threading.Thread(target=add, args=(20 * index,)) for index in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    first, *rest = found(tmp_path)
+    assert first == RECORDS[0]
+    assert sorted(record["part"] for record in rest) == list(range(80))
+
+
+# No space
+
+FILL = """
+import json, logging, resource, signal, sys
+from pathlib import Path
+from lakefs_client.transfer.journal import Journal
+logging.basicConfig(format="%(message)s")
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
+with Journal(Path(sys.argv[1]), "kind", json.loads(sys.argv[2])) as journal:
+    try:
+        journal.start({"upload_id": "x"})
+    except OSError as error:
+        print("start:", error.strerror)
+    else:
+        for number in range(10):
+            journal.add({"part": number})
+        print("done")
+"""
+
+
+def fill(folder: Path, limit: int) -> tuple[str, str]:
+    """What a process says that writes a journal under a limit of a file's size."""
+    done = subprocess.run(
+        [sys.executable, "-c", FILL, str(folder), json.dumps(KEY), str(limit)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout, done.stderr
+
+
+@posix
+def test_without_room_for_a_record_the_transfer_goes_on_and_says_so_once(tmp_path: Path) -> None:
+    said, logged = fill(tmp_path, 80)
+    assert said == "done\n"
+    assert logged.count("cannot be written") == 1
+    assert "File too large" in logged
+    assert "will be done again" in logged
+    first, *rest = found(tmp_path)
+    assert first == {"upload_id": "x"}
+    assert rest == [{"part": number} for number in range(len(rest))]
+    assert 1 <= len(rest) < 5
+
+
+@posix
+@pytest.mark.parametrize("limit", [0, 9])
+def test_without_room_for_the_first_record_nothing_is_begun(tmp_path: Path, limit: int) -> None:
+    said, _ = fill(tmp_path, limit)
+    assert said == "start: File too large\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        Journal(tmp_path / "file" / "folder", "kind", KEY)
+
+
+def test_no_upload_is_begun_where_no_journal_can_be(bench: Bench) -> None:
+    (bench.folder / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        bench.upload(PART, journal_dir=bench.folder / "file" / "folder", resume=True)
+    assert not bench.sandbox.requests
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="the place has another name there")
+def test_where_journals_are_by_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert default_folder() == tmp_path / "lakefs-client" / "transfers"
+    monkeypatch.delenv("XDG_STATE_HOME")
+    assert default_folder() == Path.home() / ".local" / "state" / "lakefs-client" / "transfers"
+
+
+# Nothing secret
+
+FIRST = {
+    "host", "repository", "branch", "path", "source", "part_size", "content_type",
+    "user_metadata", "size", "changed", "began", "upload_id", "physical_address",
+}  # fmt: skip
+
+
+def test_no_url_no_header_and_no_credential_is_in_it(bench: Bench) -> None:
+    bench.client.configuration.proxy_headers = {"X-Proxy": "SECRET"}
+    bench.client.set_default_header("X-Secret", "SECRET")
+    bench.client.cookie = "session=SECRET"
+    folder = bench.folder / "journals"
+    seen: list[bytes] = []
+
+    def look(count: int) -> None:
+        seen.extend(path.read_bytes() for path in folder.iterdir())
+
+    bench.sandbox.faults.add("store_put_part", "expired", part_number=2)
+    bench.sandbox.faults.add("store_put_part", "status", status=403, part_number=3)
+    with pytest.raises(TransferError, match="part 3"):
+        bench.upload(
+            2 * PART + MIB, journal_dir=folder, resume=True, progress=look, max_concurrency=1,
+            user_metadata={"run": "42"},
+        )  # fmt: skip
+    look(0)
+    ((first, *rest),) = read_all(folder, "upload")
+    assert first.keys() == FIRST
+    assert (first["path"], first["user_metadata"]) == (PATH, {"run": "42"})
+    assert [record.keys() for record in rest] == [{"part", "stored"}] * 2
+    store = next(r.headers["host"] for r in bench.sandbox.requests if "store" in r.operation)
+    secrets = (
+        "SECRET", bench.sandbox.access_key_id, bench.sandbox.secret_access_key, store,
+        "Signature", "Credential", "X-Amz", "Authorization", "Basic",
+    )  # fmt: skip
+    for data in seen:
+        for secret in secrets:
+            assert secret.encode() not in data, secret
