@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from lakefs_client.transfer.part import (
     CallbackError,
     PartSender,
     Progress,
+    Stopped,
     Stored,
     is_gone,
 )
@@ -32,7 +34,6 @@ from lakefs_client.transfer.workers import ExecutorWorkers, Expired, Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import Future
 
     from lakefs_client.model.object_stats import ObjectStats
     from lakefs_client.transfer.plan import Part
@@ -73,7 +74,6 @@ class _Sending:
         done: Called when the source is no longer needed for it.
         url: Where it goes.
         renewals: How often in a row a worker found the URL expired.
-        ticket: Its place at the gate, where it has one here.
     """
 
     part: Part
@@ -81,7 +81,6 @@ class _Sending:
     done: Callable[[], object]
     url: ExpiringUrl
     renewals: int = 0
-    ticket: int | None = None
 
 
 class MultipartUpload:
@@ -222,8 +221,8 @@ class MultipartUpload:
             if self._journal is not None:
                 self._journal.clear()
         failed = number is not None or isinstance(cause, (ApiException, SourceError))
-        if isinstance(cause, CallbackError) or not failed:
-            return cause  # the caller's own, or an interrupt
+        if isinstance(cause, CallbackError) or not isinstance(cause, Exception) or not failed:
+            return cause  # the caller's own, or an interrupt, of a worker's process too
         part = "" if number is None else f"part {number}: "
         return TransferError(
             f"{self._target}: {part}{reason(cause)}{_GO_ON if kept else ''}",
@@ -286,23 +285,33 @@ class MultipartUpload:
                 if not self._expired:
                     return
                 sending = self._expired.pop()
-            sending.url.renew()
             self._start(sending)
 
     def _start(self, sending: _Sending) -> None:
-        if not self._workers.counts_windows:
-            # Workers elsewhere cannot wait at the gate: their tasks take a place here.
-            sending.ticket = self._transfer.gate.enter(self._interrupt.is_set)
+        """Have a part sent. What goes wrong with that is a failure of the part."""
         with self._changed:
             self._pending += 1
+        ticket: int | None = None
+        future: Future[Stored | Expired] = Future()
         try:
+            if sending.renewals:
+                sending.url.renew()
+            if not self._workers.counts_windows:
+                # Workers elsewhere cannot wait at the gate: their tasks take a place here.
+                ticket = self._transfer.gate.enter(self._interrupt.is_set)
+                if ticket is None:
+                    raise Stopped
             future = self._workers.submit(sending.part, sending.source, sending.url)
-        except Exception as error:
-            self._end(sending, PartError(sending.part.number, error))
-        else:
-            future.add_done_callback(partial(self._sent, sending))
+        except BaseException as error:
+            future.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            future.add_done_callback(partial(self._sent, sending, ticket))
 
-    def _sent(self, sending: _Sending, future: Future[Stored | Expired]) -> None:
+    def _sent(
+        self, sending: _Sending, ticket: int | None, future: Future[Stored | Expired]
+    ) -> None:
         """Take note of what became of a part, in the thread that knows it first."""
         part = sending.part
         failure: PartError | None = None
@@ -316,15 +325,15 @@ class MultipartUpload:
             else:
                 slowed = answer.slowed
                 self.stored[part.number] = answer
-                if not self._workers.counts_windows:
+                if not self._workers.counts_windows and not self._interrupt.is_set():
                     self._progress.add(part.length)
                 if self._journal is not None:
                     self._journal.add(part.number, answer)
                 self._foretell(part)
         except BaseException as error:
             failure = PartError(part.number, error)
-        if sending.ticket is not None:
-            self._transfer.gate.leave(sending.ticket, slow_down=slowed)
+        if ticket is not None:
+            self._transfer.gate.leave(ticket, slow_down=slowed)
         self._end(sending, failure, again=failure is None and part.number not in self.stored)
 
     def _end(self, sending: _Sending, failure: PartError | None, *, again: bool = False) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -162,21 +163,23 @@ class Transfer:
             ApiException: lakeFS refused to begin.
             Exception: What `fileobj` raised, after the upload was aborted.
         """
-        source = source_of(fileobj)
         if self.config.executor is not None:
             raise ApiValueError("upload_fileobj: the workers of an executor can only read files")
-        name = source.name if isinstance(source, FileSource) else ""
-        target = self._target(repository, branch, path, content_type, user_metadata, progress, name)
-        if source is None:
-            stream = StreamUpload(self, target, Progress(progress))
-            return _carried_out(f"upload of a stream to {target}", lambda: stream.read(fileobj))
-        with source:
+        source = source_of(fileobj)
+        with source or nullcontext():
+            target = self._target(
+                repository, branch, path, content_type, user_metadata, progress,
+                source.name if isinstance(source, FileSource) else "",
+            )  # fmt: skip
+            if source is None:
+                stream = StreamUpload(self, target, Progress(progress))
+                return _carried_out(f"upload of a stream to {target}", lambda: stream.read(fileobj))
             stats = _carried_out(
                 f"upload of an open file to {target}, {source.size} bytes",
                 lambda: upload(self, source, target, Progress(progress), resume=False),
             )
-        fileobj.seek(0, os.SEEK_END)  # type: ignore[attr-defined]
-        return stats
+            fileobj.seek(0, os.SEEK_END)  # type: ignore[attr-defined]
+            return stats
 
     def pending_uploads(self) -> list[PendingUpload]:
         """The uploads to this server that were interrupted, and whose journals are here.
