@@ -206,9 +206,19 @@ class MultipartUpload:
             self._journal.clear()
         return stats
 
-    def give_up(self, error: BaseException) -> BaseException:
+    def check(self) -> None:
+        """Have a failure out before the next part is there.
+
+        Raises:
+            PartError: A part failed.
+            RefusedError: The branch cannot be written to.
+        """
+        if self._failure is not None:
+            raise self._failure
+
+    def give_up(self, error: BaseException, more: str = "") -> BaseException:
         """Stop, abort what was begun unless a later process can go on with it, and return what
-        to raise: the first error, never the abort's."""
+        to raise: the first error, never the abort's. `more` goes into its message."""
         self._stop()
         cause, number = _cause(error)
         if isinstance(error, TransferError) or self._upload is None:
@@ -225,7 +235,7 @@ class MultipartUpload:
             return cause  # the caller's own, or an interrupt, of a worker's process too
         part = "" if number is None else f"part {number}: "
         return TransferError(
-            f"{self._target}: {part}{reason(cause)}{_GO_ON if kept else ''}",
+            f"{self._target}: {part}{reason(cause)}{_GO_ON if kept else more}",
             outcome=outcome,
             cause=cause,
             part_number=number,
@@ -280,8 +290,7 @@ class MultipartUpload:
                 self._changed.wait_for(
                     lambda: self._failure or self._expired or self._pending < limit
                 )
-                if self._failure is not None:
-                    raise self._failure
+                self.check()
                 if not self._expired:
                     return
                 sending = self._expired.pop()

@@ -141,6 +141,19 @@ def require_single_put(
     ) from instead.cause
 
 
+def require_server(config: TransferConfig, target: Target) -> None:
+    """Refuse to send through the server where it must not be.
+
+    Raises:
+        TransferError: It must not.
+    """
+    if not config.allow_server:
+        raise TransferError(
+            f"{target}: this server's store offers no presigned URLs, and allow_server is off",
+            outcome="aborted",
+        )
+
+
 def in_one(
     transfer: Transfer,
     source: Source,
@@ -205,11 +218,7 @@ def through_server(
     Raises:
         TransferError: It must not be done, or failed.
     """
-    if not transfer.config.allow_server:
-        raise TransferError(
-            f"{target}: this server's store offers no presigned URLs, and allow_server is off",
-            outcome="aborted",
-        )
+    require_server(transfer.config, target)
     logger.debug("%s: no presigned URLs here, sending through the server", target)
     content = _Content(source, progress)
     try:
