@@ -177,6 +177,7 @@ class StreamUpload:
         """Send what is left, and make the object.
 
         Raises:
+            CallbackError: The progress callback raised something.
             PartError: A part failed.
             NothingAssembledError: The store has no object.
             TransferError: The upload failed.
@@ -185,6 +186,7 @@ class StreamUpload:
         if self._spool is None:
             self._spool = Spool(self._folder, self._offset)
         spool, size = self._spool, self._offset + self._spool.size
+        self._progress.set_size(size)
         if self._upload is None and spool.size < self._transfer.config.threshold:
             return self._in_one(spool)
         if (spool.size or self._number == 0) and self._without_parts is None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from lakefs_client.api_client import ApiClient
     from lakefs_client.model.object_stats import ObjectStats
     from lakefs_client.retry import RetryPolicy
+    from lakefs_client.transfer.part import ProgressCallback
 
     T = TypeVar("T")
 
@@ -77,7 +78,7 @@ class Transfer:
         *,
         content_type: str | None = None,
         user_metadata: Mapping[str, str] | None = None,
-        progress: Callable[[int], object] | None = None,
+        progress: ProgressCallback | None = None,
         resume: bool = False,
     ) -> ObjectStats:
         """Upload a file as an uncommitted change of a branch.
@@ -97,7 +98,8 @@ class Transfer:
             user_metadata: Key-value pairs to keep with the object.
             progress: Called with the number of bytes sent since the last call, by one thread
                 at a time. The number is negative when a part starts again; the sum is the
-                file's size in the end. An exception in it stops the upload.
+                file's size in the end. An exception in it stops the upload. ``bar.update`` of
+                tqdm fits, and so does a callback of fsspec, which is told the size before.
             resume: Whether to keep a journal of an upload in parts, from which the same call
                 goes on after an interruption, in another process too, without sending again
                 what has arrived; see `TransferConfig.journal_dir`.
@@ -113,13 +115,12 @@ class Transfer:
             ApiException: lakeFS refused to begin: NotFoundException, UnauthorizedException …
         """
         with FileSource(source) as file:
-            target = self._target(
-                repository, branch, path, content_type, user_metadata, progress, file.name
-            )
+            target = self._target(repository, branch, path, content_type, user_metadata, file.name)
+            told = Progress(progress)
             plan_parts(file.size, self.config.part_size)
             return _carried_out(
                 f"upload of {file.name} to {target}, {file.size} bytes",
-                lambda: upload(self, file, target, Progress(progress), resume=resume),
+                lambda: upload(self, file, target, told, resume=resume),
             )
 
     def upload_fileobj(
@@ -131,7 +132,7 @@ class Transfer:
         *,
         content_type: str | None = None,
         user_metadata: Mapping[str, str] | None = None,
-        progress: Callable[[int], object] | None = None,
+        progress: ProgressCallback | None = None,
     ) -> ObjectStats:
         """Upload what an open binary file or stream holds, from where it stands to its end.
 
@@ -150,7 +151,7 @@ class Transfer:
             path: Path of the object in the repository. What stands there is replaced.
             content_type: Media type; by default guessed from the path's extension.
             user_metadata: Key-value pairs to keep with the object.
-            progress: As for `upload_file`.
+            progress: As for `upload_file`. The size of a stream is told once it has ended.
 
         Returns:
             The object's stats.
@@ -168,15 +169,16 @@ class Transfer:
         source = source_of(fileobj)
         with source or nullcontext():
             target = self._target(
-                repository, branch, path, content_type, user_metadata, progress,
+                repository, branch, path, content_type, user_metadata,
                 source.name if isinstance(source, FileSource) else "",
             )  # fmt: skip
+            told = Progress(progress)
             if source is None:
-                stream = StreamUpload(self, target, Progress(progress))
+                stream = StreamUpload(self, target, told)
                 return _carried_out(f"upload of a stream to {target}", lambda: stream.read(fileobj))
             stats = _carried_out(
                 f"upload of an open file to {target}, {source.size} bytes",
-                lambda: upload(self, source, target, Progress(progress), resume=False),
+                lambda: upload(self, source, target, told, resume=False),
             )
             fileobj.seek(0, os.SEEK_END)  # type: ignore[attr-defined]
             return stats
@@ -193,7 +195,7 @@ class Transfer:
         return [*pending_uploads(self.config.journals, self.api_client.configuration.host)]
 
     def resume_upload(
-        self, pending: PendingUpload, *, progress: Callable[[int], object] | None = None
+        self, pending: PendingUpload, *, progress: ProgressCallback | None = None
     ) -> ObjectStats:
         """Go on with an upload that was interrupted.
 
@@ -230,7 +232,6 @@ class Transfer:
         path: str,
         content_type: str | None,
         user_metadata: Mapping[str, str] | None,
-        progress: Callable[[int], object] | None,
         name: str,
     ) -> Target:
         """The object to be, once all that is said of it was checked."""
@@ -242,8 +243,6 @@ class Transfer:
         elif not content_type:
             raise ApiValueError("content_type must not be empty")
         auth.require_header_safe("content_type", content_type)
-        if progress is not None and not callable(progress):
-            raise ApiTypeError("progress must be callable")
         metadata = _encode.checked_user_metadata(
             "user_metadata", {} if user_metadata is None else user_metadata
         )

@@ -40,6 +40,7 @@ def upload(
         ApiException: lakeFS refused to begin.
     """
     config = transfer.config
+    progress.set_size(source.size)
     if source.size < config.threshold and source.size <= MAX_SINGLE_PUT:
         return in_one(transfer, source, target, progress)
     plan = plan_parts(source.size, config.part_size)
