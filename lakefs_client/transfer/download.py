@@ -85,6 +85,7 @@ def _download(
 ) -> ObjectStats:
     """Download what stands at a place, and what stands there then if it changes meanwhile."""
     remote = RemoteObject(transfer, *place, within)
+    progress.set_size(remote.size)
     restarts = 0
     while True:
         one = _Download(transfer, remote, target, progress, journal)

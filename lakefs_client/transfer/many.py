@@ -18,6 +18,7 @@ from lakefs_client.transfer.part import CallbackError, Progress, Stopped
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from lakefs_client.transfer.part import ProgressCallback
     from lakefs_client.transfer.transfer import Transfer
 
     Job = Callable[[], "tuple[bool, int]"]
@@ -89,10 +90,10 @@ class Run:
     """
 
     def __init__(
-        self, transfer: Transfer, progress: Callable[[int], object] | None, stop_on_error: bool
+        self, transfer: Transfer, progress: ProgressCallback | None, stop_on_error: bool
     ) -> None:
         self._transfer = transfer
-        self._progress = None if progress is None else Progress(progress)
+        self._progress = Progress(progress)
         self._stop_on_error = stop_on_error
         self._lock = threading.Lock()
         self._large = threading.BoundedSemaphore(LARGE_AT_A_TIME)
@@ -103,7 +104,7 @@ class Run:
 
     def progress(self) -> Progress:
         """One file's share in what is told."""
-        return Progress(None if self._progress is None else self._progress.add)
+        return Progress(self._progress.add)
 
     def in_turn(self, size: int) -> Any:
         """Where a file of so many bytes waits for its turn."""

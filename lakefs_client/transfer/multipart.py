@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from lakefs_client.transfer.part import (
     CallbackError,
     PartSender,
     Progress,
+    Stopped,
     Stored,
     is_gone,
 )
@@ -33,7 +35,6 @@ from lakefs_client.transfer.workers import ExecutorWorkers, Expired, Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import Future
 
     from lakefs_client.model.object_stats import ObjectStats
     from lakefs_client.transfer.plan import Part
@@ -74,7 +75,6 @@ class _Sending:
         done: Called when the source is no longer needed for it.
         url: Where it goes.
         renewals: How often in a row a worker found the URL expired.
-        ticket: Its place at the gate, where it has one here.
     """
 
     part: Part
@@ -82,7 +82,6 @@ class _Sending:
     done: Callable[[], object]
     url: ExpiringUrl
     renewals: int = 0
-    ticket: int | None = None
 
 
 class MultipartUpload:
@@ -223,9 +222,19 @@ class MultipartUpload:
             self._journal.clear()
         return stats
 
-    def give_up(self, error: BaseException) -> BaseException:
+    def check(self) -> None:
+        """Have a failure out before the next part is there.
+
+        Raises:
+            PartError: A part failed.
+            RefusedError: The branch cannot be written to.
+        """
+        if self._failure is not None:
+            raise self._failure
+
+    def give_up(self, error: BaseException, more: str = "") -> BaseException:
         """Stop, abort what was begun unless a later process can go on with it, and return what
-        to raise: the first error, never the abort's."""
+        to raise: the first error, never the abort's. `more` goes into its message."""
         self._stop()
         cause, number = _cause(error)
         if self._upload is None:
@@ -237,11 +246,11 @@ class MultipartUpload:
         else:
             outcome = "aborted" if self._abort() else "abort failed"
         failed = number is not None or isinstance(cause, (ApiException, SourceError))
-        if isinstance(cause, CallbackError) or not failed:
-            return cause  # the caller's own, or an interrupt
+        if isinstance(cause, CallbackError) or not isinstance(cause, Exception) or not failed:
+            return cause  # the caller's own, or an interrupt, of a worker's process too
         part = "" if number is None else f"part {number}: "
         return TransferError(
-            f"{self._target}: {part}{reason(cause)}{_GO_ON if self._kept else ''}",
+            f"{self._target}: {part}{reason(cause)}{_GO_ON if self._kept else more}",
             outcome=outcome,
             cause=cause,
             part_number=number,
@@ -310,7 +319,7 @@ class MultipartUpload:
 
     def _permitted(self, answer: Future[str | None]) -> None:
         if answer.result() is not None:
-            self._note(RefusedError(403, answer.result()))
+            self._fail(RefusedError(403, answer.result()))
 
     def _fresh_url(self, number: int) -> SignedUrl:
         return self._target.fresh_url(self.identity, number)
@@ -322,28 +331,37 @@ class MultipartUpload:
                 self._changed.wait_for(
                     lambda: self._failure or self._expired or self._pending < limit
                 )
-                if self._failure is not None:
-                    raise self._failure
+                self.check()
                 if not self._expired:
                     return
                 sending = self._expired.pop()
-            sending.url.renew()
             self._start(sending)
 
     def _start(self, sending: _Sending) -> None:
-        if not self._workers.counts_windows:
-            # Workers elsewhere cannot wait at the gate: their tasks take a place here.
-            sending.ticket = self._transfer.gate.enter(self._interrupt.is_set)
+        """Have a part sent. What goes wrong with that is a failure of the part."""
         with self._changed:
             self._pending += 1
+        ticket: int | None = None
+        future: Future[Stored | Expired] = Future()
         try:
+            if sending.renewals:
+                sending.url.renew()
+            if not self._workers.counts_windows:
+                # Workers elsewhere cannot wait at the gate: their tasks take a place here.
+                ticket = self._transfer.gate.enter(self._interrupt.is_set)
+                if ticket is None:
+                    raise Stopped
             future = self._workers.submit(sending.part, sending.source, sending.url)
-        except Exception as error:
-            self._end(sending, PartError(sending.part.number, error))
-        else:
-            future.add_done_callback(partial(self._sent, sending))
+        except BaseException as error:
+            future.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            future.add_done_callback(partial(self._sent, sending, ticket))
 
-    def _sent(self, sending: _Sending, future: Future[Stored | Expired]) -> None:
+    def _sent(
+        self, sending: _Sending, ticket: int | None, future: Future[Stored | Expired]
+    ) -> None:
         """Take note of what became of a part, in the thread that knows it first."""
         part = sending.part
         failure: PartError | None = None
@@ -358,34 +376,33 @@ class MultipartUpload:
                 slowed = answer.slowed
                 logger.debug("%s: part %d is in the store", self._target, part.number)
                 self.stored[part.number] = answer
-                if not self._workers.counts_windows:
+                if not self._workers.counts_windows and not self._interrupt.is_set():
                     self._progress.add(part.length)
                 if self._journal is not None:
                     self._journal.add(part.number, answer)
                 self._foretell(part)
         except BaseException as error:
             failure = PartError(part.number, error)
-        if sending.ticket is not None:
-            self._transfer.gate.leave(sending.ticket, slow_down=slowed)
+        if ticket is not None:
+            self._transfer.gate.leave(ticket, slow_down=slowed)
         self._end(sending, failure, again=failure is None and part.number not in self.stored)
 
     def _end(self, sending: _Sending, failure: PartError | None, *, again: bool = False) -> None:
         if not again:
             sending.done()
+        if failure is not None:
+            self._fail(failure)  # first: without it, nothing on its way means that all arrived
         with self._changed:
-            # At once, or `finish` could see that nothing is on its way, and not that it failed.
             self._pending -= 1
             if again:
                 self._expired.append(sending)
-            self._note(failure)
-
-    def _note(self, failure: BaseException | None) -> None:
-        """Have those who wait look again; the first failure ends the rest."""
-        with self._changed:
             self._changed.notify_all()
-            if failure is None:
-                return
+
+    def _fail(self, failure: BaseException) -> None:
+        """Have the first failure end the rest."""
+        with self._changed:
             self._failure = self._failure or failure
+            self._changed.notify_all()
         self._interrupt.set()
         self._transfer.gate.wake()
 

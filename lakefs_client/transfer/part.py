@@ -12,16 +12,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lakefs_client import rest
 from lakefs_client._body import WINDOW
-from lakefs_client.exceptions import ApiConnectionError, ApiException, error_for
+from lakefs_client.exceptions import ApiConnectionError, ApiException, ApiTypeError, error_for
 from lakefs_client.rest import BodyError, Interrupt, Message, RESTClientObject, Timing
 from lakefs_client.transfer.source import buffer
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from lakefs_client.retry import RetryPolicy
     from lakefs_client.transfer.gate import Gate
     from lakefs_client.transfer.plan import Part
     from lakefs_client.transfer.source import Source
     from lakefs_client.transfer.url import ExpiringUrl
+
+    class SizedCallback(Protocol):
+        """What callbacks of fsspec can do, as far as it is needed here."""
+
+        def set_size(self, size: int, /) -> object: ...
+        def relative_update(self, inc: int, /) -> object: ...
+
+    ProgressCallback = Callable[[int], object] | SizedCallback
 
 logger = logging.getLogger("lakefs_client.transfer")
 
@@ -70,14 +80,34 @@ class CallbackError(Exception):
 class Progress:
     """Counts what went out, and tells the caller, who is not called again after an exception.
 
+    Args:
+        callback: Called with numbers of bytes; or an object that is told them as callbacks of
+            fsspec are: a size by `set_size`, then numbers by `relative_update`.
+
     Attributes:
         total: What was counted so far.
+
+    Raises:
+        ApiTypeError: It is neither.
     """
 
-    def __init__(self, callback: Callable[[int], object] | None) -> None:
-        self._callback = callback
+    def __init__(self, callback: ProgressCallback | None) -> None:
+        self._set_size = getattr(callback, "set_size", None)
+        self._callback: Any = getattr(callback, "relative_update", callback)
+        if callback is not None and not callable(self._callback):
+            raise ApiTypeError("progress must be callable, or have set_size and relative_update")
         self._lock = threading.Lock()
         self.total = 0
+
+    def set_size(self, size: int) -> None:
+        """Tell how many bytes there are in all.
+
+        Raises:
+            CallbackError: The callback raised something.
+        """
+        if self._set_size is not None:
+            with self._lock:
+                self._tell(self._set_size, size)
 
     def add(self, count: int) -> None:
         """Tell of so many bytes more, or fewer where a part starts again.
@@ -89,14 +119,16 @@ class Progress:
             return
         with self._lock:
             self.total += count
-            callback = self._callback
-            if callback is None:
-                return  # it raised in another thread meanwhile
-            try:
-                callback(count)
-            except BaseException as error:
-                self._callback = None
-                raise CallbackError(error) from error
+            self._tell(self._callback, count)
+
+    def _tell(self, callback: Callable[[int], object], number: int) -> None:
+        if self._callback is None:
+            return  # it raised in another thread meanwhile
+        try:
+            callback(number)
+        except BaseException as error:
+            self._callback = None
+            raise CallbackError(error) from error
 
 
 class PartSender:

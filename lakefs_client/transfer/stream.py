@@ -24,6 +24,7 @@ from lakefs_client.transfer.upload import (
     NoMultipartError,
     begin,
     in_one,
+    require_server,
     require_single_put,
 )
 
@@ -46,7 +47,7 @@ def source_of(stream: Any) -> FileSource | BytesSource | None:
 
     Raises:
         ApiTypeError: It is no binary stream.
-        ApiValueError: It is closed.
+        ApiValueError: It is closed, or open for writing alone.
     """
     if isinstance(stream, (str, bytes, bytearray, memoryview, os.PathLike)):
         raise ApiTypeError(
@@ -59,15 +60,19 @@ def source_of(stream: Any) -> FileSource | BytesSource | None:
         raise ApiTypeError(f"fileobj must have a method read; {type(stream).__name__} has none")
     if getattr(stream, "closed", False):
         raise ApiValueError("fileobj is closed")
-    if isinstance(stream, io.BytesIO):
-        return BytesSource(stream)
     # Of subclasses and wrappers, such as those that decompress, nobody knows what `read` does.
-    plain = type(stream) in (io.FileIO, io.BufferedReader, io.BufferedRandom)
-    if not plain or not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+    if type(stream) is io.BytesIO:
+        return BytesSource(stream)
+    raw = stream.raw if type(stream) in (io.BufferedReader, io.BufferedRandom) else stream
+    if type(raw) is not io.FileIO:
         return None
-    if stream.writable():
+    if not raw.readable():
+        raise ApiValueError("fileobj is not open for reading")
+    if raw.writable():
         stream.flush()
-    return FileSource.of(stream)
+    status = os.fstat(raw.fileno())
+    # The files of Linux's /proc have bytes, and no size.
+    return FileSource.of(stream) if stat.S_ISREG(status.st_mode) and status.st_size else None
 
 
 class Spool:
@@ -141,12 +146,8 @@ class StreamUpload:
             Exception: What the stream raised.
         """
         try:
-            while data := stream.read(WINDOW):
-                if isinstance(data, str):
-                    raise ApiTypeError("fileobj must be opened in binary mode ('rb')")
-                self.write(memoryview(data))
-            if data is None:
-                raise ApiValueError("fileobj must block until it has bytes: read returned None")
+            while data := _bytes(stream.read(WINDOW)):
+                self.write(data)
             return self.finish()
         except BaseException as error:
             failure = self.give_up(error)
@@ -160,6 +161,8 @@ class StreamUpload:
             ApiException: lakeFS refused to begin.
             OSError: The disk is full.
         """
+        if self._upload is not None:
+            self._upload.check()  # the next part may be long in coming
         while data:
             if self._spool is None:
                 self._spool = Spool(self._folder, self._offset)
@@ -174,6 +177,7 @@ class StreamUpload:
         """Send what is left, and make the object.
 
         Raises:
+            CallbackError: The progress callback raised something.
             PartError: A part failed.
             NothingAssembledError: The store has no object.
             TransferError: The upload failed.
@@ -182,6 +186,7 @@ class StreamUpload:
         if self._spool is None:
             self._spool = Spool(self._folder, self._offset)
         spool, size = self._spool, self._offset + self._spool.size
+        self._progress.set_size(size)
         if self._upload is None and spool.size < self._transfer.config.threshold:
             return self._in_one(spool)
         if (spool.size or self._number == 0) and self._without_parts is None:
@@ -199,7 +204,9 @@ class StreamUpload:
         """Abort what was begun, and return what to raise."""
         if self._spool is not None:
             self._spool.close()
-        return error if self._upload is None else self._upload.give_up(error)
+        if self._upload is None:
+            return error
+        return self._upload.give_up(error, _ONCE if self._upload.why_gone(error) else "")
 
     def _flush(self) -> None:
         """Have the part that is there sent."""
@@ -231,6 +238,7 @@ class StreamUpload:
         self._without_parts = error
         _, url = self._target.stage()
         if url is None:
+            require_server(self._transfer.config, self._target)
             self._room = MAX_OBJECT_SIZE
             return
         self._room = MAX_SINGLE_PUT
@@ -238,3 +246,24 @@ class StreamUpload:
 
     def _next_size(self) -> int:
         return growing_part_size(self._offset, self._transfer.config.part_size)
+
+
+_ONCE = ". Only another upload can succeed, and what came from a stream cannot be read again"
+
+
+def _bytes(data: Any) -> memoryview:
+    """What a stream's `read` returned, as bytes.
+
+    Raises:
+        ApiTypeError: It is something else.
+        ApiValueError: It is None, by which streams that do not block say that there is nothing yet.
+    """
+    if data is None:
+        raise ApiValueError("fileobj must block until it has bytes: read returned None")
+    try:
+        return memoryview(data).cast("B")
+    except TypeError:
+        raise ApiTypeError(
+            f"fileobj's read must return bytes, not {type(data).__name__}: open it in binary mode "
+            "('rb')"
+        ) from None

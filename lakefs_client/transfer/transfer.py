@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, overload
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from lakefs_client.api_client import ApiClient
     from lakefs_client.model.object_stats import ObjectStats
     from lakefs_client.retry import RetryPolicy
+    from lakefs_client.transfer.part import ProgressCallback
 
     T = TypeVar("T")
 
@@ -89,7 +91,7 @@ class Transfer:
         *,
         content_type: str | None = None,
         user_metadata: Mapping[str, str] | None = None,
-        progress: Callable[[int], object] | None = None,
+        progress: ProgressCallback | None = None,
         resume: bool = False,
     ) -> ObjectStats:
         """Upload a file as an uncommitted change of a branch.
@@ -109,7 +111,8 @@ class Transfer:
             user_metadata: Key-value pairs to keep with the object.
             progress: Called with the number of bytes sent since the last call, by one thread
                 at a time. The number is negative when a part starts again; the sum is the
-                file's size in the end. An exception in it stops the upload.
+                file's size in the end. An exception in it stops the upload. ``bar.update`` of
+                tqdm fits, and so does a callback of fsspec, which is told the size before.
             resume: Whether to keep a journal of an upload in parts, from which the same call
                 goes on after an interruption, in another process too, without sending again
                 what has arrived; see `TransferConfig.journal_dir`.
@@ -125,13 +128,12 @@ class Transfer:
             ApiException: lakeFS refused to begin: NotFoundException, UnauthorizedException …
         """
         with FileSource(source) as file:
-            target = self._target(
-                repository, branch, path, content_type, user_metadata, progress, file.name
-            )
+            target = self._target(repository, branch, path, content_type, user_metadata, file.name)
+            told = Progress(progress)
             plan_parts(file.size, self.config.part_size)
             return _carried_out(
                 f"upload of {file.name} to {target}, {file.size} bytes",
-                lambda: upload(self, file, target, Progress(progress), resume=resume),
+                lambda: upload(self, file, target, told, resume=resume),
             )
 
     def upload_fileobj(
@@ -143,7 +145,7 @@ class Transfer:
         *,
         content_type: str | None = None,
         user_metadata: Mapping[str, str] | None = None,
-        progress: Callable[[int], object] | None = None,
+        progress: ProgressCallback | None = None,
     ) -> ObjectStats:
         """Upload what an open binary file or stream holds, from where it stands to its end.
 
@@ -162,7 +164,7 @@ class Transfer:
             path: Path of the object in the repository. What stands there is replaced.
             content_type: Media type; by default guessed from the path's extension.
             user_metadata: Key-value pairs to keep with the object.
-            progress: As for `upload_file`.
+            progress: As for `upload_file`. The size of a stream is told once it has ended.
 
         Returns:
             The object's stats.
@@ -175,21 +177,24 @@ class Transfer:
             ApiException: lakeFS refused to begin.
             Exception: What `fileobj` raised, after the upload was aborted.
         """
-        source = source_of(fileobj)
         if self.config.executor is not None:
             raise ApiValueError("upload_fileobj: the workers of an executor can only read files")
-        name = source.name if isinstance(source, FileSource) else ""
-        target = self._target(repository, branch, path, content_type, user_metadata, progress, name)
-        if source is None:
-            stream = StreamUpload(self, target, Progress(progress))
-            return _carried_out(f"upload of a stream to {target}", lambda: stream.read(fileobj))
-        with source:
+        source = source_of(fileobj)
+        with source or nullcontext():
+            target = self._target(
+                repository, branch, path, content_type, user_metadata,
+                source.name if isinstance(source, FileSource) else "",
+            )  # fmt: skip
+            told = Progress(progress)
+            if source is None:
+                stream = StreamUpload(self, target, told)
+                return _carried_out(f"upload of a stream to {target}", lambda: stream.read(fileobj))
             stats = _carried_out(
                 f"upload of an open file to {target}, {source.size} bytes",
-                lambda: upload(self, source, target, Progress(progress), resume=False),
+                lambda: upload(self, source, target, told, resume=False),
             )
-        fileobj.seek(0, os.SEEK_END)  # type: ignore[attr-defined]
-        return stats
+            fileobj.seek(0, os.SEEK_END)  # type: ignore[attr-defined]
+            return stats
 
     def append_file(
         self,
@@ -198,7 +203,7 @@ class Transfer:
         branch: str,
         path: str,
         *,
-        progress: Callable[[int], object] | None = None,
+        progress: ProgressCallback | None = None,
     ) -> ObjectStats:
         """Append a file to an object, which keeps its content type and user metadata.
 
@@ -229,12 +234,13 @@ class Transfer:
             metadata = former.stats.get("metadata")
             target = self._target(
                 repository, branch, path, former.stats.get("content_type"),
-                None if metadata is None else metadata.to_dict(), progress,
+                None if metadata is None else metadata.to_dict(),
             )  # fmt: skip
+            told = Progress(progress)
             segments = [Segment(former, 0, former.size), Segment(file, 0, file.size)]
             return _carried_out(
                 f"append of {file.name} to {target}, {file.size} bytes",
-                lambda: join(local, target, segments, Progress(progress)),
+                lambda: join(local, target, segments, told),
             )
 
     def compose(
@@ -246,7 +252,7 @@ class Transfer:
         *,
         content_type: str | None = None,
         user_metadata: Mapping[str, str] | None = None,
-        progress: Callable[[int], object] | None = None,
+        progress: ProgressCallback | None = None,
     ) -> ObjectStats:
         """Make an object of ranges of existing ones, one behind the other.
 
@@ -274,13 +280,13 @@ class Transfer:
             TransferError: It failed; it says what became of it.
             ApiException: lakeFS knows no such object, or the store cannot do it (501).
         """
-        target = self._target(repository, branch, path, content_type, user_metadata, progress)
-        ranges = list(ranges)
+        target = self._target(repository, branch, path, content_type, user_metadata)
+        ranges, told = list(ranges), Progress(progress)
         if not all(isinstance(one, ObjectRange) for one in ranges):
             raise ApiTypeError("ranges must be a list of ObjectRange")
         return _carried_out(
             f"composition of {target} from {len(ranges)} ranges",
-            lambda: compose(self._local(), target, ranges, Progress(progress)),
+            lambda: compose(self._local(), target, ranges, told),
         )
 
     def upload_directory(
@@ -294,7 +300,7 @@ class Transfer:
         exclude: str | Sequence[str] = (),
         follow_symlinks: bool = False,
         user_metadata: Mapping[str, str] | None = None,
-        progress: Callable[[int], object] | None = None,
+        progress: ProgressCallback | None = None,
         resume: bool = False,
         stop_on_error: bool = False,
     ) -> DirectoryReport:
@@ -331,15 +337,14 @@ class Transfer:
         require_names(repository=repository, branch=branch)
         # What holds for every object is checked with the first, a name that can be.
         target = self._target(
-            repository, branch, folder_prefix("prefix", prefix) + "x", None, user_metadata, progress
+            repository, branch, folder_prefix("prefix", prefix) + "x", None, user_metadata
         )
-        wanted = Filter(include, exclude)
-        folder = os.fspath(source)
+        folder, wanted = os.fspath(source), Filter(include, exclude)
+        run = Run(self, progress, stop_on_error)
         return _carried_out(
             f"upload of {folder} to {str(target)[:-1]}",
             lambda: upload_directory(
-                self, Run(self, progress, stop_on_error), folder,
-                (repository, branch, target.path[:-1]), wanted,
+                self, run, folder, (repository, branch, target.path[:-1]), wanted,
                 user_metadata=target.user_metadata, follow_symlinks=follow_symlinks, resume=resume,
             ),
         )  # fmt: skip
@@ -351,7 +356,7 @@ class Transfer:
         path: str,
         target: str | os.PathLike[str],
         *,
-        progress: Callable[[int], object] | None = None,
+        progress: ProgressCallback | None = None,
         resume: bool = False,
     ) -> ObjectStats:
         """Download an object into a file.
@@ -382,13 +387,10 @@ class Transfer:
             ApiException: lakeFS knows no such object: NotFoundException, UnauthorizedException …
         """
         require_names(repository=repository, ref=ref, path=path)
-        _require_callable(progress)
-        file = resolved(target)
+        file, told = resolved(target), Progress(progress)
         return _carried_out(
             f"download of lakefs://{repository}/{ref}/{path} to {file}",
-            lambda: download(
-                self, (repository, ref, path), file, Progress(progress), resume=resume
-            ),
+            lambda: download(self, (repository, ref, path), file, told, resume=resume),
         )
 
     def download_directory(
@@ -400,7 +402,7 @@ class Transfer:
         *,
         include: str | Sequence[str] = (),
         exclude: str | Sequence[str] = (),
-        progress: Callable[[int], object] | None = None,
+        progress: ProgressCallback | None = None,
         resume: bool = False,
         stop_on_error: bool = False,
     ) -> DirectoryReport:
@@ -430,14 +432,11 @@ class Transfer:
             ApiException: lakeFS knows no such ref, or could not be asked.
         """
         require_names(repository=repository, ref=ref)
-        _require_callable(progress)
-        wanted = Filter(include, exclude)
+        wanted, run = Filter(include, exclude), Run(self, progress, stop_on_error)
         place, folder = (repository, ref, folder_prefix("prefix", prefix)), os.fspath(target)
         return _carried_out(
             f"download of lakefs://{'/'.join(place)} to {folder}",
-            lambda: download_directory(
-                self, Run(self, progress, stop_on_error), place, folder, wanted, resume=resume
-            ),
+            lambda: download_directory(self, run, place, folder, wanted, resume=resume),
         )
 
     @overload
@@ -484,7 +483,7 @@ class Transfer:
             ApiException: There is no such object to read.
         """
         if mode == "wb":
-            target = self._target(repository, ref, path, content_type, user_metadata, None)
+            target = self._target(repository, ref, path, content_type, user_metadata)
             return ObjectWriter(self._local(), target)
         if mode != "rb":
             raise ApiValueError(f"mode must be 'rb' or 'wb', not {mode!r}")
@@ -504,7 +503,7 @@ class Transfer:
         return [*pending_uploads(self.config.journals, self.api_client.configuration.host)]
 
     def resume_upload(
-        self, pending: PendingUpload, *, progress: Callable[[int], object] | None = None
+        self, pending: PendingUpload, *, progress: ProgressCallback | None = None
     ) -> ObjectStats:
         """Go on with an upload that was interrupted.
 
@@ -547,7 +546,6 @@ class Transfer:
         path: str,
         content_type: str | None,
         user_metadata: Mapping[str, str] | None,
-        progress: Callable[[int], object] | None,
         name: str = "",
     ) -> Target:
         """The object to be, once all that is said of it was checked."""
@@ -559,16 +557,10 @@ class Transfer:
         elif not content_type:
             raise ApiValueError("content_type must not be empty")
         auth.require_header_safe("content_type", content_type)
-        _require_callable(progress)
         metadata = _encode.checked_user_metadata(
             "user_metadata", {} if user_metadata is None else user_metadata
         )
         return Target(self.api_client, repository, branch, path, content_type, metadata)
-
-
-def _require_callable(progress: object) -> None:
-    if progress is not None and not callable(progress):
-        raise ApiTypeError("progress must be callable")
 
 
 def _carried_out(what: str, work: Callable[[], T]) -> T:

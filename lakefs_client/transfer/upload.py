@@ -54,6 +54,7 @@ def upload(
         ApiException: lakeFS refused to begin.
     """
     config = transfer.config
+    progress.set_size(source.size)
     if source.size < config.threshold and source.size <= MAX_SINGLE_PUT:
         return in_one(transfer, source, target, progress, within=within)
     plan = plan_parts(source.size, config.part_size)
@@ -155,6 +156,19 @@ def require_single_put(
     ) from instead.cause
 
 
+def require_server(config: TransferConfig, target: Target) -> None:
+    """Refuse to send through the server where it must not be.
+
+    Raises:
+        TransferError: It must not.
+    """
+    if not config.allow_server:
+        raise TransferError(
+            f"{target}: this server's store offers no presigned URLs, and allow_server is off",
+            outcome="aborted",
+        )
+
+
 def in_one(
     transfer: Transfer,
     source: Source,
@@ -221,11 +235,7 @@ def through_server(
     Raises:
         TransferError: It must not be done, or failed.
     """
-    if not transfer.config.allow_server:
-        raise TransferError(
-            f"{target}: this server's store offers no presigned URLs, and allow_server is off",
-            outcome="aborted",
-        )
+    require_server(transfer.config, target)
     logger.debug("%s: no presigned URLs here, sending through the server", target)
     content = _Content(source, progress)
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import time
 from typing import Any, NamedTuple
 
 import pytest
@@ -351,3 +352,21 @@ def test_what_stood_at_the_path_stays_when_an_upload_fails(bench: Bench) -> None
         with pytest.raises(TransferError):
             bench.upload(size)
     bench.assert_whole(content(77))
+
+
+def test_the_last_parts_failure_is_known_before_it_counts_as_done(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the object is made of the parts that did arrive."""
+    fail = multipart.MultipartUpload._fail
+
+    def late(upload: Any, failure: BaseException) -> None:
+        time.sleep(0.2)  # whoever does not wait for it, completes meanwhile
+        fail(upload, failure)
+
+    monkeypatch.setattr(multipart.MultipartUpload, "_fail", late)
+    bench.sandbox.faults.add("store_put_part", "status", status=418, part_number=2)
+    with pytest.raises(TransferError, match="part 2: 418"):
+        bench.upload(PART + 9)
+    assert bench.operations[COMPLETE] == 0
+    bench.assert_nothing_left()

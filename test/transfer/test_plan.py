@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lakefs_client.exceptions import ApiValueError
@@ -15,6 +15,7 @@ from lakefs_client.transfer.plan import (
     MIB,
     MIN_PART_SIZE,
     Part,
+    growing_part_size,
     plan_parts,
 )
 
@@ -102,3 +103,23 @@ def test_sizes_outside_the_limits_are_refused(size: int) -> None:
 def test_part_sizes_outside_the_limits_are_refused(part_size: int) -> None:
     with pytest.raises(ApiValueError, match="part_size must be from 5 MiB to 5 GiB"):
         plan_parts(1, part_size)
+
+
+@settings(max_examples=15)
+@given(base=part_sizes)
+def test_parts_grow_to_hold_fifty_terabytes_whatever_they_begin_with(base: int) -> None:
+    offset, former = 0, base
+    for _ in range(MAX_PARTS):
+        size = growing_part_size(offset, base)
+        assert MIN_PART_SIZE <= size <= MAX_PART_SIZE
+        assert size >= former
+        # A 96th of what went before, in whole MiB, where that is more than the base.
+        assert size == base or (size % MIB == 0 and size - MIB < offset / 96)
+        offset, former = offset + size, size
+    assert offset >= 50 * 10**12
+
+
+@pytest.mark.parametrize("base", [MIN_PART_SIZE, 16 * MIB])
+def test_a_short_stream_has_parts_of_the_size_that_was_asked_for(base: int) -> None:
+    assert growing_part_size(96 * base, base) == base
+    assert growing_part_size(96 * base + 1, base) == base + MIB

@@ -14,8 +14,9 @@ from tqdm import tqdm
 
 from lakefs_client.exceptions import ApiConnectionError, ServiceException, TransferError
 from lakefs_client.sandbox import FaultKind
+from lakefs_client.transfer import Transfer, TransferConfig
 
-from .conftest import MIB, PART, Bench, content, interrupt_once
+from .conftest import MIB, PART, PATH, Bench, content, interrupt_once
 
 BOTH = pytest.mark.parametrize(
     ("size", "operation"),
@@ -158,3 +159,95 @@ def test_an_interrupt_is_raised_as_itself_and_aborts(
         bench.upload(size)
     faults.clear()
     bench.assert_nothing_left()
+
+
+class Sized:
+    """What callbacks of fsspec are, as far as it matters."""
+
+    def __init__(self, error_in: str = "") -> None:
+        self.told: list[tuple[str, Any]] = []
+        self._error_in = error_in
+
+    def set_size(self, size: int | None) -> None:
+        self._tell("size", size)
+
+    def relative_update(self, inc: int = 1) -> None:
+        self._tell("update", inc)
+
+    def _tell(self, what: str, number: int | None) -> None:
+        self.told.append((what, number))
+        if what == self._error_in:
+            raise OwnError
+
+
+def upload_stream(bench: Bench, data: bytes, progress: Any, **settings: Any) -> None:
+    class Stream:
+        read = io.BytesIO(data).read
+
+    transfer = Transfer(bench.client, TransferConfig(part_size=PART, **settings))
+    transfer.upload_fileobj(Stream(), "repo", "main", PATH, progress=progress)
+
+
+@pytest.mark.parametrize("size", [0, 9, 2 * PART + 5])
+@pytest.mark.parametrize("kind", ["path", "file", "bytes"])
+def test_callbacks_of_fsspec_are_told_the_size_before_the_bytes(
+    bench: Bench, size: int, kind: str
+) -> None:
+    sized = Sized()
+    bench.sandbox.faults.add("store_put_part", "reset_after")
+    if kind == "path":
+        bench.upload(size, progress=sized)
+    else:
+        transfer = Transfer(bench.client, TransferConfig(part_size=PART))
+        with bench.file(size).open("rb") as file:
+            held: Any = file if kind == "file" and size else io.BytesIO(content(size))
+            transfer.upload_fileobj(held, "repo", "main", PATH, progress=sized)
+    assert sized.told[0] == ("size", size)
+    assert {what for what, _ in sized.told[1:]} <= {"update"}
+    assert sum(count for _, count in sized.told[1:]) == size
+
+
+@pytest.mark.parametrize("size", [0, 9, 2 * PART + 5])
+def test_callbacks_of_fsspec_are_told_the_size_of_a_stream_once_it_is_known(
+    bench: Bench, size: int
+) -> None:
+    sized = Sized()
+    upload_stream(bench, content(size), sized, max_concurrency=1)
+    assert [told for told in sized.told if told[0] == "size"] == [("size", size)]
+    assert sum(count for what, count in sized.told if what == "update") == size
+    bench.assert_whole(content(size))
+
+
+@pytest.mark.parametrize("error_in", ["size", "update"])
+@pytest.mark.parametrize("size", [9, 2 * PART])
+def test_exceptions_in_callbacks_of_fsspec(bench: Bench, error_in: str, size: int) -> None:
+    for upload in (
+        lambda sized: bench.upload(size, progress=sized),
+        lambda sized: upload_stream(bench, content(size), sized),
+    ):
+        sized = Sized(error_in)
+        with pytest.raises(OwnError):
+            upload(sized)
+        assert sized.told[-1][0] == error_in
+        bench.assert_nothing_left()
+
+
+def test_the_callbacks_of_fsspec_itself(bench: Bench) -> None:
+    callbacks = pytest.importorskip("fsspec.callbacks")
+    callback = callbacks.Callback()
+    bench.upload(2 * PART + 5, progress=callback)
+    assert (callback.size, callback.value) == (2 * PART + 5, 2 * PART + 5)
+    callback = callbacks.Callback()
+    upload_stream(bench, content(PART + 5), callback)
+    assert (callback.size, callback.value) == (PART + 5, PART + 5)
+    callback = callbacks.TqdmCallback(tqdm_kwargs={"file": io.StringIO()})
+    bench.upload(PART + 5, progress=callback)
+    assert (callback.tqdm.total, callback.tqdm.n) == (PART + 5, PART + 5)
+    callback.close()
+
+
+def test_tqdms_update_fits_streams(bench: Bench) -> None:
+    bench.sandbox.faults.add("store_put_part", "reset_after")
+    with tqdm(file=io.StringIO()) as bar:
+        upload_stream(bench, content(2 * PART), bar.update)
+        assert bar.n == 2 * PART
