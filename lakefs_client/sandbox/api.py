@@ -27,7 +27,8 @@ class Api:
         """Answer one request."""
         route = self._document.route(request.method, request.path)
         if route is None:
-            return self._recorder.answer(request, "", _no_such_route, _refuse)
+            missing = reply({"message": "invalid API endpoint"}, 404)
+            return self._recorder.answer(request, "", lambda: missing, _refuse)
         operation, values = route
 
         def handle() -> Response:
@@ -71,10 +72,6 @@ def _carry_out(operation: document.Operation, call: Operations) -> Response:
     if answer is None:
         return Response(204)
     return answer if isinstance(answer, Response) else reply(answer)
-
-
-def _no_such_route() -> Response:
-    return reply({"message": "invalid API endpoint"}, 404)
 
 
 def _refuse(status: int, code: str, message: str) -> Response:

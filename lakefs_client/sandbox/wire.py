@@ -260,7 +260,7 @@ class _Connection:
         headers: dict[str, str] = {}
         size = 0
         while line := _read_line(self._reader).decode("latin-1"):
-            size += len(line)
+            size += len(line) + 2
             name, colon, value = line.partition(":")
             if not colon or size > _HEAD_LIMIT:
                 raise BadRequest

@@ -32,8 +32,8 @@ class Call:
     """One request for an operation, checked against the API document.
 
     `call[name]` is a parameter, None where it was not given; `body` is `{}` where none came. Groups
-    of operations are subclasses, with a method for each operation that bears its id. It returns
-    what is answered as JSON with 200, None for 204, or any other answer as a `Response`.
+    of operations are subclasses, with a method for each operation, which bears its id. A method
+    returns what is answered as JSON with 200, None for 204, or any other answer as a `Response`.
     """
 
     backend: Backend
@@ -107,9 +107,12 @@ class Call:
                     continue
                 end = path.find(delimiter, len(prefix)) if delimiter else -1
                 key = path if end < 0 else path[: end + len(delimiter)]
-                if key > last:
-                    last = key
-                    folder = {"path": key, "path_type": "common_prefix", **common}
-                    yield key, show(path, item) if end < 0 else folder
+                if key <= last:
+                    continue
+                last = key
+                if end < 0:
+                    yield key, show(path, item)
+                else:
+                    yield key, {"path": key, "path_type": "common_prefix", **common}
 
         return self.page(folded())

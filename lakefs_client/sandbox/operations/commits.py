@@ -68,7 +68,8 @@ class Commits(Call):
         if self["since"]:
             since = _parse_time(self["since"])
             commits = takewhile(lambda item: item.creation_date >= since, commits)
-        objects, prefixes = set(self["objects"] or ()), tuple(self["prefixes"] or ())
+        objects: set[str] = set(self["objects"] or ())
+        prefixes = tuple(self["prefixes"] or ())
         if objects or prefixes:
             commits = (item for item in commits if _touches(repository, item, objects, prefixes))
         if self["limit"]:

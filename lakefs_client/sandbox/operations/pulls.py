@@ -58,11 +58,8 @@ class Pulls(Call):
             pull.pop("closed_date", None)
             if status == "closed":
                 pull["closed_date"] = timestamp(self.backend.clock())
-        pull.update(
-            title=body.get("title", pull["title"]),
-            description=body.get("description", pull["description"]),
-            status=status,
-        )
+        names = ("title", "description", "status")
+        pull.update({name: body[name] for name in names if name in body})
 
     def merge_pull_request(self) -> Json:
         repository, pull = self.repository, self._pull()

@@ -114,8 +114,8 @@ class Repositories(Call):
     internal_delete_garbage_collection_rules = delete_gc_rules
 
     def set_garbage_collection_rules_preflight(self) -> None:
-        # Whoever sees the repository may set them.
-        _ = self.repository
+        # Who may see the repository may set them, too.
+        self.backend.repository(self["repository"])
 
     create_branch_protection_rule_preflight = set_garbage_collection_rules_preflight
 

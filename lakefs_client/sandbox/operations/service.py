@@ -65,11 +65,11 @@ class Service(Call):
         return {"installation_id": "sandbox", "reports": []}
 
     def list_repository_runs(self) -> Json:
-        _ = self.repository
+        self.backend.repository(self["repository"])
         return self.page(())
 
     def get_run(self) -> None:
-        _ = self.repository
+        self.backend.repository(self["repository"])
         raise not_found("not found:")
 
     list_run_hooks = get_run
