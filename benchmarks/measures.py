@@ -26,7 +26,7 @@ class Measure(NamedTuple):
         floor: The variant to compare with.
         plus: A variant whose cost is granted on top of the floor's.
         peers: Whether other packages can do it.
-        rounds: How often each variant runs.
+        rounds: How often each variant runs at the least.
         long: Whether it is left out of a quick run.
     """
 

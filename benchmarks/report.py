@@ -61,9 +61,16 @@ def as_json(results: Iterable[Result]) -> list[dict[str, Any]]:
     ]
 
 
-_LEFT, _WIDTH, _BAR, _GAP, _TOP = 210, 760, 12, 12, 50
-_COLORS = {"ours": "#1a7f5a", "legacy": "#9aa5b1", "sdk": "#c9a227"}
-_NAMES = {"ours": "this package", "legacy": "lakefs_client 1.44", "sdk": "lakefs_sdk"}
+_LEFT, _WIDTH, _BAR, _GAP, _TOP = 210, 760, 12, 12, 70
+_MARGIN, _LABEL = 20, 40
+_COLORS = {"ours": "#1a7f5a", "legacy": "#9aa5b1", "sdk": "#c9a227", "other": "#475467"}
+_NAMES = {
+    "ours": "this package",
+    "legacy": "lakefs_client 1.44",
+    "sdk": "lakefs_sdk",
+    "other": "other ways",
+}
+_CAPTION = "CPU time and memory as multiples of urllib3 and json alone; less is better"
 _LOW, _HIGH = 0.02, 100.0
 
 
@@ -75,17 +82,20 @@ def svg(results: Iterable[Result]) -> str:
         if result.floor is None:
             continue
         shapes.append(_text(_LEFT - 8, y + 10, result.measure.name, "end"))
-        ratios = {"ours": result.value} | {k: v / result.floor for k, v in result.peers.items()}
-        if result.limit is not None:
-            x = _x(result.limit)
-            shapes.append(f'<path d="M{x} {y - 3}v{_BAR + 6}" stroke="#b42318" stroke-width="2"/>')
+        subject = "other" if result.limit is None else "ours"
+        ratios = {subject: result.value} | {k: v / result.floor for k, v in result.peers.items()}
+        limit = 0 if result.limit is None else _x(result.limit)
+        if limit:
+            shapes.append(_limit(limit, y))
         for key, ratio in ratios.items():
-            width = max(1, _x(ratio) - _LEFT)
+            end = max(_LEFT + 1, _x(ratio))
             shapes.append(
-                f'<rect x="{_LEFT}" y="{y}" width="{width}" height="{_BAR}" '
+                f'<rect x="{_LEFT}" y="{y}" width="{end - _LEFT}" height="{_BAR}" '
                 f'fill="{_COLORS[key]}" fill-opacity="0.8"/>'
             )
-            shapes.append(_text(_LEFT + width + 6, y + 10, f"{ratio:.2f}"))
+            if key == "ours" and end <= limit < end + _LABEL:
+                end = limit  # or the stroke would be through the number
+            shapes.append(_text(end + 6, y + 10, f"{ratio:.2f}"))
             y += _BAR + 2
         y += _GAP
     grid = [
@@ -94,10 +104,12 @@ def svg(results: Iterable[Result]) -> str:
         for tick in (0.1, 1, 10)
     ]
     legend = [
-        f'<rect x="{_LEFT + 160 * n}" y="8" width="12" height="12" fill="{_COLORS[key]}"/>'
-        + _text(_LEFT + 160 * n + 18, 18, name)
+        f'<rect x="{_MARGIN + 160 * n}" y="8" width="12" height="12" fill="{_COLORS[key]}"/>'
+        + _text(_MARGIN + 160 * n + 18, 18, name)
         for n, (key, name) in enumerate(_NAMES.items())
     ]
+    x = _MARGIN + 160 * len(_NAMES)
+    legend += [_limit(x, 8), _text(x + 10, 18, "limit"), _text(_MARGIN, 38, _CAPTION)]
     root = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {y}" '
         'font-family="sans-serif" font-size="12" fill="#101828">'
@@ -105,11 +117,15 @@ def svg(results: Iterable[Result]) -> str:
     return "\n".join(
         (
             root,
-            "<title>CPU time and memory as multiples of urllib3 and json alone</title>",
+            f"<title>{_CAPTION}</title>",
             f'<rect width="{_WIDTH}" height="{y}" fill="#ffffff"/>',
             *legend, *grid, *shapes, "</svg>\n",
         )
     )  # fmt: skip
+
+
+def _limit(x: int, y: int) -> str:
+    return f'<path d="M{x} {y - 3}v{_BAR + 6}" stroke="#b42318" stroke-width="2"/>'
 
 
 def _x(ratio: float) -> int:

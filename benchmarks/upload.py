@@ -17,15 +17,20 @@ MIB, GIB = 1 << 20, 1 << 30
 PART = 16 * MIB
 THREADS = 4
 _WARM_UP = 4 * PART
+_TIMES = 4
 
 
 def per_gib(upload: Callable[[int], Any], file: str) -> float:
-    """CPU seconds a GiB of `upload(size)`, connections being there already."""
+    """CPU seconds a GiB of `upload(size)`, connections being there already: the best of a few
+    times, as others' work on the machine only adds."""
     size = os.path.getsize(file)
     upload(min(size, _WARM_UP))
-    start = process_time()
-    upload(size)
-    return (process_time() - start) * GIB / size
+    best = float("inf")
+    for _ in range(_TIMES):
+        start = process_time()
+        upload(size)
+        best = min(best, process_time() - start)
+    return best * GIB / size
 
 
 def in_threads(put: Callable[[int, int], Any], size: int) -> None:
