@@ -25,9 +25,10 @@ from lakefs_client.exceptions import (
     NotFoundException,
     TransferError,
 )
-from lakefs_client.rest import Timing
+from lakefs_client.rest import Interrupt, Timing
 from lakefs_client.sandbox import FaultKind, wire
 from lakefs_client.transfer import download as download_module
+from lakefs_client.transfer import ranges as ranges_module
 from lakefs_client.transfer.gate import Gate
 from lakefs_client.transfer.partial import PartialFile
 from lakefs_client.transfer.ranges import ChangedError
@@ -531,6 +532,25 @@ def test_places_at_the_gate_are_given_back(ready: Bench, fails: bool) -> None:
     else:
         transfer.download_file("repo", "main", PATH, ready.target)
     assert transfer.gate._inside == 0
+
+
+@pytest.mark.parametrize("times", [0, 1])
+def test_sockets_go_back_to_the_pool_alone(
+    ready: Bench, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """An interrupt that still held one would cut whatever uses it next."""
+    made: list[Interrupt] = []
+
+    class Kept(Interrupt):
+        def __init__(self) -> None:
+            super().__init__()
+            made.append(self)
+
+    monkeypatch.setattr(ranges_module, "Interrupt", Kept)
+    if times:
+        order(ready, status(503), 1, after=3)
+    ready.download(part_size=RANGE)
+    assert [interrupt._sockets for interrupt in made] == [{}]
 
 
 def test_an_interrupt_ends_the_wait_for_a_place(
