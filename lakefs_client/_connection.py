@@ -1,4 +1,5 @@
-"""Connections: how urllib3's send, and the pools, TLS and proxies that a configuration asks for."""
+"""Connections: how urllib3's send, the pools, TLS and proxies that a configuration asks for, and
+what to say when they fail."""
 
 from __future__ import annotations
 
@@ -7,23 +8,41 @@ import logging
 import socket
 import ssl
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 from weakref import WeakSet
 
 import certifi
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NewConnectionError,
+    ProtocolError,
+    ProxyError,
+    ReadTimeoutError,
+    SSLError,
+)
+from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 from urllib3.util.ssl_ import create_urllib3_context
 
 from lakefs_client._redact import redact
-from lakefs_client.exceptions import ApiValueError
+from lakefs_client.exceptions import ApiConnectionError, ApiTimeoutError, ApiValueError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from lakefs_client.configuration import Configuration
+
+
+class Message(NamedTuple):
+    """A request as it goes out. The body is bytes, or windows of bytes with their length."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: bytes | Iterable[Any] | None = None
 
 
 class _Redacting(logging.Filter):
@@ -269,3 +288,63 @@ def _load(option: str, load: Callable[..., object], *paths: str | None) -> None:
     except (OSError, ValueError, TypeError) as error:
         files = ", ".join(map(repr, filter(None, paths)))
         raise ApiValueError(f"Configuration.{option} cannot be used ({files}): {error}") from error
+
+
+def target_of(request: Message) -> str:
+    """Method and address for a message: no query, which may be signed."""
+    return f"{request.method} {request.url.partition('?')[0]}"
+
+
+def network_error(
+    error: Exception, request: Message, timeouts: tuple[float, float], connected: bool
+) -> ApiConnectionError:
+    """What to raise for an error of urllib3's; `connected` tells whether there was a connection."""
+    target = target_of(request)
+    cause: BaseException = error
+    if isinstance(error, ProxyError):
+        cause = error.original_error
+        target += " through the proxy"
+    # NewConnectionError is a ConnectTimeoutError by descent, though nothing timed out.
+    if isinstance(cause, NewConnectionError):
+        return ApiConnectionError(f"{target}: no connection: {_short(cause)}", sent=False)
+    if isinstance(cause, ConnectTimeoutError) or (not connected and _timed_out(cause)):
+        return ApiTimeoutError(
+            f"{target}: no connection within {timeouts[0]:g} s (Configuration.connect_timeout)",
+            sent=False,
+        )
+    # What comes after the request is called ProxyError too, where the connection was closed.
+    if isinstance(error, ProxyError) and not connected:
+        return ApiConnectionError(f"{target}: {_short(cause)}", sent=False)
+    if isinstance(cause, SSLError):
+        reason = cause.args[0] if cause.args else cause
+        # With TLS 1.3 a server says only after the request that it wants another certificate.
+        sent = connected and "certificate" not in str(reason)
+        return ApiConnectionError(f"{target}: TLS failed: {reason}", sent=sent)
+    if _timed_out(cause):
+        return ApiTimeoutError(
+            f"{target}: no progress within {timeouts[1]:g} s (Configuration.read_timeout or "
+            "_request_timeout)"
+            + ("" if request.method in ("GET", "HEAD") else "; the operation may have happened")
+        )
+    return ApiConnectionError(f"{target}: the connection broke: {_short(cause)}", sent=connected)
+
+
+def _timed_out(error: BaseException) -> bool:
+    if isinstance(error, (ReadTimeoutError, Urllib3TimeoutError, TimeoutError)):
+        return True
+    # A write that times out arrives as ProtocolError('Connection aborted.', TimeoutError()).
+    return isinstance(error, ProtocolError) and any(
+        isinstance(arg, TimeoutError) for arg in error.args
+    )
+
+
+def _short(error: BaseException) -> str:
+    """The innermost reason; urllib3's own texts repeat pools and whole URLs."""
+    for arg in error.args:
+        if isinstance(arg, BaseException):
+            return _short(arg)
+    if isinstance(error, NewConnectionError) and error.__cause__ is not None:
+        return _short(error.__cause__)
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__

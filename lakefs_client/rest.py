@@ -19,31 +19,33 @@ from urllib.parse import quote, urljoin, urlsplit
 import urllib3
 from urllib3.exceptions import (
     ClosedPoolError,
-    ConnectTimeoutError,
     HTTPError,
     LocationValueError,
-    NewConnectionError,
-    ProtocolError,
     ProxyError,
-    ReadTimeoutError,
     SSLError,
 )
-from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 from urllib3.util import Retry, Timeout
 
 from lakefs_client._connection import Interrupt as Interrupt
-from lakefs_client._connection import close_pools, current, direct_pools, proxied_pools
+from lakefs_client._connection import Message as Message
+from lakefs_client._connection import (
+    close_pools,
+    current,
+    direct_pools,
+    network_error,
+    proxied_pools,
+    target_of,
+)
 from lakefs_client.exceptions import (
     ApiConnectionError,
     ApiException,
-    ApiTimeoutError,
     ApiTypeError,
     ApiValueError,
     error_for,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
     from urllib.parse import SplitResult
 
     from lakefs_client.configuration import Configuration
@@ -72,15 +74,6 @@ _limit = lru_cache(maxsize=64)(Timeout)
 
 # Of a caller's headers those that mean something to whoever a redirect leads to.
 _HEADERS_FOR_ANYONE = ("Range", "If-None-Match", "User-Agent")
-
-
-class Message(NamedTuple):
-    """A request as it goes out. The body is bytes, or windows of bytes with their length."""
-
-    method: str
-    url: str
-    headers: dict[str, str]
-    body: bytes | Iterable[Any] | None = None
 
 
 class Timing(NamedTuple):
@@ -251,7 +244,7 @@ class RESTClientObject:
         except BodyError as error:
             failure = error.__cause__ or error
         except LocationValueError as error:
-            raise ApiValueError(f"{_target(request)}: not an address to send to") from error
+            raise ApiValueError(f"{target_of(request)}: not an address to send to") from error
         except (HTTPError, OSError) as error:
             connected = not current.connecting
             raise self.network_error(error, request, timeout, connected=connected) from error
@@ -259,7 +252,7 @@ class RESTClientObject:
             raise  # an option that no connection can be made with
         except ValueError as error:
             # http.client refuses control characters in methods, targets and headers.
-            raise ApiValueError(f"{_target(request)}: the request cannot be written") from error
+            raise ApiValueError(f"{target_of(request)}: the request cannot be written") from error
         finally:
             if attached is not None:
                 attached.detach()
@@ -290,7 +283,7 @@ class RESTClientObject:
 
         `connected` is false where the connection was not made yet, and nothing sent.
         """
-        return _network_error(error, request, self._timeouts(timeout), connected)
+        return network_error(error, request, self._timeouts(timeout), connected)
 
     def _urlopen(
         self, request: Message, timeout: Timeout, preload: bool
@@ -544,62 +537,3 @@ def _retry_after(error: ApiException) -> float | None:
         return max(0.0, moment.timestamp() - time.time())
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-
-
-def _target(request: Message) -> str:
-    """Method and address for a message: no query, which may be signed."""
-    return f"{request.method} {request.url.partition('?')[0]}"
-
-
-def _network_error(
-    error: Exception, request: Message, timeouts: tuple[float, float], connected: bool
-) -> ApiConnectionError:
-    target = _target(request)
-    cause: BaseException = error
-    if isinstance(error, ProxyError):
-        cause = error.original_error
-        target += " through the proxy"
-    # NewConnectionError is a ConnectTimeoutError by descent, though nothing timed out.
-    if isinstance(cause, NewConnectionError):
-        return ApiConnectionError(f"{target}: no connection: {_short(cause)}", sent=False)
-    if isinstance(cause, ConnectTimeoutError) or (not connected and _timed_out(cause)):
-        return ApiTimeoutError(
-            f"{target}: no connection within {timeouts[0]:g} s (Configuration.connect_timeout)",
-            sent=False,
-        )
-    # What comes after the request is called ProxyError too, where the connection was closed.
-    if isinstance(error, ProxyError) and not connected:
-        return ApiConnectionError(f"{target}: {_short(cause)}", sent=False)
-    if isinstance(cause, SSLError):
-        reason = cause.args[0] if cause.args else cause
-        # With TLS 1.3 a server says only after the request that it wants another certificate.
-        sent = connected and "certificate" not in str(reason)
-        return ApiConnectionError(f"{target}: TLS failed: {reason}", sent=sent)
-    if _timed_out(cause):
-        return ApiTimeoutError(
-            f"{target}: no progress within {timeouts[1]:g} s (Configuration.read_timeout or "
-            "_request_timeout)"
-            + ("" if request.method in ("GET", "HEAD") else "; the operation may have happened")
-        )
-    return ApiConnectionError(f"{target}: the connection broke: {_short(cause)}", sent=connected)
-
-
-def _timed_out(error: BaseException) -> bool:
-    if isinstance(error, (ReadTimeoutError, Urllib3TimeoutError, TimeoutError)):
-        return True
-    # A write that times out arrives as ProtocolError('Connection aborted.', TimeoutError()).
-    return isinstance(error, ProtocolError) and any(
-        isinstance(arg, TimeoutError) for arg in error.args
-    )
-
-
-def _short(error: BaseException) -> str:
-    """The innermost reason; urllib3's own texts repeat pools and whole URLs."""
-    for arg in error.args:
-        if isinstance(arg, BaseException):
-            return _short(arg)
-    if isinstance(error, NewConnectionError) and error.__cause__ is not None:
-        return _short(error.__cause__)
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or type(error).__name__
