@@ -80,7 +80,8 @@ class Configuration:
         socket_options: Options of new sockets, as ``socket.setsockopt`` takes them.
         safe_chars_for_path_param: Characters that are not escaped in arguments that become
             part of a path.
-        temp_folder_path: Where large downloads are buffered; the system's place by default.
+        temp_folder_path: Where large answers, and parts of streams that are uploaded, are kept
+            meanwhile; the system's place by default.
         refresh_api_key_hook: Called with the configuration before a key is used.
 
     Raises:

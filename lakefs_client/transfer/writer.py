@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class ObjectWriter(io.BufferedIOBase):
     """A binary file whose bytes become an object when it is closed.
 
-    Nothing stands at the path before. When the block that it is used in as a context manager
-    ends with an exception, when a write fails, or when nobody closes it, there is no object.
+    What stands at the path stays there until then. When the block that it is used in as a context
+    manager ends with an exception, when a write fails, or when nobody closes it, it stays for good.
     `io.TextIOWrapper` closes what it wraps whatever happened: call `abort` before that.
 
     Attributes:

@@ -516,3 +516,13 @@ def test_an_exception_in_progress_is_raised_as_it_is(
     assert caught.value is error
     assert len(calls) == min(2, 1000 // part_size)
     assert bench.beside == []
+
+
+def test_the_way_through_the_server_can_be_refused(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(presign=False)
+    bench.upload(9)
+    with pytest.raises(TransferError, match="allow_server is off") as caught:
+        bench.download(allow_server=False)
+    assert caught.value.outcome == "aborted"
+    assert bench.operations["get_object"] == 0
+    assert bench.beside == []
