@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 from lakefs_client._body import WINDOW
 from lakefs_client.transfer.complete import composite_md5
+from lakefs_client.transfer.part import Stopped
 from lakefs_client.transfer.plan import MIB, Part, PartPlan
 from lakefs_client.transfer.source import buffer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lakefs_client.transfer.source import FileSource
 
 # MiB of a part, as the common uploaders have it: lakectl, rclone and the Go SDK 5; boto3 and the
@@ -52,28 +55,40 @@ def matches(checksum: str, md5s: list[str]) -> bool:
     return checksum == (composite_md5([*md5s]) if "-" in checksum else md5s[0])
 
 
-def holds(file: FileSource, checksum: str, likely: int) -> bool:
+def holds(
+    file: FileSource, checksum: str, likely: int, given_up: Callable[[], bool] = bool
+) -> bool:
     """Whether a checksum is known to be that of a file.
+
+    Args:
+        file: The file.
+        checksum: Of an object of the same size.
+        likely: The size of a part to try first.
+        given_up: Whether to read on no longer.
 
     Raises:
         SourceError: It cannot be read.
+        Stopped: It was given up.
     """
     if not is_of_md5s(checksum):
         return False
     return any(
-        matches(checksum, [md5_of(file, part) for part in PartPlan(file.size, size)])
+        matches(checksum, [md5_of(file, part, given_up) for part in PartPlan(file.size, size)])
         for size in part_sizes(checksum, file.size, likely)[:GUESSES]
     )
 
 
-def md5_of(file: FileSource, part: Part) -> str:
+def md5_of(file: FileSource, part: Part, given_up: Callable[[], bool] = bool) -> str:
     """The MD5 of a part of a file, in hex.
 
     Raises:
         SourceError: The file ends within the part, or cannot be read.
+        Stopped: It was given up.
     """
     digest = hashlib.md5(usedforsecurity=False)
     for done in range(0, part.length, WINDOW):
+        if given_up():
+            raise Stopped
         window = buffer.view[: min(WINDOW, part.length - done)]
         file.read_into(window, part.offset + done)
         digest.update(window)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING
@@ -60,31 +61,31 @@ def upload_directory(
 
     def job(entry: Entry, there: ObjectStats | None) -> tuple[bool, int]:
         with FileSource(entry.location) as file:
-            if there is not None and _is_the_same(file, there, part_size):
+            if there is not None and _is_the_same(file, there, run, part_size):
                 return False, file.size
             path = prefix + entry.path
             content_type = guess_content_type(path)
             target = Target(
                 transfer.api_client, repository, branch, path, content_type, user_metadata
             )
-            with run.in_turn(file.size):
+            with run.turn(file.size):
                 upload(transfer, file, target, run.progress(), resume=resume, within=run.interrupt)
             return True, file.size
 
     def jobs() -> Iterator[tuple[str, Job | Exception]]:
         standing = Standing(transfer, repository, branch, prefix)
         for entry in entries:
-            try:
-                entry.path.encode()
-            except UnicodeEncodeError:
-                name = entry.path.encode("utf-8", "backslashreplace").decode()
-                yield name, ApiValueError(f"the name {name!r} is not UTF-8")
+            # Nobody knows what would be included of a folder that cannot be read.
+            if wanted.excludes(entry.path) or not (entry.error or wanted.includes(entry.path)):
                 continue
+            name = entry.path.encode("utf-8", "backslashreplace").decode()
             if entry.error is not None:
-                yield entry.path, entry.error
-            elif wanted(entry.path):
+                yield name, entry.error
+            elif name != entry.path:
+                yield name, ApiValueError(f"the name {name!r} is not UTF-8")
+            else:
                 there = standing.find(prefix + entry.path)
-                yield entry.path, partial(job, entry, there)
+                yield name, partial(job, entry, there)
 
     entries = walk(folder, follow_symlinks=follow_symlinks)
     return run.each(jobs())
@@ -124,14 +125,15 @@ def download_directory(
         if path.endswith("/"):
             if size:
                 raise ApiValueError(f"{stats.path!r} has bytes, and the name of a folder")
+            there = os.path.isdir(file)
             os.makedirs(file, exist_ok=True)
-            return True, 0
+            return not there, 0
         if os.path.isfile(file):
             with FileSource(file) as source:
-                if _is_the_same(source, stats, transfer.config.part_size):
+                if _is_the_same(source, stats, run, transfer.config.part_size):
                     return False, size
         os.makedirs(os.path.dirname(file), exist_ok=True)
-        with run.in_turn(size):
+        with run.turn(size):
             download(
                 transfer, (repository, ref, stats.path), file, run.progress(), resume=resume,
                 within=run.interrupt,
@@ -164,26 +166,35 @@ class Filter:
         self._exclude = _patterns("exclude", exclude)
 
     def __call__(self, path: str) -> bool:
-        included = not self._include or any(fnmatchcase(path, one) for one in self._include)
-        return included and not any(fnmatchcase(path, one) for one in self._exclude)
+        return self.includes(path) and not self.excludes(path)
+
+    def includes(self, path: str) -> bool:
+        """Whether a path matches a pattern of those that are wanted."""
+        return not self._include or any(fnmatchcase(path, one) for one in self._include)
+
+    def excludes(self, path: str) -> bool:
+        """Whether a path matches a pattern of those that are not wanted."""
+        return any(fnmatchcase(path, one) for one in self._exclude)
 
 
 def _patterns(name: str, value: str | Sequence[str]) -> tuple[str, ...]:
-    patterns = (value,) if isinstance(value, str) else tuple(value)
-    if not all(isinstance(one, str) for one in patterns):
+    patterns = (value,) if isinstance(value, str) else value
+    if not isinstance(patterns, Iterable) or not all(isinstance(one, str) for one in patterns):
         raise ApiTypeError(f"{name} must be a pattern or a list of patterns")
-    return patterns
+    return tuple(patterns)
 
 
 def folder_prefix(name: str, prefix: object) -> str:
     """A prefix of paths with a slash at its end, unless it is empty.
+
+    More than one slash is left, since objects may have such paths.
 
     Raises:
         ApiTypeError: It is no str.
     """
     if not isinstance(prefix, str):
         raise ApiTypeError(f"{name} must be a str, not {type(prefix).__name__}")
-    return f"{prefix.rstrip('/')}/" if prefix else ""
+    return prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
 
 
 class Standing:
@@ -228,10 +239,10 @@ class Standing:
         self._end = page.results[-1].path.encode() if more else None
 
 
-def _is_the_same(file: FileSource, stats: ObjectStats, part_size: int) -> bool:
+def _is_the_same(file: FileSource, stats: ObjectStats, run: Run, part_size: int) -> bool:
     """Whether an object has the bytes of a file, as far as its size and checksum tell."""
-    size = stats.get("size_bytes")
-    return size == file.size and holds(file, stats.checksum.strip('"'), part_size)
+    checksum, over = stats.checksum.strip('"'), run.interrupt.is_set
+    return stats.get("size_bytes") == file.size and holds(file, checksum, part_size, over)
 
 
 def place_below(folder: str, path: str) -> str:

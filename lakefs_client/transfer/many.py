@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from lakefs_client.exceptions import TransferError
 from lakefs_client.rest import Interrupt
@@ -16,7 +16,7 @@ from lakefs_client.transfer.complete import reason
 from lakefs_client.transfer.part import CallbackError, Progress, Stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from lakefs_client.transfer.part import ProgressCallback
     from lakefs_client.transfer.transfer import Transfer
@@ -106,9 +106,18 @@ class Run:
         """One file's share in what is told."""
         return Progress(self._progress.add)
 
-    def in_turn(self, size: int) -> Any:
-        """Where a file of so many bytes waits for its turn."""
-        return self._large if size >= self._transfer.config.threshold else nullcontext()
+    @contextmanager
+    def turn(self, size: int) -> Iterator[None]:
+        """The turn of a file of so many bytes, which it may have to wait for.
+
+        Raises:
+            Stopped: It is over for all of them.
+        """
+        large = size >= self._transfer.config.threshold
+        with self._large if large else nullcontext():
+            if self.interrupt.is_set():
+                raise Stopped
+            yield
 
     def each(self, jobs: Iterable[tuple[str, Job | Exception]]) -> DirectoryReport:
         """Do every job, by the path of its file; an exception in its place is a failure.

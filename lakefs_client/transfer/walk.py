@@ -112,6 +112,6 @@ def sorted_in_runs(names: Iterable[bytes]) -> Iterator[bytes]:
 
 def _split(file: IO[bytes]) -> Iterator[bytes]:
     rest = b""
-    while block := file.read(1 << 16):
+    while block := file.read(1 << 12):
         *names, rest = (rest + block).split(b"\0")
         yield from names

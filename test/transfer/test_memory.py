@@ -101,6 +101,75 @@ def upload(elsewhere: list[str], folder: Path, size: int, **settings: Any) -> di
     return told
 
 
+FOLDERS = """
+import json, re, sys
+
+import lakefs_client
+from lakefs_client.api.repositories_api import RepositoriesApi
+from lakefs_client.models import RepositoryCreation
+from lakefs_client.transfer import Transfer, TransferConfig
+
+def peak():
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) << 10
+
+endpoint, user, password, namespace, source, target = sys.argv[1:]
+configuration = lakefs_client.Configuration(host=endpoint, username=user, password=password)
+with lakefs_client.ApiClient(configuration) as client:
+    RepositoriesApi(client).create_repository(
+        RepositoryCreation(name="repo", storage_namespace=namespace + "repo")
+    )
+    transfer = Transfer(client)
+    peaks = [peak()]
+    for _ in range(2):
+        up = transfer.upload_directory(source, "repo", "main")
+        peaks.append(peak())
+    for _ in range(2):
+        down = transfer.download_directory("repo", "main", "", target)
+        peaks.append(peak())
+    print(json.dumps({"up": up.skipped, "down": down.skipped, "peaks": peaks}))
+"""
+
+
+def folder_peaks(elsewhere: list[str], folder: Path, count: int) -> list[int]:
+    """Upload tiny files and download them, each twice. The peaks before, and after each."""
+    for n in range(count):
+        place = folder / "here" / f"{n % 7}" / f"{n}"
+        if n < 7:
+            place.parent.mkdir(parents=True)
+        place.write_bytes(b"%d" % n)
+    arguments = [*elsewhere, str(folder / "here"), str(folder / "there")]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", FOLDERS, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    print([f"{peak / MIB:.1f}" for peak in told["peaks"]])
+    assert told["up"] == told["down"] == count
+    peaks: list[int] = told["peaks"]
+    return peaks
+
+
+# A page of a listing has 1,000 objects, which is what the memory is for.
+FOLDER_LIMIT = 12 * MIB
+
+
+def test_memory_does_not_grow_with_the_files_of_a_folder(
+    elsewhere: list[str], tmp_path: Path
+) -> None:
+    before, *peaks = folder_peaks(elsewhere, tmp_path, 1200)
+    assert max(peaks) - before < FOLDER_LIMIT
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_nor_with_twenty_thousand(elsewhere: list[str], tmp_path: Path) -> None:
+    before, *peaks = folder_peaks(elsewhere, tmp_path, 20_000)
+    assert max(peaks) - before < FOLDER_LIMIT
+
+
 @pytest.mark.parametrize(
     "settings",
     [

@@ -1,0 +1,800 @@
+"""Folders: what goes, what is skipped, what fails, and that the rest goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lakefs_client.api.objects_api import ObjectsApi
+from lakefs_client.exceptions import (
+    ApiTypeError,
+    ApiValueError,
+    NotFoundException,
+    ServiceException,
+    TransferError,
+)
+from lakefs_client.sandbox import blocks
+from lakefs_client.transfer import DirectoryReport, Transfer, TransferConfig
+from lakefs_client.transfer import many as many_module
+from lakefs_client.transfer.checksum import holds
+from lakefs_client.transfer.directory import Standing, place_below
+from lakefs_client.transfer.part import Stopped
+from lakefs_client.transfer.source import FileSource
+
+from .conftest import MIB, PART, Bench, content, interrupt_once
+
+CREATE = "create_presign_multipart_upload"
+Files = dict[str, bytes]
+
+
+class Folders:
+    """A bench, the folder `here` to upload and the folder `there` to download to."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.faults = bench.sandbox.faults
+        self.objects = ObjectsApi(bench.client)
+        self.here = bench.folder / "here"
+        self.here.mkdir()
+        self.there = bench.folder / "there"
+
+    def write(self, files: dict[str, bytes | int]) -> Files:
+        """Make files, of some bytes or of `content`."""
+        made = {
+            name: content(data) if isinstance(data, int) else data for name, data in files.items()
+        }
+        for name, data in made.items():
+            place = self.here / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(data)
+        return made
+
+    def put(self, files: Files) -> None:
+        """Make objects."""
+        for path, data in files.items():
+            self.objects.upload_object("repo", "main", path, content=data)
+
+    def transfer(self, **settings: Any) -> Transfer:
+        return Transfer(self.bench.client, TransferConfig(**{"part_size": PART, **settings}))
+
+    def upload(self, prefix: str = "", *, settings: Any = (), **options: Any) -> DirectoryReport:
+        self.bench.sandbox.requests.clear()
+        transfer = self.transfer(**dict(settings))
+        return transfer.upload_directory(self.here, "repo", "main", prefix, **options)
+
+    def download(self, prefix: str = "", *, settings: Any = (), **options: Any) -> DirectoryReport:
+        self.bench.sandbox.requests.clear()
+        transfer = self.transfer(**dict(settings))
+        return transfer.download_directory("repo", "main", prefix, self.there, **options)
+
+    def standing(self) -> Files:
+        """The objects."""
+        page = self.objects.list_objects("repo", "main", amount=1000)
+        assert not page.pagination.has_more
+        return {one.path: self.bench.at(one.physical_address) for one in page.results}
+
+    def downloaded(self) -> Files:
+        """The files that are there."""
+        return {
+            str(place.relative_to(self.there)): place.read_bytes()
+            for place in sorted(self.there.rglob("*"))
+            if place.is_file()
+        }
+
+    def assert_nothing_pending(self) -> None:
+        assert not self.bench.sandbox.blockstore.uploads()
+
+
+@pytest.fixture
+def folders(bench: Bench) -> Folders:
+    return Folders(bench)
+
+
+def counts(report: DirectoryReport) -> tuple[int, int, int]:
+    return report.transferred, report.skipped, report.failed
+
+
+def failures(report: DirectoryReport) -> dict[str, Exception]:
+    assert report.failed == len(report.failures)
+    return dict(report.failures)
+
+
+TREE: dict[str, bytes | int] = {
+    "a": 3000,
+    "a-b/c": b"",
+    "a.csv": b"1,2\n",
+    "deep/er/still/file": 70_000,
+    "large": 2 * PART + 7,
+    "of one part": PART,
+    "spaces and é/файл.txt": b"text",
+    "z": MIB,
+}
+
+
+@pytest.mark.parametrize("prefix", ["", "p", "p/", "p/q r", "p//"])
+def test_there_and_back(folders: Folders, prefix: str) -> None:
+    files = folders.write(TREE)
+    (folders.here / "empty").mkdir()
+    size = sum(map(len, files.values()))
+    sent: list[int] = []
+    report = folders.upload(prefix, progress=sent.append, user_metadata={"k": "v"})
+    start = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
+    assert folders.standing() == {start + name: data for name, data in files.items()}
+    assert report == DirectoryReport(transferred=8, transferred_bytes=size)
+    assert sum(sent) == size
+    report.raise_for_failures()
+    folders.assert_nothing_pending()
+    stats = folders.bench.stat(f"{start}a.csv")
+    assert stats is not None
+    assert (stats.content_type, stats.metadata.to_dict()) == ("text/csv", {"k": "v"})
+
+    came: list[int] = []
+    report = folders.download(prefix, progress=came.append)
+    assert folders.downloaded() == files
+    assert report == DirectoryReport(transferred=8, transferred_bytes=size)
+    assert sum(came) == size
+
+
+def test_small_files_take_three_requests_each_and_large_ones_go_in_parts(folders: Folders) -> None:
+    folders.write({f"small/{n}": n for n in range(30)})
+    folders.upload()
+    assert folders.bench.operations == {
+        "list_objects": 1,
+        "get_physical_address": 30,
+        "store_put_object": 30,
+        "link_physical_address": 30,
+    }
+    folders.write({f"large/{n}": 2 * PART + n for n in range(3)})
+    folders.upload()
+    operations = folders.bench.operations
+    assert (operations[CREATE], operations["store_put_part"]) == (3, 8)
+    folders.download()
+    operations = folders.bench.operations
+    assert (operations["list_objects"], operations["stat_object"]) == (1, 33)
+    assert operations["store_get_object"] == 29 + 8  # of what is empty nothing is asked for
+
+
+def test_what_is_unchanged_is_skipped_and_what_changed_is_not(folders: Folders) -> None:
+    files = folders.write(TREE)
+    size = sum(map(len, files.values()))
+    folders.upload("p")
+    sent: list[int] = []
+    report = folders.upload("p", progress=sent.append)
+    assert report == DirectoryReport(skipped=8, skipped_bytes=size)
+    assert folders.bench.operations == {"list_objects": 1}
+    assert sent == []
+
+    changed = {
+        "a": content(3001)[1:],  # of the same size
+        "large": content(2 * PART + 8)[1:],
+        "z": content(MIB + 1),
+        "new": b"new",
+    }
+    folders.write(dict(changed))
+    assert counts(folders.upload("p")) == (4, 5, 0)
+    files |= changed
+    assert folders.standing() == {f"p/{name}": data for name, data in files.items()}
+
+    assert counts(folders.download("p")) == (9, 0, 0)
+    assert counts(folders.download("p")) == (0, 9, 0)
+    assert folders.bench.operations == {"list_objects": 1}
+    (folders.there / "a").write_bytes(b"x" * 3000)
+    (folders.there / "z").unlink()
+    assert counts(folders.download("p")) == (2, 7, 0)
+    assert folders.downloaded() == files
+
+
+def test_what_went_in_parts_of_another_size_is_recognised_if_it_is_a_usual_one(
+    folders: Folders,
+) -> None:
+    folders.write({"large": 2 * PART + 7})
+    folders.upload(settings={"part_size": 8 * MIB})
+    assert counts(folders.upload()) == (0, 1, 0)
+    folders.upload(settings={"part_size": 6 * MIB + 5})
+    assert counts(folders.upload(settings={"part_size": 6 * MIB + 5})) == (0, 1, 0)
+
+
+def test_checksums_that_are_no_md5s_skip_nothing(folders: Folders) -> None:
+    folders.write({"a": 9})
+    folders.faults.add("store_put_object", "opaque_etag")
+    folders.upload(settings={"verify": False})
+    stats = folders.bench.stat("a")
+    assert stats is not None
+    assert stats.checksum != hashlib.md5(content(9)).hexdigest()
+    assert counts(folders.upload()) == (1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "expected"),
+    [
+        ((), (), ["a.csv", "b.txt", "d/a.csv", "d/e/c.txt"]),
+        ("*.csv", (), ["a.csv", "d/a.csv"]),
+        (["*.csv", "b*"], (), ["a.csv", "b.txt", "d/a.csv"]),
+        ((), "d/*", ["a.csv", "b.txt"]),
+        ((), ["*.csv", "*/c.*"], ["b.txt"]),
+        ("*.csv", "d/*", ["a.csv"]),
+        ("[ab].*", (), ["a.csv", "b.txt"]),
+        ("*.CSV", (), []),
+        ("d", (), []),
+        ("", (), []),
+    ],
+)
+def test_patterns(folders: Folders, include: Any, exclude: Any, expected: list[str]) -> None:
+    names = ["a.csv", "b.txt", "d/a.csv", "d/e/c.txt"]
+    folders.write(dict.fromkeys(names, 9))
+    report = folders.upload("p", include=include, exclude=exclude)
+    assert counts(report) == (len(expected), 0, 0)
+    assert list(folders.standing()) == [f"p/{name}" for name in expected]
+    folders.put({f"q/{name}": b"x" for name in names})
+    report = folders.download("q", include=include, exclude=exclude)
+    assert counts(report) == (len(expected), 0, 0)
+    assert list(folders.downloaded()) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"include": 7}, ApiTypeError),
+        ({"include": [b"*"]}, ApiTypeError),
+        ({"exclude": ["*", None]}, ApiTypeError),
+        ({"progress": 7}, ApiTypeError),
+        ({"prefix": 7}, ApiTypeError),
+        ({"prefix": None}, ApiTypeError),
+        ({"branch": ""}, ApiValueError),
+        ({"repository": 7}, ApiTypeError),
+    ],
+)
+def test_bad_arguments_are_refused_before_anything(
+    folders: Folders, options: dict[str, Any], error: type[Exception]
+) -> None:
+    folders.write({"a": 1})
+    upload = {"repository": "repo", "branch": "main", "prefix": "", **options}
+    with pytest.raises(error):
+        folders.transfer().upload_directory(folders.here, **upload)
+    upload["ref"] = upload.pop("branch")
+    with pytest.raises(error):
+        folders.transfer().download_directory(target=folders.there, **upload)
+    assert not folders.bench.operations
+    assert not folders.there.exists()
+
+
+def test_bad_metadata_is_refused_before_anything(folders: Folders) -> None:
+    folders.write({"a": 1})
+    with pytest.raises(ApiTypeError):
+        folders.upload(user_metadata={"a": 1})
+    assert not folders.bench.operations
+
+
+def test_links_are_passed_over_unless_they_are_to_be_followed(folders: Folders) -> None:
+    folders.write({"a": b"a", "d/b": b"b"})
+    elsewhere = folders.bench.folder / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "e").write_bytes(b"e")
+    (folders.here / "file").symlink_to(elsewhere / "e")
+    (folders.here / "folder").symlink_to(elsewhere)
+    (folders.here / "d" / "loop").symlink_to("..")
+    (folders.here / "broken").symlink_to("nowhere")
+    (folders.here / "itself").symlink_to("itself")
+    assert counts(folders.upload("p")) == (2, 0, 0)
+    report = folders.upload("q", follow_symlinks=True)
+    assert {path: type(error).__name__ for path, error in report.failures} == {
+        "broken": "FileNotFoundError",
+        "d/loop": "OSError",
+        "itself": "OSError",
+    }
+    standing = folders.standing()
+    assert [path for path in standing if path[0] == "p"] == ["p/a", "p/d/b"]
+    assert {path: data for path, data in standing.items() if path[0] == "q"} == {
+        "q/a": b"a",
+        "q/d/b": b"b",
+        "q/file": b"e",
+        "q/folder/e": b"e",
+    }
+
+
+def test_names_that_are_not_utf_8_are_refused_by_name(folders: Folders) -> None:
+    folders.write({"a": b"a", "é": b"e"})
+    here = os.fsencode(folders.here)
+    os.mkdir(here + b"/\xfe")
+    for name in (b"/\xff.csv", b"/\xfe/inside"):
+        with open(here + name, "wb") as file:
+            file.write(b"x")
+    report = folders.upload()
+    assert report.transferred == 2
+    found = failures(report)
+    assert sorted(found) == ["\\udcfe/inside", "\\udcff.csv"]
+    assert all(isinstance(error, ApiValueError) for error in found.values())
+    assert all("UTF-8" in str(error) for error in found.values())
+    # What is not wanted is not complained of.
+    assert counts(folders.upload(exclude=["*.csv", "*/inside"])) == (0, 2, 0)
+    with pytest.raises(TransferError, match=r"2 files were not transferred.*udcf"):
+        report.raise_for_failures()
+
+
+def test_what_is_no_file_fails_by_name(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders.write({"a": b"a", "z": b"z"})
+    monkeypatch.chdir(folders.here)
+    os.mkfifo("pipe")
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind("socket")
+        report = folders.upload()
+    assert sorted(failures(report)) == ["pipe", "socket"]
+    assert report.transferred == 2
+
+
+def test_a_folder_that_cannot_be_read_fails_by_name(
+    folders: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders.write({"a": b"a", "lost+found/x": b"x", "z": b"z"})
+    scandir = os.scandir
+
+    def refuse(folder: str) -> Any:
+        if folder.endswith("lost+found"):
+            raise PermissionError(13, "Permission denied", folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    report = folders.upload(include=["a", "z"])
+    assert report.transferred == 2
+    assert isinstance(failures(report)["lost+found"], PermissionError)
+    assert counts(folders.upload(exclude="lost+found")) == (0, 2, 0)
+
+
+def test_the_folder_must_be_there(folders: Folders) -> None:
+    for name, error in (("missing", FileNotFoundError), ("file", NotADirectoryError)):
+        (folders.bench.folder / "file").touch()
+        with pytest.raises(error):
+            folders.transfer().upload_directory(folders.bench.folder / name, "repo", "main")
+        assert not folders.bench.operations
+    with pytest.raises(FileExistsError):
+        folders.transfer().download_directory("repo", "main", "", folders.bench.folder / "file")
+
+
+def test_the_branch_must_be_there(folders: Folders) -> None:
+    with pytest.raises(NotFoundException):
+        folders.transfer().upload_directory(folders.here, "repo", "nope")
+    with pytest.raises(NotFoundException):
+        folders.transfer().download_directory("repo", "nope", "", folders.there)
+
+
+def test_a_prefix_of_nothing(folders: Folders) -> None:
+    folders.put({"pre": b"x", "prefix": b"x"})
+    assert folders.download("pre") == DirectoryReport()
+    assert folders.there.is_dir()
+    assert folders.upload("pre") == DirectoryReport()
+
+
+def test_a_listing_that_cannot_be_had_ends_it(folders: Folders) -> None:
+    folders.write({"a": 1})
+    for call in (folders.upload, folders.download):
+        folders.faults.add("list_objects", "status", status=500, times=9)
+        with pytest.raises(ServiceException):
+            call()
+        folders.faults.clear()
+
+
+# One failure, and the others.
+
+SMALL_AND_LARGE = {"1": 9, "2": 9, "3": 2 * PART, "4": 9, "5": PART + 1, "6": 9}
+
+
+@pytest.mark.parametrize(
+    "operation", ["store_put_object", "store_put_part", CREATE, "link_physical_address"]
+)
+def test_one_failure_does_not_stop_the_rest(folders: Folders, operation: str) -> None:
+    files = folders.write(dict(SMALL_AND_LARGE))
+    folders.faults.add(operation, "status", status=403)
+    report = folders.upload()
+    ((name, error),) = failures(report).items()
+    assert counts(report) == (5, 0, 1)
+    assert getattr(error, "status", None) == 403
+    expected = {path: data for path, data in files.items() if path != name}
+    assert folders.standing() == expected
+    folders.assert_nothing_pending()
+    with pytest.raises(TransferError, match=f"1 files were not transferred.*'{name}'") as caught:
+        report.raise_for_failures()
+    assert caught.value.__cause__ is error
+    # The same call goes on where this one stopped.
+    assert counts(folders.upload()) == (1, 5, 0)
+    assert folders.standing() == files
+
+
+def test_one_download_that_fails_does_not_stop_the_rest(folders: Folders) -> None:
+    files = folders.write(dict(SMALL_AND_LARGE))
+    folders.upload()
+    folders.faults.add("store_get_object", "status", status=403)
+    report = folders.download()
+    ((name, error),) = failures(report).items()
+    assert counts(report) == (5, 0, 1)
+    assert getattr(error, "status", None) == 403
+    assert folders.downloaded() == {path: data for path, data in files.items() if path != name}
+    assert counts(folders.download()) == (1, 5, 0)
+    assert folders.downloaded() == files
+
+
+def test_an_object_that_is_gone_by_then(folders: Folders) -> None:
+    folders.put({"a": b"a", "b": b"b"})
+    folders.faults.add("stat_object", "status", status=404)
+    report = folders.download(settings={"max_concurrency": 1})
+    assert isinstance(failures(report)["a"], NotFoundException)
+    assert folders.downloaded() == {"b": b"b"}
+
+
+def test_what_is_repeated_does_not_fail(folders: Folders) -> None:
+    files = folders.write(dict(SMALL_AND_LARGE))
+    sent: list[int] = []
+    folders.faults.add("store_put_object", "status_late", status=503)
+    folders.faults.add("store_put_part", "reset_during", at=MIB)
+    assert counts(folders.upload(progress=sent.append)) == (6, 0, 0)
+    assert folders.standing() == files
+    assert sum(sent) == sum(map(len, files.values()))
+    assert any(count < 0 for count in sent)
+
+
+@pytest.mark.parametrize("operation", ["store_put_object", "store_put_part"])
+def test_the_first_failure_ends_it_where_that_is_wanted(folders: Folders, operation: str) -> None:
+    folders.write({f"{n:03}": 9 if operation == "store_put_object" else PART for n in range(30)})
+    folders.faults.add(operation, "status", status=403)
+    with pytest.raises(TransferError) as caught:
+        folders.upload(stop_on_error=True, settings={"max_concurrency": 2})
+    assert caught.value.status == 403
+    assert folders.bench.operations[operation] < 20
+    folders.assert_nothing_pending()
+
+
+def test_what_waits_for_its_turn_is_not_begun_after_the_end(folders: Folders) -> None:
+    """Large files go two at a time; the others wait for theirs."""
+    folders.write({f"{n}": PART for n in range(8)})
+    folders.faults.add("store_put_part", "status_late", status=403)
+    with pytest.raises(TransferError):
+        folders.upload(stop_on_error=True, settings={"max_concurrency": 8})
+    assert folders.bench.operations[CREATE] <= 4
+    folders.assert_nothing_pending()
+
+
+def test_the_first_bad_name_ends_it_where_that_is_wanted(folders: Folders) -> None:
+    folders.write({"a": 1})
+    open(os.fsencode(folders.here) + b"/\xff", "xb").close()
+    with pytest.raises(ApiValueError, match="UTF-8"):
+        folders.upload(stop_on_error=True)
+
+
+def test_the_first_download_that_fails_ends_it_where_that_is_wanted(folders: Folders) -> None:
+    folders.put({f"{n:03}": b"x" for n in range(60)})
+    folders.faults.add("store_get_object", "status", status=403)
+    with pytest.raises(TransferError):
+        folders.download(stop_on_error=True, settings={"max_concurrency": 2})
+    assert folders.bench.operations["store_get_object"] < 30
+
+
+def test_of_many_failures_the_first_are_kept_by_name(
+    folders: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(many_module, "FAILURES_KEPT", 3)
+    folders.put({f"{n}/../x": b"x" for n in range(5)})
+    report = folders.download()
+    assert (report.failed, len(report.failures)) == (5, 3)
+
+
+# Progress and the end from outside.
+
+
+WAYS = pytest.mark.parametrize("way", ["upload", "download"])
+
+
+@WAYS
+def test_one_thread_at_a_time_calls(folders: Folders, way: str) -> None:
+    files = folders.write({**{f"{n}": 3000 + n for n in range(30)}, "large": 4 * PART})
+    size = sum(map(len, files.values()))
+    folders.put({f"there/{name}": data for name, data in files.items()})
+    busy = threading.Lock()
+    threads, told = set(), []
+
+    def progress(count: int) -> None:
+        assert busy.acquire(blocking=False), "two threads at a time"
+        threads.add(threading.get_ident())
+        told.append(count)
+        busy.release()
+
+    getattr(folders, way)("there" if way == "download" else "", progress=progress)
+    assert sum(told) == size
+    assert len(threads) > 1
+
+
+@WAYS
+@pytest.mark.parametrize("large", [False, True])
+def test_an_exception_in_progress_ends_it_and_is_raised_as_it_is(
+    folders: Folders, large: bool, way: str
+) -> None:
+    files = folders.write({f"{n:02}": PART + 1 if large else 9 for n in range(12)})
+    folders.put({f"there/{name}": data for name, data in files.items()})
+    mine = RuntimeError("mine")
+    calls = []
+
+    def progress(count: int) -> None:
+        calls.append(count)
+        raise mine
+
+    with pytest.raises(RuntimeError) as caught:
+        getattr(folders, way)(
+            "there" if way == "download" else "",
+            progress=progress,
+            settings={"max_concurrency": 2},
+        )
+    assert caught.value is mine
+    assert len(calls) == 1
+    folders.assert_nothing_pending()
+    assert not [*folders.there.rglob("*.part")]
+
+
+@pytest.mark.parametrize("operation", ["store_put_object", "store_put_part"])
+def test_ctrl_c_ends_an_upload_and_leaves_nothing_pending(folders: Folders, operation: str) -> None:
+    large = operation == "store_put_part"
+    files = folders.write({f"{n:02}": 2 * PART if large else 9 for n in range(9 if large else 60)})
+    folders.faults.add(operation, "stall", seconds=1000, times=2, after=3)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        interrupt_once(lambda: not folders.faults.pending),
+    ):
+        folders.upload(settings={"max_concurrency": 2})
+    folders.assert_nothing_pending()
+    began = folders.bench.operations[CREATE if large else "get_physical_address"]
+    assert began < len(files)
+    report = folders.upload()
+    assert report.transferred + report.skipped == len(files)
+    assert folders.standing() == files
+
+
+def test_ctrl_c_ends_a_download_and_leaves_no_half_files(folders: Folders) -> None:
+    files = folders.write({"large": 3 * PART, **{f"{n:02}": 9 for n in range(40)}})
+    folders.upload()
+    folders.faults.add("store_get_object", "stall", seconds=1000, times=2, after=3)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        interrupt_once(lambda: not folders.faults.pending),
+    ):
+        folders.download(settings={"max_concurrency": 2})
+    there = folders.downloaded()
+    assert there.items() < files.items()
+    report = folders.download()
+    assert (report.skipped, report.transferred) == (len(there), len(files) - len(there))
+    assert folders.downloaded() == files
+
+
+def test_files_are_not_read_to_their_end_after_the_end(tmp_path: Path) -> None:
+    place = tmp_path / "file"
+    place.write_bytes(content(3 * MIB))
+    answers = iter([False, False, True])
+    with FileSource(place) as file, pytest.raises(Stopped):
+        holds(file, hashlib.md5(content(3 * MIB)).hexdigest(), PART, lambda: next(answers))
+
+
+def test_large_files_of_a_folder_go_on_after_an_interruption(
+    folders: Folders, tmp_path: Path
+) -> None:
+    files = folders.write({"large": 4 * PART, "small": 9})
+    settings = {"journal_dir": tmp_path / "journals", "max_concurrency": 1}
+    folders.faults.add("store_put_part", "status", status=403, after=2)
+    report = folders.upload(resume=True, settings=settings)
+    assert getattr(failures(report)["large"], "outcome", None) == "resumable"
+    assert folders.bench.sandbox.blockstore.uploads()
+    assert counts(folders.upload(resume=True, settings=settings)) == (1, 1, 0)
+    assert folders.bench.operations["store_put_part"] == 2
+    assert folders.standing() == files
+    folders.assert_nothing_pending()
+
+    folders.faults.add("store_get_object", "status", status=403, after=2)
+    report = folders.download(include="large", resume=True, settings=settings)
+    assert getattr(failures(report)["large"], "outcome", None) == "resumable"
+    assert counts(folders.download(include="large", resume=True, settings=settings)) == (1, 0, 0)
+    assert folders.bench.operations["store_get_object"] == 2
+    assert folders.downloaded() == {"large": files["large"]}
+
+
+# One pool of connections, one limit.
+
+
+@contextmanager
+def most_at_a_time(monkeypatch: pytest.MonkeyPatch, name: str, together: int) -> Iterator[Any]:
+    """What the most requests were whose bytes the blockstore had in hand at a time. Each waits
+    until there are as many as are expected, so that fewer are not for want of speed."""
+    busy, most, lock = 0, 0, threading.Condition()
+    original = getattr(blocks.Blockstore, name)
+
+    def counting(*args: Any, **options: Any) -> Any:
+        nonlocal busy, most
+        with lock:
+            busy += 1
+            most = max(most, busy)
+            lock.notify_all()
+            lock.wait_for(lambda: most >= together, 30)
+        try:
+            return original(*args, **options)
+        finally:
+            with lock:
+                busy -= 1
+
+    monkeypatch.setattr(blocks.Blockstore, name, counting)
+    yield lambda: most
+
+
+def test_one_limit_holds_for_files_and_parts_together(
+    folders: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders.write({**{f"{n}": 9 for n in range(8)}, "3l": 3 * PART, "5l": 3 * PART})
+    transfer = folders.transfer(max_concurrency=3)
+    with most_at_a_time(monkeypatch, "write", 3) as most:
+        transfer.upload_directory(folders.here, "repo", "main")
+    assert most() == 3
+    with most_at_a_time(monkeypatch, "get", 3) as most:
+        transfer.download_directory("repo", "main", "", folders.there)
+    assert most() == 3
+    client = folders.bench.client
+    for pools in (client.store_client.pool_manager.pools, client.rest_client.pool_manager.pools):
+        (pool,) = (pools[key] for key in pools.keys())  # noqa: SIM118 (no dict)
+        assert pool.num_connections <= 5  # type: ignore[attr-defined]
+
+
+# What stands there, found page by page.
+
+PATHS = st.lists(
+    st.text(st.sampled_from("ab/-.0\uffee\U0001f600"), min_size=1, max_size=4), unique=True
+)
+
+
+class Listing:
+    """The objects of a branch, as a server lists them, in pages of two."""
+
+    def __init__(self, paths: list[str]) -> None:
+        self.paths = sorted(paths, key=str.encode)
+        self.asked: list[str] = []
+
+    def list_objects(
+        self, repository: str, ref: str, *, prefix: str, after: str, amount: int
+    ) -> Any:
+        self.asked.append("list")
+        found = [path for path in self.paths if path.startswith(prefix)]
+        found = [path for path in found if path.encode() > after.encode()]
+        return SimpleNamespace(
+            results=[SimpleNamespace(path=path) for path in found[:2]],
+            pagination=SimpleNamespace(has_more=len(found) > 2),
+        )
+
+    def stat_object(self, repository: str, ref: str, path: str) -> Any:
+        self.asked.append("stat")
+        if path not in self.paths:
+            raise NotFoundException(404, "Not Found")
+        return SimpleNamespace(path=path)
+
+
+def standing_on(listing: Listing, prefix: str) -> Standing:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lakefs_client.transfer.directory.ObjectsApi", lambda client: listing)
+        return Standing(SimpleNamespace(api_client=None), "repo", "main", prefix)  # type: ignore[arg-type]
+
+
+@given(there=PATHS, here=PATHS, prefix=st.sampled_from(["", "a/"]))
+def test_what_stands_there_is_found(there: list[str], here: list[str], prefix: str) -> None:
+    listing = Listing(there)
+    standing = standing_on(listing, prefix)
+    for path in sorted((prefix + path for path in here), key=str.encode):
+        found = standing.find(path)
+        assert (found and found.path) == (path if path in there else None)
+    # Neither more pages than the listing has and files look for, nor more than one look a file.
+    assert listing.asked.count("stat") <= len(here)
+    assert listing.asked.count("list") <= 1 + len(here)
+
+
+@given(there=PATHS)
+def test_where_everything_stands_already_the_pages_are_all_that_is_asked_for(
+    there: list[str],
+) -> None:
+    listing = Listing(there)
+    standing = standing_on(listing, "")
+    for path in listing.paths:
+        found = standing.find(path)
+        assert found is not None
+        assert found.path == path
+    assert listing.asked == ["list"] * max(1, -(-len(there) // 2))
+
+
+# Object paths that would be anywhere but in the folder.
+
+HOSTILE = [
+    "../x", "..", "a/..", "a/../../b", "/etc/x", "//x", "a//b", "a/./b", ".", "./a", "nul\0here",
+    "a/", "../", "a//", "/",
+]  # fmt: skip
+
+
+def test_no_object_leaves_the_folder(folders: Folders) -> None:
+    good = {"p/good": b"good", "p/back\\slash": b"x", "p/..dots": b"x", "p/~": b"x", "p/-": b"x"}
+    bad = [f"p/{path}" for path in HOSTILE]
+    folders.put(good)
+    folders.put(dict.fromkeys(bad, b"evil"))
+    before = set(folders.bench.folder.rglob("*"))
+    report = folders.download("p")
+    assert sorted(failures(report)) == sorted(HOSTILE)
+    assert all(isinstance(error, ApiValueError) for error in failures(report).values())
+    assert folders.downloaded() == {path.removeprefix("p/"): x for path, x in good.items()}
+    made = set(folders.bench.folder.rglob("*")) - before
+    assert all(place.is_relative_to(folders.there) for place in made)
+
+
+@given(st.text(st.sampled_from("a./\\\0:é"), max_size=8))
+def test_a_place_is_below_the_folder_or_there_is_none(path: str) -> None:
+    try:
+        place = place_below("/target/folder", path)
+    except ApiValueError:
+        assert {"", ".", ".."} & {*path.split("/")} or "\0" in path
+    else:
+        assert os.path.normpath(place) == place
+        assert place == f"/target/folder/{path}"
+
+
+def test_links_in_the_folder_are_not_left_by(folders: Folders) -> None:
+    folders.put({"out/x": b"evil", "file": b"evil", "in/x": b"good", "itself/x": b"", "own": b"o"})
+    outside = folders.bench.folder / "outside"
+    outside.mkdir()
+    (outside / "file").write_bytes(b"precious")
+    folders.there.mkdir()
+    (folders.there / "real").mkdir()
+    (folders.there / "out").symlink_to(outside)
+    (folders.there / "file").symlink_to(outside / "file")
+    (folders.there / "in").symlink_to("real")
+    (folders.there / "itself").symlink_to("itself")
+    report = folders.download()
+    assert sorted(failures(report)) == ["file", "itself/x", "out/x"]
+    assert [*outside.iterdir()] == [outside / "file"]
+    assert (outside / "file").read_bytes() == b"precious"
+    assert (folders.there / "real" / "x").read_bytes() == b"good"
+
+
+def test_the_folder_itself_may_be_a_link(folders: Folders) -> None:
+    folders.put({"a/b": b"x"})
+    (folders.bench.folder / "real").mkdir()
+    folders.there.symlink_to(folders.bench.folder / "real")
+    assert counts(folders.download()) == (1, 0, 0)
+    assert (folders.bench.folder / "real" / "a" / "b").read_bytes() == b"x"
+
+
+def test_an_object_at_the_path_of_a_folder(folders: Folders) -> None:
+    """One of the two can be had; the other fails by name."""
+    folders.put({"a": b"file", "a/b": b"below", "c": b"c"})
+    report = folders.download(settings={"max_concurrency": 1})
+    assert list(failures(report)) == ["a/b"]
+    assert folders.downloaded() == {"a": b"file", "c": b"c"}
+    (folders.there / "a").unlink()
+    (folders.there / "a").mkdir()
+    report = folders.download(settings={"max_concurrency": 1})
+    assert list(failures(report)) == ["a"]
+    assert folders.downloaded() == {"a/b": b"below", "c": b"c"}
+
+
+def test_markers_of_folders_make_folders(folders: Folders) -> None:
+    folders.put({"p/": b"", "p/d/": b"", "p/d/e/": b"", "p/d/x": b"x", "p/full/": b"bytes"})
+    report = folders.download("p")
+    assert list(failures(report)) == ["full/"]
+    assert counts(report) == (3, 0, 1)
+    assert (folders.there / "d" / "e").is_dir()
+    assert folders.downloaded() == {"d/x": b"x"}
+    assert counts(folders.download("p", exclude="full/")) == (0, 3, 0)
+
+
+def test_a_pipe_in_the_place_of_a_file(folders: Folders) -> None:
+    folders.put({"a": b"x", "b": b"x"})
+    folders.there.mkdir()
+    os.mkfifo(folders.there / "a")
+    report = folders.download()
+    assert list(failures(report)) == ["a"]
+    assert report.transferred == 1
