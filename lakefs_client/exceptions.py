@@ -160,10 +160,11 @@ class TransferError(ApiException):
     """A transfer failed. The cause is chained, and its status and body are this error's.
 
     Attributes:
-        outcome: What became of the upload: ``"aborted"`` (nothing is left), ``"abort failed"``
-            (parts may be left in the store, under `upload_id`), ``"not linked"`` (the bytes are
-            in the store at `physical_address`, and no object refers to them), ``"unknown"`` (the
-            object may be there) or ``"mismatch"`` (it is there and is not what was sent).
+        outcome: What became of the upload: ``"aborted"`` (nothing is left), ``"resumable"`` (a
+            journal was kept, from which the same call goes on), ``"abort failed"`` (parts may be
+            left in the store, under `upload_id`), ``"not linked"`` (the bytes are in the store at
+            `physical_address`, and no object refers to them), ``"unknown"`` (the object may be
+            there) or ``"mismatch"`` (it is there and is not what was sent).
         part_number: The part that failed, from 1; None where it was no part.
         upload_id: Of the multipart upload; None where there was none.
         physical_address: Where in the store the bytes are or were to be.
