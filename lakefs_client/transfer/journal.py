@@ -51,9 +51,8 @@ class Journal:
     """
 
     def __init__(self, folder: Path, kind: str, key: Mapping[str, Any]) -> None:
-        name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
+        self.path = path_of(folder, kind, key)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.path = folder / f"{name}.{kind}"
         self._file = _open_locked(self.path)
         self._lock = threading.Lock()
         self._failed = False
@@ -121,6 +120,12 @@ class Journal:
         while line:
             line = line[self._file.write(line) :]
         os.fsync(self._file.fileno())
+
+
+def path_of(folder: Path, kind: str, key: Mapping[str, Any]) -> Path:
+    """Where the journal of a transfer is, if there is one."""
+    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
+    return folder / f"{name}.{kind}"
 
 
 def _let_go() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lakefs_client.exceptions import ApiException, TransferError
 from lakefs_client.transfer.checksum import md5_of
-from lakefs_client.transfer.journal import Journal, JournalInUseError, read_all
+from lakefs_client.transfer.journal import Journal, JournalInUseError, path_of, read_all
 from lakefs_client.transfer.part import Stored
 from lakefs_client.transfer.target import (
     ADDRESS_LIFE,
@@ -108,20 +108,21 @@ class UploadJournal:
     def __init__(
         self, folder: Path, host: str, target: Target, source: FileSource, plan: PartPlan
     ) -> None:
-        self._key = {
-            "host": host,
-            "repository": target.place[0],
-            "branch": target.place[1],
-            "path": target.path,
-            "source": os.path.abspath(source.name),
-            "part_size": plan.part_size,
-            "content_type": target.content_type,
-            "user_metadata": target.user_metadata,
-        }
+        self._key = _key_of(host, target, source, plan)
         self._target = target
         self._source = source
         self._plan = plan
         self._journal = _journal(folder, self._key, target)
+
+    @classmethod
+    def of_earlier(
+        cls, folder: Path, host: str, target: Target, source: FileSource, plan: PartPlan
+    ) -> Self | None:
+        """The journal that an earlier process left; None where there is none."""
+        key = _key_of(host, target, source, plan)
+        if not path_of(folder, KIND, key).exists():
+            return None
+        return cls(folder, host, target, source, plan)
 
     def __enter__(self) -> Self:
         return self
@@ -207,6 +208,14 @@ class UploadJournal:
 
     def _is_the_same(self, sent: tuple[int, Stored]) -> bool:
         return md5_of(self._source, self._plan.part(sent[0])) == sent[1].sent_md5
+
+
+def _key_of(host: str, target: Target, source: FileSource, plan: PartPlan) -> dict[str, Any]:
+    values = (
+        host, *target.place, target.path, os.path.abspath(source.name), plan.part_size,
+        target.content_type, target.user_metadata,
+    )  # fmt: skip
+    return dict(zip(_KEY, values))
 
 
 def abort_quietly(target: Target, upload: Multipart) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from lakefs_client.exceptions import ApiException, TransferError
@@ -20,6 +21,7 @@ from lakefs_client.transfer.url import ExpiringUrl, SignedUrl, is_azure
 if TYPE_CHECKING:
     from lakefs_client.model.object_stats import ObjectStats
     from lakefs_client.transfer.config import TransferConfig
+    from lakefs_client.transfer.resume import Earlier
     from lakefs_client.transfer.source import Source
     from lakefs_client.transfer.target import Target
     from lakefs_client.transfer.transfer import Transfer
@@ -55,16 +57,21 @@ def upload(
     """
     config = transfer.config
     progress.set_size(source.size)
-    if source.size < config.threshold and source.size <= MAX_SINGLE_PUT:
-        return in_one(transfer, source, target, progress, within=within)
     plan = plan_parts(source.size, config.part_size)
-    try:
-        if not resume:
-            return in_parts(transfer, source, target, progress, plan, within=within)
+    small = source.size < config.threshold and source.size <= MAX_SINGLE_PUT
+    journal = None
+    if resume:
         assert isinstance(source, FileSource)
+        # What fits into one PUT needs none, but may have one of when the file was larger.
+        open_journal = UploadJournal.of_earlier if small else UploadJournal
         host = transfer.api_client.configuration.host
-        with UploadJournal(config.journals, host, target, source, plan) as journal:
-            return in_parts(transfer, source, target, progress, plan, journal, within)
+        journal = open_journal(config.journals, host, target, source, plan)
+    try:
+        with journal or nullcontext():
+            earlier = None if journal is None else journal.earlier(config.max_concurrency)
+            if small and earlier is None:
+                return in_one(transfer, source, target, progress, within=within)
+            return in_parts(transfer, source, target, progress, plan, journal, earlier, within)
     except NoMultipartError as error:
         return in_one(transfer, source, target, progress, error, within)
 
@@ -84,16 +91,16 @@ def in_parts(
     progress: Progress,
     plan: PartPlan,
     journal: UploadJournal | None = None,
+    earlier: Earlier | None = None,
     within: Interrupt | None = None,
 ) -> ObjectStats:
-    """Upload in parts.
+    """Upload in parts, or go on with what an earlier process did of it.
 
     Raises:
         NoMultipartError: The store knows no parts. Nothing was sent.
         TransferError: The upload failed; it says what became of it.
         ApiException: lakeFS refused to begin.
     """
-    earlier = None if journal is None else journal.earlier(transfer.config.max_concurrency)
     starts = 0
     while True:
         upload = MultipartUpload(transfer, target, progress, plan.size, journal, within)

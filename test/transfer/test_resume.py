@@ -16,6 +16,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -333,6 +334,23 @@ def test_it_goes_on_without_verification(scene: Scene, monkeypatch: pytest.Monke
     assert CREATE in scene.bench.operations
 
 
+def test_parts_that_an_executor_sent_are_in_the_journal(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = uploader.transfer
+    with ThreadPoolExecutor(2) as executor:
+        monkeypatch.setattr(
+            uploader,
+            "transfer",
+            lambda job, client: Transfer(
+                client, replace(make(job, client).config, executor=executor)
+            ),
+        )
+        scene.interrupt()
+        assert scene.arrived()
+        scene.assert_goes_on()
+
+
 def test_an_interrupt_by_the_caller_can_go_on(scene: Scene) -> None:
     class Enough(Exception):
         pass
@@ -371,6 +389,34 @@ def test_a_small_file_has_no_journal(scene: Scene) -> None:
         transfer.upload_file(scene.job.source, "repo", "main", PATH, resume=True)
     assert caught.value.outcome == "aborted"
     assert not scene.job.journals.exists()
+
+
+@pytest.mark.parametrize("size", [PART - 1, 0])
+def test_a_file_that_became_small_starts_afresh_and_says_so(
+    scene: Scene, caplog: pytest.LogCaptureFixture, size: int
+) -> None:
+    error = scene.interrupt()
+    scene.job.source.write_bytes(content(size))
+    settings = replace(scene.transfer.config, multipart_threshold=None)
+    with caplog.at_level(logging.WARNING, "lakefs_client.transfer"):
+        Transfer(scene.bench.client, settings).upload_file(
+            scene.job.source, "repo", "main", PATH, resume=True
+        )
+    assert f"the upload {error.upload_id} cannot go on" in caplog.text
+    assert scene.bench.operations["store_put_object"] == 1
+    assert scene.bench.held(PATH) == content(size)
+    assert not scene.uploads
+    assert not list(scene.job.journals.iterdir())
+
+
+def test_what_was_begun_in_parts_goes_on_in_parts(scene: Scene) -> None:
+    scene.interrupt()
+    settings = replace(scene.transfer.config, multipart_threshold=2 * SIZE)
+    Transfer(scene.bench.client, settings).upload_file(
+        scene.job.source, "repo", "main", PATH, resume=True
+    )
+    assert scene.bench.operations[COMPLETE] == 1
+    scene.assert_whole()
 
 
 # What makes it the same
