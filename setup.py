@@ -30,7 +30,10 @@ setup(
     packages=find_packages(include=["lakefs_client", "lakefs_client.*"]),
     package_data={"lakefs_client": ["py.typed", "sandbox/openapi.json"]},
     install_requires=requirements("requirements.txt"),
-    extras_require={"dev": requirements("test-requirements.txt")},
+    extras_require={
+        "dask": ["distributed>=2024.1"],
+        "dev": requirements("test-requirements.txt"),
+    },
     entry_points={"pytest11": ["lakefs_client = lakefs_client.sandbox.plugin"]},
     classifiers=[
         "Development Status :: 5 - Production/Stable",

@@ -118,7 +118,9 @@ class MultipartUpload:
         self._workers = self._make_workers()
         self._upload: Multipart | None = None
         self._urls: list[SignedUrl] = []
-        self._received = self._begun = self._timing.clock()
+        self._begun = self._timing.clock()
+        self._age = 0.0
+        self._handed_out = self._end_of_last = 0
         self._resumed = self._asked = self._warned = False
         self._changed = threading.Condition()
         self._failure: BaseException | None = None
@@ -161,7 +163,7 @@ class MultipartUpload:
             ApiException: lakeFS refused, with 501 where the store cannot do such uploads.
             OSError: The journal cannot be written.
         """
-        self._received = self._begun = self._timing.clock()
+        self._begun = self._timing.clock()
         self._upload, self._urls = self._target.create(parts)
         logger.debug("%s: upload id %s, %d parts", self._target, self._upload.upload_id, parts)
         if self._journal is not None:
@@ -171,7 +173,7 @@ class MultipartUpload:
         """Go on with what an earlier process began."""
         self._upload, self.stored = earlier.upload, dict(earlier.stored)
         self._resumed, self._asked = True, earlier.asked
-        self._begun -= earlier.age
+        self._age = earlier.age
 
     def submit(self, part: Part, source: Source, done: Callable[[], object] = bool) -> None:
         """Have a part sent, once fewer than `TransferConfig.max_concurrency` are on their way.
@@ -189,7 +191,9 @@ class MultipartUpload:
         index = part.number - 1
         first = self._urls[index] if index < len(self._urls) else None
         fresh = partial(self._fresh_url, part.number)
-        url = ExpiringUrl(fresh, self._timing.clock, first, self._received)
+        url = ExpiringUrl(fresh, self._timing.clock, first, self._begun)
+        self._handed_out += part.length
+        self._end_of_last = part.offset + part.length
         self._start(_Sending(part, source, done, url))
         if self._permission is None:
             # Not before, so that the first part does not wait for the answer.
@@ -380,7 +384,7 @@ class MultipartUpload:
                     self._progress.add(part.length)
                 if self._journal is not None:
                     self._journal.add(part.number, answer)
-                self._foretell(part)
+                self._foretell()
         except BaseException as error:
             failure = PartError(part.number, error)
         if ticket is not None:
@@ -406,18 +410,21 @@ class MultipartUpload:
         self._interrupt.set()
         self._transfer.gate.wake()
 
-    def _foretell(self, part: Part) -> None:
+    def _foretell(self) -> None:
         """Warn in time where the upload will outlive its address."""
         elapsed = self._timing.clock() - self._begun
-        sent = part.offset + part.length
-        total = elapsed if self._size is None else elapsed * self._size / max(sent, 1)
-        late = ADDRESS_LIFE * (0.8 if self._size is None else 1)
+        total, late = self._age + elapsed, 0.8 * ADDRESS_LIFE
+        if self._size is not None:
+            # Parts on their way count as sent: the first to arrive says little about the pace.
+            rest = (self._size - self._end_of_last) / max(self._handed_out, 1)
+            total, late = total + elapsed * rest, ADDRESS_LIFE
         if total > late and elapsed > 60 and not self._warned:
             self._warned = True
             logger.warning(
-                "%s: at this pace the upload takes %.0f hours, and lakeFS accepts its address for "
-                "24 (6 before 1.80) after the beginning: larger parts or a higher max_concurrency "
-                "may help", self._target, total / 3600,
+                "%s: %s %.0f hours, and lakeFS accepts its address for 24 (6 before 1.80) after "
+                "the beginning: larger parts or a higher max_concurrency may help", self._target,
+                "the upload has taken" if self._size is None else "at this pace the upload takes",
+                total / 3600,
             )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from lakefs_client.api.auth_api import AuthApi
-from lakefs_client.exceptions import ApiValueError, ForbiddenException, TransferError
+from lakefs_client.exceptions import ApiTypeError, ApiValueError, ForbiddenException, TransferError
 from lakefs_client.models import LoginInformation
 from lakefs_client.transfer import Transfer, TransferConfig, multipart
 from lakefs_client.transfer.part import DamagedError, Stored
@@ -500,3 +500,9 @@ def test_verification_is_as_ordered(bench: Bench, executor: Executor, verify: bo
     else:
         with pytest.raises(TransferError, match="InvalidPart"):  # what the store makes of it
             bench.upload(PART + 9, executor=executor, verify=False)
+
+
+@pytest.mark.parametrize("executor", [7, "threads", print])
+def test_what_is_no_executor_is_refused(executor: Any) -> None:
+    with pytest.raises(ApiTypeError, match=r"executor must be an executor of concurrent\.futures"):
+        TransferConfig(executor=executor)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -39,7 +39,10 @@ with lakefs_client.ApiClient(configuration) as client:
     )
     transfer = Transfer(client, TransferConfig(**json.loads(settings)))
     before, started = peak(), time.monotonic()
-    stats = transfer.upload_file(source, "repo", "main", "path")
+    if source:
+        stats = transfer.upload_file(source, "repo", "main", "path")
+    else:
+        stats = transfer.upload_fileobj(sys.stdin.buffer, "repo", "main", "path")
     usage = resource.getrusage(resource.RUSAGE_SELF)
     print(json.dumps({
         "size": stats.size_bytes,
@@ -80,20 +83,26 @@ def elsewhere(tmp_path: Path) -> Iterator[list[str]]:
             process.wait(60)
 
 
-def upload(elsewhere: list[str], folder: Path, size: int, **settings: Any) -> dict[str, Any]:
-    """Upload a sparse file of zeros; what the process that did it says of itself."""
-    source = folder / "sparse"
-    with source.open("wb") as file:
-        file.truncate(size)
-    arguments = [*elsewhere, str(source), json.dumps(settings)]
+def run(arguments: list[str], stdin: IO[bytes] | None = None) -> dict[str, Any]:
+    """Run the program; what it says of itself."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", PROGRAM, *arguments],
+        stdin=stdin,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def upload(elsewhere: list[str], folder: Path, size: int, **settings: Any) -> dict[str, Any]:
+    """Upload a sparse file of zeros; what the process that did it says of itself."""
+    source = folder / "sparse"
+    with source.open("wb") as file:
+        file.truncate(size)
+    told = run([*elsewhere, str(source), json.dumps(settings)])
     blocks = sum(path.stat().st_blocks for path in folder.rglob("*") if path.is_file())
     told["disk"] = blocks * 512
     print({name: value if isinstance(value, str) else round(value) for name, value in told.items()})
@@ -182,6 +191,21 @@ def test_memory_does_not_grow_with_the_file(
     elsewhere: list[str], tmp_path: Path, settings: dict[str, int]
 ) -> None:
     told = upload(elsewhere, tmp_path, 300 * MIB, **settings)
+    assert told["growth"] < LIMIT
+
+
+def test_memory_does_not_grow_with_what_comes_from_a_pipe(
+    elsewhere: list[str], tmp_path: Path
+) -> None:
+    size = 1024 * MIB
+    zeros = tmp_path / "zeros"
+    with zeros.open("wb") as file:
+        file.truncate(size)
+    with subprocess.Popen(["cat", str(zeros)], stdout=subprocess.PIPE) as cat:
+        settings = {"part_size": 64 * MIB, "max_concurrency": 4}
+        told = run([*elsewhere, "", json.dumps(settings)], cat.stdout)
+    print(told)
+    assert told["size"] == size
     assert told["growth"] < LIMIT
 
 

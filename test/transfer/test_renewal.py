@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import io
+import re
+import threading
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from lakefs_client import RetryPolicy
 from lakefs_client.exceptions import ApiException, TransferError
 from lakefs_client.rest import Timing
 from lakefs_client.sandbox import FaultKind
+from lakefs_client.transfer import Transfer, TransferConfig, resume
 from lakefs_client.transfer.part import is_expiry
+from lakefs_client.transfer.url import ExpiringUrl, RenewalUnsupportedError, SignedUrl
 
-from .conftest import PART, Bench, MovableClock, content
+from .conftest import PART, PATH, Bench, MovableClock, content
 
 SIZE = 2 * PART + 9
 EXPIRIES: list[FaultKind] = ["expired", "expired_token"]
@@ -143,13 +151,28 @@ def test_a_url_for_one_put_that_expired_on_the_way_is_not_used(
     bench.assert_whole(content(99))
 
 
+def test_an_upload_of_which_nothing_arrived_begins_anew_where_urls_cannot_be_renewed(
+    bench: Bench,
+) -> None:
+    bench.sandbox.faults.add("store_put_part", "expired", part_number=1)
+    bench.sandbox.faults.add(
+        "upload_part", "status", status=404, body={"message": "invalid API endpoint"}
+    )
+    counts: list[int] = []
+    bench.upload(SIZE, max_concurrency=1, progress=counts.append)
+    assert not bench.sandbox.faults.pending
+    assert bench.operations["create_presign_multipart_upload"] == 2
+    assert sum(counts) == SIZE
+    bench.assert_whole(content(SIZE))
+
+
 def test_servers_that_cannot_renew_are_named(bench: Bench) -> None:
     bench.sandbox.faults.add("store_put_part", "expired", part_number=2)
     bench.sandbox.faults.add(
         "upload_part", "status", status=404, body={"message": "invalid API endpoint"}
     )
     with pytest.raises(TransferError, match=r"part 2.*expired.*upload_part.*1\.55") as caught:
-        bench.upload(SIZE)
+        bench.upload(SIZE, max_concurrency=1)
     assert not bench.sandbox.faults.pending
     assert caught.value.outcome == "aborted"
     assert caught.value.status == 404
@@ -214,3 +237,218 @@ def answer(status: int, body: str | None) -> ApiException:
 )
 def test_what_says_that_a_url_has_expired(status: int, body: str | None, expected: bool) -> None:
     assert is_expiry(answer(status, body)) is expected
+
+
+class Maker:
+    """Makes URLs, of which it is not known how long they are good for, or which live 900 s.
+
+    Attributes:
+        made: How many.
+    """
+
+    def __init__(self, *, known: bool, able: bool = True) -> None:
+        self._known = known
+        self._able = able
+        self.made = 0
+
+    def __call__(self) -> SignedUrl:
+        if not self._able and self.made:
+            raise RenewalUnsupportedError(404, "this server cannot")
+        self.made += 1
+        life = "&X-Amz-Date=20260101T000000Z&X-Amz-Expires=900" if self._known else ""
+        return SignedUrl(f"http://store/{self.made}?{life}", "Thu, 01 Jan 2026 00:00:00 GMT")
+
+
+@pytest.mark.parametrize(("known", "enough"), [(False, 1), (True, 2)])
+def test_requests_that_break_off_cast_doubt_on_a_url(known: bool, enough: int) -> None:
+    make = Maker(known=known)
+    url = ExpiringUrl(make, MovableClock())
+    for made in (1, 2):
+        for _ in range(enough):
+            assert url.get().startswith(f"http://store/{made}?")
+            url.doubt()
+        assert make.made == made
+    assert url.get().startswith("http://store/3?")
+    # A fresh one is beyond doubt.
+    assert url.get().startswith("http://store/3?")
+
+
+@pytest.mark.parametrize(("known", "enough"), [(False, 1), (True, 2)])
+def test_a_url_in_doubt_that_cannot_be_renewed_may_be_good_all_the_same(
+    known: bool, enough: int
+) -> None:
+    clock = MovableClock()
+    url = ExpiringUrl(Maker(known=known, able=False), clock)
+    for _ in range(3):
+        for _ in range(enough):
+            assert url.get().startswith("http://store/1?")
+            url.doubt()
+    assert url.get().startswith("http://store/1?")
+    if known:
+        clock.now += 900
+        with pytest.raises(RenewalUnsupportedError):
+            url.get()
+
+
+def test_the_life_of_a_url_ends_before_the_store_says_so() -> None:
+    clock = MovableClock()
+    url = ExpiringUrl(Maker(known=True), clock)
+    assert url.life() is None
+    url.get()
+    assert url.life() == 885
+    clock.now += 884
+    assert url.get().startswith("http://store/1?")
+    clock.now += 1
+    assert url.life() == 0
+    assert url.get().startswith("http://store/2?")
+    unknown = ExpiringUrl(Maker(known=False), clock)
+    unknown.get()
+    assert unknown.life() is None
+
+
+@pytest.mark.parametrize(("resets", "renewed"), [(1, 0), (2, 1), (3, 1), (4, 2)])
+def test_an_expiry_that_shows_as_a_reset(bench: Bench, resets: int, renewed: int) -> None:
+    """As where the store closes the connection while a large body is on its way."""
+    bench.sandbox.faults.add("store_put_part", "reset_during", at=9, part_number=2, times=resets)
+    bench.upload(SIZE, retry=RetryPolicy(attempts=5, min_wait=0, max_wait=0))
+    assert not bench.sandbox.faults.pending
+    assert bench.operations["upload_part"] == renewed
+    bench.assert_whole(content(SIZE))
+
+
+def test_requests_that_were_never_sent_cast_no_doubt(bench: Bench) -> None:
+    """Nobody answers at the store's port: its URLs are not to blame."""
+    store = bench.sandbox._servers[1]
+    source = bench.file(SIZE)
+    store.close()
+    with pytest.raises(TransferError, match=r"no connection|the connection broke") as caught:
+        bench.upload(source, retry=RetryPolicy(attempts=4, min_wait=0, max_wait=0))
+    assert caught.value.outcome == "aborted"
+    assert bench.operations["upload_part"] == 0
+
+
+HOUR = 3600.0
+
+
+def foretold(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """How long uploads were said to take."""
+    found = (re.search(r"(the upload .*) hours", r.getMessage()) for r in caplog.records)
+    return [match[1] for match in found if match]
+
+
+@pytest.fixture
+def clock(bench: Bench) -> MovableClock:
+    clock = MovableClock()
+    bench.client.store_client.timing = Timing(clock=clock)
+    return clock
+
+
+class Waves:
+    """In place of a blockstore's writing: so many parts at a time, each time hours later."""
+
+    def __init__(self, bench: Bench, clock: MovableClock, width: int, hours: float) -> None:
+        self._write = bench.sandbox.blockstore.write
+        self._together = threading.Barrier(width, lambda: self._pass(clock, hours))
+
+    def _pass(self, clock: MovableClock, hours: float) -> None:
+        clock.now += hours * HOUR
+
+    def __call__(self, *args: Any) -> Any:
+        self._together.wait(60)
+        return self._write(*args)
+
+
+@pytest.mark.parametrize(
+    ("width", "hours", "expected"),
+    [
+        (1, 5.9, []),
+        (1, 6.5, ["the upload takes 26"]),
+        (1, 30, ["the upload takes 120"]),
+        # The first part to arrive is not all that was sent by then.
+        (2, 11.5, []),
+        (2, 13, ["the upload takes 26"]),
+        (4, 23, []),
+        (4, 25, ["the upload takes 25"]),
+    ],
+)
+def test_an_upload_that_will_outlive_its_address_says_so_once(
+    bench: Bench,
+    clock: MovableClock,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    width: int,
+    hours: float,
+    expected: list[str],
+) -> None:
+    monkeypatch.setattr(bench.sandbox.blockstore, "write", Waves(bench, clock, width, hours))
+    bench.upload(4 * PART, max_concurrency=width)
+    assert foretold(caplog) == expected
+
+
+def test_it_is_said_after_the_first_part(
+    bench: Bench, clock: MovableClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    said: list[list[str]] = []
+
+    def progress(count: int) -> None:
+        said.append(foretold(caplog))
+        clock.now += 7 * HOUR / 5  # of five windows
+
+    bench.upload(4 * PART, max_concurrency=1, progress=progress)
+    assert said[4] == []
+    assert said[5] == ["the upload takes 28"]
+
+
+@pytest.mark.parametrize(
+    ("hours", "expected"), [(6, []), (6.5, ["the upload has taken 20"]), (1 / 60, [])]
+)
+def test_a_stream_says_when_most_of_the_time_is_over(
+    bench: Bench,
+    clock: MovableClock,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    hours: float,
+    expected: list[str],
+) -> None:
+    monkeypatch.setattr(bench.sandbox.blockstore, "write", Waves(bench, clock, 1, hours))
+    transfer = Transfer(bench.client, TransferConfig(part_size=PART, max_concurrency=1))
+
+    class Stream:
+        read = io.BytesIO(content(3 * PART)).read
+
+    transfer.upload_fileobj(Stream(), "repo", "main", PATH)
+    assert foretold(caplog) == expected
+
+
+@pytest.mark.parametrize(("hours", "expected"), [(2, []), (3, ["the upload takes 25"])])
+def test_an_upload_that_goes_on_is_judged_by_its_own_pace(
+    bench: Bench,
+    clock: MovableClock,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    hours: float,
+    expected: list[str],
+) -> None:
+    transfer = Transfer(
+        bench.client,
+        TransferConfig(part_size=PART, max_concurrency=1, journal_dir=bench.folder / "journals"),
+    )
+    source = bench.file(5 * PART)
+    sent = 0
+
+    def stop(count: int) -> None:
+        nonlocal sent
+        sent += count
+        if sent > 2 * PART:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        transfer.upload_file(source, "repo", "main", PATH, progress=stop, resume=True)
+    # It lay there for most of a day.
+    later = SimpleNamespace(time=lambda: time.time() + 16 * HOUR)
+    monkeypatch.setattr(resume, "time", later)
+    monkeypatch.setattr(bench.sandbox.blockstore, "write", Waves(bench, clock, 1, hours))
+    transfer.upload_file(source, "repo", "main", PATH, resume=True)
+    assert bench.operations["store_put_part"] == 6
+    assert foretold(caplog) == expected
+    bench.assert_whole(content(5 * PART))
