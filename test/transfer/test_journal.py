@@ -201,20 +201,17 @@ from pathlib import Path
 from lakefs_client.transfer.journal import Journal
 journal = Journal(Path(sys.argv[1]), "kind", json.loads(sys.argv[2]))
 journal.start({"upload_id": "of the other process"})
-child = 0
-if sys.argv[3] == "fork":
-    child = os.fork()
-    if child == 0:
-        os.close(1)
-        time.sleep(600)
-print(child, flush=True)
+if sys.argv[3] == "no fork":
+    print(0, flush=True)
+elif os.fork() == 0:
+    print(os.getpid(), flush=True)
 time.sleep(600)
 """
 
 
 def held_by_another_process(folder: Path, *, fork: bool) -> tuple[subprocess.Popen[str], int]:
     """A process that holds the journal, and the id of a child of its, if it has one."""
-    arguments = [str(folder), json.dumps(KEY), "fork" if fork else ""]
+    arguments = [str(folder), json.dumps(KEY), "fork" if fork else "no fork"]
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, *arguments], stdout=subprocess.PIPE, text=True
     )
