@@ -83,12 +83,13 @@ def open_files(folder: Path) -> dict[int, int]:
     found = {}
     for link in Path("/proc/self/fd").iterdir():
         try:
-            if os.readlink(link).startswith(str(folder)):
-                status = os.stat(link)
-                assert status.st_nlink == 0
-                found[status.st_ino] = stat.S_IMODE(status.st_mode)
+            name, status = os.readlink(link), os.stat(link)
+            same = os.readlink(link) == name
         except FileNotFoundError:
-            pass  # closed meanwhile
+            continue  # closed meanwhile
+        if same and name.startswith(f"{folder}/"):
+            assert name.endswith(" (deleted)")
+            found[status.st_ino] = stat.S_IMODE(status.st_mode)
     return found
 
 
