@@ -340,13 +340,13 @@ class MultipartUpload:
     def _end(self, sending: _Sending, failure: PartError | None, *, again: bool = False) -> None:
         if not again:
             sending.done()
+        if failure is not None:
+            self._fail(failure)  # first: without it, nothing on its way means that all arrived
         with self._changed:
             self._pending -= 1
             if again:
                 self._expired.append(sending)
             self._changed.notify_all()
-        if failure is not None:
-            self._fail(failure)
 
     def _fail(self, failure: BaseException) -> None:
         """Have the first failure end the rest."""
