@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lakefs_client.exceptions import TransferError
 from lakefs_client.rest import Interrupt
 from lakefs_client.transfer.complete import reason
+from lakefs_client.transfer.multipart import ABORT_WAIT
 from lakefs_client.transfer.part import CallbackError, Progress, Stopped
 
 if TYPE_CHECKING:
@@ -95,9 +96,9 @@ class Run:
         self._transfer = transfer
         self._progress = Progress(progress)
         self._stop_on_error = stop_on_error
-        self._lock = threading.Lock()
         self._large = threading.BoundedSemaphore(LARGE_AT_A_TIME)
-        self._queued = threading.Semaphore(2 * transfer.config.max_concurrency)
+        self._changed = threading.Condition()
+        self._under_way = 0
         self._fatal: BaseException | None = None
         self.report = DirectoryReport()
         self.interrupt = Interrupt()
@@ -126,49 +127,71 @@ class Run:
             Exception: The first failure, with `stop_on_error`; what the jobs' iterator or the
                 progress callback raised.
         """
-        pool = ThreadPoolExecutor(self._transfer.config.max_concurrency, "lakefs-client-directory")
+        most = self._transfer.config.max_concurrency
+        pool = ThreadPoolExecutor(most, "lakefs-client-directory")
         try:
             for path, job in jobs:
+                self._wait_until_below(2 * most)
                 if isinstance(job, Exception):
                     self._failed(path, job)
                 else:
-                    self._queued.acquire()
-                    pool.submit(job).add_done_callback(partial(self._done, path))
-                if self._fatal is not None:
-                    break
-            pool.shutdown(wait=True, cancel_futures=self._fatal is not None)
+                    self._started(path, pool.submit(job))
+            self._wait_until_below(1)
         except BaseException as error:
             self._end(error)
-            pool.shutdown(wait=True, cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+            with self._changed:
+                # Whoever waits for lakeFS itself cannot be ended, and is not waited for for ever.
+                self._changed.wait_for(lambda: not self._under_way, ABORT_WAIT)
             raise
-        if self._fatal is not None:
-            raise self._fatal
+        pool.shutdown()
         return self.report
 
+    def _wait_until_below(self, limit: int) -> None:
+        """Wait until fewer files than that are under way.
+
+        Raises:
+            BaseException: What ends it all.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._fatal is not None or self._under_way < limit)
+            if self._fatal is not None:
+                raise self._fatal
+
+    def _started(self, path: str, future: Future[tuple[bool, int]]) -> None:
+        with self._changed:
+            self._under_way += 1
+        future.add_done_callback(partial(self._done, path))
+
     def _done(self, path: str, future: Future[tuple[bool, int]]) -> None:
-        self._queued.release()
-        if future.cancelled():
-            return
-        error = future.exception()
-        if isinstance(error, CallbackError) or not isinstance(error, (Exception, type(None))):
+        try:
+            self._count(*future.result())
+        except CancelledError:
+            pass
+        except CallbackError as error:
             self._end(error)
-        elif isinstance(error, Exception):
+        except Exception as error:
             self._failed(path, error)
-        else:
-            transferred, size = future.result()
-            with self._lock:
-                if transferred:
-                    self.report.transferred += 1
-                    self.report.transferred_bytes += size
-                else:
-                    self.report.skipped += 1
-                    self.report.skipped_bytes += size
+        except BaseException as error:
+            self._end(error)
+        with self._changed:
+            self._under_way -= 1
+            self._changed.notify_all()
+
+    def _count(self, transferred: bool, size: int) -> None:
+        with self._changed:
+            if transferred:
+                self.report.transferred += 1
+                self.report.transferred_bytes += size
+            else:
+                self.report.skipped += 1
+                self.report.skipped_bytes += size
 
     def _failed(self, path: str, error: Exception) -> None:
         if isinstance(error, Stopped) or self.interrupt.is_set():
             return  # it is being ended, and this file is not to blame
         logger.warning("%r was not transferred: %s", path, reason(error))
-        with self._lock:
+        with self._changed:
             self.report.failed += 1
             if len(self.report.failures) < FAILURES_KEPT:
                 self.report.failures.append(Failure(path, error))
@@ -176,8 +199,9 @@ class Run:
             self._end(error)
 
     def _end(self, error: BaseException) -> None:
-        with self._lock:
+        with self._changed:
             if self._fatal is None:
                 self._fatal = error
+            self._changed.notify_all()
         self.interrupt.set()
         self._transfer.gate.wake()

@@ -465,9 +465,13 @@ def test_a_failure_is_not_waited_for_behind_what_is_slow(
     faults.add(COPY, "stall", seconds=1000, part_number=1)
     faults.add(COPY, "status", status=403, part_number=2)
     composing.bench.client.configuration.read_timeout = 5
+    told: list[int] = []
     with pytest.raises(TransferError) as caught:
-        composing.compose(ObjectRange("a"), ObjectRange("a"), max_concurrency=2)
+        composing.compose(
+            ObjectRange("a"), ObjectRange("a"), max_concurrency=2, progress=told.append
+        )
     assert caught.value.part_number == 2
+    assert told == []  # not even once part 1 was asked for again
     composing.bench.sandbox.restart()  # which ends what stalls
     composing.bench.assert_nothing_left(NEW)
 
@@ -500,6 +504,14 @@ def test_an_exception_in_progress_is_raised_as_it_is(composing: Composing) -> No
     composing.bench.assert_whole(A, "a")
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not ended is waited for until the test fails."""
+    monkeypatch.setattr(compose_module, "ABORT_WAIT", 1000)
+    monkeypatch.setattr(multipart_module, "ABORT_WAIT", 1000)
+
+
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("operation", ["store_put_part", "store_get_object"])
 def test_ctrl_c_ends_it_and_leaves_nothing(composing: Composing, operation: str) -> None:
     composing.put("a", A)
@@ -509,6 +521,16 @@ def test_ctrl_c_ends_it_and_leaves_nothing(composing: Composing, operation: str)
     with pytest.raises(KeyboardInterrupt), interrupt_once(lambda: not faults.pending):
         composing.compose(ObjectRange("c"), ObjectRange("a"))
     composing.bench.assert_nothing_left(NEW)
+
+
+@pytest.mark.usefixtures("patient")
+def test_ctrl_c_ends_what_waits_for_its_turn(composing: Composing) -> None:
+    composing.put(PATH, A)
+    faults = composing.bench.sandbox.faults
+    faults.add("store_put_part", "stall", seconds=1000)
+    with pytest.raises(KeyboardInterrupt), interrupt_once(lambda: not faults.pending):
+        composing.append(composing.bench.file(3 * PART), max_concurrency=1)
+    composing.bench.assert_whole(A)
 
 
 def test_ctrl_c_during_a_copy(composing: Composing, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -556,6 +556,29 @@ def test_ctrl_c_ends_an_upload_and_leaves_nothing_pending(folders: Folders, oper
     assert folders.standing() == files
 
 
+@pytest.mark.parametrize("way", ["Ctrl-C", "failure"])
+def test_who_waits_for_lakefs_is_not_waited_for(
+    folders: Folders, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr(many_module, "ABORT_WAIT", 0.01)
+    folders.write({f"{n}": 9 for n in range(9)})
+    folders.faults.add("get_physical_address", "stall", seconds=1000)
+    if way == "Ctrl-C":
+        with pytest.raises(KeyboardInterrupt), interrupt_once(lambda: not folders.faults.pending):
+            folders.upload()
+    else:
+        folders.faults.add("link_physical_address", "status", status=403)
+        with pytest.raises(TransferError):
+            folders.upload(stop_on_error=True)
+    folders.bench.sandbox.restart()  # which ends what stalls
+    for thread in threading.enumerate():
+        if thread.name.startswith("lakefs-client-directory"):
+            thread.join(60)
+            assert not thread.is_alive()
+    # What was not waited for does not go on when its answer comes.
+    assert len(folders.standing()) < 9
+
+
 def test_ctrl_c_ends_a_download_and_leaves_no_half_files(folders: Folders) -> None:
     files = folders.write({"large": 3 * PART, **{f"{n:02}": 9 for n in range(40)}})
     folders.upload()
