@@ -808,7 +808,8 @@ def test_markers_of_folders_make_folders(folders: Folders) -> None:
     folders.put({"p/": b"", "p/d/": b"", "p/d/e/": b"", "p/d/x": b"x", "p/full/": b"bytes"})
     report = folders.download("p")
     assert list(failures(report)) == ["full/"]
-    assert counts(report) == (3, 0, 1)
+    # What is below a folder may come first, and make it.
+    assert report.transferred + report.skipped == 3
     assert (folders.there / "d" / "e").is_dir()
     assert folders.downloaded() == {"d/x": b"x"}
     assert counts(folders.download("p", exclude="full/")) == (0, 3, 0)

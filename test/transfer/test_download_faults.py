@@ -542,8 +542,8 @@ def test_sockets_go_back_to_the_pool_alone(
     made: list[Interrupt] = []
 
     class Kept(Interrupt):
-        def __init__(self) -> None:
-            super().__init__()
+        def __init__(self, within: Interrupt | None = None) -> None:
+            super().__init__(within)
             made.append(self)
 
     monkeypatch.setattr(ranges_module, "Interrupt", Kept)
