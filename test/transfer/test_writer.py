@@ -220,7 +220,7 @@ def test_nothing_is_asked_for_before_there_is_a_part(files: Files) -> None:
 @pytest.mark.parametrize("late", [False, True], ids=["write", "close"])
 def test_a_part_that_fails_aborts(files: Files, late: bool) -> None:
     """It is told by the first write after it, or by close; with what the store said as cause."""
-    files.bench.sandbox.faults.add("store_put_part", "status", status=403)
+    files.bench.sandbox.faults.add("store_put_part", "status", status=403, part_number=1)
     file = files.write()
     fails = file.close if late else lambda: write(file, *[PART] * 99)
     file.write(content(PART if late else 0))
