@@ -235,7 +235,9 @@ class _Composition:
             self._upload.submit(part, _Shifted(origin, part.offset - start))
             return
         try:
-            if alone and isinstance(origin, RemoteObject):
+            # A small last one could be copied, but of small objects AWS copies no range:
+            # https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPartCopy.html
+            if alone and isinstance(origin, RemoteObject) and part.length >= MIN_PART_SIZE:
                 etag = self._target.copy_part(
                     self._upload.identity, part.number, origin.place, start, end
                 )

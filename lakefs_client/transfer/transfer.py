@@ -256,8 +256,8 @@ class Transfer:
     ) -> ObjectStats:
         """Make an object of ranges of existing ones, one behind the other.
 
-        The store copies them. Only ranges of less than 5 MiB, the least that a part has, pass
-        through this machine, with as much of what follows as they lack; the last may be small.
+        The store copies them. Only what has less than 5 MiB, the least that a part has, passes
+        through this machine, with as much of what follows as it lacks.
         An object that changes meanwhile is an error, since its ranges would be of two ages.
 
         Args:
