@@ -77,7 +77,6 @@ class ExecutorWorkers:
         verify: bool,
     ) -> None:
         self._executor = executor
-        self._futures: set[Future[Stored | Expired]] = set()
         self._common = _Common(_settings(configuration), user_agent, policy, digest, verify)
 
     def submit(self, part: Part, source: Source, url: ExpiringUrl) -> Future[Stored | Expired]:
@@ -86,15 +85,10 @@ class ExecutorWorkers:
         signed = url.get()
         path = os.path.abspath(source.name)
         task = PartTask(part, path, source.stamp, signed, url.life(), self._common)
-        future = self._executor.submit(send_part, task)
-        self._futures.add(future)
-        future.add_done_callback(self._futures.discard)
-        return future
+        return self._executor.submit(send_part, task)
 
     def close(self) -> None:
-        """Call back what no worker has begun with; the executor is the caller's."""
-        for future in [*self._futures]:
-            future.cancel()
+        """Nothing: the executor is the caller's, and some call tasks cancelled that still run."""
 
 
 class StoreSettings(NamedTuple):
