@@ -166,6 +166,7 @@ def join(
     """
     segments = [one for one in segments if one.length]
     size = sum(one.length for one in segments)
+    progress.set_size(size)
     if not size:
         return in_one(transfer, BytesSource(io.BytesIO()), target, progress)
     # Each segment may need two parts more than its share.
