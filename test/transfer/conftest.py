@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import signal
 import threading
@@ -292,12 +293,15 @@ def interrupt_once(condition: Callable[[], bool]) -> Iterator[None]:
     # Python leaves the signal ignored where it is started in the background.
     former = signal.signal(signal.SIGINT, signal.default_int_handler)
     thread = threading.Thread(target=interrupt)
+    # In a callback of the collector, such as Hypothesis has, an exception is lost.
+    gc.disable()
     thread.start()
     try:
         yield
     finally:
         over.set()
         thread.join()
+        gc.enable()
         signal.signal(signal.SIGINT, former)
 
 
