@@ -25,6 +25,7 @@ from lakefs_client.transfer import ObjectRange, Transfer, TransferConfig
 from lakefs_client.transfer import compose as compose_module
 from lakefs_client.transfer import multipart as multipart_module
 from lakefs_client.transfer.compose import COPY_SIZE, Segment, cut
+from lakefs_client.transfer.part import Progress
 from lakefs_client.transfer.plan import GIB, MAX_PART_SIZE, MAX_PARTS, MIN_PART_SIZE
 from lakefs_client.transfer.ranges import RemoteObject
 from lakefs_client.transfer.source import FileSource
@@ -135,7 +136,7 @@ def test_there_are_never_too_many_parts(lengths: list[int], times: int, file: in
         patch.setattr(compose_module, "_Composition", Composition)
         transfer: Any = Transfer(None, TransferConfig(part_size=PART))  # type: ignore[arg-type]
         try:
-            compose_module.join(transfer, None, whole, None)  # type: ignore[arg-type]
+            compose_module.join(transfer, None, whole, Progress(None))  # type: ignore[arg-type]
         except ApiValueError:
             # Not even the largest parts would do.
             parts = [-(-one.length // MAX_PART_SIZE) for one in whole]
