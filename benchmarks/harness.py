@@ -53,7 +53,7 @@ class Result(NamedTuple):
 def setting(quick: bool) -> Iterator[dict[str, str]]:
     """What measures work with, by name: addresses of the server, files, numbers of calls.
 
-    Without trustme there is no ``https``.
+    Without trustme there is no ``https``, and no ``lakefs`` unless the environment names one.
     """
     with tempfile.TemporaryDirectory(prefix="lakefs-client-bench-") as folder:
         place = Path(folder)
@@ -71,6 +71,9 @@ def setting(quick: bool) -> Iterator[dict[str, str]]:
         Path(provided["folder"]).mkdir()
         for number in range(1000):
             (place / "small" / f"{number:04d}.bin").write_bytes(os.urandom(10 << 10))
+        if "LAKEFS_TEST_ENDPOINT" in os.environ:
+            provided["lakefs"] = os.environ["LAKEFS_TEST_ENDPOINT"]
+            provided["namespace"] = os.environ["LAKEFS_TEST_STORAGE_NAMESPACE"]
         certificate = _certificate(place)
         if certificate:
             provided["ca"] = str(place / "ca.pem")

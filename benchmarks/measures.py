@@ -65,6 +65,8 @@ MEASURES = (
             subject="verified", plus="md5"),
     Measure("download 1 GiB, HTTP", "download", "download", "s", 1.3, (*HTTP, "file")),
     Measure("download 1 GiB, TLS", "download", "download", "s", 1.3, (*HTTPS, "file")),
+    Measure("upload 1 GiB to a store", "store", "upload", "s", None,
+            ("lakefs", "namespace", "file"), floor="boto3", rounds=3),
     Measure("upload of 10 KiB files", "small_files", "upload", "s", 1.15, ("http", "folder")),
     Measure("peak memory, 64 parts", "upload", "peak", "MiB", 16, (*HTTP, _GIB, 16 * _MIB),
             floor=None, rounds=3),

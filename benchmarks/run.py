@@ -47,7 +47,7 @@ def main() -> int:
         for measure in chosen:
             missing = {a for a in measure.arguments if isinstance(a, str)} - provided.keys()
             if missing:
-                print(f"{measure.name}: skipped, TLS needs the package trustme")
+                print(f"{measure.name}: skipped, there is no {', '.join(sorted(missing))}")
                 continue
             results.append(run(measure, provided, pythons, args.rounds))
             print(line(results[-1]), flush=True)
