@@ -17,7 +17,7 @@ from lakefs_client.exceptions import ApiAttributeError, ApiTypeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from dataclasses import KW_ONLY as KW_ONLY
     from inspect import Signature
     from typing import Any, ClassVar, TypeVar
@@ -64,31 +64,6 @@ _OLD_OPTIONS = (
 )
 
 
-class Property:
-    """One declared property of a model."""
-
-    __slots__ = ("kind", "limits", "name", "required", "wire")
-
-    def __init__(
-        self, name: str, wire: str, kind: Kind, required: bool, limits: Mapping[str, Any]
-    ) -> None:
-        self.name = name
-        self.wire = wire
-        self.kind = kind
-        self.required = required
-        self.limits = limits
-
-    def check(self, value: Any) -> None:
-        """Refuse what a caller gave: wrong type, value not in the list, outside the limits."""
-        self.kind.check(value, (self.name,))
-        if value is not None and (self.kind.enum or self.limits):
-            from lakefs_client import _types
-
-            if self.kind.enum:
-                _types.check_enum(value, self.name, self.kind.enum)
-            _types.check_limits(value, self.name, self.limits, frozenset())
-
-
 class Schema:
     """What a model class declares, worked out on first use.
 
@@ -113,7 +88,7 @@ class Schema:
         annotations.pop("_", None)
         self.entries = None if cls._entries is None else _types.resolve(cls._entries)
         self.properties = {
-            name: Property(
+            name: _types.Property(
                 name,
                 cls._wire.get(name, name),
                 _types.resolve(annotation),
@@ -219,15 +194,14 @@ def _allowed_values(schema: Schema) -> dict[tuple[str], dict[str, str]]:
     }
 
 
-_LIMIT_NAMES = {"minimum": "inclusive_minimum", "maximum": "inclusive_maximum"}
+OLD_LIMITS = {"minimum": "inclusive_minimum", "maximum": "inclusive_maximum", "pattern": "regex"}
+"""The names that limits have in `Model.validations`, where they are others."""
 
 
 def _validations(schema: Schema) -> dict[tuple[str], dict[str, Any]]:
     return {
         (p.name,): {
-            "regex" if limit == "pattern" else _LIMIT_NAMES.get(limit, limit): (
-                {"pattern": bound} if limit == "pattern" else bound
-            )
+            OLD_LIMITS.get(limit, limit): {"pattern": bound} if limit == "pattern" else bound
             for limit, bound in p.limits.items()
         }
         for p in schema.properties.values()
@@ -345,19 +319,13 @@ class Model:
         return cls(*args, **kwargs)
 
     @classmethod
-    def _load(cls, value: Any, path: Path, source: Source) -> Self:
+    def _load(cls, value: dict[str, Any], path: Path, source: Source) -> Self:
         """Make a model from a dict: JSON of an answer, or what a caller gave for a model.
 
         Raises:
             ApiTypeError: A type is wrong or a required property missing.
         """
         schema = cls._schema()
-        if not isinstance(value, dict):
-            if not source.check:
-                return value  # type: ignore[no-any-return]
-            from lakefs_client._types import type_error
-
-            raise type_error(value, path, (cls,))
         adoptable = source.wire and source.check and not source.discard_unknown
         if adoptable and schema.fits(value):
             return cls._adopt(value)
