@@ -209,6 +209,12 @@ def _validations(schema: Schema) -> dict[tuple[str], dict[str, Any]]:
     }
 
 
+def _additional_properties(schema: Schema) -> tuple[type, ...]:
+    from lakefs_client._types import Free
+
+    return (schema.entries or Free).classes
+
+
 def _signature(schema: Schema) -> Signature:
     from inspect import Parameter, Signature
 
@@ -265,15 +271,6 @@ class Model:
                 if name != UNKNOWN:
                     schema.properties[name].check(value)
 
-        def __getattr__(self, name):
-            try:
-                return self.__dict__[UNKNOWN][name]
-            except KeyError:
-                raise self._lacks(name) from None
-
-        def __setattr__(self, name, value):
-            self[name] = value
-
     _compiled: ClassVar[Schema | None] = None
     _entries: ClassVar[str | None] = None
     _optional: ClassVar[frozenset[str]] = frozenset()
@@ -288,9 +285,7 @@ class Model:
     )
     allowed_values = _ClassAttribute(_allowed_values)
     validations = _ClassAttribute(_validations)
-    additional_properties_type = _ClassAttribute(
-        lambda s: s.entries.classes if s.entries else _anything()
-    )
+    additional_properties_type = _ClassAttribute(_additional_properties)
     __signature__ = _ClassAttribute(_signature)
     read_only_vars: ClassVar[frozenset[str]] = frozenset()
     discriminator: ClassVar[None] = None
@@ -376,8 +371,13 @@ class Model:
             entries.check(value, (name,))
         self.__dict__.setdefault(UNKNOWN, {})[name] = value
 
-    def _lacks(self, name: str) -> ApiAttributeError:
-        return ApiAttributeError(f"{type(self).__name__} has no attribute '{name}'", [name])
+    def _kept(self, name: str) -> Any:
+        """A value that the class does not declare."""
+        try:
+            return self.__dict__[UNKNOWN][name]
+        except KeyError:
+            text = f"{type(self).__name__} has no attribute '{name}'"
+            raise ApiAttributeError(text, [name]) from None
 
     def _items(self) -> Iterator[tuple[str, Any]]:
         """Every name and value: nested models wrapped, what is unknown last."""
@@ -412,12 +412,7 @@ class Model:
         ]
 
     def __getitem__(self, name: str) -> Any:
-        if name in self._schema().properties:
-            return getattr(self, name)
-        try:
-            return self.__dict__[UNKNOWN][name]
-        except KeyError:
-            raise self._lacks(name) from None
+        return getattr(self, name) if name in self._schema().properties else self._kept(name)
 
     def __setitem__(self, name: str, value: Any) -> None:
         prop = self._schema().properties.get(name)
@@ -426,6 +421,10 @@ class Model:
         else:
             prop.check(value)
             self.__dict__[name] = value
+
+    if not TYPE_CHECKING:
+        # Checkers would take every name for an attribute.
+        __getattr__, __setattr__ = _kept, __setitem__
 
     def __contains__(self, name: object) -> bool:
         return name in (
@@ -449,7 +448,7 @@ class Model:
         """The values laid out for reading; secrets are hidden."""
         from pprint import pformat
 
-        return pformat(_for_reading(self))
+        return pformat(plain(self, hide=True))
 
     __repr__ = __str__ = to_str
 
@@ -458,13 +457,11 @@ class Model:
             return NotImplemented
         return dict(self._items()) == dict(other._items())
 
-    def __copy__(self) -> Any:
-        return _restore(type(self), dict(self._items()))
-
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        # `copy` looks for this on the model, where it would find a key of that name.
         from copy import deepcopy
 
-        return _restore(type(self), {k: deepcopy(v, memo) for k, v in self._items()})
+        return _restore(type(self), deepcopy(dict(self._items()), memo))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (type(self), dict(self._items()))
@@ -501,33 +498,22 @@ def _restore(cls: type[Model], values: dict[str, Any]) -> Model:
     return model
 
 
-def _anything() -> tuple[type, ...]:
-    from lakefs_client._types import Free
+def plain(value: Any, *, wire: bool = False, hide: bool = False) -> Any:
+    """Turn models into dicts, however deep.
 
-    return Free.classes
-
-
-def plain(value: Any, *, wire: bool = False) -> Any:
-    """Turn models into dicts, however deep; with `wire` under their names in JSON."""
+    Args:
+        value: A model, or what may hold some.
+        wire: Whether names are those in JSON.
+        hide: Whether secrets are hidden.
+    """
     if isinstance(value, Model):
-        pairs = value._json().items() if wire else value._items()
-        return {name: plain(item, wire=wire) for name, item in pairs}
-    if isinstance(value, (list, tuple)):
-        return [plain(item, wire=wire) for item in value]
-    if isinstance(value, dict):
-        return {name: plain(item, wire=wire) for name, item in value.items()}
-    return value
-
-
-def _for_reading(value: Any) -> Any:
-    if isinstance(value, Model):
-        secret = value._secret
+        secret = value._secret if hide else ()
         return {
-            name: HIDDEN if name in secret and item else _for_reading(item)
-            for name, item in value._items()
+            name: HIDDEN if name in secret and item else plain(item, wire=wire, hide=hide)
+            for name, item in (value._json().items() if wire else value._items())
         }
     if isinstance(value, (list, tuple)):
-        return [_for_reading(item) for item in value]
+        return [plain(item, wire=wire, hide=hide) for item in value]
     if isinstance(value, dict):
-        return {name: _for_reading(item) for name, item in value.items()}
-    return redact(value) if isinstance(value, str) and "=" in value else value
+        return {name: plain(item, wire=wire, hide=hide) for name, item in value.items()}
+    return redact(value) if hide and isinstance(value, str) and "=" in value else value

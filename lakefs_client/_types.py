@@ -37,7 +37,6 @@ class Source(NamedTuple):
     check: bool = True
 
 
-ANSWER = Source()
 CALLER = Source(wire=False)
 
 

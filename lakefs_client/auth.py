@@ -59,17 +59,13 @@ def credentials(configuration: Configuration, names: Iterable[str]) -> dict[str,
                 )
                 headers["Authorization"] = f"Bearer {token}"
         elif name == "basic_auth":
-            if _has_password(configuration):
+            if configuration.username is not None and configuration.password is not None:
                 headers.setdefault("Authorization", configuration.get_basic_auth_token())
         elif name in configuration.api_key:
             cookies.append(_cookie(configuration, name))
     if cookies:
         headers["Cookie"] = "; ".join(cookies)
     return headers
-
-
-def _has_password(configuration: Configuration) -> bool:
-    return configuration.username is not None and configuration.password is not None
 
 
 def _cookie(configuration: Configuration, name: str) -> str:
