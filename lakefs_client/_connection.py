@@ -57,7 +57,7 @@ class _Redacting(logging.Filter):
 logging.getLogger("urllib3.connectionpool").addFilter(_Redacting())
 
 
-class Interrupt:
+class Interrupt(threading.Event):
     """Ends exchanges of other threads: their sockets are shut, and no new one starts.
 
     Args:
@@ -65,28 +65,20 @@ class Interrupt:
     """
 
     def __init__(self, within: Interrupt | None = None) -> None:
+        super().__init__()
         self._inner: WeakSet[Interrupt] = WeakSet()
         self._lock = threading.Lock()
         self._sockets: dict[int, socket.socket] = {}  # a thread is in one exchange at a time
-        self._event = threading.Event()
         if within is not None:
             with within._lock:
                 within._inner.add(self)
             if within.is_set():
                 self.set()
 
-    def is_set(self) -> bool:
-        """Whether `set` was called."""
-        return self._event.is_set()
-
-    def wait(self, seconds: float) -> bool:
-        """Sleep, unless and until interrupted; tells whether it was."""
-        return self._event.wait(seconds)
-
     def set(self) -> None:
         """Shut every socket in use."""
         with self._lock:
-            self._event.set()
+            super().set()
             for sock in self._sockets.values():
                 _shut(sock)
             inner = [*self._inner]
@@ -97,7 +89,7 @@ class Interrupt:
         """Take the socket that this thread's exchange is about to use."""
         with self._lock:
             self._sockets[threading.get_ident()] = sock
-            if self._event.is_set():
+            if self.is_set():
                 _shut(sock)
 
     def detach(self) -> None:
@@ -296,9 +288,12 @@ def target_of(request: Message) -> str:
 
 
 def network_error(
-    error: Exception, request: Message, timeouts: tuple[float, float], connected: bool
+    error: Exception, request: Message, timeouts: tuple[float, float], connected: bool = True
 ) -> ApiConnectionError:
-    """What to raise for an error of urllib3's; `connected` tells whether there was a connection."""
+    """What to raise for an error of urllib3's, on sending or on reading an answer.
+
+    `connected` is false where the connection was not made yet, and nothing sent.
+    """
     target = target_of(request)
     cause: BaseException = error
     if isinstance(error, ProxyError):

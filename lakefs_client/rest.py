@@ -138,7 +138,7 @@ class RESTClientObject:
         self._lock = threading.RLock()
         self._options: tuple[Any, ...] | None = None
         self._manager: Any = None
-        self._pools: dict[str, urllib3.HTTPConnectionPool | None] = {}
+        self._pools: dict[str, urllib3.HTTPConnectionPool | urllib3.PoolManager] = {}
         self._proxied: dict[str, urllib3.PoolManager] = {}
 
     @property
@@ -204,7 +204,7 @@ class RESTClientObject:
                     raise error_for(response)  # reads the body
                 return response if receive is None else receive(response)
             except HTTPError as error:
-                raise self.network_error(error, request, timeout) from error
+                raise network_error(error, request, self._timeouts(timeout)) from error
 
         return repeat(attempt, lambda error: may_repeat(error, safety), policy, self.timing)
 
@@ -247,7 +247,7 @@ class RESTClientObject:
             raise ApiValueError(f"{target_of(request)}: not an address to send to") from error
         except (HTTPError, OSError) as error:
             connected = not current.connecting
-            raise self.network_error(error, request, timeout, connected=connected) from error
+            raise network_error(error, request, (connect, read), connected) from error
         except ApiValueError:
             raise  # an option that no connection can be made with
         except ValueError as error:
@@ -269,21 +269,7 @@ class RESTClientObject:
         try:
             return response.read(amount, decode_content=False)
         except HTTPError as error:
-            raise self.network_error(error, request) from error
-
-    def network_error(
-        self,
-        error: Exception,
-        request: Message,
-        timeout: RequestTimeout = None,
-        *,
-        connected: bool = True,
-    ) -> ApiConnectionError:
-        """What to raise for an error of urllib3's, on sending or on reading an answer.
-
-        `connected` is false where the connection was not made yet, and nothing sent.
-        """
-        return network_error(error, request, self._timeouts(timeout), connected)
+            raise network_error(error, request, self._timeouts(None)) from error
 
     def _urlopen(
         self, request: Message, timeout: Timeout, preload: bool
@@ -365,19 +351,21 @@ class RESTClientObject:
         start = _ORIGIN.match(url)
         origin = start[0] if start else ""
         try:
-            pool = self._pools[origin]
+            sender = self._pools[origin]
         except KeyError:
             with self._lock:
                 self._refresh()  # another thread may have closed the pools meanwhile
-                pool = self._pool(urlsplit(url))
-                self._pools[origin] = pool
-        if pool is None:
-            with self._lock:
-                self._refresh()
-                return self._manager_for(urlsplit(url)), url
-        # The origin's own pool is quicker than the manager, and leaves the path as it is.
+                parts = urlsplit(url)
+                sender = self._manager_for(parts)
+                if not isinstance(sender, urllib3.ProxyManager):
+                    # The origin's own pool is quicker, and leaves the path as it is. Which of
+                    # a proxy's depends on the scheme: the manager knows.
+                    sender = sender.connection_from_host(parts.hostname, parts.port, parts.scheme)
+                self._pools[origin] = sender
+        if isinstance(sender, urllib3.ProxyManager):
+            return sender, url
         target = url[len(origin) :]
-        return pool, target if target.startswith("/") else f"/{target}"
+        return sender, target if target.startswith("/") else f"/{target}"
 
     def _forget_pools(self) -> None:
         """Look pools up anew: urllib3's managers keep those that were closed."""
@@ -386,12 +374,6 @@ class RESTClientObject:
             for manager in (self._manager, *self._proxied.values()):
                 if manager is not None:
                     manager.clear()
-
-    def _pool(self, parts: SplitResult) -> urllib3.HTTPConnectionPool | None:
-        manager = self._manager_for(parts)
-        if isinstance(manager, urllib3.ProxyManager):
-            return None  # which of its pools depends on the scheme: the manager knows
-        return manager.connection_from_host(parts.hostname, parts.port, parts.scheme)
 
     def _manager_for(self, parts: SplitResult) -> urllib3.PoolManager:
         proxy = self._proxy(parts)
