@@ -115,7 +115,6 @@ class Exchange(threading.local):
     write_timeout: float | None = None
     connecting: bool = False
     interrupt: Interrupt | None = None
-    sock: socket.socket | None = None
 
 
 current = Exchange()
@@ -146,7 +145,6 @@ class _Sending:
             raise BrokenPipeError(errno.EPIPE, "the server closed the connection") from error
 
     def _enter(self) -> None:
-        current.sock = self.sock
         if current.interrupt is not None:
             current.interrupt.attach(self.sock)
 
@@ -184,26 +182,21 @@ class _HTTPSPool(_Pool, urllib3.HTTPSConnectionPool):
 POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
 
 
-def direct_pools(configuration: Configuration, *, for_store: bool) -> urllib3.PoolManager:
-    """Pools of direct connections.
-
-    Raises:
-        ApiValueError: A file of certificates or keys cannot be used.
-    """
-    manager = urllib3.PoolManager(**_options(configuration, for_store))
-    manager.pool_classes_by_scheme = POOLS
-    return manager
-
-
-def proxied_pools(
-    proxy: str, configuration: Configuration, *, for_store: bool
+def pools(
+    configuration: Configuration, proxy: str | None, *, for_store: bool
 ) -> urllib3.PoolManager:
-    """Pools of connections through a proxy. Its credentials go into a header, not into messages.
+    """Pools of connections, direct or through a proxy.
+
+    The proxy's credentials go into a header, not into messages.
 
     Raises:
         ApiValueError: The address, or a file of certificates or keys, cannot be used.
     """
     options = _options(configuration, for_store)
+    if proxy is None:
+        manager = urllib3.PoolManager(**options)
+        manager.pool_classes_by_scheme = POOLS
+        return manager
     if proxy.startswith("socks"):
         try:
             from urllib3.contrib.socks import SOCKSProxyManager
