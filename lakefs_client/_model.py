@@ -324,27 +324,6 @@ class Model:
         adoptable = source.wire and source.check and not source.discard_unknown
         if adoptable and schema.fits(value):
             return cls._adopt(value)
-        return cls._convert(schema, value, path, source)
-
-    @classmethod
-    def _adopt(cls, values: dict[str, Any]) -> Self:
-        """Make a model of a checked dict, which becomes its own."""
-        model = cls.__new__(cls)
-        _set_dict(model, values if cls._schema().entries is None else {UNKNOWN: values})
-        return model
-
-    @classmethod
-    def _adopt_all(cls, dicts: Sequence[dict[str, Any]]) -> list[Self]:
-        """Make models of many checked dicts."""
-        if cls._schema().entries is not None:
-            return [cls._adopt(values) for values in dicts]
-        models = [*map(cls.__new__, repeat(cls, len(dicts)))]
-        for _ in map(_set_dict, models, dicts):
-            pass
-        return models
-
-    @classmethod
-    def _convert(cls, schema: Schema, value: dict[str, Any], path: Path, source: Source) -> Self:
         model = cls.__new__(cls)
         properties = schema.by_wire if source.wire else schema.properties
         for key, item in value.items():
@@ -363,6 +342,23 @@ class Model:
                     f"{cls.__name__} lacks the required property {name!r}", list(path)
                 )
         return model
+
+    @classmethod
+    def _adopt(cls, values: dict[str, Any]) -> Self:
+        """Make a model of a checked dict, which becomes its own."""
+        model = cls.__new__(cls)
+        _set_dict(model, values if cls._schema().entries is None else {UNKNOWN: values})
+        return model
+
+    @classmethod
+    def _adopt_all(cls, dicts: Sequence[dict[str, Any]]) -> list[Self]:
+        """Make models of many checked dicts."""
+        if cls._schema().entries is not None:
+            return [cls._adopt(values) for values in dicts]
+        models = [*map(cls.__new__, repeat(cls, len(dicts)))]
+        for _ in map(_set_dict, models, dicts):
+            pass
+        return models
 
     def _keep(self, name: str, value: Any) -> None:
         """Keep a value that the class does not declare."""

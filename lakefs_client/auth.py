@@ -53,10 +53,9 @@ def credentials(configuration: Configuration, names: Iterable[str]) -> dict[str,
     cookies: list[str] = []
     for name in names:
         if name == "jwt_token":
-            if configuration.access_token is not None:
-                token = require_header_safe(
-                    "Configuration.access_token", configuration.access_token
-                )
+            token = configuration.access_token
+            if token is not None:
+                require_header_safe("Configuration.access_token", token)
                 headers["Authorization"] = f"Bearer {token}"
         elif name == "basic_auth":
             if configuration.username is not None and configuration.password is not None:
