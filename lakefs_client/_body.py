@@ -35,6 +35,9 @@ class Body:
 
     def open(self) -> bytes | Iterator[Any]:
         """The bytes from the start: all at once if they are few, else in windows."""
+        return b"" if self.length == 0 else self._windows()
+
+    def _windows(self) -> Iterator[Any]:
         raise NotImplementedError
 
 
@@ -68,17 +71,12 @@ class StreamBody(Body):
         except (OSError, AttributeError):
             self.repeatable = False
 
-    def open(self) -> bytes | Iterator[Any]:
-        if self._read:
-            self._stream.seek(self._start)
-        if self.length == 0:
-            return b""
-        return self._windows()
-
     def _windows(self) -> Iterator[bytes]:
         left = self.length
-        self._read = True
         try:
+            if self._read:
+                self._stream.seek(self._start)
+            self._read = True
             while left is None or left > 0:
                 data = self._stream.read(WINDOW if left is None else min(WINDOW, left))
                 if isinstance(data, str):
@@ -101,9 +99,6 @@ class FileBody(Body):
         self._path = path
         with open(path, "rb") as file:
             self.length = os.fstat(file.fileno()).st_size
-
-    def open(self) -> bytes | Iterator[Any]:
-        return self._windows() if self.length else b""
 
     def _windows(self) -> Iterator[bytes]:
         with open(self._path, "rb") as file:

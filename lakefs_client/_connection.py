@@ -57,7 +57,7 @@ class _Redacting(logging.Filter):
 logging.getLogger("urllib3.connectionpool").addFilter(_Redacting())
 
 
-class Interrupt:
+class Interrupt(threading.Event):
     """Ends exchanges of other threads: their sockets are shut, and no new one starts.
 
     Args:
@@ -65,28 +65,20 @@ class Interrupt:
     """
 
     def __init__(self, within: Interrupt | None = None) -> None:
+        super().__init__()
         self._inner: WeakSet[Interrupt] = WeakSet()
         self._lock = threading.Lock()
         self._sockets: dict[int, socket.socket] = {}  # a thread is in one exchange at a time
-        self._event = threading.Event()
         if within is not None:
             with within._lock:
                 within._inner.add(self)
             if within.is_set():
                 self.set()
 
-    def is_set(self) -> bool:
-        """Whether `set` was called."""
-        return self._event.is_set()
-
-    def wait(self, seconds: float) -> bool:
-        """Sleep, unless and until interrupted; tells whether it was."""
-        return self._event.wait(seconds)
-
     def set(self) -> None:
         """Shut every socket in use."""
         with self._lock:
-            self._event.set()
+            super().set()
             for sock in self._sockets.values():
                 _shut(sock)
             inner = [*self._inner]
@@ -97,7 +89,7 @@ class Interrupt:
         """Take the socket that this thread's exchange is about to use."""
         with self._lock:
             self._sockets[threading.get_ident()] = sock
-            if self._event.is_set():
+            if self.is_set():
                 _shut(sock)
 
     def detach(self) -> None:
@@ -123,7 +115,6 @@ class Exchange(threading.local):
     write_timeout: float | None = None
     connecting: bool = False
     interrupt: Interrupt | None = None
-    sock: socket.socket | None = None
 
 
 current = Exchange()
@@ -154,7 +145,6 @@ class _Sending:
             raise BrokenPipeError(errno.EPIPE, "the server closed the connection") from error
 
     def _enter(self) -> None:
-        current.sock = self.sock
         if current.interrupt is not None:
             current.interrupt.attach(self.sock)
 
@@ -192,26 +182,21 @@ class _HTTPSPool(_Pool, urllib3.HTTPSConnectionPool):
 POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
 
 
-def direct_pools(configuration: Configuration, *, for_store: bool) -> urllib3.PoolManager:
-    """Pools of direct connections.
-
-    Raises:
-        ApiValueError: A file of certificates or keys cannot be used.
-    """
-    manager = urllib3.PoolManager(**_options(configuration, for_store))
-    manager.pool_classes_by_scheme = POOLS
-    return manager
-
-
-def proxied_pools(
-    proxy: str, configuration: Configuration, *, for_store: bool
+def pools(
+    configuration: Configuration, proxy: str | None, *, for_store: bool
 ) -> urllib3.PoolManager:
-    """Pools of connections through a proxy. Its credentials go into a header, not into messages.
+    """Pools of connections, direct or through a proxy.
+
+    The proxy's credentials go into a header, not into messages.
 
     Raises:
         ApiValueError: The address, or a file of certificates or keys, cannot be used.
     """
     options = _options(configuration, for_store)
+    if proxy is None:
+        manager = urllib3.PoolManager(**options)
+        manager.pool_classes_by_scheme = POOLS
+        return manager
     if proxy.startswith("socks"):
         try:
             from urllib3.contrib.socks import SOCKSProxyManager
@@ -296,9 +281,12 @@ def target_of(request: Message) -> str:
 
 
 def network_error(
-    error: Exception, request: Message, timeouts: tuple[float, float], connected: bool
+    error: Exception, request: Message, timeouts: tuple[float, float], connected: bool = True
 ) -> ApiConnectionError:
-    """What to raise for an error of urllib3's; `connected` tells whether there was a connection."""
+    """What to raise for an error of urllib3's, on sending or on reading an answer.
+
+    `connected` is false where the connection was not made yet, and nothing sent.
+    """
     target = target_of(request)
     cause: BaseException = error
     if isinstance(error, ProxyError):

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_from_bytes, quote_plus
 
 from lakefs_client._model import Model
-from lakefs_client._types import check_enum as check_enum
-from lakefs_client._types import check_limits as check_limits
 from lakefs_client.auth import require_header_safe
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
 

@@ -17,7 +17,7 @@ from lakefs_client.exceptions import ApiAttributeError, ApiTypeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from dataclasses import KW_ONLY as KW_ONLY
     from inspect import Signature
     from typing import Any, ClassVar, TypeVar
@@ -64,31 +64,6 @@ _OLD_OPTIONS = (
 )
 
 
-class Property:
-    """One declared property of a model."""
-
-    __slots__ = ("kind", "limits", "name", "required", "wire")
-
-    def __init__(
-        self, name: str, wire: str, kind: Kind, required: bool, limits: Mapping[str, Any]
-    ) -> None:
-        self.name = name
-        self.wire = wire
-        self.kind = kind
-        self.required = required
-        self.limits = limits
-
-    def check(self, value: Any) -> None:
-        """Refuse what a caller gave: wrong type, value not in the list, outside the limits."""
-        self.kind.check(value, (self.name,))
-        if value is not None and (self.kind.enum or self.limits):
-            from lakefs_client import _types
-
-            if self.kind.enum:
-                _types.check_enum(value, self.name, self.kind.enum)
-            _types.check_limits(value, self.name, self.limits, frozenset())
-
-
 class Schema:
     """What a model class declares, worked out on first use.
 
@@ -113,7 +88,7 @@ class Schema:
         annotations.pop("_", None)
         self.entries = None if cls._entries is None else _types.resolve(cls._entries)
         self.properties = {
-            name: Property(
+            name: _types.Property(
                 name,
                 cls._wire.get(name, name),
                 _types.resolve(annotation),
@@ -219,20 +194,25 @@ def _allowed_values(schema: Schema) -> dict[tuple[str], dict[str, str]]:
     }
 
 
-_LIMIT_NAMES = {"minimum": "inclusive_minimum", "maximum": "inclusive_maximum"}
+OLD_LIMITS = {"minimum": "inclusive_minimum", "maximum": "inclusive_maximum", "pattern": "regex"}
+"""The names that limits have in `Model.validations`, where they are others."""
 
 
 def _validations(schema: Schema) -> dict[tuple[str], dict[str, Any]]:
     return {
         (p.name,): {
-            "regex" if limit == "pattern" else _LIMIT_NAMES.get(limit, limit): (
-                {"pattern": bound} if limit == "pattern" else bound
-            )
+            OLD_LIMITS.get(limit, limit): {"pattern": bound} if limit == "pattern" else bound
             for limit, bound in p.limits.items()
         }
         for p in schema.properties.values()
         if p.limits
     }
+
+
+def _additional_properties(schema: Schema) -> tuple[type, ...]:
+    from lakefs_client._types import Free
+
+    return (schema.entries or Free).classes
 
 
 def _signature(schema: Schema) -> Signature:
@@ -291,15 +271,6 @@ class Model:
                 if name != UNKNOWN:
                     schema.properties[name].check(value)
 
-        def __getattr__(self, name):
-            try:
-                return self.__dict__[UNKNOWN][name]
-            except KeyError:
-                raise self._lacks(name) from None
-
-        def __setattr__(self, name, value):
-            self[name] = value
-
     _compiled: ClassVar[Schema | None] = None
     _entries: ClassVar[str | None] = None
     _optional: ClassVar[frozenset[str]] = frozenset()
@@ -314,9 +285,7 @@ class Model:
     )
     allowed_values = _ClassAttribute(_allowed_values)
     validations = _ClassAttribute(_validations)
-    additional_properties_type = _ClassAttribute(
-        lambda s: s.entries.classes if s.entries else _anything()
-    )
+    additional_properties_type = _ClassAttribute(_additional_properties)
     __signature__ = _ClassAttribute(_signature)
     read_only_vars: ClassVar[frozenset[str]] = frozenset()
     discriminator: ClassVar[None] = None
@@ -345,43 +314,16 @@ class Model:
         return cls(*args, **kwargs)
 
     @classmethod
-    def _load(cls, value: Any, path: Path, source: Source) -> Self:
+    def _load(cls, value: dict[str, Any], path: Path, source: Source) -> Self:
         """Make a model from a dict: JSON of an answer, or what a caller gave for a model.
 
         Raises:
             ApiTypeError: A type is wrong or a required property missing.
         """
         schema = cls._schema()
-        if not isinstance(value, dict):
-            if not source.check:
-                return value  # type: ignore[no-any-return]
-            from lakefs_client._types import type_error
-
-            raise type_error(value, path, (cls,))
         adoptable = source.wire and source.check and not source.discard_unknown
         if adoptable and schema.fits(value):
             return cls._adopt(value)
-        return cls._convert(schema, value, path, source)
-
-    @classmethod
-    def _adopt(cls, values: dict[str, Any]) -> Self:
-        """Make a model of a checked dict, which becomes its own."""
-        model = cls.__new__(cls)
-        _set_dict(model, values if cls._schema().entries is None else {UNKNOWN: values})
-        return model
-
-    @classmethod
-    def _adopt_all(cls, dicts: Sequence[dict[str, Any]]) -> list[Self]:
-        """Make models of many checked dicts."""
-        if cls._schema().entries is not None:
-            return [cls._adopt(values) for values in dicts]
-        models = [*map(cls.__new__, repeat(cls, len(dicts)))]
-        for _ in map(_set_dict, models, dicts):
-            pass
-        return models
-
-    @classmethod
-    def _convert(cls, schema: Schema, value: dict[str, Any], path: Path, source: Source) -> Self:
         model = cls.__new__(cls)
         properties = schema.by_wire if source.wire else schema.properties
         for key, item in value.items():
@@ -401,6 +343,23 @@ class Model:
                 )
         return model
 
+    @classmethod
+    def _adopt(cls, values: dict[str, Any]) -> Self:
+        """Make a model of a checked dict, which becomes its own."""
+        model = cls.__new__(cls)
+        _set_dict(model, values if cls._schema().entries is None else {UNKNOWN: values})
+        return model
+
+    @classmethod
+    def _adopt_all(cls, dicts: Sequence[dict[str, Any]]) -> list[Self]:
+        """Make models of many checked dicts."""
+        if cls._schema().entries is not None:
+            return [cls._adopt(values) for values in dicts]
+        models = [*map(cls.__new__, repeat(cls, len(dicts)))]
+        for _ in map(_set_dict, models, dicts):
+            pass
+        return models
+
     def _keep(self, name: str, value: Any) -> None:
         """Keep a value that the class does not declare."""
         entries = self._schema().entries
@@ -408,8 +367,13 @@ class Model:
             entries.check(value, (name,))
         self.__dict__.setdefault(UNKNOWN, {})[name] = value
 
-    def _lacks(self, name: str) -> ApiAttributeError:
-        return ApiAttributeError(f"{type(self).__name__} has no attribute '{name}'", [name])
+    def _kept(self, name: str) -> Any:
+        """A value that the class does not declare."""
+        try:
+            return self.__dict__[UNKNOWN][name]
+        except KeyError:
+            text = f"{type(self).__name__} has no attribute '{name}'"
+            raise ApiAttributeError(text, [name]) from None
 
     def _items(self) -> Iterator[tuple[str, Any]]:
         """Every name and value: nested models wrapped, what is unknown last."""
@@ -444,12 +408,7 @@ class Model:
         ]
 
     def __getitem__(self, name: str) -> Any:
-        if name in self._schema().properties:
-            return getattr(self, name)
-        try:
-            return self.__dict__[UNKNOWN][name]
-        except KeyError:
-            raise self._lacks(name) from None
+        return getattr(self, name) if name in self._schema().properties else self._kept(name)
 
     def __setitem__(self, name: str, value: Any) -> None:
         prop = self._schema().properties.get(name)
@@ -458,6 +417,10 @@ class Model:
         else:
             prop.check(value)
             self.__dict__[name] = value
+
+    if not TYPE_CHECKING:
+        # Checkers would take every name for an attribute.
+        __getattr__, __setattr__ = _kept, __setitem__
 
     def __contains__(self, name: object) -> bool:
         return name in (
@@ -481,7 +444,7 @@ class Model:
         """The values laid out for reading; secrets are hidden."""
         from pprint import pformat
 
-        return pformat(_for_reading(self))
+        return pformat(plain(self, hide=True))
 
     __repr__ = __str__ = to_str
 
@@ -490,13 +453,11 @@ class Model:
             return NotImplemented
         return dict(self._items()) == dict(other._items())
 
-    def __copy__(self) -> Any:
-        return _restore(type(self), dict(self._items()))
-
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        # `copy` looks for this on the model, where it would find a key of that name.
         from copy import deepcopy
 
-        return _restore(type(self), {k: deepcopy(v, memo) for k, v in self._items()})
+        return _restore(type(self), deepcopy(dict(self._items()), memo))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (type(self), dict(self._items()))
@@ -533,33 +494,22 @@ def _restore(cls: type[Model], values: dict[str, Any]) -> Model:
     return model
 
 
-def _anything() -> tuple[type, ...]:
-    from lakefs_client._types import Free
+def plain(value: Any, *, wire: bool = False, hide: bool = False) -> Any:
+    """Turn models into dicts, however deep.
 
-    return Free.classes
-
-
-def plain(value: Any, *, wire: bool = False) -> Any:
-    """Turn models into dicts, however deep; with `wire` under their names in JSON."""
+    Args:
+        value: A model, or what may hold some.
+        wire: Whether names are those in JSON.
+        hide: Whether secrets are hidden.
+    """
     if isinstance(value, Model):
-        pairs = value._json().items() if wire else value._items()
-        return {name: plain(item, wire=wire) for name, item in pairs}
-    if isinstance(value, (list, tuple)):
-        return [plain(item, wire=wire) for item in value]
-    if isinstance(value, dict):
-        return {name: plain(item, wire=wire) for name, item in value.items()}
-    return value
-
-
-def _for_reading(value: Any) -> Any:
-    if isinstance(value, Model):
-        secret = value._secret
+        secret = value._secret if hide else ()
         return {
-            name: HIDDEN if name in secret and item else _for_reading(item)
-            for name, item in value._items()
+            name: HIDDEN if name in secret and item else plain(item, wire=wire, hide=hide)
+            for name, item in (value._json().items() if wire else value._items())
         }
     if isinstance(value, (list, tuple)):
-        return [_for_reading(item) for item in value]
+        return [plain(item, wire=wire, hide=hide) for item in value]
     if isinstance(value, dict):
-        return {name: _for_reading(item) for name, item in value.items()}
-    return redact(value) if isinstance(value, str) and "=" in value else value
+        return {name: plain(item, wire=wire, hide=hide) for name, item in value.items()}
+    return redact(value) if hide and isinstance(value, str) and "=" in value else value

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any, Protocol, TypedDict, TypeVar
 
-    from lakefs_client._types import Kind
+    from lakefs_client._types import Kind, Property
     from lakefs_client.api_client import ApiClient
     from lakefs_client.rest import RequestTimeout, Safety
 
@@ -47,96 +47,105 @@ if TYPE_CHECKING:
         """Which of `Configuration.get_host_settings` to call; None: the configured host."""
 
 
-class Parameter:
-    """One argument of an operation and where it goes."""
-
-    __slots__ = ("kind", "limits", "name", "place", "required", "wire")
-
-    def __init__(
-        self,
-        name: str,
-        wire: str,
-        place: str,
-        kind: Kind,
-        required: bool,
-        limits: Mapping[str, Any],
-    ) -> None:
-        self.name = name
-        self.wire = wire
-        self.place = place
-        self.kind = kind
-        self.required = required
-        self.limits = limits
-
-
 class Operation:
-    """What a decorated method declares; its parameters are worked out on the first call.
+    """A decorator that turns a signature into a method that calls the API.
+
+    Arguments that are in the path's braces go there, the named body, upload and headers to
+    their places, all others into the query. The parameters are worked out on the first call.
+
+    Args:
+        method: HTTP method.
+        path: Path below the host, with the names of arguments in braces.
+        body: The argument that is sent as JSON.
+        upload: The argument whose bytes are sent as they are.
+        wire: Names in the query, where they differ from the argument's.
+        headers: Names of the headers that arguments are sent in.
+        limits: Limits of arguments; see `lakefs_client._types.check_limits`.
+        auth: The ways to authenticate; () for an operation that needs none and gets none.
+        idempotent: Whether a second call has the same effect and the same answer as the first;
+            by default that of GET and HEAD has.
+        repeatable: Whether an answer can say that nothing happened, so that calling again is safe.
 
     Attributes:
         name: The method's name.
-        method: HTTP method.
-        path: Path below the host, with the names of arguments in braces.
-        auth: The ways to authenticate.
         safety: How harmless its repetition is; see `rest.may_repeat`.
         required: Those of `parameters` that must be given, in their order, and
         kind: the type of the answer, None for none; both are known with `parameters`.
     """
 
+    name: str
+    required: list[Property]
+    kind: Kind | None
+    _declaration: Callable[..., object]
+
     def __init__(
         self,
-        declaration: Callable[..., object],
         method: str,
         path: str,
         *,
-        body: str | None,
-        upload: str | None,
-        wire: Mapping[str, str],
-        headers: Mapping[str, str],
-        limits: Mapping[str, Mapping[str, Any]],
-        auth: Sequence[str],
-        safety: Safety,
+        body: str | None = None,
+        upload: str | None = None,
+        wire: Mapping[str, str] = {},
+        headers: Mapping[str, str] = {},
+        limits: Mapping[str, Mapping[str, Any]] = {},
+        auth: Sequence[str] = auth.ALL,
+        idempotent: bool | None = None,
+        repeatable: bool = True,
     ) -> None:
-        self.declaration = declaration
-        self.name = declaration.__name__
+        if idempotent is None:
+            idempotent = method in ("GET", "HEAD")
         self.method = method
         self.path = path
         self.auth = auth
-        self.safety: Safety = safety
+        self.safety: Safety = (
+            "never" if not repeatable else "idempotent" if idempotent else "unsent"
+        )
         self._body = body
         self._upload = upload
         self._wire = wire
         self._headers = headers
         self._limits = limits
-        self._parameters: dict[str, Parameter] | None = None
-        self.required: list[Parameter] = []
-        self.kind: Kind | None = None
+        self._parameters: dict[str, Property] | None = None
+
+    def __call__(self, declaration: F) -> F:
+        self.name = declaration.__name__
+        self._declaration = declaration
+
+        def call(api: Api, /, *args: Any, **kwargs: Any) -> Any:
+            return api.api_client.call(self, args, kwargs)
+
+        call.__name__ = declaration.__name__
+        call.__qualname__ = declaration.__qualname__
+        call.__module__ = declaration.__module__
+        call.__doc__ = declaration.__doc__
+        call.__wrapped__ = declaration  # type: ignore[attr-defined]
+        call.operation = self  # type: ignore[attr-defined]
+        return call  # type: ignore[return-value]
 
     @property
-    def parameters(self) -> dict[str, Parameter]:
+    def parameters(self) -> dict[str, Property]:
         """The arguments by name, the required ones first."""
         if self._parameters is None:
             self._parameters = self._work_out()
         return self._parameters
 
-    def _work_out(self) -> dict[str, Parameter]:
-        from lakefs_client._types import resolve
+    def _work_out(self) -> dict[str, Property]:
+        from lakefs_client._types import Property, resolve
 
-        code = self.declaration.__code__
-        annotations = self.declaration.__annotations__
+        code = self._declaration.__code__
+        annotations = self._declaration.__annotations__
         names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
-        parameters = {}
-        for position, name in enumerate(names, 1):
-            required = position < code.co_argcount
-            place = self._place(name)
-            kind = resolve(annotations[name])
-            parameters[name] = Parameter(
+        parameters = {
+            name: Property(
                 name,
                 self._headers.get(name) or self._wire.get(name, name),
-                place,
-                kind,
-                required,
+                resolve(annotations[name]),
+                position < code.co_argcount,
                 self._limits.get(name, {}),
+                self._place(name),
             )
+            for position, name in enumerate(names, 1)
+        }
         self.required = [p for p in parameters.values() if p.required]
         returns = annotations["return"]
         self.kind = None if returns == "None" else resolve(returns)
@@ -154,59 +163,7 @@ class Operation:
         return name if self._upload and name in ("content_type", "user_metadata") else "query"
 
 
-def operation(
-    method: str,
-    path: str,
-    *,
-    body: str | None = None,
-    upload: str | None = None,
-    wire: Mapping[str, str] = {},
-    headers: Mapping[str, str] = {},
-    limits: Mapping[str, Mapping[str, Any]] = {},
-    auth: Sequence[str] = auth.ALL,
-    idempotent: bool | None = None,
-    repeatable: bool = True,
-) -> Callable[[F], F]:
-    """Turn a signature into a method that calls the API.
-
-    Arguments that are in the path's braces go there, the named body, upload and headers to
-    their places, all others into the query.
-
-    Args:
-        method: HTTP method.
-        path: Path below the host, with the names of arguments in braces.
-        body: The argument that is sent as JSON.
-        upload: The argument whose bytes are sent as they are.
-        wire: Names in the query, where they differ from the argument's.
-        headers: Names of the headers that arguments are sent in.
-        limits: Limits of arguments; see `lakefs_client._types.check_limits`.
-        auth: The ways to authenticate; () for an operation that needs none and gets none.
-        idempotent: Whether a second call has the same effect and the same answer as the first;
-            by default that of GET and HEAD has.
-        repeatable: Whether an answer can say that nothing happened, so that calling again is safe.
-    """
-    if idempotent is None:
-        idempotent = method in ("GET", "HEAD")
-    safety: Safety = "never" if not repeatable else "idempotent" if idempotent else "unsent"
-
-    def decorate(declaration: F) -> F:
-        declared = Operation(
-            declaration, method, path, body=body, upload=upload, wire=wire, headers=headers,
-            limits=limits, auth=auth, safety=safety,
-        )  # fmt: skip
-
-        def call(self: Api, /, *args: Any, **kwargs: Any) -> Any:
-            return self.api_client.call(declared, args, kwargs)
-
-        call.__name__ = declaration.__name__
-        call.__qualname__ = declaration.__qualname__
-        call.__module__ = declaration.__module__
-        call.__doc__ = declaration.__doc__
-        call.__wrapped__ = declaration  # type: ignore[attr-defined]
-        call.operation = declared  # type: ignore[attr-defined]
-        return call  # type: ignore[return-value]
-
-    return decorate
+operation = Operation  # as the generated modules write it
 
 
 class Api:

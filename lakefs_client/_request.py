@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lakefs_client import _body, _encode, auth
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lakefs_client._body import Body
-    from lakefs_client._operation import Operation, Parameter
+    from lakefs_client._operation import Operation
     from lakefs_client._types import Kind
     from lakefs_client.configuration import Configuration
     from lakefs_client.rest import Safety
@@ -29,6 +30,7 @@ OPTIONS = {
 }
 
 
+@dataclass(slots=True)
 class Request:
     """One call, checked and ready: what the client needs to send it and to read the answer.
 
@@ -45,35 +47,20 @@ class Request:
         host: The address to call in place of the configured one.
     """
 
-    __slots__ = (
-        "auth", "body", "headers", "host", "kind", "method", "operation", "options", "path",
-        "safety",
-    )  # fmt: skip
+    operation: str
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: Body | None
+    auth: Sequence[str]
+    kind: Kind | None
+    safety: Safety
+    options: Mapping[str, Any]
+    host: str | None = None
 
-    def __init__(
-        self,
-        operation: str,
-        method: str,
-        path: str,
-        headers: dict[str, str],
-        body: Body | None,
-        auth: Sequence[str],
-        kind: Kind | None,
-        safety: Safety,
-        options: Mapping[str, Any],
-        host: str | None = None,
-    ) -> None:
-        self.operation = operation
-        self.method = method
-        self.path = path
-        self.headers = headers
-        self.body = body
-        self.auth = auth
-        self.kind = kind
-        # What was read from a stream that cannot be rewound is gone.
-        self.safety: Safety = "never" if body is not None and not body.repeatable else safety
-        self.options = options
-        self.host = host
+    def __post_init__(self) -> None:
+        if self.body is not None and not self.body.repeatable:
+            self.safety = "never"  # what was read from a stream that cannot be rewound is gone
 
 
 def bind(
@@ -131,17 +118,12 @@ def _lay_out(
     for name, value in values.items():
         p = parameters[name]
         if p.place == "body":
-            body = _body.of_json(_checked_body(p, value, check))
+            body = _body.of_json(p.kind.load(value, (name,), CALLER) if check else value)
             continue
         if p.place == "upload":
             body = _body.of_upload(value, name)
             continue
-        if check:
-            p.kind.check(value, (name,))
-        if p.kind.enum:
-            _encode.check_enum(value, name, p.kind.enum)
-        if p.limits:
-            _encode.check_limits(value, name, p.limits, configuration.disabled_validations)
+        p.check(value, types=check, disabled=configuration.disabled_validations)
         if p.place == "path":
             safe = configuration.safe_chars_for_path_param
             path = path.replace(f"{{{name}}}", _encode.path_segment(name, value, safe))
@@ -163,12 +145,3 @@ def _lay_out(
         operation.name, operation.method, path, headers, body, operation.auth, operation.kind,
         safety, options,
     )  # fmt: skip
-
-
-def _checked_body(p: Parameter, value: Any, check: bool) -> Any:
-    if not check:
-        return value
-    loaded = p.kind.load(value, (p.name,), CALLER)
-    if p.limits:
-        _encode.check_limits(loaded, p.name, p.limits, frozenset())
-    return loaded

@@ -7,6 +7,8 @@ into a `Kind`, which checks values that a caller gives and converts values that 
 from __future__ import annotations
 
 import io
+import operator
+import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, get_args, get_origin
 
@@ -35,7 +37,6 @@ class Source(NamedTuple):
     check: bool = True
 
 
-ANSWER = Source()
 CALLER = Source(wire=False)
 
 
@@ -145,12 +146,8 @@ class DateTime(Kind):
             raise type_error(value, path, self.classes)
 
     def load(self, value: Any, path: Path, source: Source) -> Any:
-        if isinstance(value, datetime):
-            return value
         if not isinstance(value, str):
-            if not source.check:
-                return value
-            raise type_error(value, path, self.classes)
+            return super().load(value, path, source)
         from dateutil.parser import parse
 
         try:
@@ -235,9 +232,7 @@ class ListOf(Kind):
 
     def load(self, value: Any, path: Path, source: Source) -> Any:
         if not isinstance(value, (list, tuple)):
-            if not source.check:
-                return value
-            raise type_error(value, path, self.classes)
+            return super().load(value, path, source)
         return [self.item.load(item, (*path, i), source) for i, item in enumerate(value)]
 
     def dump(self, value: Any) -> Any:
@@ -289,9 +284,7 @@ class MapOf(Kind):
 
     def load(self, value: Any, path: Path, source: Source) -> Any:
         if not isinstance(value, dict):
-            if not source.check:
-                return value
-            raise type_error(value, path, self.classes)
+            return super().load(value, path, source)
         if not source.wire:
             self.check(value, path)
         return {k: self.value.load(item, (*path, k), source) for k, item in value.items()}
@@ -324,8 +317,8 @@ class ModelKind(Kind):
             raise type_error(value, path, self.classes)
 
     def load(self, value: Any, path: Path, source: Source) -> Any:
-        if isinstance(value, self.cls):
-            return value
+        if not isinstance(value, dict):
+            return super().load(value, path, source)
         return self.cls._load(value, path, source)
 
     def wrap(self, value: Any) -> Any:
@@ -419,7 +412,7 @@ _NAMES = _Names(
 
 def resolve(annotation: str) -> Kind:
     """The kind that an annotation of a generated module stands for."""
-    return _kind(eval(annotation, {"__builtins__": {}}, _NAMES))  # our own source, not input
+    return kind_of(eval(annotation, {"__builtins__": {}}, _NAMES))  # our own source, not input
 
 
 def kind_of(declared: Any) -> Kind:
@@ -438,17 +431,11 @@ def kind_of(declared: Any) -> Kind:
         return ListOf(kind_of(tuple(declared)))
     if isinstance(declared, dict):
         return MapOf(kind_of(next(iter(declared.values()))))
-    return _kind(declared)
-
-
-def _kind(declared: Any) -> Kind:
-    from lakefs_client._model import ListModel
-
     origin, args = get_origin(declared), get_args(declared)
     if origin is list:
-        return ListOf(_kind(args[0]))
+        return ListOf(kind_of(args[0]))
     if origin is dict:
-        return MapOf(_kind(args[1]))
+        return MapOf(kind_of(args[1]))
     if origin is Literal:
         return Enum(args)
     if args:
@@ -463,18 +450,52 @@ def _kind(declared: Any) -> Kind:
         return DateTime()
     if declared is BinaryIO or issubclass(declared, io.IOBase):
         return File()
+    from lakefs_client._model import ListModel
+
     return ListModelKind(declared) if issubclass(declared, ListModel) else ModelKind(declared)
 
 
 def _union(members: Iterable[Any]) -> Kind:
     """Of unions there are: with None; a model, or models, or a dict for it; a merged map."""
-    kinds = [_kind(member) for member in members if member is not type(None)]
+    kinds = [kind_of(member) for member in members if member is not type(None)]
     first = kinds[0]
     if len(kinds) == 1:
         return Nullable(first)
     if isinstance(first, ModelKind) and any(isinstance(kind, ListOf) for kind in kinds):
         return MergedMap(first)
     return first
+
+
+class Property(NamedTuple):
+    """A property of a model, or a parameter of an operation.
+
+    Attributes:
+        name: In Python.
+        wire: In JSON, the query or the headers.
+        kind: Its type.
+        required: Whether it must be given.
+        limits: As for `check_limits`.
+        place: Where an operation's parameter goes.
+    """
+
+    name: str
+    wire: str
+    kind: Kind
+    required: bool
+    limits: Mapping[str, Any]
+    place: str = ""
+
+    def check(
+        self, value: Any, *, types: bool = True, disabled: frozenset[str] = frozenset()
+    ) -> None:
+        """Refuse what a caller gave: wrong type, value not in the list, outside the limits."""
+        if types:
+            self.kind.check(value, (self.name,))
+            if value is None:
+                return  # which the type allows
+        if self.kind.enum:
+            check_enum(value, self.name, self.kind.enum)
+        check_limits(value, self.name, self.limits, disabled)
 
 
 def check_limits(
@@ -486,33 +507,26 @@ def check_limits(
         ApiValueError: It is outside one of them.
     """
     for limit, bound in limits.items():
-        if _LIMIT_NAMES[limit] in disabled:
-            continue
-        if limit == "pattern":
-            import re
-
-            if not re.search(bound, value):
-                raise ApiValueError(
-                    f"Invalid value for `{name}`, must match regular expression `{bound}`"
-                )
-            continue
-        fits, text = _LIMITS[limit]
-        if not fits(value, bound):
+        switch, fits, text = _LIMITS[limit]
+        if switch not in disabled and not fits(value, bound):
             raise ApiValueError(f"Invalid value for `{name}`, {text} `{bound}`")
 
 
-_LIMIT_NAMES = {
-    "minimum": "minimum",
-    "maximum": "maximum",
-    "min_length": "minLength",
-    "min_items": "minItems",
-    "pattern": "pattern",
-}
-_LIMITS: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
-    "minimum": (lambda v, b: v >= b, "must be a value greater than or equal to"),
-    "maximum": (lambda v, b: v <= b, "must be a value less than or equal to"),
-    "min_length": (lambda v, b: len(v) >= b, "length must be greater than or equal to"),
-    "min_items": (lambda v, b: len(v) >= b, "number of items must be greater than or equal to"),
+# What `disabled_client_side_validations` calls each limit, the check, and what to say.
+_LIMITS: dict[str, tuple[str, Callable[[Any, Any], object], str]] = {
+    "minimum": ("minimum", operator.ge, "must be a value greater than or equal to"),
+    "maximum": ("maximum", operator.le, "must be a value less than or equal to"),
+    "min_length": (
+        "minLength",
+        lambda v, b: len(v) >= b,
+        "length must be greater than or equal to",
+    ),
+    "min_items": (
+        "minItems",
+        lambda v, b: len(v) >= b,
+        "number of items must be greater than or equal to",
+    ),
+    "pattern": ("pattern", lambda v, b: re.search(b, v), "must match regular expression"),
 }
 
 

@@ -9,10 +9,10 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from lakefs_client import _body, _decode, _encode, auth
-from lakefs_client._model import plain
+from lakefs_client import __version__, _body, _decode, _encode, auth
 from lakefs_client._request import OPTIONS, Request, bind
 from lakefs_client._types import File, kind_of
 from lakefs_client.configuration import Configuration
@@ -77,7 +77,7 @@ class ApiClient:
         self.cookie = cookie and auth.require_header_safe("cookie", cookie)
         self.pool_threads = pool_threads
         self.last_response: RESTResponse | None = None
-        self.user_agent = _user_agent()
+        self.user_agent = f"lakefs-client-python/{__version__}"
         self._lock = threading.Lock()
         self._pool: tuple[int, ThreadPool] | None = None
 
@@ -192,7 +192,9 @@ class ApiClient:
             credentials["Cookie"] = "; ".join(
                 filter(None, (self.cookie, credentials.get("Cookie")))
             )
-        headers = {"Accept": _accept(request), **request.headers, **credentials}
+        of_file = isinstance(request.kind, File)
+        accept = "application/octet-stream, */*" if of_file else "application/json"
+        headers = {"Accept": accept, **request.headers, **credentials}
         defaults = self.default_headers
         if len(defaults) > 1:  # any but the user agent, in whatever case
             taken = {name.lower() for name in headers}
@@ -315,7 +317,7 @@ class ApiClient:
         Raises:
             ApiValueError: It has no form in JSON.
         """
-        return json.loads(_encode.to_json(plain(obj, wire=True)))
+        return json.loads(_encode.to_json(obj))
 
     def deserialize(self, response: Any, response_type: Any, _check_type: bool = True) -> Any:
         """Read the JSON in ``response.data`` as a type, for instance ``(Repository,)``.
@@ -324,27 +326,12 @@ class ApiClient:
             ApiTypeError: It is something else.
         """
         return _decode.answer(
-            _Given(response.data),
+            SimpleNamespace(status=200, reason="OK", headers={}, data=response.data),
             kind_of(response_type),
             check=_check_type,
             discard_unknown=self.configuration.discard_unknown_keys,
             operation="deserialize",
         )
-
-
-class _Given:
-    """An answer of which there is the body alone."""
-
-    status = 200
-    reason = "OK"
-
-    def __init__(self, data: Any) -> None:
-        self.data = data
-        self.headers: dict[str, str] = {}
-
-
-def _accept(request: Request) -> str:
-    return "application/octet-stream, */*" if isinstance(request.kind, File) else "application/json"
 
 
 def _any_body(body: Any, fields: Any, files: Any) -> _body.Body | None:
@@ -357,9 +344,3 @@ def _any_body(body: Any, fields: Any, files: Any) -> _body.Body | None:
     if isinstance(body, (bytes, bytearray, memoryview)) or hasattr(body, "read"):
         return _body.of_upload(body, "body")
     return _body.of_json(body)
-
-
-def _user_agent() -> str:
-    from lakefs_client import __version__
-
-    return f"lakefs-client-python/{__version__}"

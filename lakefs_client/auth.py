@@ -53,23 +53,18 @@ def credentials(configuration: Configuration, names: Iterable[str]) -> dict[str,
     cookies: list[str] = []
     for name in names:
         if name == "jwt_token":
-            if configuration.access_token is not None:
-                token = require_header_safe(
-                    "Configuration.access_token", configuration.access_token
-                )
+            token = configuration.access_token
+            if token is not None:
+                require_header_safe("Configuration.access_token", token)
                 headers["Authorization"] = f"Bearer {token}"
         elif name == "basic_auth":
-            if _has_password(configuration):
+            if configuration.username is not None and configuration.password is not None:
                 headers.setdefault("Authorization", configuration.get_basic_auth_token())
         elif name in configuration.api_key:
             cookies.append(_cookie(configuration, name))
     if cookies:
         headers["Cookie"] = "; ".join(cookies)
     return headers
-
-
-def _has_password(configuration: Configuration) -> bool:
-    return configuration.username is not None and configuration.password is not None
 
 
 def _cookie(configuration: Configuration, name: str) -> str:

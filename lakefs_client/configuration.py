@@ -39,6 +39,9 @@ _VALIDATIONS = frozenset(
 )
 
 
+_LOG_FILE = "lakefs_client.logger_file"  # what the handler of that file is called
+
+
 class Configuration:
     """Settings of an `ApiClient`. All of them may be changed later and hold from the next call.
 
@@ -83,6 +86,9 @@ class Configuration:
         temp_folder_path: Where large answers, and parts of streams that are uploaded, are kept
             meanwhile; the system's place by default.
         refresh_api_key_hook: Called with the configuration before a key is used.
+        debug: Whether this package logs at DEBUG. Credentials and signed URLs are never logged.
+        logger_file: A file that the package's log goes to, besides the handlers there are.
+        logger_format: The format of the lines in it.
 
     Raises:
         ApiValueError: The host cannot be a server's address.
@@ -90,6 +96,11 @@ class Configuration:
     """
 
     _default: ClassVar[Configuration | None] = None
+
+    # Nothing changes in the package's log until one of these is set.
+    debug: bool = False
+    logger_file: str | None = None
+    logger_format: str = "%(asctime)s %(levelname)s %(message)s"
 
     username: str | None
     password: str | None
@@ -141,7 +152,6 @@ class Configuration:
 
         self.safe_chars_for_path_param = ""
         self.temp_folder_path: str | None = None
-        self._logging = _Logging()
 
     @property
     def host(self) -> str:
@@ -273,39 +283,34 @@ class Configuration:
         )
 
     @property
-    def debug(self) -> bool:
-        """Whether this package logs at DEBUG. Credentials and signed URLs are never logged."""
-        return self._logging.debug
-
-    @debug.setter
-    def debug(self, value: bool) -> None:
-        self._logging.debug = value
-        self._logging.apply()
-
-    @property
     def logger(self) -> dict[str, logging.Logger]:
         """The package's logger, as ``{"package_logger": …}``."""
-        return {"package_logger": self._logging.package_logger()}
+        import logging
 
-    @property
-    def logger_file(self) -> str | None:
-        """A file that the package's log goes to, besides the handlers there are."""
-        return self._logging.file
+        return {"package_logger": logging.getLogger("lakefs_client")}
 
-    @logger_file.setter
-    def logger_file(self, value: str | None) -> None:
-        self._logging.file = value
-        self._logging.apply()
+    if not TYPE_CHECKING:
+        # Hidden from checkers, for which every name could be set.
 
-    @property
-    def logger_format(self) -> str:
-        """The format of the lines in `logger_file`."""
-        return self._logging.format
+        def __setattr__(self, name, value):
+            super().__setattr__(name, value)
+            if name in ("debug", "logger_file", "logger_format"):
+                self._log()
 
-    @logger_format.setter
-    def logger_format(self, value: str) -> None:
-        self._logging.format = value
-        self._logging.apply()
+    def _log(self) -> None:
+        import logging
+
+        logger = self.logger["package_logger"]
+        logger.setLevel(logging.DEBUG if self.debug else logging.NOTSET)
+        for handler in list(logger.handlers):
+            if handler.name == _LOG_FILE:
+                logger.removeHandler(handler)
+                handler.close()
+        if self.logger_file:
+            handler = logging.FileHandler(self.logger_file)
+            handler.name = _LOG_FILE
+            handler.setFormatter(logging.Formatter(self.logger_format))
+            logger.addHandler(handler)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Configuration:
         clone: Configuration = type(self).__new__(type(self))
@@ -315,36 +320,6 @@ class Configuration:
         for name, value in self.__dict__.items():
             clone.__dict__[name] = value if name in shared else copy.deepcopy(value, memo)
         return clone
-
-
-class _Logging:
-    """What this configuration asks of the package's log. Nothing changes until it asks."""
-
-    def __init__(self) -> None:
-        self.debug = False
-        self.file: str | None = None
-        self.format = "%(asctime)s %(levelname)s %(message)s"
-
-    @staticmethod
-    def package_logger() -> logging.Logger:
-        import logging
-
-        return logging.getLogger("lakefs_client")
-
-    def apply(self) -> None:
-        import logging
-
-        logger = self.package_logger()
-        logger.setLevel(logging.DEBUG if self.debug else logging.NOTSET)
-        for handler in list(logger.handlers):
-            if getattr(handler, "_lakefs_client_file", None) is not None:
-                logger.removeHandler(handler)
-                handler.close()
-        if self.file:
-            handler = logging.FileHandler(self.file)
-            handler.setFormatter(logging.Formatter(self.format))
-            handler._lakefs_client_file = self.file  # type: ignore[attr-defined]
-            logger.addHandler(handler)
 
 
 def normalize_host(value: str) -> str:
@@ -366,18 +341,14 @@ def normalize_host(value: str) -> str:
     try:
         parts = urlsplit(host)
         # A colon without a port is what a mistyped scheme leaves: "http:/lakefs".
-        usable = (
-            parts.hostname
-            and parts.port != 0
-            and not parts.netloc.endswith(":")
-            and parts.scheme in ("http", "https")
-        )
+        if not parts.hostname or parts.port == 0 or parts.netloc.endswith(":"):
+            raise ValueError
+        if parts.scheme not in ("http", "https"):
+            raise ValueError
     except ValueError:
-        usable = parts = None
-    if not usable or parts is None:
         raise ApiValueError(
             "Configuration.host must be an http or https address like https://lakefs.example.com"
-        )
+        ) from None
     if "@" in parts.netloc:
         raise ApiValueError(
             "Configuration.host must not carry credentials; give username and password"

@@ -13,6 +13,17 @@ if TYPE_CHECKING:
 class OpenApiException(Exception):
     """The base of every exception that this package defines."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Not by calling the class again: a message that is finished would get its path twice.
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+def _restore(cls: type[Exception], args: tuple[Any, ...], state: dict[str, Any]) -> Exception:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
 
 def render_path(path_to_item: Sequence[str | int]) -> str:
     """Write the place of an item within nested data, for instance ``['results'][0]['path']``."""
@@ -25,17 +36,6 @@ class _LocatedError(OpenApiException):
     def __init__(self, msg: str, path_to_item: Sequence[str | int] | None = None) -> None:
         self.path_to_item = path_to_item
         super().__init__(f"{msg} at {render_path(path_to_item)}" if path_to_item else msg)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # The message is finished: building it again would append the path twice.
-        return _restore, (type(self), self.args, self.__dict__)
-
-
-def _restore(cls: type[Exception], args: tuple[Any, ...], state: dict[str, Any]) -> Exception:
-    error = cls.__new__(cls, *args)
-    error.args = args
-    error.__dict__.update(state)
-    return error
 
 
 class ApiTypeError(_LocatedError, TypeError):
@@ -106,9 +106,6 @@ class ApiException(OpenApiException):
         if self.body:
             text += f"HTTP response body: {self.body}\n"
         return redact(text)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (type(self), self.args, self.__dict__)
 
 
 class UnauthorizedException(ApiException):

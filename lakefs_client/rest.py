@@ -31,9 +31,8 @@ from lakefs_client._connection import Message as Message
 from lakefs_client._connection import (
     close_pools,
     current,
-    direct_pools,
     network_error,
-    proxied_pools,
+    pools,
     target_of,
 )
 from lakefs_client.exceptions import (
@@ -137,33 +136,30 @@ class RESTClientObject:
         self._for_store = for_store
         self._lock = threading.RLock()
         self._options: tuple[Any, ...] | None = None
-        self._manager: Any = None
-        self._pools: dict[str, urllib3.HTTPConnectionPool | None] = {}
-        self._proxied: dict[str, urllib3.PoolManager] = {}
+        self._pools: dict[str, urllib3.HTTPConnectionPool | urllib3.PoolManager] = {}
+        self._managers: dict[str | None, urllib3.PoolManager] = {}  # by their proxy
 
     @property
     def pool_manager(self) -> urllib3.PoolManager:
         """urllib3's pools. One's own may be put in their place."""
         with self._lock:
             self._refresh()
-            manager: urllib3.PoolManager = self._manager
-        return manager
+            return self._manager(None)
 
     @pool_manager.setter
     def pool_manager(self, manager: urllib3.PoolManager) -> None:
         with self._lock:
             self._refresh()
-            self._manager = manager
+            self._managers[None] = manager
             self._pools = {}
 
     def close(self) -> None:
         """Close every connection. The next request opens new ones."""
         with self._lock:
-            managers = [self._manager, *self._proxied.values()]
-            self._options, self._manager, self._pools, self._proxied = None, None, {}, {}
-        for manager in managers:
-            if manager is not None:
-                close_pools(manager)
+            managers = self._managers
+            self._options, self._pools, self._managers = None, {}, {}
+        for manager in managers.values():
+            close_pools(manager)
 
     def send(
         self,
@@ -204,7 +200,7 @@ class RESTClientObject:
                     raise error_for(response)  # reads the body
                 return response if receive is None else receive(response)
             except HTTPError as error:
-                raise self.network_error(error, request, timeout) from error
+                raise network_error(error, request, self._timeouts(timeout)) from error
 
         return repeat(attempt, lambda error: may_repeat(error, safety), policy, self.timing)
 
@@ -233,7 +229,7 @@ class RESTClientObject:
         connect, read = self._timeouts(timeout)
         together = timeout is not None and not isinstance(timeout, (tuple, list))
         limit = _limit(connect if together else None, connect, read)
-        current.write_timeout, current.interrupt, current.sock = read, interrupt, None
+        current.write_timeout, current.interrupt = read, interrupt
         failure: BaseException
         attached = interrupt
         try:
@@ -247,7 +243,7 @@ class RESTClientObject:
             raise ApiValueError(f"{target_of(request)}: not an address to send to") from error
         except (HTTPError, OSError) as error:
             connected = not current.connecting
-            raise self.network_error(error, request, timeout, connected=connected) from error
+            raise network_error(error, request, (connect, read), connected) from error
         except ApiValueError:
             raise  # an option that no connection can be made with
         except ValueError as error:
@@ -256,8 +252,7 @@ class RESTClientObject:
         finally:
             if attached is not None:
                 attached.detach()
-            current.interrupt = current.sock = None
-            current.connecting = False
+            current.interrupt, current.connecting = None, False
         raise failure  # out here it keeps the cause that it has
 
     def read(self, response: urllib3.BaseHTTPResponse, request: Message, amount: int) -> bytes:
@@ -269,21 +264,7 @@ class RESTClientObject:
         try:
             return response.read(amount, decode_content=False)
         except HTTPError as error:
-            raise self.network_error(error, request) from error
-
-    def network_error(
-        self,
-        error: Exception,
-        request: Message,
-        timeout: RequestTimeout = None,
-        *,
-        connected: bool = True,
-    ) -> ApiConnectionError:
-        """What to raise for an error of urllib3's, on sending or on reading an answer.
-
-        `connected` is false where the connection was not made yet, and nothing sent.
-        """
-        return network_error(error, request, self._timeouts(timeout), connected)
+            raise network_error(error, request, self._timeouts(None)) from error
 
     def _urlopen(
         self, request: Message, timeout: Timeout, preload: bool
@@ -365,44 +346,39 @@ class RESTClientObject:
         start = _ORIGIN.match(url)
         origin = start[0] if start else ""
         try:
-            pool = self._pools[origin]
+            sender = self._pools[origin]
         except KeyError:
             with self._lock:
                 self._refresh()  # another thread may have closed the pools meanwhile
-                pool = self._pool(urlsplit(url))
-                self._pools[origin] = pool
-        if pool is None:
-            with self._lock:
-                self._refresh()
-                return self._manager_for(urlsplit(url)), url
-        # The origin's own pool is quicker than the manager, and leaves the path as it is.
+                parts = urlsplit(url)
+                sender = self._manager_for(parts)
+                if not isinstance(sender, urllib3.ProxyManager):
+                    # The origin's own pool is quicker, and leaves the path as it is. Which of
+                    # a proxy's depends on the scheme: the manager knows.
+                    sender = sender.connection_from_host(parts.hostname, parts.port, parts.scheme)
+                self._pools[origin] = sender
+        if isinstance(sender, urllib3.ProxyManager):
+            return sender, url
         target = url[len(origin) :]
-        return pool, target if target.startswith("/") else f"/{target}"
+        return sender, target if target.startswith("/") else f"/{target}"
 
     def _forget_pools(self) -> None:
         """Look pools up anew: urllib3's managers keep those that were closed."""
         with self._lock:
             self._pools = {}
-            for manager in (self._manager, *self._proxied.values()):
-                if manager is not None:
-                    manager.clear()
-
-    def _pool(self, parts: SplitResult) -> urllib3.HTTPConnectionPool | None:
-        manager = self._manager_for(parts)
-        if isinstance(manager, urllib3.ProxyManager):
-            return None  # which of its pools depends on the scheme: the manager knows
-        return manager.connection_from_host(parts.hostname, parts.port, parts.scheme)
+            for manager in self._managers.values():
+                manager.clear()
 
     def _manager_for(self, parts: SplitResult) -> urllib3.PoolManager:
-        proxy = self._proxy(parts)
-        if proxy is None or isinstance(self._manager, urllib3.ProxyManager):
-            manager: urllib3.PoolManager = self._manager
-            return manager
-        if proxy not in self._proxied:
-            self._proxied[proxy] = proxied_pools(
-                proxy, self.configuration, for_store=self._for_store
-            )
-        return self._proxied[proxy]
+        manager = self._manager(None)
+        if isinstance(manager, urllib3.ProxyManager):
+            return manager  # it was put here
+        return self._manager(self._proxy(parts))
+
+    def _manager(self, proxy: str | None) -> urllib3.PoolManager:
+        if proxy not in self._managers:
+            self._managers[proxy] = pools(self.configuration, proxy, for_store=self._for_store)
+        return self._managers[proxy]
 
     def _proxy(self, parts: SplitResult) -> str | None:
         from urllib import request
@@ -421,7 +397,7 @@ class RESTClientObject:
         return environment.get(parts.scheme) or environment.get("all")
 
     def _refresh(self) -> None:
-        """Make new pools if an option of the connections changed, or in a forked process."""
+        """Drop the pools if an option of the connections changed, or in a forked process."""
         c = self.configuration
         options = (
             os.getpid(), c.verify_ssl, c.ssl_ca_cert, c.cert_file, c.key_file, c.assert_hostname,
@@ -429,17 +405,18 @@ class RESTClientObject:
         )  # fmt: skip
         if options == self._options:
             return
-        if self._options is not None and self._options[0] != options[0]:
+        forked = self._options is not None and self._options[0] != options[0]
+        if forked:
             # In a forked child the lock may be held by a thread that is not there, and the
             # connections are the parent's: a TLS goodbye on one would end it for the parent.
             self._lock = threading.RLock()
         with self._lock:
             if options == self._options:
                 return
-            if self._options is not None and self._options[0] == options[0]:
+            if forked:
+                self._pools, self._managers = {}, {}
+            else:
                 self.close()
-            manager = direct_pools(c, for_store=self._for_store)
-            self._pools, self._proxied, self._manager = {}, {}, manager
             # Copies, so that a change within is seen.
             self._options = (
                 *options[:-2],

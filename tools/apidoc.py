@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,6 @@ class Value:
     secret: bool = False
     deprecated: bool = False
     default: Any = None
-    schema: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -146,9 +145,6 @@ class Document:
             text = {"integer": "int", "boolean": "bool", "number": "float"}[schema["type"]]
         return f"{text} | None" if schema.get("nullable") else text
 
-    def _limits(self, schema: dict[str, Any]) -> dict[str, Any]:
-        return {ours: schema[theirs] for theirs, ours in _LIMITS.items() if theirs in schema}
-
     def _members(self, schema: dict[str, Any]) -> tuple[dict[str, Any], set[str]]:
         """Properties and the names of the required ones, those of ``allOf`` included."""
         properties = dict(schema.get("properties", {}))
@@ -163,18 +159,7 @@ class Document:
         schema = self.schemas[name]
         members, required = self._members(schema)
         properties = [
-            Value(
-                name=snake(wire),
-                wire=wire,
-                annotation=self.annotation(member),
-                required=wire in required,
-                description=member.get("description", ""),
-                limits=self._limits(member),
-                secret=member.get("x-secret", False),
-                deprecated=member.get("deprecated", False),
-                default=member.get("default"),
-                schema=member,
-            )
+            self._value(wire, member, member, required=wire in required)
             for wire, member in members.items()
         ]
         entries = schema.get("additionalProperties")
@@ -225,18 +210,30 @@ class Document:
         )
 
     def _parameter(self, raw: dict[str, Any]) -> Value:
-        schema = raw["schema"]
+        required = raw.get("required", False)
+        return self._value(raw["name"], raw["schema"], raw, required=required, place=raw["in"])
+
+    def _value(
+        self,
+        wire: str,
+        schema: dict[str, Any],
+        raw: dict[str, Any],
+        *,
+        required: bool,
+        place: str = "",
+    ) -> Value:
+        """A value of a schema; `raw` is what is said of it besides."""
         return Value(
-            name=snake(raw["name"]),
-            wire=raw["name"],
+            name=snake(wire),
+            wire=wire,
             annotation=self.annotation(schema),
-            required=raw.get("required", False),
+            required=required,
             description=raw.get("description", ""),
-            limits=self._limits(schema),
-            place=raw["in"],
+            limits={ours: schema[theirs] for theirs, ours in _LIMITS.items() if theirs in schema},
+            place=place,
+            secret=raw.get("x-secret", False),
             deprecated=raw.get("deprecated", False),
             default=schema.get("default"),
-            schema=schema,
         )
 
     def _body(self, raw: dict[str, Any]) -> list[Value]:
@@ -258,8 +255,7 @@ class Document:
                     "key-value pairs to keep with the object", {}, place="upload",
                 ),
             ]  # fmt: skip
-        schema = raw["content"]["application/json"]["schema"]
-        model = self.annotation(schema)
+        model = self.annotation(raw["content"]["application/json"]["schema"])
         item = re.sub(r"^list\[(\w+)\]$", r"\1", model)
         either = f"{item} | dict[str, Any]" if item == model else f"{model} | list[dict[str, Any]]"
-        return [Value(snake(item), "", either, required, description, {}, "body", schema=schema)]
+        return [Value(snake(item), "", either, required, description, {}, "body")]

@@ -169,7 +169,6 @@ def declaration(o: Operation, constants: dict[str, str]) -> list[str]:
         f"    @operation({', '.join(arguments)})",
         f"    def {o.name}({', '.join(signature)}) -> {o.returns}:",
         *operation_docstring(o),
-        "        ...",
         "",
     ]
 

@@ -196,10 +196,10 @@ def _literal(p: Value) -> str:
     return repr(f"{p.name}_example")
 
 
-def _built(model: Model, models: dict[str, Model], used: set[str]) -> str:
-    """A constructor call with the model's example, or with its required properties."""
+def _built(model: Model, models: dict[str, Model], used: set[str], given: Any = None) -> str:
+    """A constructor call with values or the model's example, or with its required properties."""
     used.add(model.name)
-    example = model.example or {}
+    example = model.example or {} if given is None else given
     arguments = []
     for p in model.properties:
         if p.wire in example:
@@ -217,7 +217,7 @@ def _value(
         if models[annotation].entries is not None:
             used.add(annotation)
             return f"{annotation}(**{given or {'key': 'value'}!r})"
-        return _built_from(models[annotation], given, models, used)
+        return _built(models[annotation], models, used, given)
     if annotation.startswith("list[") and inner in models:
         items = given or [None]
         return f"[{', '.join(_value(inner, item, models, used) for item in items)}]"
@@ -229,12 +229,6 @@ def _value(
         return "{'key': 'value'}"
     assert p is not None
     return _literal(p)
-
-
-def _built_from(model: Model, given: Any, models: dict[str, Model], used: set[str]) -> str:
-    if given is None:
-        return _built(model, models, used)
-    return _built(Model(**{**vars(model), "example": given}), models, used)
 
 
 def _model_page(model: Model, models: dict[str, Model]) -> str:

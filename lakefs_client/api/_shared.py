@@ -42,7 +42,6 @@ class PullsOperations(Api):
         Raises: ForbiddenException (403: pull requests may not be opened here), NotFoundException
             (404), ConflictException (409: a clash with another change).
         """
-        ...
 
     @operation("GET", "/repositories/{repository}/pulls/{pull_request}")
     def get_pull_request(
@@ -54,7 +53,6 @@ class PullsOperations(Api):
             pull_request: Id of the pull request, as given by create_pull_request.
         Raises: ApiException (400: the id is malformed), NotFoundException (404).
         """
-        ...
 
     @operation("GET", "/repositories/{repository}/pulls", limits=AMOUNT)
     def list_pull_requests(
@@ -75,7 +73,6 @@ class PullsOperations(Api):
             amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
             status: Open, closed or all; default all.
         """
-        ...
 
     @operation("PUT", "/repositories/{repository}/pulls/{pull_request}/merge")
     def merge_pull_request(
@@ -91,7 +88,6 @@ class PullsOperations(Api):
             read-only repository), NotFoundException (404), ConflictException (409: a conflict,
             nothing was merged), PreconditionFailedException (412: a hook refused the merge).
         """
-        ...
 
     @operation(
         "PATCH", "/repositories/{repository}/pulls/{pull_request}", body="pull_request_basic"
@@ -110,7 +106,6 @@ class PullsOperations(Api):
             pull_request_basic: The fields to change: title, description, status.
         Raises: ForbiddenException (403: the request may not be changed), NotFoundException (404).
         """
-        ...
 
 
 class ExternalOperations(Api):
@@ -138,7 +133,6 @@ class ExternalOperations(Api):
         Raises: NotFoundException (404), ConflictException (409: attached already), ServiceException
             (501: on open-source servers).
         """
-        ...
 
     @operation(
         "DELETE", "/auth/users/{user_id}/external/principals", wire={"principal_id": "principalId"}
@@ -152,7 +146,6 @@ class ExternalOperations(Api):
             principal_id: Id of the identity in the external system, such as an AWS role session.
         Raises: NotFoundException (404), ServiceException (501: on open-source servers).
         """
-        ...
 
     @operation("POST", "/auth/external/principal/login", body="external_login_information", auth=())
     def external_principal_login(
@@ -169,7 +162,6 @@ class ExternalOperations(Api):
             out), NotFoundException (404: the identity is attached to no user), ServiceException
             (501: on open-source servers).
         """
-        ...
 
     @operation("GET", "/auth/external/principals", wire={"principal_id": "principalId"})
     def get_external_principal(
@@ -182,7 +174,6 @@ class ExternalOperations(Api):
         Raises: NotFoundException (404: the identity is attached to no user), ServiceException (501:
             on open-source servers).
         """
-        ...
 
     @operation("GET", "/auth/users/{user_id}/external/principals/ls", limits=AMOUNT)
     def list_user_external_principals(
@@ -202,7 +193,6 @@ class ExternalOperations(Api):
             amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
         Raises: NotFoundException (404), ServiceException (501: on open-source servers).
         """
-        ...
 
 
 class ObjectsOperations(Api):
@@ -229,4 +219,3 @@ class ObjectsOperations(Api):
             path: Path of the object inside the repository, without a leading slash.
             update_object_user_metadata: Set, an object of strings with the complete new metadata.
         """
-        ...

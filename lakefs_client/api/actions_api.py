@@ -22,7 +22,6 @@ class ActionsApi(Api):
     @operation("GET", "/repositories/{repository}/actions/runs/{run_id}")
     def get_run(self, repository: str, run_id: str, **options: Unpack[CallOptions]) -> ActionRun:
         """Get an action run."""
-        ...
 
     @operation("GET", "/repositories/{repository}/actions/runs/{run_id}/hooks/{hook_run_id}/output")
     def get_run_hook_output(
@@ -34,7 +33,6 @@ class ActionsApi(Api):
             hook_run_id: hook_run_id of an entry from list_run_hooks.
         Returns: the output as an open binary file.
         """
-        ...
 
     @operation("GET", "/repositories/{repository}/actions/runs", limits=AMOUNT)
     def list_repository_runs(
@@ -56,7 +54,6 @@ class ActionsApi(Api):
             commit: Only runs for this commit id.
         Raises: ApiException (400: branch and commit were both given), NotFoundException (404).
         """
-        ...
 
     @operation("GET", "/repositories/{repository}/actions/runs/{run_id}/hooks", limits=AMOUNT)
     def list_run_hooks(
@@ -74,4 +71,3 @@ class ActionsApi(Api):
             after: Continue behind this hook run id; pass the next_offset of the previous page.
             amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
         """
-        ...

@@ -40,7 +40,6 @@ class AuthApi(ExternalOperations):
 
         Raises: NotFoundException (404), ServiceException (501: on open-source servers).
         """
-        ...
 
     @operation("PUT", "/auth/groups/{group_id}/policies/{policy_id}")
     def attach_policy_to_group(
@@ -50,7 +49,6 @@ class AuthApi(ExternalOperations):
 
         Raises: NotFoundException (404), ServiceException (501: on open-source servers).
         """
-        ...
 
     @operation("PUT", "/auth/users/{user_id}/policies/{policy_id}")
     def attach_policy_to_user(
@@ -60,7 +58,6 @@ class AuthApi(ExternalOperations):
 
         Raises: NotFoundException (404), ServiceException (501: on open-source servers).
         """
-        ...
 
     @operation("POST", "/auth/users/{user_id}/credentials")
     def create_credentials(
@@ -70,7 +67,6 @@ class AuthApi(ExternalOperations):
 
         Raises: ApiException (400: the user has as many pairs as allowed), NotFoundException (404).
         """
-        ...
 
     @operation("POST", "/auth/groups", body="group_creation")
     def create_group(
@@ -86,7 +82,6 @@ class AuthApi(ExternalOperations):
         Raises: NotFoundException (404: the authorisation service misses something it needs),
             ServiceException (501: on open-source servers).
         """
-        ...
 
     @operation("POST", "/auth/policies", body="policy")
     def create_policy(
@@ -98,7 +93,6 @@ class AuthApi(ExternalOperations):
             policy: Id and at least one statement.
         Raises: ConflictException (409: id taken), ServiceException (501: on open-source servers).
         """
-        ...
 
     @operation("POST", "/auth/users", body="user_creation")
     def create_user(
@@ -113,7 +107,6 @@ class AuthApi(ExternalOperations):
             user_creation: Id, and optionally invite_user to send an invitation.
         Raises: ConflictException (409: id taken).
         """
-        ...
 
     @operation("DELETE", "/auth/users/{user_id}/credentials/{access_key_id}")
     def delete_credentials(
@@ -124,7 +117,6 @@ class AuthApi(ExternalOperations):
         Args:
             access_key_id: The public half of the key pair.
         """
-        ...
 
     @operation("DELETE", "/auth/groups/{group_id}")
     def delete_group(self, group_id: str, **options: Unpack[CallOptions]) -> None:
@@ -132,7 +124,6 @@ class AuthApi(ExternalOperations):
 
         Raises: NotFoundException (404), ServiceException (501: on open-source servers).
         """
-        ...
 
     @operation("DELETE", "/auth/groups/{group_id}/members/{user_id}")
     def delete_group_membership(
@@ -142,7 +133,6 @@ class AuthApi(ExternalOperations):
 
         Raises: NotFoundException (404), ServiceException (501: on open-source servers).
         """
-        ...
 
     @operation("DELETE", "/auth/policies/{policy_id}")
     def delete_policy(self, policy_id: str, **options: Unpack[CallOptions]) -> None:
@@ -150,12 +140,10 @@ class AuthApi(ExternalOperations):
 
         Raises: NotFoundException (404), ServiceException (501: on open-source servers).
         """
-        ...
 
     @operation("DELETE", "/auth/users/{user_id}")
     def delete_user(self, user_id: str, **options: Unpack[CallOptions]) -> None:
         """Delete a user, whose key pairs stop working."""
-        ...
 
     @operation("DELETE", "/auth/groups/{group_id}/policies/{policy_id}")
     def detach_policy_from_group(
@@ -165,7 +153,6 @@ class AuthApi(ExternalOperations):
 
         Raises: NotFoundException (404), ServiceException (501: on open-source servers).
         """
-        ...
 
     @operation("DELETE", "/auth/users/{user_id}/policies/{policy_id}")
     def detach_policy_from_user(
@@ -175,7 +162,6 @@ class AuthApi(ExternalOperations):
 
         Raises: NotFoundException (404), ServiceException (501: on open-source servers).
         """
-        ...
 
     @operation("GET", "/auth/users/{user_id}/credentials/{access_key_id}")
     def get_credentials(
@@ -186,12 +172,10 @@ class AuthApi(ExternalOperations):
         Args:
             access_key_id: The public half of the key pair.
         """
-        ...
 
     @operation("GET", "/user")
     def get_current_user(self, **options: Unpack[CallOptions]) -> CurrentUser:
         """Get the user that the credentials belong to."""
-        ...
 
     @operation("GET", "/auth/groups/{group_id}")
     def get_group(self, group_id: str, **options: Unpack[CallOptions]) -> Group:
@@ -199,7 +183,6 @@ class AuthApi(ExternalOperations):
 
         Raises: NotFoundException (404), ServiceException (501: on open-source servers).
         """
-        ...
 
     @operation("GET", "/auth/groups/{group_id}/acl")
     def get_group_acl(self, group_id: str, **options: Unpack[CallOptions]) -> ACL:
@@ -207,7 +190,6 @@ class AuthApi(ExternalOperations):
 
         Raises: NotFoundException (404: no such group, or one without a level).
         """
-        ...
 
     @operation("GET", "/auth/policies/{policy_id}")
     def get_policy(self, policy_id: str, **options: Unpack[CallOptions]) -> Policy:
@@ -215,12 +197,10 @@ class AuthApi(ExternalOperations):
 
         Raises: NotFoundException (404), ServiceException (501: on open-source servers).
         """
-        ...
 
     @operation("GET", "/auth/users/{user_id}")
     def get_user(self, user_id: str, **options: Unpack[CallOptions]) -> User:
         """Get a user."""
-        ...
 
     @operation("GET", "/auth/groups/{group_id}/members", limits=AMOUNT)
     def list_group_members(
@@ -240,7 +220,6 @@ class AuthApi(ExternalOperations):
             amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
         Raises: ServiceException (501: on open-source servers).
         """
-        ...
 
     @operation("GET", "/auth/groups/{group_id}/policies", limits=AMOUNT)
     def list_group_policies(
@@ -260,7 +239,6 @@ class AuthApi(ExternalOperations):
             amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
         Raises: NotFoundException (404), ServiceException (501: on open-source servers).
         """
-        ...
 
     @operation("GET", "/auth/groups", limits=AMOUNT)
     def list_groups(
@@ -279,7 +257,6 @@ class AuthApi(ExternalOperations):
             amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
         Raises: ServiceException (501: on open-source servers).
         """
-        ...
 
     @operation("GET", "/auth/policies", limits=AMOUNT)
     def list_policies(
@@ -298,7 +275,6 @@ class AuthApi(ExternalOperations):
             amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
         Raises: ServiceException (501: on open-source servers).
         """
-        ...
 
     @operation("GET", "/auth/users/{user_id}/credentials", limits=AMOUNT)
     def list_user_credentials(
@@ -318,7 +294,6 @@ class AuthApi(ExternalOperations):
             amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
         Raises: NotFoundException (404), ServiceException (501: on open-source servers).
         """
-        ...
 
     @operation("GET", "/auth/users/{user_id}/groups", limits=AMOUNT)
     def list_user_groups(
@@ -338,7 +313,6 @@ class AuthApi(ExternalOperations):
             amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
         Raises: NotFoundException (404), ServiceException (501: on open-source servers).
         """
-        ...
 
     @operation("GET", "/auth/users/{user_id}/policies", limits=AMOUNT)
     def list_user_policies(
@@ -360,7 +334,6 @@ class AuthApi(ExternalOperations):
             effective: Count the policies of the user's groups in, each once; default False.
         Raises: NotFoundException (404), ServiceException (501: on open-source servers).
         """
-        ...
 
     @operation("GET", "/auth/users", limits=AMOUNT)
     def list_users(
@@ -378,7 +351,6 @@ class AuthApi(ExternalOperations):
             after: Continue behind this name; pass the next_offset of the previous page.
             amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
         """
-        ...
 
     @operation("POST", "/auth/login", body="login_information", auth=())
     def login(
@@ -393,12 +365,10 @@ class AuthApi(ExternalOperations):
             login_information: access_key_id and secret_access_key.
         Raises: UnauthorizedException (401: a wrong pair).
         """
-        ...
 
     @operation("GET", "/oidc/callback", auth=(), idempotent=False)
     def oauth_callback(self, **options: Unpack[CallOptions]) -> None:
         """Receive the browser after an OpenID Connect sign-in."""
-        ...
 
     @operation("POST", "/auth/groups/{group_id}/acl", body="acl")
     def set_group_acl(
@@ -409,7 +379,6 @@ class AuthApi(ExternalOperations):
         Args:
             acl: Permission: Read, Write, Super or Admin.
         """
-        ...
 
     @operation("PUT", "/auth/policies/{policy_id}", body="policy", idempotent=True)
     def update_policy(
@@ -421,4 +390,3 @@ class AuthApi(ExternalOperations):
             policy: The whole policy; statements that are not sent are gone.
         Raises: NotFoundException (404), ServiceException (501: on open-source servers).
         """
-        ...

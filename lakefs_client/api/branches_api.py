@@ -45,7 +45,6 @@ class BranchesApi(Api):
             protected or read-only), NotFoundException (404), ConflictException (409: the branch
             changed the same objects).
         """
-        ...
 
     @operation("POST", "/repositories/{repository}/branches", body="branch_creation")
     def create_branch(
@@ -62,7 +61,6 @@ class BranchesApi(Api):
         Raises: ForbiddenException (403: read-only repository), NotFoundException (404),
             ConflictException (409: name taken).
         """
-        ...
 
     @operation("DELETE", "/repositories/{repository}/branches/{branch}")
     def delete_branch(
@@ -77,7 +75,6 @@ class BranchesApi(Api):
             force: Go ahead although the repository is read-only; default False.
         Raises: ForbiddenException (403: default branch, or read-only), NotFoundException (404).
         """
-        ...
 
     @operation("GET", "/repositories/{repository}/branches/{branch}/diff", limits=AMOUNT)
     def diff_branch(
@@ -100,7 +97,6 @@ class BranchesApi(Api):
             delimiter: Names are folded up to its next occurrence after prefix.
             branch: Name of the branch; other kinds of ref are not accepted.
         """
-        ...
 
     @operation("GET", "/repositories/{repository}/branches/{branch}")
     def get_branch(self, repository: str, branch: str, **options: Unpack[CallOptions]) -> Ref:
@@ -109,7 +105,6 @@ class BranchesApi(Api):
         Args:
             branch: Name of the branch; other kinds of ref are not accepted.
         """
-        ...
 
     @operation("GET", "/repositories/{repository}/branches", limits=AMOUNT)
     def list_branches(
@@ -130,7 +125,6 @@ class BranchesApi(Api):
             amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
             show_hidden: Also list branches that were created as hidden.
         """
-        ...
 
     @operation("PUT", "/repositories/{repository}/branches/{branch}", body="reset_creation")
     def reset_branch(
@@ -147,7 +141,6 @@ class BranchesApi(Api):
             reset_creation: Type, and path for the types object and common_prefix; optionally force.
         Raises: ForbiddenException (403: protected or read-only), NotFoundException (404).
         """
-        ...
 
     @operation(
         "POST", "/repositories/{repository}/branches/{branch}/revert", body="revert_creation"
@@ -168,4 +161,3 @@ class BranchesApi(Api):
             (403: protected or read-only), NotFoundException (404), ConflictException (409: later
             commits changed the same objects).
         """
-        ...

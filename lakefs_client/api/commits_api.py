@@ -41,7 +41,6 @@ class CommitsApi(Api):
             of the branch came first), PreconditionFailedException (412: a pre-commit hook refused
             it).
         """
-        ...
 
     @operation("GET", "/repositories/{repository}/commits/{commit_id}")
     def get_commit(self, repository: str, commit_id: str, **options: Unpack[CallOptions]) -> Commit:
@@ -50,4 +49,3 @@ class CommitsApi(Api):
         Args:
             commit_id: Id of the commit, or a prefix that fits no other.
         """
-        ...

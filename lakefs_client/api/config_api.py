@@ -15,4 +15,3 @@ class ConfigApi(Api):
     @operation("GET", "/config")
     def get_config(self, **options: Unpack[CallOptions]) -> Config:
         """Get the configuration of the server: its version, what its object store can do."""
-        ...

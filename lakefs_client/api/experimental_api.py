@@ -54,7 +54,6 @@ class ExperimentalApi(PullsOperations, ExternalOperations, ObjectsOperations):
         Raises: ApiException (400: not the upload's branch or path, or no body), NotFoundException
             (404).
         """
-        ...
 
     @operation(
         "PUT",
@@ -89,7 +88,6 @@ class ExperimentalApi(PullsOperations, ExternalOperations, ObjectsOperations):
             ConflictException (409: the write collided with a commit), ServiceException (500: wrong
             ETag or order, undersized part, or spent upload).
         """
-        ...
 
     @operation("POST", "/repositories/{repository}/branches/{branch}/staging/pmpu")
     def create_presign_multipart_upload(
@@ -114,7 +112,6 @@ class ExperimentalApi(PullsOperations, ExternalOperations, ObjectsOperations):
         Returns: upload id, physical address and part URLs; the latter in order of part number.
         Raises: NotFoundException (404), ServiceException (501: the store does not support it).
         """
-        ...
 
     @operation("PUT", "/repositories/{repository}/branches/{branch}/hard_reset")
     def hard_reset_branch(
@@ -137,7 +134,6 @@ class ExperimentalApi(PullsOperations, ExternalOperations, ObjectsOperations):
             force: Go ahead although the repository is read-only; default False.
         Raises: ForbiddenException (403: protected or read-only), NotFoundException (404).
         """
-        ...
 
     @operation("POST", "/sts/login", body="sts_auth_request", auth=())
     def sts_login(
@@ -150,7 +146,6 @@ class ExperimentalApi(PullsOperations, ExternalOperations, ObjectsOperations):
         Raises: UnauthorizedException (401: refused code), ServiceException (501: on open-source
             servers).
         """
-        ...
 
     @operation(
         "PUT",
@@ -182,7 +177,6 @@ class ExperimentalApi(PullsOperations, ExternalOperations, ObjectsOperations):
         Raises: ApiException (400: not the repository, branch or path of the upload),
             NotFoundException (404: no such repository or branch, or a server before v1.55).
         """
-        ...
 
     @operation(
         "PUT",
@@ -212,4 +206,3 @@ class ExperimentalApi(PullsOperations, ExternalOperations, ObjectsOperations):
             part_number: Number of the part, 1 to 10000; parts are put together in this order.
             upload_part_copy_from: physical_address of the upload and copy_source.
         """
-        ...

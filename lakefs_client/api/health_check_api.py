@@ -14,4 +14,3 @@ class HealthCheckApi(Api):
     @operation("GET", "/healthcheck", auth=())
     def health_check(self, **options: Unpack[CallOptions]) -> None:
         """Check that the server answers, without credentials."""
-        ...

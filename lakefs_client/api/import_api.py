@@ -28,7 +28,6 @@ class ImportApi(Api):
         Raises: ForbiddenException (403: protected or read-only), NotFoundException (404),
             ConflictException (409: it has ended already).
         """
-        ...
 
     @operation(
         "POST", "/repositories/{repository}/branches/{branch}/import", body="import_creation"
@@ -50,7 +49,6 @@ class ImportApi(Api):
         Raises: ApiException (400: a source lies in the repository's namespace), ForbiddenException
             (403: protected or read-only), NotFoundException (404).
         """
-        ...
 
     @operation("GET", "/repositories/{repository}/branches/{branch}/import")
     def import_status(
@@ -62,4 +60,3 @@ class ImportApi(Api):
             branch: Name of the branch; other kinds of ref are not accepted.
             id: Id from import_start.
         """
-        ...

@@ -52,7 +52,6 @@ class InternalApi(Api):
 
         Raises: NotFoundException (404), ConflictException (409: a clash with another change).
         """
-        ...
 
     @operation("POST", "/repositories/{repository}/commits", body="commit_record_creation")
     def create_commit_record(
@@ -68,7 +67,6 @@ class InternalApi(Api):
         Raises: ForbiddenException (403: read-only repository), NotFoundException (404: no such
             repository, or a parent is missing).
         """
-        ...
 
     @operation("POST", "/repositories/{repository}/refs/{branch}/symlink")
     def create_symlink_file(
@@ -81,7 +79,6 @@ class InternalApi(Api):
             location: Path prefix of the table; without it, everything.
         Raises: NotFoundException (404), ServiceException (500: the store refuses them).
         """
-        ...
 
     @operation("DELETE", "/repositories/{repository}/metadata", body="repository_metadata_keys")
     def delete_repository_metadata(
@@ -95,29 +92,24 @@ class InternalApi(Api):
         Args:
             repository_metadata_keys: Keys, the list of names to remove.
         """
-        ...
 
     @operation("PUT", "/repositories/{repository}/refs/dump")
     def dump_refs(self, repository: str, **options: Unpack[CallOptions]) -> RefsDump:
         """Back up branches, tags and commits at once (deprecated: use dump_submit)."""
-        ...
 
     @operation("GET", "/auth/capabilities", auth=())
     def get_auth_capabilities(self, **options: Unpack[CallOptions]) -> AuthCapabilities:
         """Get what the authentication service can do."""
-        ...
 
     @operation("GET", "/config/garbage-collection")
     def get_garbage_collection_config(
         self, **options: Unpack[CallOptions]
     ) -> GarbageCollectionConfig:
         """Get the settings of garbage collection, among them the grace period in seconds."""
-        ...
 
     @operation("GET", "/config/version")
     def get_lake_fs_version(self, **options: Unpack[CallOptions]) -> VersionConfig:
         """Get the version of the server (deprecated: use version_config of get_config)."""
-        ...
 
     @operation("GET", "/repositories/{repository}/metadata/object/{type}/{object_id}")
     def get_metadata_object(
@@ -136,17 +128,14 @@ class InternalApi(Api):
             presign: Fetch straight from the object store through a signed URL; default False.
         Returns: the file, in SSTable form.
         """
-        ...
 
     @operation("GET", "/setup_lakefs", auth=())
     def get_setup_state(self, **options: Unpack[CallOptions]) -> SetupState:
         """Get whether the installation has been set up."""
-        ...
 
     @operation("GET", "/config/storage")
     def get_storage_config(self, **options: Unpack[CallOptions]) -> StorageConfig:
         """Get the configuration of its object store (deprecated: use get_config)."""
-        ...
 
     @operation("GET", "/usage-report/summary")
     def get_usage_report_summary(self, **options: Unpack[CallOptions]) -> InstallationUsageReport:
@@ -154,7 +143,6 @@ class InternalApi(Api):
 
         Raises: NotFoundException (404: usage reporting is switched off).
         """
-        ...
 
     @operation(
         "POST", "/repositories/{repository}/branch_protection", body="branch_protection_rule"
@@ -170,7 +158,6 @@ class InternalApi(Api):
         Args:
             branch_protection_rule: Pattern for branch names, with the wildcards * and ?
         """
-        ...
 
     @operation("DELETE", "/repositories/{repository}/branch_protection", body="inline_object1")
     def internal_delete_branch_protection_rule(
@@ -185,14 +172,12 @@ class InternalApi(Api):
             inline_object1: Pattern of the rule, exactly as it was set.
         Raises: NotFoundException (404: no such repository, or no rule has this pattern).
         """
-        ...
 
     @operation("DELETE", "/repositories/{repository}/gc/rules")
     def internal_delete_garbage_collection_rules(
         self, repository: str, **options: Unpack[CallOptions]
     ) -> None:
         """Remove the garbage collection rules (deprecated: use delete_gc_rules)."""
-        ...
 
     @operation("GET", "/repositories/{repository}/branch_protection")
     def internal_get_branch_protection_rules(
@@ -202,7 +187,6 @@ class InternalApi(Api):
 
         Returns: one branch name pattern each.
         """
-        ...
 
     @operation("GET", "/repositories/{repository}/gc/rules")
     def internal_get_garbage_collection_rules(
@@ -212,7 +196,6 @@ class InternalApi(Api):
 
         Raises: NotFoundException (404: no such repository, or no rules are set).
         """
-        ...
 
     @operation(
         "POST",
@@ -231,7 +214,6 @@ class InternalApi(Api):
         Args:
             garbage_collection_rules: default_retention_days, and branches with days for each.
         """
-        ...
 
     @operation("POST", "/statistics", body="stats_events_list")
     def post_stats_events(
@@ -242,7 +224,6 @@ class InternalApi(Api):
         Args:
             stats_events_list: Events, a list of class, name and count.
         """
-        ...
 
     @operation("POST", "/repositories/{repository}/gc/prepare_commits")
     def prepare_garbage_collection_commits(
@@ -254,7 +235,6 @@ class InternalApi(Api):
 
         Raises: ForbiddenException (403: read-only repository), NotFoundException (404).
         """
-        ...
 
     @operation("POST", "/repositories/{repository}/gc/prepare_commits/async")
     def prepare_garbage_collection_commits_async(
@@ -266,7 +246,6 @@ class InternalApi(Api):
 
         Raises: ForbiddenException (403: read-only repository), NotFoundException (404).
         """
-        ...
 
     @operation("GET", "/repositories/{repository}/gc/prepare_commits/status")
     def prepare_garbage_collection_commits_status(
@@ -280,7 +259,6 @@ class InternalApi(Api):
             id: Id from prepare_garbage_collection_commits_async.
         Raises: ForbiddenException (403: read-only repository), NotFoundException (404).
         """
-        ...
 
     @operation(
         "POST",
@@ -300,7 +278,6 @@ class InternalApi(Api):
             prepare_gc_uncommitted_request: The continuation_token of the previous answer.
         Raises: ForbiddenException (403: read-only repository), NotFoundException (404).
         """
-        ...
 
     @operation("PUT", "/repositories/{repository}/refs/restore", body="refs_restore")
     def restore_refs(
@@ -314,14 +291,12 @@ class InternalApi(Api):
         Args:
             refs_restore: The three meta-range ids from dump_refs, and optionally force.
         """
-        ...
 
     @operation("GET", "/repositories/{repository}/gc/rules/set_allowed")
     def set_garbage_collection_rules_preflight(
         self, repository: str, **options: Unpack[CallOptions]
     ) -> None:
         """Check the permission to set garbage collection rules."""
-        ...
 
     @operation(
         "POST",
@@ -340,7 +315,6 @@ class InternalApi(Api):
         Args:
             repository_metadata_set: Metadata, an object of strings.
         """
-        ...
 
     @operation("POST", "/setup_lakefs", body="setup", auth=())
     def setup(
@@ -354,7 +328,6 @@ class InternalApi(Api):
             setup: Username, and optionally key (an access key pair) and contact data.
         Raises: ConflictException (409: the installation has been set up before).
         """
-        ...
 
     @operation("POST", "/setup_comm_prefs", body="comm_prefs_input", auth=())
     def setup_comm_prefs(
@@ -367,7 +340,6 @@ class InternalApi(Api):
         Raises: ConflictException (409: stored already), PreconditionFailedException (412: not at
             this stage).
         """
-        ...
 
     @operation(
         "PUT",
@@ -391,7 +363,6 @@ class InternalApi(Api):
             object_stage_creation: Physical address, checksum, size in bytes.
         Raises: ForbiddenException (403: protected or read-only), NotFoundException (404).
         """
-        ...
 
     @operation("GET", "/repositories/{repository}/branches/{branch}/objects/stage_allowed")
     def upload_object_preflight(
@@ -404,4 +375,3 @@ class InternalApi(Api):
             path: Path of the object inside the repository, without a leading slash.
         Raises: ForbiddenException (403: not permitted), NotFoundException (404).
         """
-        ...

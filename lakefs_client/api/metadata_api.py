@@ -21,9 +21,7 @@ class MetadataApi(Api):
         Args:
             meta_range: Id of the meta-range, as in meta_range_id of a commit.
         """
-        ...
 
     @operation("GET", "/repositories/{repository}/metadata/range/{range}")
     def get_range(self, repository: str, range: str, **options: Unpack[CallOptions]) -> StorageURI:
         """Get where a range is stored."""
-        ...

@@ -47,7 +47,6 @@ class ObjectsApi(ObjectsOperations):
             object_copy_creation: src_path, and optionally src_ref, shallow and force.
         Raises: ForbiddenException (403: protected or read-only), NotFoundException (404).
         """
-        ...
 
     @operation("DELETE", "/repositories/{repository}/branches/{branch}/objects", idempotent=True)
     def delete_object(
@@ -69,7 +68,6 @@ class ObjectsApi(ObjectsOperations):
             no_tombstone: Drop the staged entry instead of recording a deletion.
         Raises: ForbiddenException (403: protected or read-only), NotFoundException (404).
         """
-        ...
 
     @operation(
         "POST",
@@ -99,7 +97,6 @@ class ObjectsApi(ObjectsOperations):
         Returns: errors, with path, status and message; empty when all paths could be deleted.
         Raises: ForbiddenException (403: protected or read-only), NotFoundException (404).
         """
-        ...
 
     @operation(
         "GET",
@@ -130,7 +127,6 @@ class ObjectsApi(ObjectsOperations):
         Raises: NotFoundException (404), ApiException (410: its data is gone from the store),
             ApiException (416: range lies outside the object).
         """
-        ...
 
     @operation("GET", "/repositories/{repository}/refs/{ref}/objects/underlyingProperties")
     def get_underlying_properties(
@@ -142,7 +138,6 @@ class ObjectsApi(ObjectsOperations):
             ref: Branch, tag, commit id (or unique prefix), or expression such as main~1.
             path: Path of the object inside the repository, without a leading slash.
         """
-        ...
 
     @operation(
         "HEAD",
@@ -170,7 +165,6 @@ class ObjectsApi(ObjectsOperations):
         Raises: NotFoundException (404), ApiException (410: its data is gone from the store),
             ApiException (416: range lies outside the object).
         """
-        ...
 
     @operation("GET", "/repositories/{repository}/refs/{ref}/objects/ls", limits=AMOUNT)
     def list_objects(
@@ -200,7 +194,6 @@ class ObjectsApi(ObjectsOperations):
             delimiter: Names are folded up to its next occurrence after prefix.
             prefix: Only entries whose name begins with this text.
         """
-        ...
 
     @operation("GET", "/repositories/{repository}/refs/{ref}/objects/stat")
     def stat_object(
@@ -222,7 +215,6 @@ class ObjectsApi(ObjectsOperations):
             presign: Give HTTP URLs signed by the object store, not native addresses.
         Raises: NotFoundException (404), ApiException (410: its data has expired).
         """
-        ...
 
     @operation(
         "POST",
@@ -266,4 +258,3 @@ class ObjectsApi(ObjectsOperations):
             PreconditionFailedException (412: if_none_match or if_match does not hold),
             ServiceException (501: the server cannot honour the condition).
         """
-        ...

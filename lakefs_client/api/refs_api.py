@@ -49,7 +49,6 @@ class RefsApi(Api):
             type: three_dot (default: since the two parted) or two_dot (as they are).
             include_right_stats: Add what is known of the right side to each change.
         """
-        ...
 
     @operation("GET", "/repositories/{repository}/refs/{source_ref}/merge/{destination_branch}")
     def find_merge_base(
@@ -65,7 +64,6 @@ class RefsApi(Api):
             source_ref: One of the two refs.
             destination_branch: The other ref, as a rule a branch.
         """
-        ...
 
     @operation("GET", "/repositories/{repository}/refs/{ref}/commits", limits=AMOUNT)
     def log_commits(
@@ -98,7 +96,6 @@ class RefsApi(Api):
             since: Leave out commits before this moment; a datetime.
             stop_at: Ref of the commit at which the walk ends.
         """
-        ...
 
     @operation(
         "POST",
@@ -126,4 +123,3 @@ class RefsApi(Api):
             read-only repository), NotFoundException (404), ConflictException (409: a conflict,
             nothing was merged), PreconditionFailedException (412: a pre-merge hook refused it).
         """
-        ...

@@ -42,7 +42,6 @@ class RepositoriesApi(Api):
         Raises: ApiException (400: the namespace is not writable), ConflictException (409: name
             taken).
         """
-        ...
 
     @operation("DELETE", "/repositories/{repository}/settings/gc_rules")
     def delete_gc_rules(self, repository: str, **options: Unpack[CallOptions]) -> None:
@@ -50,7 +49,6 @@ class RepositoriesApi(Api):
 
         Raises: ForbiddenException (403: read-only repository), NotFoundException (404).
         """
-        ...
 
     @operation("DELETE", "/repositories/{repository}")
     def delete_repository(
@@ -64,7 +62,6 @@ class RepositoriesApi(Api):
             force: Delete even a read-only repository; default False.
         Raises: ForbiddenException (403: read-only repository), NotFoundException (404).
         """
-        ...
 
     @operation("GET", "/repositories/{repository}/dump")
     def dump_status(
@@ -75,12 +72,10 @@ class RepositoriesApi(Api):
         Args:
             task_id: Id that the submitting call returned.
         """
-        ...
 
     @operation("POST", "/repositories/{repository}/dump")
     def dump_submit(self, repository: str, **options: Unpack[CallOptions]) -> TaskInfo:
         """Start a backup of branches, tags and commits; object data is not copied."""
-        ...
 
     @operation("GET", "/repositories/{repository}/settings/branch_protection")
     def get_branch_protection_rules(
@@ -90,7 +85,6 @@ class RepositoriesApi(Api):
 
         Returns: one branch name pattern each; empty when there are none.
         """
-        ...
 
     @operation("GET", "/repositories/{repository}/settings/gc_rules")
     def get_gc_rules(
@@ -100,12 +94,10 @@ class RepositoriesApi(Api):
 
         Raises: NotFoundException (404: no such repository, or no rules are set).
         """
-        ...
 
     @operation("GET", "/repositories/{repository}")
     def get_repository(self, repository: str, **options: Unpack[CallOptions]) -> Repository:
         """Get a repository."""
-        ...
 
     @operation("GET", "/repositories/{repository}/metadata")
     def get_repository_metadata(
@@ -115,7 +107,6 @@ class RepositoriesApi(Api):
 
         Returns: the pairs, strings to strings; empty when none are set.
         """
-        ...
 
     @operation("GET", "/repositories", limits=AMOUNT)
     def list_repositories(
@@ -135,7 +126,6 @@ class RepositoriesApi(Api):
             amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
             search: Only repositories whose name contains this text.
         """
-        ...
 
     @operation("GET", "/repositories/{repository}/restore")
     def restore_status(
@@ -146,7 +136,6 @@ class RepositoriesApi(Api):
         Args:
             task_id: Id that the submitting call returned.
         """
-        ...
 
     @operation("POST", "/repositories/{repository}/restore", body="refs_restore")
     def restore_submit(
@@ -161,7 +150,6 @@ class RepositoriesApi(Api):
             refs_restore: The three meta-range ids from dump_status, and optionally force.
         Raises: ForbiddenException (403: read-only repository), NotFoundException (404).
         """
-        ...
 
     @operation(
         "PUT",
@@ -186,7 +174,6 @@ class RepositoriesApi(Api):
         Raises: ForbiddenException (403: read-only repository), NotFoundException (404),
             PreconditionFailedException (412: the rules have changed since).
         """
-        ...
 
     @operation(
         "PUT",
@@ -208,4 +195,3 @@ class RepositoriesApi(Api):
             garbage_collection_rules: default_retention_days, and branches with days for each.
         Raises: ForbiddenException (403: read-only repository), NotFoundException (404).
         """
-        ...

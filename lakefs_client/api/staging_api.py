@@ -38,7 +38,6 @@ class StagingApi(Api):
             path: Path of the object inside the repository, without a leading slash.
             presign: Also return a signed URL for an HTTP PUT; default False.
         """
-        ...
 
     @operation(
         "PUT",
@@ -75,4 +74,3 @@ class StagingApi(Api):
             (412: if_none_match or if_match does not hold), ServiceException (501: the server cannot
             honour the condition).
         """
-        ...

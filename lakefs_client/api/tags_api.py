@@ -33,7 +33,6 @@ class TagsApi(Api):
         Raises: ForbiddenException (403: read-only repository), NotFoundException (404),
             ConflictException (409: name taken).
         """
-        ...
 
     @operation("DELETE", "/repositories/{repository}/tags/{tag}")
     def delete_tag(
@@ -45,12 +44,10 @@ class TagsApi(Api):
             force: Go ahead although the repository is read-only; default False.
         Raises: ForbiddenException (403: read-only repository), NotFoundException (404).
         """
-        ...
 
     @operation("GET", "/repositories/{repository}/tags/{tag}")
     def get_tag(self, repository: str, tag: str, **options: Unpack[CallOptions]) -> Ref:
         """Get a tag."""
-        ...
 
     @operation("GET", "/repositories/{repository}/tags", limits=AMOUNT)
     def list_tags(
@@ -69,4 +66,3 @@ class TagsApi(Api):
             after: Continue behind this name; pass the next_offset of the previous page.
             amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
         """
-        ...

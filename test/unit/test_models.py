@@ -266,7 +266,7 @@ HOSTILE = [
     "", " ", "\x00", "__class__", "__dict__", "__init__", "__eq__", "__hash__", "__reduce__",
     "__reduce_ex__", "__getattr__", "__setattr__", "__getitem__", "__contains__", "__copy__",
     "__deepcopy__", "__getstate__", "__setstate__", "__doc__", "__len__", "__iter__", "__slots__",
-    "_schema", "_adopt", "_load", "_convert", "_items", "_json", "_keep", "_lacks", "_wire",
+    "_schema", "_adopt", "_load", "_items", "_json", "_keep", "_kept", "_wire",
     "_compiled", "_optional", "_entries", "_secret", "_limits", "attribute_map", "openapi_types",
     "allowed_values", "validations", "additional_properties_type", "read_only_vars",
     "discriminator", "_from_openapi_data", "_check_type", "_configuration", "items", "keys",
