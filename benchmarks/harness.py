@@ -174,5 +174,10 @@ def _source(module: str) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """This process's, without proxies: the server is on this machine."""
-    return {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
+    """This process's, without proxies: the server is on this machine. And compiled modules are
+    kept, as they are wherever a package is installed."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.lower().endswith("_proxy") and name != "PYTHONDONTWRITEBYTECODE"
+    }

@@ -141,8 +141,11 @@ class PartSender:
         verify: Whether MD5s are compared.
         digest: Whether MD5s are computed, which `verify` does not do without.
         progress: Is told of every window.
-        interrupt: Ends it all.
+        interrupt: Ends it all; None where nothing does.
         gate: Lets requests to the store in.
+
+    Attributes:
+        is_over: Tells whether the upload is being given up.
     """
 
     def __init__(
@@ -154,7 +157,7 @@ class PartSender:
         verify: bool,
         digest: bool,
         progress: Progress,
-        interrupt: Interrupt,
+        interrupt: Interrupt | None,
         gate: Gate,
     ) -> None:
         self._client = client
@@ -165,7 +168,11 @@ class PartSender:
         self._progress = progress
         self._interrupt = interrupt
         self._gate = gate
-        self._timing = Timing(client.timing.clock, interrupt.wait, client.timing.random)
+        self._timing = client.timing
+        self.is_over: Callable[[], bool] = bool
+        if interrupt is not None:
+            self._timing = Timing(client.timing.clock, interrupt.wait, client.timing.random)
+            self.is_over = interrupt.is_set
 
     def send(self, part: Part, source: Source, url: ExpiringUrl, headers: dict[str, str]) -> Stored:
         """Send a part until the store has it.
@@ -191,7 +198,7 @@ class PartSender:
             {**headers, "User-Agent": self._user_agent, "Content-Length": str(part.length)},
             self._windows(part, source, digest, sent) if part.length else b"",
         )
-        ticket = self._gate.enter(self._interrupt.is_set)
+        ticket = self._gate.enter(self.is_over)
         if ticket is None:
             raise Stopped
         status = None
@@ -212,7 +219,7 @@ class PartSender:
         view = buffer.view
         try:
             for done in range(0, part.length, WINDOW):
-                if self._interrupt.is_set():
+                if self.is_over():
                     raise Stopped
                 window = view[: min(WINDOW, part.length - done)]
                 source.read_into(window, part.offset + done)
@@ -227,11 +234,6 @@ class PartSender:
     def take_back(self, count: int) -> None:
         """Tell the caller that bytes which were counted have to go out again."""
         self._progress.add(-count)
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether the upload is being given up."""
-        return self._interrupt.is_set()
 
 
 class _Attempt:
@@ -255,7 +257,7 @@ class _Attempt:
     def __call__(self) -> Stored:
         renewed = 0
         while True:
-            if self._sender.interrupted:
+            if self._sender.is_over():
                 raise Stopped
             sent = [0]
             try:
@@ -274,7 +276,7 @@ class _Attempt:
                 self._url.renew()
 
     def may_repeat(self, error: ApiException) -> bool:
-        if self._sender.interrupted:
+        if self._sender.is_over():
             return False
         if isinstance(error, DamagedError):
             self._damaged += 1

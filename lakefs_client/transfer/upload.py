@@ -9,7 +9,6 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from lakefs_client.exceptions import ApiException, TransferError
-from lakefs_client.rest import Interrupt
 from lakefs_client.transfer.complete import held_against, link, reason
 from lakefs_client.transfer.multipart import MultipartUpload
 from lakefs_client.transfer.part import PartSender, Progress, is_md5
@@ -20,6 +19,7 @@ from lakefs_client.transfer.url import ExpiringUrl, SignedUrl, is_azure
 
 if TYPE_CHECKING:
     from lakefs_client.model.object_stats import ObjectStats
+    from lakefs_client.rest import Interrupt
     from lakefs_client.transfer.config import TransferConfig
     from lakefs_client.transfer.resume import Earlier
     from lakefs_client.transfer.source import Source
@@ -222,7 +222,7 @@ def in_one(
     sender = PartSender(
         client, transfer.policy, user_agent=transfer.api_client.user_agent,
         verify=transfer.config.verify, digest=transfer.config.verify, progress=progress,
-        interrupt=Interrupt(within), gate=transfer.gate,
+        interrupt=within, gate=transfer.gate,
     )  # fmt: skip
     try:
         stored = sender.send(Part(1, 0, source.size), source, url, headers)
