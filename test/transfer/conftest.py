@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -19,10 +19,10 @@ from lakefs_client import ApiClient, RetryPolicy
 from lakefs_client.api.internal_api import InternalApi
 from lakefs_client.api.objects_api import ObjectsApi
 from lakefs_client.api.repositories_api import RepositoriesApi
-from lakefs_client.exceptions import NotFoundException
+from lakefs_client.exceptions import ApiException, NotFoundException
 from lakefs_client.model.object_stats import ObjectStats
 from lakefs_client.models import ObjectStageCreation, RepositoryCreation
-from lakefs_client.sandbox import Sandbox
+from lakefs_client.sandbox import FaultKind, Sandbox
 from lakefs_client.sandbox.store_server import StoreServer
 from lakefs_client.sandbox.wire import Request, Response
 from lakefs_client.transfer import Transfer, TransferConfig
@@ -276,6 +276,26 @@ class Stall:
         self.begun.set()
         self.over.wait()
         raise OSError("the stall is over")
+
+
+class Row(NamedTuple):
+    """A fault, and the error that it ends in where it is one too many."""
+
+    kind: FaultKind
+    details: dict[str, Any]
+    error: type[ApiException] = ApiException
+    status: int = 0
+
+    @property
+    def id(self) -> str:
+        return "-".join([self.kind, *map(str, self.details.values())])
+
+
+def status(code: int, error: str | None = None) -> Row:
+    details: dict[str, Any] = {"status": code}
+    if error:
+        details["code"] = error
+    return Row("status", details, status=code)
 
 
 @contextmanager

@@ -13,14 +13,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 from lakefs_client import RetryPolicy
 from lakefs_client.exceptions import (
     ApiConnectionError,
-    ApiException,
     ApiTimeoutError,
     NotFoundException,
     TransferError,
@@ -33,31 +32,22 @@ from lakefs_client.transfer.gate import Gate
 from lakefs_client.transfer.partial import PartialFile
 from lakefs_client.transfer.ranges import ChangedError
 
-from .conftest import MIB, PATH, Bench, MovableClock, Stall, Tamper, content, interrupt_once
+from .conftest import (
+    MIB,
+    PATH,
+    Bench,
+    MovableClock,
+    Row,
+    Stall,
+    Tamper,
+    content,
+    interrupt_once,
+    status,
+)
 
 GET = "store_get_object"
 SIZE = 1000
 RANGE = 300
-
-
-class Row(NamedTuple):
-    """A fault, and the error that it ends in where it is one too many."""
-
-    kind: FaultKind
-    details: dict[str, Any]
-    error: type[ApiException] = ApiException
-    status: int = 0
-
-    @property
-    def id(self) -> str:
-        return "-".join([self.kind, *map(str, self.details.values())])
-
-
-def status(code: int, error: str | None = None) -> Row:
-    details: dict[str, Any] = {"status": code}
-    if error:
-        details["code"] = error
-    return Row("status", details, status=code)
 
 
 REPEATED = [

@@ -25,7 +25,7 @@ from lakefs_client.sandbox.blocks import opaque_etag
 from lakefs_client.transfer import multipart
 from lakefs_client.transfer.part import DamagedError
 
-from .conftest import MIB, PART, PATH, Bench, content
+from .conftest import MIB, PART, PATH, Bench, Row, content, status
 
 ABORT = "abort_presign_multipart_upload"
 COMPLETE = "complete_presign_multipart_upload"
@@ -44,26 +44,6 @@ WAYS = pytest.mark.parametrize(
     [Way(PART + MIB + 17, "store_put_part", 2), Way(MIB + 17, "store_put_object", None)],
     ids=["part", "one PUT"],
 )
-
-
-class Row(NamedTuple):
-    """A fault, and the error that it ends in where it is one too many."""
-
-    kind: FaultKind
-    details: dict[str, Any]
-    error: type[ApiException] = ApiException
-    status: int = 0
-
-    @property
-    def id(self) -> str:
-        return "-".join([self.kind, *map(str, self.details.values())])
-
-
-def status(code: int, error: str | None = None) -> Row:
-    details: dict[str, Any] = {"status": code}
-    if error:
-        details["code"] = error
-    return Row("status", details, status=code)
 
 
 REPEATED = [
