@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from lakefs_client import rest
 from lakefs_client._body import WINDOW
 from lakefs_client.api.objects_api import ObjectsApi
-from lakefs_client.exceptions import ApiConnectionError, ApiException, TransferError
+from lakefs_client.exceptions import ApiConnectionError, ApiException
 from lakefs_client.rest import Interrupt, Message
 from lakefs_client.retry import RetryPolicy
 from lakefs_client.transfer.part import RENEWALS, SLOW_DOWN, Stopped, is_expiry
+from lakefs_client.transfer.upload import require_server
 from lakefs_client.transfer.url import ExpiringUrl, SignedUrl
 
 if TYPE_CHECKING:
@@ -73,11 +74,8 @@ class RemoteObject:
         clock = self._store.timing.clock
         received = clock()
         self.stats, signed = self._stat()
-        if signed is None and not transfer.config.allow_server:
-            raise TransferError(
-                f"{self}: this server's store offers no presigned URLs, and allow_server is off",
-                outcome="aborted",
-            )
+        if signed is None:
+            require_server(transfer.config, self)
         self.size = self.stats.size_bytes
         self.checksum = self.stats.checksum.strip('"')
         self.headers: Mapping[str, str] = {}

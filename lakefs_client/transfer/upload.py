@@ -163,15 +163,15 @@ def require_single_put(
     ) from instead.cause
 
 
-def require_server(config: TransferConfig, target: Target) -> None:
-    """Refuse to send through the server where it must not be.
+def require_server(config: TransferConfig, place: object) -> None:
+    """Refuse to have bytes pass through the server, for the object at a place, where they must not.
 
     Raises:
-        TransferError: It must not.
+        TransferError: They must not.
     """
     if not config.allow_server:
         raise TransferError(
-            f"{target}: this server's store offers no presigned URLs, and allow_server is off",
+            f"{place}: this server's store offers no presigned URLs, and allow_server is off",
             outcome="aborted",
         )
 
