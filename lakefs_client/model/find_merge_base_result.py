@@ -7,8 +7,8 @@ class FindMergeBaseResult(Model):
     """Three commits a merge would work on."""
 
     source_commit_id: str
-    """Commit that the source reference resolves to."""
+    """Commit that one of the two refs resolves to."""
     destination_commit_id: str
-    """Head of the branch that would receive the merge."""
+    """Commit that the other ref resolves to; servers of 1.84 answer that of the source here."""
     base_commit_id: str
     """Closest common ancestor, from which both sides are compared."""

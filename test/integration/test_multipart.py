@@ -114,7 +114,7 @@ def test_upload_begins_without_urls(
 ) -> None:
     upload = Upload(repo, store, **options)
     assert upload.id
-    assert upload.address.startswith(f"{repo.storage_namespace}/")
+    assert repo.owns(upload.address)
     assert upload.urls == []
     upload.abort()
 

@@ -94,8 +94,9 @@ class Commits(Call):
         destination = repository.commit(self["destinationBranch"])
         return {
             "base_commit_id": repository.merge_base(source, destination).id,
-            "destination_commit_id": destination.id,
-            "source_commit_id": source.id,
+            # The wrong way round, as servers of 1.84 have it.
+            "destination_commit_id": source.id,
+            "source_commit_id": destination.id,
         }
 
     def merge_into_branch(self) -> Json:
