@@ -24,7 +24,6 @@ NOT_IN_OPEN_SOURCE = (
     "attach_policy_to_user",
     "create_group",
     "create_policy",
-    "create_user",
     "delete_credentials",
     "delete_group",
     "delete_group_membership",
@@ -32,7 +31,6 @@ NOT_IN_OPEN_SOURCE = (
     "delete_user",
     "detach_policy_from_group",
     "detach_policy_from_user",
-    "get_credentials",
     "get_group",
     "get_group_acl",
     "get_policy",
@@ -63,7 +61,7 @@ REFUSED = {
     "import_cancel": 409,  # the sandbox imports at once, so it is done already
     "get_run": 404,  # no action ever ran
     "get_run_hook_output": 404,
-    "list_run_hooks": 404,
+    "create_user": 409,  # the open-source server has one user
     "setup": 409,  # the server is set up
 }
 """The status of the examples that cannot succeed; all others must."""

@@ -104,8 +104,8 @@ class Repo:
 
     def change(self, path: str, content: bytes | None = None, branch: str = "main") -> str:
         """Upload and commit; return the commit's id."""
-        # By default no two paths have the same bytes: merges of servers of 1.84 drop an added object
-        # where the base has equal bytes at a later path.
+        # By default no two paths have the same bytes: merges of servers of 1.84 drop an added
+        # object where the base has equal bytes at a later path.
         self.upload(path, path.encode() if content is None else content, branch)
         return self.commit(f"change {path}", branch)
 

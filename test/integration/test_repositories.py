@@ -186,6 +186,9 @@ def test_repository_without_actions_has_no_runs(lakefs: LakeFSClient, repo: Repo
     assert not runs.pagination.has_more
     with refused(404, "not found"):
         lakefs.actions_api.get_run(repo.name, "none")
+    assert lakefs.actions_api.list_run_hooks(repo.name, "none").results == []
+    with refused(404, "not found"):
+        lakefs.actions_api.get_run_hook_output(repo.name, "none", "none")
 
 
 def test_refuses_to_import_what_is_its_own(lakefs: LakeFSClient, repo: Repo) -> None:

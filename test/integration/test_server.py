@@ -132,6 +132,17 @@ def test_login_refuses_a_wrong_secret(lakefs: LakeFSClient, lakefs_server: Serve
         )
 
 
+def test_tells_of_key_pairs_without_their_secret(
+    lakefs: LakeFSClient, lakefs_server: Server
+) -> None:
+    user = lakefs.auth_api.get_current_user().user.id
+    found = lakefs.auth_api.get_credentials(user, lakefs_server.access_key_id)
+    assert found.access_key_id == lakefs_server.access_key_id
+    assert "secret_access_key" not in found
+    with refused(404, "credentials not found"):
+        lakefs.auth_api.get_credentials(user, "none")
+
+
 def _without(configuration: Configuration) -> None:
     configuration.username = configuration.password = None
 

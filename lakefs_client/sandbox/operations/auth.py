@@ -28,6 +28,16 @@ class Auth(Call):
         self._check_user()
         return self._user()
 
+    def create_user(self) -> Json:
+        # There is one user, whatever the id.
+        raise ApiError(409, "Already exists")
+
+    def get_credentials(self) -> Json:
+        identity = self.backend.identity
+        if (self["userId"], self["accessKeyId"]) != (USER, identity.access_key_id):
+            raise not_found("credentials")
+        return {"access_key_id": identity.access_key_id, "creation_date": identity.created}
+
     def create_credentials(self) -> Json:
         self._check_user()
         raise bad_request("exceeded number of allowed credentials: invalid request")

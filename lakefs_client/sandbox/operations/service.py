@@ -72,8 +72,11 @@ class Service(Call):
         self.backend.repository(self["repository"])
         raise not_found("not found:")
 
-    list_run_hooks = get_run
-    get_run_hook_output = get_run
+    def get_run_hook_output(self) -> None:
+        self.backend.repository(self["repository"])
+        raise not_found()
+
+    list_run_hooks = list_repository_runs
 
     def get_meta_range(self) -> Json:
         return self._location(self["meta_range"])
