@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -53,7 +54,8 @@ class Result(NamedTuple):
 def setting(quick: bool) -> Iterator[dict[str, str]]:
     """What measures work with, by name: addresses of the server, files, numbers of calls.
 
-    Without trustme there is no ``https``, and no ``lakefs`` unless the environment names one.
+    Without trustme there is no ``https``, no ``lakefs`` unless the environment names one, and no
+    ``lakectl`` unless it is installed.
     """
     with tempfile.TemporaryDirectory(prefix="lakefs-client-bench-") as folder:
         place = Path(folder)
@@ -74,6 +76,8 @@ def setting(quick: bool) -> Iterator[dict[str, str]]:
         if "LAKEFS_TEST_ENDPOINT" in os.environ:
             provided["lakefs"] = os.environ["LAKEFS_TEST_ENDPOINT"]
             provided["namespace"] = os.environ["LAKEFS_TEST_STORAGE_NAMESPACE"]
+            if lakectl := shutil.which("lakectl"):
+                provided["lakectl"] = lakectl
         certificate = _certificate(place)
         if certificate:
             provided["ca"] = str(place / "ca.pem")

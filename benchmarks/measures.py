@@ -44,7 +44,7 @@ class Measure(NamedTuple):
     long: bool = False
 
 
-HTTP, HTTPS = ("http", "no_ca"), ("https", "ca")
+HTTP, HTTPS, STORE = ("http", "no_ca"), ("https", "ca"), ("lakefs", "namespace", "file")
 
 MEASURES = (
     Measure("import of an example", "imports", "example", "s", 0.25, peers=True, rounds=15),
@@ -65,8 +65,14 @@ MEASURES = (
             subject="verified", plus="md5"),
     Measure("download 1 GiB, HTTP", "download", "download", "s", 1.3, (*HTTP, "file")),
     Measure("download 1 GiB, TLS", "download", "download", "s", 1.3, (*HTTPS, "file")),
-    Measure("upload 1 GiB to a store", "store", "upload", "s", None,
-            ("lakefs", "namespace", "file"), floor="boto3", rounds=3),
+    Measure("upload 1 GiB to a store", "store", "upload", "s", None, STORE, floor="boto3",
+            rounds=3),
+    Measure("… without verification", "store", "upload", "s", None, STORE, floor="boto3",
+            subject="unverified", rounds=3),
+    Measure("… against lakectl", "store", "upload", "s", None, (*STORE, "lakectl"),
+            floor="lakectl", rounds=3),
+    Measure("… without verification", "store", "upload", "s", None, (*STORE, "lakectl"),
+            floor="lakectl", subject="unverified", rounds=3),
     Measure("upload of 10 KiB files", "small_files", "upload", "s", 1.15, ("http", "folder")),
     Measure("peak memory, 64 parts", "upload", "peak", "MiB", 16, (*HTTP, _GIB, 16 * _MIB),
             floor=None, rounds=3),

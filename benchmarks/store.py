@@ -1,4 +1,5 @@
-"""CPU seconds a GiB of uploads to a real store, by lakeFS's presigned URLs and by boto3.
+"""CPU seconds a GiB of uploads to a real store, by lakeFS's presigned URLs, by boto3 and by
+lakectl.
 
 What a server is to be asked, and as whom, is in the variables of the integration suite
 (``LAKEFS_TEST_ENDPOINT`` and its companions); where the store is, and as whom boto3 asks it, in
@@ -9,6 +10,10 @@ from __future__ import annotations
 
 import os
 import secrets
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from time import process_time
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,10 +21,10 @@ from urllib.parse import urlsplit
 from upload import GIB, PART, THREADS
 
 
-def _cpu(upload: Any, file: str) -> float:
-    start = process_time()
+def _cpu(upload: Any, file: str, clock: Any = process_time) -> float:
+    start = clock()
     upload(file)
-    return (process_time() - start) * GIB / os.path.getsize(file)
+    return (clock() - start) * GIB / os.path.getsize(file)
 
 
 def upload_boto3(endpoint: str, namespace: str, file: str) -> float:
@@ -37,11 +42,55 @@ def upload_boto3(endpoint: str, namespace: str, file: str) -> float:
         client.delete_object(Bucket=address.netloc, Key=key)
 
 
-def upload_client(endpoint: str, namespace: str, file: str) -> float:
-    """`Transfer.upload_file`, into a repository of its own."""
+def upload_client(endpoint: str, namespace: str, file: str, lakectl: str = "") -> float:
+    """`Transfer.upload_file` as it is by default."""
+    return _client(endpoint, namespace, file, verify=True)
+
+
+def upload_unverified(endpoint: str, namespace: str, file: str, lakectl: str = "") -> float:
+    """`Transfer.upload_file` without verification."""
+    return _client(endpoint, namespace, file, verify=False)
+
+
+def upload_lakectl(endpoint: str, namespace: str, file: str, lakectl: str) -> float:
+    """`lakectl fs upload --pre-sign`, the whole command."""
+    environment = {
+        "LAKECTL_SERVER_ENDPOINT_URL": endpoint,
+        "LAKECTL_CREDENTIALS_ACCESS_KEY_ID": os.environ["LAKEFS_TEST_ACCESS_KEY_ID"],
+        "LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY": os.environ["LAKEFS_TEST_SECRET_ACCESS_KEY"],
+    }
+
+    def clock() -> float:
+        spent = os.times()
+        return spent.children_user + spent.children_system
+
+    with _repository(endpoint, namespace) as (_, name), TemporaryDirectory() as home:
+        environment["HOME"] = home  # no configuration of the user's
+        command = [lakectl, "fs", "upload", f"lakefs://{name}/main/object", "--pre-sign"]
+
+        def upload(file: str) -> None:
+            subprocess.run(
+                [*command, "--no-progress", "--source", file],
+                check=True, env=os.environ | environment, stdout=subprocess.DEVNULL,
+            )  # fmt: skip
+
+        return _cpu(upload, file, clock)
+
+
+def _client(endpoint: str, namespace: str, file: str, verify: bool) -> float:
+    from lakefs_client.transfer import Transfer, TransferConfig
+
+    config = TransferConfig(part_size=PART, max_concurrency=THREADS, verify=verify)
+    with _repository(endpoint, namespace) as (client, name):
+        transfer = Transfer(client, config)
+        return _cpu(lambda file: transfer.upload_file(file, name, "main", "object"), file)
+
+
+@contextmanager
+def _repository(endpoint: str, namespace: str) -> Iterator[tuple[Any, str]]:
+    """A client, and the name of a repository that is there for one upload."""
     import lakefs_client
     from lakefs_client.apis import RepositoriesApi
-    from lakefs_client.transfer import Transfer, TransferConfig
 
     configuration = lakefs_client.Configuration(
         host=endpoint,
@@ -54,8 +103,7 @@ def upload_client(endpoint: str, namespace: str, file: str) -> float:
         repositories.create_repository(
             {"name": name, "storage_namespace": f"{namespace.rstrip('/')}/{name}"}
         )
-        transfer = Transfer(client, TransferConfig(part_size=PART, max_concurrency=THREADS))
         try:
-            return _cpu(lambda file: transfer.upload_file(file, name, "main", "object"), file)
+            yield client, name
         finally:
             repositories.delete_repository(name)
