@@ -14,7 +14,7 @@ from lakefs_client.rest import Interrupt, Message
 from lakefs_client.retry import RetryPolicy
 from lakefs_client.transfer.part import RENEWALS, SLOW_DOWN, Stopped, is_expiry
 from lakefs_client.transfer.upload import require_server
-from lakefs_client.transfer.url import ExpiringUrl, SignedUrl
+from lakefs_client.transfer.url import ExpiringUrl, SignedUrl, lacks_presigning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -216,7 +216,7 @@ class RemoteObject:
                 *self.place, presign=True, _return_http_data_only=False
             )
         except ApiException as error:
-            if error.status != 501:
+            if not lacks_presigning(error):
                 raise
             return self._objects.stat_object(*self.place), None
         stats, _, headers = answer

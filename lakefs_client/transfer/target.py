@@ -27,7 +27,7 @@ from lakefs_client.models import (
     UploadPartFrom,
 )
 from lakefs_client.rest import Message
-from lakefs_client.transfer.url import RenewalUnsupportedError, SignedUrl
+from lakefs_client.transfer.url import RenewalUnsupportedError, SignedUrl, lacks_presigning
 
 if TYPE_CHECKING:
     from lakefs_client.api_client import ApiClient
@@ -207,9 +207,14 @@ class Target:
 
     def stage(self) -> tuple[str, SignedUrl | None]:
         """A physical address, and the URL to PUT to it; None where the store has no such URLs."""
-        answer: Any = self._staging.get_physical_address(
-            *self.place, self.path, presign=True, _return_http_data_only=False
-        )
+        try:
+            answer: Any = self._staging.get_physical_address(
+                *self.place, self.path, presign=True, _return_http_data_only=False
+            )
+        except ApiException as error:
+            if not lacks_presigning(error):
+                raise
+            return "", None
         location, _, headers = answer
         url = location.get("presigned_url")
         return location.physical_address, url and SignedUrl(url, headers.get("Date"))

@@ -19,6 +19,14 @@ MARGIN = 15.0
 """Seconds before its end at which a URL is renewed: a request takes a while to arrive."""
 
 
+def lacks_presigning(error: ApiException) -> bool:
+    """Whether lakeFS refuses a request because its store has no presigned URLs.
+
+    Servers of 1.84 do so with 400 where they look at an object, with 500 for a new address.
+    """
+    return error.status in (400, 500, 501) and "not supported" in (error.body or "")
+
+
 class RenewalUnsupportedError(ApiException):
     """A presigned URL is over, and the server cannot make another for a part."""
 

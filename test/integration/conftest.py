@@ -46,6 +46,7 @@ MODES: dict[str, dict[str, Any]] = {
     "plain": {},
     "external-principals": {"external_principals": True},
     "no-presigned-multipart": {"presigned_multipart": False},
+    "no-presigned-urls": {"presign": False},
 }
 NAMED = "named-server"
 

@@ -25,8 +25,6 @@ PART = 5 * MIB
 SIZES = {"empty": 0, "small": 70_000, "one part": PART, "three parts": 2 * PART + 7}
 SMALL_AND_LARGE = [SIZES["small"], SIZES["three parts"]]
 
-pytestmark = pytest.mark.usefixtures("presign")
-
 
 @pytest.fixture
 def transfer(api_client: ApiClient) -> Transfer:
@@ -88,7 +86,7 @@ def test_uploaded_file_is_what_is_read(
     assert later.content_type == "application/x-model"
     assert later.metadata.to_dict() == {"run": "42"}
     assert repo.read("models/model.bin") == content
-    assert repo.read("models/model.bin", presign=True) == content
+    assert repo.read("models/model.bin", presign=storage.pre_sign_support) == content
 
 
 @pytest.mark.parametrize("size", SMALL_AND_LARGE)

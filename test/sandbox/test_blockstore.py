@@ -367,12 +367,17 @@ def test_without_presigned_urls() -> None:
         client.create_repository()
         client.upload("one", b"1")
         assert client.ok("GET", "/config")["storage_config"]["pre_sign_support"] is False
-        assert put_address(client)["presigned_url"] is None
-        place = "/repositories/repo/refs/main/objects"
+        staging = "/repositories/repo/branches/main/staging/backing"
+        objects = "/repositories/repo/refs/main/objects"
         query = {"path": "one", "presign": "true"}
-        assert client.call("GET", place, query=query).data == b"1"
-        stats = client.ok("GET", f"{place}/stat", query=query)
-        assert stats["physical_address"].startswith("s3://")
+        for place, status in ((staging, 500), (objects, 400), (f"{objects}/stat", 400)):
+            refusal = client.call("GET", place, query=query)
+            assert (refusal.status, refusal.json()) == (
+                status,
+                {"message": "operation not supported"},
+            )
+        assert client.ok("GET", staging, query={"path": "one"})["presigned_url"] is None
+        assert client.call("GET", objects, query={"path": "one"}).data == b"1"
         client.close()
 
 

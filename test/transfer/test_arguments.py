@@ -12,7 +12,12 @@ from typing import Any
 import pytest
 
 from lakefs_client import RetryPolicy
-from lakefs_client.exceptions import ApiTypeError, ApiValueError, NotFoundException
+from lakefs_client.exceptions import (
+    ApiTypeError,
+    ApiValueError,
+    NotFoundException,
+    TransferError,
+)
 from lakefs_client.transfer import Transfer, TransferConfig
 from lakefs_client.transfer.plan import MAX_OBJECT_SIZE
 
@@ -257,9 +262,17 @@ def test_the_threshold_is_the_part_size_unless_given() -> None:
 def test_what_only_the_server_knows_comes_as_its_own_error(bench: Bench) -> None:
     for size in (1, 16 * MIB):
         bench.file(size)
-        with pytest.raises(NotFoundException, match=r"branch.* not found"):
-            upload(bench, branch="no-such-branch")
         with pytest.raises(NotFoundException, match="repository not found"):
             upload(bench, repository="no-such-repository")
+    with pytest.raises(NotFoundException, match=r"branch.* not found"):
+        upload(bench, branch="no-such-branch")
     assert not bench.sandbox.blockstore.uploads()
     assert not any(operation.startswith("store_") for operation in bench.operations)
+
+
+def test_the_branch_of_a_small_file_is_looked_for_when_it_is_linked(bench: Bench) -> None:
+    bench.file(1)
+    with pytest.raises(TransferError, match="branch not found") as caught:
+        upload(bench, branch="no-such-branch")
+    assert (caught.value.status, caught.value.outcome) == (404, "not linked")
+    assert isinstance(caught.value.__cause__, NotFoundException)

@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lakefs_client.exceptions import (
+    ApiException,
     ApiTypeError,
     ApiValueError,
     NotFoundException,
@@ -253,10 +254,11 @@ def test_close_fails_in_the_end(files: Files, size: int) -> None:
     files.bench.assert_nothing_left()
 
 
-@pytest.mark.parametrize("size", [9, 2 * PART])
-def test_a_branch_that_is_not_there(files: Files, size: int) -> None:
-    with pytest.raises(NotFoundException) as caught:
+@pytest.mark.parametrize(("size", "kind"), [(9, TransferError), (2 * PART, NotFoundException)])
+def test_a_branch_that_is_not_there(files: Files, size: int, kind: type[ApiException]) -> None:
+    with pytest.raises(kind) as caught:
         write(files.transfer.open("repo", "nope", PATH, "wb"), size)
+    assert caught.value.status == 404
     assert caught.value.__cause__ is not caught.value
 
 

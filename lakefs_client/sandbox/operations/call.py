@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
+from ..errors import ApiError
 from ..repository import Repository
 from ..state import Backend
 from ..wire import Request, Response
@@ -62,13 +63,13 @@ class Call:
         repository.check_writable(force=self.force)
         return repository
 
-    @property
-    def wants_presigned(self) -> bool:
-        """Whether to answer with presigned URLs: where they are asked for, and there are any."""
-        return bool(self["presign"] and self.backend.presign)
+    def presign(self, method: str, key: str, query: Mapping[str, str], refusal: int = 400) -> str:
+        """A URL of the blockstore, at the host by which the client knows the server.
 
-    def presign(self, method: str, key: str, query: Mapping[str, str]) -> str:
-        """A URL of the blockstore, at the host by which the client knows the server."""
+        Where there are no such URLs that is refused, with a status that depends on the operation.
+        """
+        if not self.backend.presign:
+            raise ApiError(refusal, "operation not supported")
         host = re.sub(r":\d*$", "", self.request.headers.get("host", "")) or "127.0.0.1"
         return self.backend.urls.sign(method, f"{host}:{self.backend.store_port}", key, query)
 

@@ -111,7 +111,7 @@ class Objects(ObjectCall):
 
     def get_object(self) -> Response:
         entry = self.repository.entry(self["ref"], self["path"])
-        if self.wants_presigned:
+        if self["presign"]:
             return Response(302, headers={"Location": self._presign_get(self["path"], entry)})
         etag = f'"{entry.checksum}"'
         if self["If-None-Match"] in (etag, entry.checksum, "*"):
@@ -203,7 +203,7 @@ class Objects(ObjectCall):
         shown = self.stats(path, entry)
         if not metadata:
             del shown["metadata"]
-        if self.wants_presigned:
+        if self["presign"]:
             shown["physical_address"] = self._presign_get(path, entry)
             shown["physical_address_expiry"] = self.backend.urls.expiry()
         return shown

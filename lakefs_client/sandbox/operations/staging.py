@@ -20,12 +20,12 @@ _HOST_ID = secrets.token_hex(32)
 
 class Staging(ObjectCall):
     def get_physical_address(self) -> Json:
+        # Whether there is such a branch is asked when the address is linked.
         repository = self.repository
-        repository.branch(self["branch"])
         address = self._new_address()
         location: Json = {"physical_address": repository.uri(address), "presigned_url": None}
-        if self.wants_presigned:
-            url = self.presign("PUT", repository.key(address), {"x-id": "PutObject"})
+        if self["presign"]:
+            url = self.presign("PUT", repository.key(address), {"x-id": "PutObject"}, refusal=500)
             location["presigned_url"] = url
             location["presigned_url_expiry"] = self.backend.urls.expiry()
         return location
