@@ -113,7 +113,8 @@ class Target:
                 UploadPartFrom(physical_address=upload.physical_address),
                 _return_http_data_only=False,
             )
-        except NotFoundException as error:
+        except ApiException as error:
+            # The servers that it is about say it with 500, newer ones with 404.
             if "invalid API endpoint" in (error.body or ""):
                 raise RenewalUnsupportedError(
                     404,

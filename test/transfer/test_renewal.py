@@ -151,12 +151,13 @@ def test_a_url_for_one_put_that_expired_on_the_way_is_not_used(
     bench.assert_whole(content(99))
 
 
+@pytest.mark.parametrize("status", [404, 500])
 def test_an_upload_of_which_nothing_arrived_begins_anew_where_urls_cannot_be_renewed(
-    bench: Bench,
+    bench: Bench, status: int
 ) -> None:
     bench.sandbox.faults.add("store_put_part", "expired", part_number=1)
     bench.sandbox.faults.add(
-        "upload_part", "status", status=404, body={"message": "invalid API endpoint"}
+        "upload_part", "status", status=status, body={"message": "invalid API endpoint"}
     )
     counts: list[int] = []
     bench.upload(SIZE, max_concurrency=1, progress=counts.append)
@@ -166,10 +167,11 @@ def test_an_upload_of_which_nothing_arrived_begins_anew_where_urls_cannot_be_ren
     bench.assert_whole(content(SIZE))
 
 
-def test_servers_that_cannot_renew_are_named(bench: Bench) -> None:
+@pytest.mark.parametrize("status", [404, 500])
+def test_servers_that_cannot_renew_are_named(bench: Bench, status: int) -> None:
     bench.sandbox.faults.add("store_put_part", "expired", part_number=2)
     bench.sandbox.faults.add(
-        "upload_part", "status", status=404, body={"message": "invalid API endpoint"}
+        "upload_part", "status", status=status, body={"message": "invalid API endpoint"}
     )
     with pytest.raises(TransferError, match=r"part 2.*expired.*upload_part.*1\.55") as caught:
         bench.upload(SIZE, max_concurrency=1)
