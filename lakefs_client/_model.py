@@ -19,8 +19,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from dataclasses import KW_ONLY as KW_ONLY
+    from datetime import datetime as datetime
     from inspect import Signature
-    from typing import Any, ClassVar, TypeVar
+    from typing import Any as Any
+    from typing import BinaryIO as BinaryIO
+    from typing import ClassVar, TypeVar
+    from typing import Literal as Literal
 
     from typing_extensions import Self, dataclass_transform
 
@@ -30,7 +34,7 @@ if TYPE_CHECKING:
     """The value of what was left out: an optional property or argument."""
     Item = TypeVar("Item")
 else:
-    KW_ONLY = None  # annotations stay strings
+    Any = BinaryIO = KW_ONLY = Literal = datetime = None  # annotations stay strings
     Item = "Item"  # list itself can be subscribed, and then remembers by what
 
     class _Unset:

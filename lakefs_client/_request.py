@@ -129,14 +129,12 @@ def _lay_out(
             path = path.replace(f"{{{name}}}", _encode.path_segment(name, value, safe))
         elif p.place == "query":
             query.append((p.wire, value))
-        elif p.place == "header":
+        elif p.wire == _encode.USER_METADATA_HEADER:
+            headers |= _encode.user_metadata_headers(name, value)
+        else:
             headers[p.wire] = auth.require_header_safe(name, str(value))
             if p.wire in ("If-Match", "If-None-Match") and operation.method not in ("GET", "HEAD"):
                 safety = "unsent"  # what the first time met may refuse the second
-        elif name == "content_type":
-            headers["Content-Type"] = auth.require_header_safe(name, value)
-        else:
-            headers |= _encode.user_metadata_headers(name, value)
     if query:
         path = f"{path}?{_encode.query(query)}"
     if body is not None:
