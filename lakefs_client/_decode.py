@@ -16,11 +16,7 @@ if TYPE_CHECKING:
 def answer(
     response: Any, kind: Kind | None, *, check: bool, discard_unknown: bool, operation: str
 ) -> Any:
-    """The result that an answer with a 2xx status stands for.
-
-    Raises:
-        InvalidAnswerError: It is no JSON, or not of the declared type.
-    """
+    """The result that an answer with a 2xx status stands for."""
     if kind is None or response.status == 204:
         return None
     try:
@@ -31,10 +27,12 @@ def answer(
     except ApiTypeError as error:
         raise InvalidAnswerError(response, operation, error) from None
     except (ValueError, LookupError, RecursionError) as error:
-        found = "an empty body" if not response.data else _kind_of_body(response)
-        raise InvalidAnswerError(
-            response, operation, ApiTypeError(f"JSON was due, {found} came")
-        ) from error
+        found = "an empty body"
+        if response.data:
+            media_type = (response.headers.get("Content-Type") or "").partition(";")[0].strip()
+            found = f"{len(response.data)} bytes of {media_type or 'no content type'} that are none"
+        problem = ApiTypeError(f"JSON was due, {found} came")
+        raise InvalidAnswerError(response, operation, problem) from error
 
 
 def _text(response: Any) -> Any:
@@ -62,8 +60,3 @@ def _charset(response: Any) -> str | None:
         return None
     match = re.search(r"charset=[\"']?([\w.:-]+)", content_type, re.IGNORECASE)
     return match[1].lower() if match else None
-
-
-def _kind_of_body(response: Any) -> str:
-    content_type = (response.headers.get("Content-Type") or "").partition(";")[0].strip()
-    return f"{len(response.data)} bytes of {content_type or 'no content type'} that are none"

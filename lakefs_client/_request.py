@@ -69,12 +69,7 @@ def bind(
     kwargs: Mapping[str, Any],
     configuration: Configuration,
 ) -> Request:
-    """Check the arguments and lay them out.
-
-    Raises:
-        ApiTypeError: An argument is missing, unknown, given twice or of the wrong type.
-        ApiValueError: An argument has a value that cannot be sent.
-    """
+    """Check the arguments and lay them out."""
     parameters = operation.parameters
     positional = operation.required
     if len(args) > len(positional):
@@ -137,8 +132,6 @@ def _lay_out(
                 safety = "unsent"  # what the first time met may refuse the second
     if query:
         path = f"{path}?{_encode.query(query)}"
-    if body is not None:
-        headers.setdefault("Content-Type", body.content_type)
     return Request(
         operation.name, operation.method, path, headers, body, operation.auth, operation.kind,
         safety, options,

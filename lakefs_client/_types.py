@@ -10,14 +10,15 @@ import io
 import operator
 import re
 from datetime import datetime
+from functools import cached_property
+from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, get_args, get_origin
 
+from lakefs_client._model import UNKNOWN, UNSET, ListModel, Model
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-
-    from lakefs_client._model import ListModel, Model
 
 Path = tuple[Any, ...]
 
@@ -73,19 +74,12 @@ class Kind:
     lazy = False
 
     def check(self, value: Any, path: Path) -> None:
-        """Refuse what a caller gave.
-
-        Raises:
-            ApiTypeError: The type is wrong, here or deeper.
-        """
-        raise NotImplementedError
+        """Refuse what a caller gave where its type is wrong, here or deeper."""
+        if not isinstance(value, self.classes):
+            raise type_error(value, path, self.classes)
 
     def load(self, value: Any, path: Path, source: Source) -> Any:
-        """Convert data to the declared type.
-
-        Raises:
-            ApiTypeError: The data has the wrong type, here or deeper.
-        """
+        """Convert data to the declared type, or refuse it."""
         if source.check:
             self.check(value, path)
         return value
@@ -140,10 +134,6 @@ class DateTime(Kind):
     """A point in time; ISO 8601 in JSON."""
 
     classes = (datetime,)
-
-    def check(self, value: Any, path: Path) -> None:
-        if not isinstance(value, datetime):
-            raise type_error(value, path, self.classes)
 
     def load(self, value: Any, path: Path, source: Source) -> Any:
         if not isinstance(value, str):
@@ -273,8 +263,7 @@ class MapOf(Kind):
         self.value = value
 
     def check(self, value: Any, path: Path) -> None:
-        if not isinstance(value, dict):
-            raise type_error(value, path, self.classes)
+        super().check(value, path)
         for key, item in value.items():
             if not isinstance(key, str):
                 error = type_error(key, (*path, key), (str,))
@@ -312,10 +301,6 @@ class ModelKind(Kind):
         self.cls = cls
         self.classes = (cls,)
 
-    def check(self, value: Any, path: Path) -> None:
-        if not isinstance(value, self.cls):
-            raise type_error(value, path, self.classes)
-
     def load(self, value: Any, path: Path, source: Source) -> Any:
         if not isinstance(value, dict):
             return super().load(value, path, source)
@@ -334,7 +319,8 @@ class ListModelKind(Kind):
     def __init__(self, cls: type[ListModel[Any]]) -> None:
         self.cls = cls
         self.classes = (cls,)
-        self.list = ListOf(resolve(cls._item()))
+        (base,) = cls.__orig_bases__  # type: ignore[attr-defined]
+        self.list = ListOf(resolve(base.__args__[0]))
 
     def check(self, value: Any, path: Path) -> None:
         self.list.check(value, path)
@@ -354,23 +340,19 @@ class MergedMap(Kind):
         self.classes = (*model.classes, dict, list)
 
     def check(self, value: Any, path: Path) -> None:
-        if isinstance(value, (list, tuple)):
-            for index, item in enumerate(value):
-                self._check_one(item, (*path, index))
+        several = isinstance(value, (list, tuple))
+        for index, item in enumerate(value if several else (value,)):
+            place = (*path, index) if several else path
+            if isinstance(item, dict):
+                MapOf(Primitive(str)).check(item, place)
+            elif not isinstance(item, self.model.cls):
+                raise type_error(item, place, self.classes)
+        if several:
             self._merged(value, path)
-        else:
-            self._check_one(value, path)
-
-    def _check_one(self, value: Any, path: Path) -> None:
-        if isinstance(value, dict):
-            MapOf(Primitive(str)).check(value, path)
-        elif not isinstance(value, self.model.cls):
-            raise type_error(value, path, self.classes)
 
     def load(self, value: Any, path: Path, source: Source) -> Any:
-        if isinstance(value, (list, tuple)):
-            return [self.model.load(item, (*path, i), source) for i, item in enumerate(value)]
-        return self.model.load(value, path, source)
+        kind = ListOf(self.model) if isinstance(value, (list, tuple)) else self.model
+        return kind.load(value, path, source)
 
     def dump(self, value: Any) -> Any:
         return self._merged(value, ()) if isinstance(value, (list, tuple)) else value
@@ -450,8 +432,6 @@ def kind_of(declared: Any) -> Kind:
         return DateTime()
     if declared is BinaryIO or issubclass(declared, io.IOBase):
         return File()
-    from lakefs_client._model import ListModel
-
     return ListModelKind(declared) if issubclass(declared, ListModel) else ModelKind(declared)
 
 
@@ -501,40 +481,154 @@ class Property(NamedTuple):
 def check_limits(
     value: Any, name: str, limits: Mapping[str, Any], disabled: frozenset[str]
 ) -> None:
-    """Hold a caller's value against limits: minimum, maximum, min_length, min_items, pattern.
-
-    Raises:
-        ApiValueError: It is outside one of them.
-    """
+    """Hold a caller's value against limits: minimum, maximum, min_length, min_items, pattern."""
     for limit, bound in limits.items():
         switch, fits, text = _LIMITS[limit]
         if switch not in disabled and not fits(value, bound):
             raise ApiValueError(f"Invalid value for `{name}`, {text} `{bound}`")
 
 
+def _is_long_enough(value: Any, bound: int) -> bool:
+    return len(value) >= bound
+
+
 # What `disabled_client_side_validations` calls each limit, the check, and what to say.
 _LIMITS: dict[str, tuple[str, Callable[[Any, Any], object], str]] = {
     "minimum": ("minimum", operator.ge, "must be a value greater than or equal to"),
     "maximum": ("maximum", operator.le, "must be a value less than or equal to"),
-    "min_length": (
-        "minLength",
-        lambda v, b: len(v) >= b,
-        "length must be greater than or equal to",
-    ),
-    "min_items": (
-        "minItems",
-        lambda v, b: len(v) >= b,
-        "number of items must be greater than or equal to",
-    ),
+    "min_length": ("minLength", _is_long_enough, "length must be greater than or equal to"),
+    "min_items": ("minItems", _is_long_enough, "number of items must be greater than or equal to"),
     "pattern": ("pattern", lambda v, b: re.search(b, v), "must match regular expression"),
 }
 
 
 def check_enum(value: Any, name: str, allowed: tuple[Any, ...]) -> None:
-    """Hold a caller's value against the list of those allowed.
-
-    Raises:
-        ApiValueError: It is not among them.
-    """
+    """Hold a caller's value against the list of those allowed."""
     if value not in allowed:
         raise ApiValueError(f"Invalid value for `{name}` ({value}), must be one of {list(allowed)}")
+
+
+OLD_LIMITS = {"minimum": "inclusive_minimum", "maximum": "inclusive_maximum", "pattern": "regex"}
+"""The names that limits have in `Model.validations`, where they are others."""
+
+
+class Schema:
+    """What a model class declares, worked out on first use.
+
+    Attributes:
+        properties: By Python name, the required ones first.
+        by_wire: By the name in JSON.
+        required: Python names of the required properties, in the order of arguments.
+        entries: The kind of the values of a map model; None for other models.
+        lazy: The properties that hold models.
+        as_held: Whether values are sent as they are held, so that none needs a look.
+
+    Below `fits` is what older releases had as attributes of the class.
+    """
+
+    def __init__(self, cls: type[Model]) -> None:
+        annotations: dict[str, str] = {}
+        optional: set[str] = set()
+        for base in reversed(cls.__mro__):
+            if issubclass(base, Model) and base is not Model:
+                annotations |= base.__dict__.get("__annotations__") or {}  # noqa: RUF063
+                optional.update(base.__dict__["_optional"])
+        annotations.pop("_", None)
+        self.entries = None if cls._entries is None else resolve(cls._entries)
+        self.properties = {
+            name: Property(
+                name,
+                cls._wire.get(name, name),
+                resolve(annotation),
+                name not in optional,
+                cls._limits.get(name, {}),
+            )
+            for name, annotation in annotations.items()
+        }
+        # Servers spell some names both ways.
+        self.by_wire = self.properties | {p.wire: p for p in self.properties.values()}
+        self.required = tuple(p.name for p in self.properties.values() if p.required)
+        self.lazy = tuple(p for p in self.properties.values() if p.kind.lazy)
+        self.as_held = not (cls._wire or self.lazy) and all(
+            type(p.kind).dump is Kind.dump for p in self.properties.values()
+        )
+
+    @cached_property
+    def fits(self) -> Callable[[dict[str, Any]], bool]:
+        """Whether JSON can be adopted as it is; False as well where values need converting.
+
+        What is unknown in a dict that can be is moved to its place.
+        """
+        namespace: dict[str, Any] = {}
+        tests = self.tests("v", namespace)
+        if tests is None:
+            return lambda value: False
+        body = [*block("try:", tests), "except KeyError: return False", "return True"]
+        # Built from our own declarations, never from input.
+        exec("\n".join(block("def fits(v):", body)), namespace)
+        return namespace["fits"]  # type: ignore[no-any-return]
+
+    def tests(self, name: str, namespace: dict[str, Any]) -> list[str] | None:
+        """As those of a `Kind`; nested models are looked at in the same function."""
+        if self.entries is not None:
+            return MapOf(self.entries).tests(name, namespace)
+        split, value, count = f"split{len(namespace)}", f"{name}_", f"{name}n"
+        namespace[split] = self._split
+        lines = [f"if type({name}) is not dict: return False", f"{count} = {len(self.required)}"]
+        for prop in self.properties.values():
+            tests = None if prop.wire != prop.name else prop.kind.tests(value, namespace)
+            if tests is None:
+                return None
+            tests = [f"{value} = {name}[{prop.name!r}]", *tests]
+            if prop.required:
+                lines += tests
+            else:
+                lines += block(f"if {prop.name!r} in {name}:", [f"{count} += 1", *tests])
+        return [*lines, f"if len({name}) != {count}: {split}({name})"]
+
+    def _split(self, values: dict[str, Any]) -> None:
+        """Move what is unknown in an adopted dict to its place."""
+        unknown = {key: values.pop(key) for key in [*values] if key not in self.properties}
+        values[UNKNOWN] = unknown
+
+    @property
+    def attribute_map(self) -> dict[str, str]:
+        return {p.name: p.wire for p in self.properties.values()}
+
+    @property
+    def openapi_types(self) -> dict[str, tuple[Any, ...]]:
+        return {p.name: p.kind.legacy for p in self.properties.values()}
+
+    @property
+    def allowed_values(self) -> dict[tuple[str], dict[str, str]]:
+        return {
+            (p.name,): {str(v).upper().replace("-", "_"): v for v in p.kind.enum}
+            for p in self.properties.values()
+            if p.kind.enum
+        }
+
+    @property
+    def validations(self) -> dict[tuple[str], dict[str, Any]]:
+        return {
+            (p.name,): {
+                OLD_LIMITS.get(limit, limit): {"pattern": bound} if limit == "pattern" else bound
+                for limit, bound in p.limits.items()
+            }
+            for p in self.properties.values()
+            if p.limits
+        }
+
+    @property
+    def additional_properties_type(self) -> tuple[type, ...]:
+        return (self.entries or Free).classes
+
+    @property
+    def __signature__(self) -> Signature:
+        required, optional = Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY
+        parameters = [
+            Parameter(p.name, required)
+            if p.required
+            else Parameter(p.name, optional, default=UNSET)
+            for p in self.properties.values()
+        ]
+        return Signature([*parameters, Parameter("entries", Parameter.VAR_KEYWORD)])

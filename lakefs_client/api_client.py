@@ -189,12 +189,14 @@ class ApiClient:
     def _message(self, request: Request, host: str) -> Message:
         credentials = auth.credentials(self.configuration, request.auth)
         if self.cookie and request.auth:
-            credentials["Cookie"] = "; ".join(
-                filter(None, (self.cookie, credentials.get("Cookie")))
-            )
+            cookies = filter(None, (self.cookie, credentials.get("Cookie")))
+            credentials["Cookie"] = "; ".join(cookies)
         of_file = isinstance(request.kind, File)
         accept = "application/octet-stream, */*" if of_file else "application/json"
         headers = {"Accept": accept, **request.headers, **credentials}
+        body = request.body
+        if body is not None:
+            headers.setdefault("Content-Type", body.content_type)
         defaults = self.default_headers
         if len(defaults) > 1:  # any but the user agent, in whatever case
             taken = {name.lower() for name in headers}
@@ -202,7 +204,6 @@ class ApiClient:
                 taken |= {"authorization", "cookie"}
             defaults = {n: v for n, v in defaults.items() if n.lower() not in taken}
         headers = {**defaults, **headers}
-        body = request.body
         if body is None:
             return Message(request.method, host + request.path, headers)
         if body.length is not None:
@@ -286,15 +287,12 @@ class ApiClient:
             name.title(): auth.require_header_safe(name, str(value))
             for name, value in (header_params or {}).items()
         }
-        content = _any_body(body, post_params, files)
-        if content is not None:
-            headers.setdefault("Content-Type", content.content_type)
         request = Request(
             operation=f"{method} {resource_path}",
             method=method.upper(),
             path=path,
             headers=headers,
-            body=content,
+            body=_any_body(body, post_params, files),
             auth=auth_settings or (),
             kind=kind_of(response_type) if response_type else None,
             safety="idempotent" if method.upper() in ("GET", "HEAD") else "unsent",
