@@ -36,10 +36,8 @@ class Request:
 
     Attributes:
         operation: Name of the method, for messages.
-        method: HTTP method.
         path: Path below the host, arguments filled in, with the query.
         headers: Headers that come from arguments.
-        body: What is sent; None for nothing.
         auth: The ways to authenticate that are allowed.
         kind: The type of the answer; None where the body of the answer does not matter.
         safety: How harmless its repetition is; see `rest.may_repeat`.

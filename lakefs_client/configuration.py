@@ -23,22 +23,10 @@ DEFAULT_HOST = "http://localhost/api/v1"
 BASE_PATH = "/api/v1"
 
 # The checks of arguments that `disabled_client_side_validations` can name.
-_VALIDATIONS = frozenset(
-    [
-        "multipleOf",
-        "maximum",
-        "exclusiveMaximum",
-        "minimum",
-        "exclusiveMinimum",
-        "maxLength",
-        "minLength",
-        "pattern",
-        "maxItems",
-        "minItems",
-    ]
+_VALIDATIONS = (
+    "multipleOf maximum exclusiveMaximum minimum exclusiveMinimum maxLength minLength pattern "
+    "maxItems minItems"
 )
-
-
 _LOG_FILE = "lakefs_client.logger_file"  # what the handler of that file is called
 
 
@@ -170,7 +158,7 @@ class Configuration:
     @disabled_client_side_validations.setter
     def disabled_client_side_validations(self, value: str) -> None:
         names = {name for name in re.split(r"[,\s]+", value) if name}
-        unknown = names - _VALIDATIONS
+        unknown = names.difference(_VALIDATIONS.split())
         if unknown:
             raise ApiValueError(
                 f"disabled_client_side_validations: no such check: {', '.join(sorted(unknown))}"
@@ -205,29 +193,17 @@ class Configuration:
     def auth_settings(self) -> dict[str, dict[str, str | None]]:
         """The ways to authenticate for which this configuration has credentials, by name."""
         settings: dict[str, dict[str, str | None]] = {}
+        header = {"in": "header", "key": "Authorization"}
         if self.username is not None and self.password is not None:
-            settings["basic_auth"] = {
-                "type": "basic",
-                "in": "header",
-                "key": "Authorization",
-                "value": self.get_basic_auth_token(),
-            }
+            token = self.get_basic_auth_token()
+            settings["basic_auth"] = {"type": "basic", **header, "value": token}
         if self.access_token is not None:
-            settings["jwt_token"] = {
-                "type": "bearer",
-                "in": "header",
-                "format": "JWT",
-                "key": "Authorization",
-                "value": f"Bearer {self.access_token}",
-            }
+            token = f"Bearer {self.access_token}"
+            settings["jwt_token"] = {"type": "bearer", "format": "JWT", **header, "value": token}
         for name, cookie in auth.COOKIES.items():
             if name in self.api_key:
-                settings[name] = {
-                    "type": "api_key",
-                    "in": "cookie",
-                    "key": cookie,
-                    "value": self.get_api_key_with_prefix(name),
-                }
+                key = self.get_api_key_with_prefix(name)
+                settings[name] = {"type": "api_key", "in": "cookie", "key": cookie, "value": key}
         return settings
 
     def get_host_settings(self) -> list[dict[str, Any]]:
@@ -341,9 +317,8 @@ def normalize_host(value: str) -> str:
     try:
         parts = urlsplit(host)
         # A colon without a port is what a mistyped scheme leaves: "http:/lakefs".
-        if not parts.hostname or parts.port == 0 or parts.netloc.endswith(":"):
-            raise ValueError
-        if parts.scheme not in ("http", "https"):
+        complete = parts.hostname and parts.port != 0 and not parts.netloc.endswith(":")
+        if not complete or parts.scheme not in ("http", "https"):
             raise ValueError
     except ValueError:
         raise ApiValueError(
