@@ -129,18 +129,16 @@ class Model:
             values.update(zip(names, args))
             for name, value in kwargs.items():
                 if name in values and name != UNKNOWN:
-                    raise ApiTypeError(
-                        f"{type(self).__name__} got multiple values for argument {name!r}"
-                    )
+                    text = f"{type(self).__name__} got multiple values for argument {name!r}"
+                    raise ApiTypeError(text)
                 if name in schema.properties:
                     values[name] = value
                 elif name not in _OLD_OPTIONS:
                     self._keep(name, value)
             missing = [name for name in names if name not in values]
             if missing:
-                raise ApiTypeError(
-                    f"{type(self).__name__} lacks required arguments: {', '.join(missing)}"
-                )
+                text = f"{type(self).__name__} lacks required arguments: {', '.join(missing)}"
+                raise ApiTypeError(text)
             for name, value in values.items():
                 if name != UNKNOWN:
                     schema.properties[name].check(value)
@@ -208,9 +206,8 @@ class Model:
                 model.__dict__.setdefault(UNKNOWN, {})[key] = item
         for name in schema.required:
             if source.check and name not in model.__dict__:
-                raise ApiTypeError(
-                    f"{cls.__name__} lacks the required property {name!r}", list(path)
-                )
+                text = f"{cls.__name__} lacks the required property {name!r}"
+                raise ApiTypeError(text, list(path))
         return model
 
     @classmethod
@@ -347,14 +344,9 @@ class ListModel(list[Item]):
 
 def _restore(cls: type[Model], values: dict[str, Any]) -> Model:
     """Make a model of values that were one's before: they need no check."""
-    known = cls._schema().properties
-    model = cls.__new__(cls)
-    for name, value in values.items():
-        if name in known:
-            model.__dict__[name] = value
-        else:
-            model.__dict__.setdefault(UNKNOWN, {})[name] = value
-    return model
+    from lakefs_client._types import Source
+
+    return cls._load(values, (), Source(check=False))
 
 
 def plain(value: Any, *, wire: bool = False, hide: bool = False) -> Any:

@@ -45,14 +45,12 @@ def type_error(value: object, path: Path, classes: Iterable[type]) -> ApiTypeErr
     """The error for a value of the wrong type at a place. The value itself is not repeated."""
     valid = tuple(sorted(classes, key=lambda cls: cls.__name__))
     names = ", ".join(cls.__name__ for cls in valid)
-    return ApiTypeError(
+    text = (
         f"Invalid type for variable '{path[-1] if path else 'value'}'. Required value type is "
         f"{names if len(valid) == 1 else f'one of [{names}]'} "
-        f"and passed type was {type(value).__name__}",
-        path_to_item=list(path),
-        valid_classes=valid,
-        key_type=False,
+        f"and passed type was {type(value).__name__}"
     )
+    return ApiTypeError(text, list(path), valid, key_type=False)
 
 
 def block(head: str, lines: list[str]) -> list[str]:
@@ -107,10 +105,14 @@ class Kind:
 
 
 class Primitive(Kind):
-    """str, int, bool or float. No bool is an int here; an int may stand for a float."""
+    """str, int, bool or float. No bool is an int here; an int may stand for a float.
 
-    def __init__(self, cls: type) -> None:
+    Only callers are held to a list of values: servers may know more.
+    """
+
+    def __init__(self, cls: type, enum: tuple[str, ...] = ()) -> None:
         self.classes = (cls,)
+        self.enum = enum
         self._accepted = (int, float) if cls is float else cls
         self._bool = cls is bool
 
@@ -120,14 +122,6 @@ class Primitive(Kind):
 
     def tests(self, name: str, namespace: dict[str, Any]) -> list[str] | None:
         return [f"if type({name}) is not {self.classes[0].__name__}: return False"]
-
-
-class Enum(Primitive):
-    """A str out of a list. Only callers are held to the list: servers may know more."""
-
-    def __init__(self, values: tuple[str, ...]) -> None:
-        super().__init__(str)
-        self.enum = values
 
 
 class DateTime(Kind):
@@ -147,12 +141,9 @@ class DateTime(Kind):
         except (ValueError, OverflowError) as error:
             if not source.check:
                 return value
-            raise ApiTypeError(
-                f"Invalid value for variable '{path[-1] if path else 'value'}': not a date-time",
-                path_to_item=list(path),
-                valid_classes=self.classes,
-                key_type=False,
-            ) from error
+            name = path[-1] if path else "value"
+            text = f"Invalid value for variable '{name}': not a date-time"
+            raise ApiTypeError(text, list(path), self.classes, key_type=False) from error
 
 
 class Free(Kind):
@@ -231,12 +222,8 @@ class ListOf(Kind):
         return value
 
     def wrap(self, value: Any) -> Any:
-        if (
-            isinstance(self.item, ModelKind)
-            and type(value) is list
-            and value
-            and type(value[0]) is dict
-        ):
+        held = type(value) is list and value and type(value[0]) is dict
+        if held and isinstance(self.item, ModelKind):
             return self.item.cls._adopt_all(value)
         return value
 
@@ -244,10 +231,8 @@ class ListOf(Kind):
         inner = self.item.tests(f"{name}_", namespace)
         if inner is None:
             return None
-        return [
-            f"if type({name}) is not list: return False",
-            *block(f"for {name}_ in {name}:", inner),
-        ]
+        loop = block(f"for {name}_ in {name}:", inner)
+        return [f"if type({name}) is not list: return False", *loop]
 
     @property
     def legacy(self) -> tuple[Any, ...]:
@@ -282,10 +267,8 @@ class MapOf(Kind):
         inner = None if self.value.lazy else self.value.tests(f"{name}_", namespace)
         if inner is None:
             return None
-        return [
-            f"if type({name}) is not dict: return False",
-            *block(f"for {name}_ in {name}.values():", inner),
-        ]
+        loop = block(f"for {name}_ in {name}.values():", inner)
+        return [f"if type({name}) is not dict: return False", *loop]
 
     @property
     def legacy(self) -> tuple[Any, ...]:
@@ -341,7 +324,7 @@ class MergedMap(Kind):
 
     def check(self, value: Any, path: Path) -> None:
         several = isinstance(value, (list, tuple))
-        for index, item in enumerate(value if several else (value,)):
+        for index, item in enumerate(value if several else [value]):
             place = (*path, index) if several else path
             if isinstance(item, dict):
                 MapOf(Primitive(str)).check(item, place)
@@ -363,9 +346,8 @@ class MergedMap(Kind):
         for item in items:
             for key, text in (item if isinstance(item, dict) else item.to_dict()).items():
                 if merged.setdefault(key, text) != text:
-                    raise ApiValueError(
-                        f"the key {key!r} is given twice with different values", list(path)
-                    )
+                    text = f"the key {key!r} is given twice with different values"
+                    raise ApiValueError(text, list(path))
         return merged
 
     @property
@@ -419,7 +401,7 @@ def kind_of(declared: Any) -> Kind:
     if origin is dict:
         return MapOf(kind_of(args[1]))
     if origin is Literal:
-        return Enum(args)
+        return Primitive(str, args)
     if args:
         return _union(args)
     if declared in (str, int, bool, float):
@@ -535,16 +517,11 @@ class Schema:
                 optional.update(base.__dict__["_optional"])
         annotations.pop("_", None)
         self.entries = None if cls._entries is None else resolve(cls._entries)
-        self.properties = {
-            name: Property(
-                name,
-                cls._wire.get(name, name),
-                resolve(annotation),
-                name not in optional,
-                cls._limits.get(name, {}),
-            )
-            for name, annotation in annotations.items()
-        }
+        self.properties: dict[str, Property] = {}
+        for name, annotation in annotations.items():
+            kind, limits = resolve(annotation), cls._limits.get(name, {})
+            wire = cls._wire.get(name, name)
+            self.properties[name] = Property(name, wire, kind, name not in optional, limits)
         # Servers spell some names both ways.
         self.by_wire = self.properties | {p.wire: p for p in self.properties.values()}
         self.required = tuple(p.name for p in self.properties.values() if p.required)
@@ -588,8 +565,8 @@ class Schema:
 
     def _split(self, values: dict[str, Any]) -> None:
         """Move what is unknown in an adopted dict to its place."""
-        unknown = {key: values.pop(key) for key in [*values] if key not in self.properties}
-        values[UNKNOWN] = unknown
+        unknown = [key for key in values if key not in self.properties]
+        values[UNKNOWN] = {key: values.pop(key) for key in unknown}
 
     @property
     def attribute_map(self) -> dict[str, str]:
@@ -625,10 +602,7 @@ class Schema:
     @property
     def __signature__(self) -> Signature:
         required, optional = Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY
-        parameters = [
-            Parameter(p.name, required)
-            if p.required
-            else Parameter(p.name, optional, default=UNSET)
-            for p in self.properties.values()
-        ]
-        return Signature([*parameters, Parameter("entries", Parameter.VAR_KEYWORD)])
+        given = [Parameter(name, required) for name in self.required]
+        left = [name for name in self.properties if name not in self.required]
+        given += [Parameter(name, optional, default=UNSET) for name in left]
+        return Signature([*given, Parameter("entries", Parameter.VAR_KEYWORD)])

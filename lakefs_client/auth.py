@@ -22,13 +22,8 @@ COOKIES = {
 
 
 def require_header_safe(name: str, value: str) -> str:
-    """Refuse control characters, which would end a header and start another.
-
-    Raises:
-        ApiTypeError: The value is no str.
-        ApiValueError: The value holds one, or cannot be sent as Latin-1. The value itself is
-            not repeated: it may be a secret.
-    """
+    """Refuse control characters, which would end a header and start another, and what no header
+    can carry. The value itself is not repeated: it may be a secret."""
     if not isinstance(value, str):
         raise ApiTypeError(f"{name} must be a str, not {type(value).__name__}")
     if not value.isprintable() and any((c < " " and c != "\t") or c == "\x7f" for c in value):
@@ -45,9 +40,6 @@ def credentials(configuration: Configuration, names: Iterable[str]) -> dict[str,
 
     A token wins over user name and password. Cookies carry their names and travel together;
     a key that is given as ``name=value`` already is sent as it is.
-
-    Raises:
-        ApiValueError: A credential holds control characters.
     """
     headers: dict[str, str] = {}
     cookies: list[str] = []
