@@ -176,13 +176,8 @@ POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
 def pools(
     configuration: Configuration, proxy: str | None, *, for_store: bool
 ) -> urllib3.PoolManager:
-    """Pools of connections, direct or through a proxy.
-
-    The proxy's credentials go into a header, not into messages.
-
-    Raises:
-        ApiValueError: The address, or a file of certificates or keys, cannot be used.
-    """
+    """Pools of connections, direct or through a proxy, whose credentials go into a header and not
+    into messages."""
     options = _options(configuration, for_store)
     if proxy is None:
         manager = urllib3.PoolManager(**options)
@@ -272,10 +267,7 @@ def target_of(request: Message) -> str:
 def network_error(
     error: Exception, request: Message, timeouts: tuple[float, float], connected: bool = True
 ) -> ApiConnectionError:
-    """What to raise for an error of urllib3's, on sending or on reading an answer.
-
-    `connected` is false where the connection was not made yet, and nothing sent.
-    """
+    """What to raise for an error of urllib3's. Unless it was `connected`, nothing was sent."""
     target = target_of(request)
     cause: BaseException = error
     if isinstance(error, exceptions.ProxyError):
@@ -285,10 +277,8 @@ def network_error(
     if isinstance(cause, exceptions.NewConnectionError):
         return ApiConnectionError(f"{target}: no connection: {_short(cause)}", sent=False)
     if isinstance(cause, exceptions.ConnectTimeoutError) or (not connected and _timed_out(cause)):
-        return ApiTimeoutError(
-            f"{target}: no connection within {timeouts[0]:g} s (Configuration.connect_timeout)",
-            sent=False,
-        )
+        limit = f"{timeouts[0]:g} s (Configuration.connect_timeout)"
+        return ApiTimeoutError(f"{target}: no connection within {limit}", sent=False)
     # What comes after the request is called ProxyError too, where the connection was closed.
     if isinstance(error, exceptions.ProxyError) and not connected:
         return ApiConnectionError(f"{target}: {_short(cause)}", sent=False)
@@ -298,11 +288,9 @@ def network_error(
         sent = connected and "certificate" not in str(reason)
         return ApiConnectionError(f"{target}: TLS failed: {reason}", sent=sent)
     if _timed_out(cause):
-        return ApiTimeoutError(
-            f"{target}: no progress within {timeouts[1]:g} s (Configuration.read_timeout or "
-            "_request_timeout)"
-            + ("" if request.method in ("GET", "HEAD") else "; the operation may have happened")
-        )
+        limit = f"{timeouts[1]:g} s (Configuration.read_timeout or _request_timeout)"
+        doubt = "" if request.method in ("GET", "HEAD") else "; the operation may have happened"
+        return ApiTimeoutError(f"{target}: no progress within {limit}{doubt}")
     return ApiConnectionError(f"{target}: the connection broke: {_short(cause)}", sent=connected)
 
 
@@ -310,9 +298,8 @@ def _timed_out(error: BaseException) -> bool:
     if isinstance(error, (exceptions.TimeoutError, TimeoutError)):
         return True
     # A write that times out arrives as ProtocolError('Connection aborted.', TimeoutError()).
-    return isinstance(error, exceptions.ProtocolError) and any(
-        isinstance(arg, TimeoutError) for arg in error.args
-    )
+    aborted = isinstance(error, exceptions.ProtocolError)
+    return aborted and any(isinstance(arg, TimeoutError) for arg in error.args)
 
 
 def _short(error: BaseException) -> str:

@@ -69,14 +69,14 @@ def date_text(value: date) -> str:
 def user_metadata_headers(name: str, metadata: Any) -> dict[str, str]:
     """User metadata as the headers of an upload through the server."""
     pairs = checked_user_metadata(name, metadata)
-    for key in pairs:
+    headers = {}
+    for key, value in pairs.items():
         # What RFC 9110 calls a token.
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", key):
             raise ApiValueError(f"{name}: the key {key!r} cannot be a part of a header's name")
-    return {
-        f"{USER_METADATA_HEADER}{key}": require_header_safe(f"{name}[{key!r}]", value)
-        for key, value in pairs.items()
-    }
+        safe = require_header_safe(f"{name}[{key!r}]", value)
+        headers[f"{USER_METADATA_HEADER}{key}"] = safe
+    return headers
 
 
 def checked_user_metadata(name: str, metadata: Any) -> dict[str, str]:
@@ -89,9 +89,8 @@ def checked_user_metadata(name: str, metadata: Any) -> dict[str, str]:
         if not isinstance(key, str) or not isinstance(value, str):
             raise ApiTypeError(f"{name} must be a dict of str: the item {key!r} is not")
         if not key or any(ord(c) < 32 or ord(c) == 127 for c in key + value):
-            raise ApiValueError(
-                f"{name} must not have empty keys or control characters: see the item {key!r}"
-            )
+            text = f"must not have empty keys or control characters: see the item {key!r}"
+            raise ApiValueError(f"{name} {text}")
         encoded(name, key + value)
     return pairs
 

@@ -64,8 +64,7 @@ def _items(
             return
         offset = pagination.next_offset
         if offset in offsets or not offset:
-            raise ApiException(
-                200, f"{name}: the server said that there is more after {offset!r} again"
-            )
+            text = f"{name}: the server said that there is more after {offset!r} again"
+            raise ApiException(200, text)
         offsets.add(offset)
         kwargs["after"] = offset

@@ -89,9 +89,8 @@ def bind(
             raise ApiTypeError(f"Got an unexpected parameter '{name}' to method `{operation.name}`")
     for p in positional[len(args) :]:
         if p.name not in values:
-            raise ApiTypeError(
-                f"Missing the required parameter `{p.name}` when calling `{operation.name}`"
-            )
+            text = f"Missing the required parameter `{p.name}` when calling `{operation.name}`"
+            raise ApiTypeError(text)
     return _lay_out(operation, values, options, configuration)
 
 

@@ -234,11 +234,7 @@ class RESTClientObject:
         raise failure  # out here it keeps the cause that it has
 
     def read(self, response: urllib3.BaseHTTPResponse, request: Message, amount: int) -> bytes:
-        """Read on in an answer that was not preloaded, as it was sent: compressed if it was.
-
-        Raises:
-            ApiConnectionError: The connection broke, or nothing came in time.
-        """
+        """Read on in an answer that was not preloaded, as it was sent: compressed if it was."""
         try:
             return response.read(amount, decode_content=False)
         except HTTPError as error:
@@ -381,11 +377,9 @@ class RESTClientObject:
             else:
                 self.close()
             # Copies, so that a change within is seen.
-            self._options = (
-                *options[:-2],
-                c.proxy_headers and dict(c.proxy_headers),
-                c.socket_options and list(c.socket_options),
-            )
+            headers = c.proxy_headers and dict(c.proxy_headers)
+            sockets = c.socket_options and list(c.socket_options)
+            self._options = (*options[:-2], headers, sockets)
 
 
 def _redirected(url: str, location: str) -> str | None:

@@ -116,8 +116,5 @@ def _from_urllib3(value: Any) -> RetryPolicy:
         )
     if value.total is None:
         raise ApiValueError("Configuration.retries: Retry(total=None) has no limit")
-    return RetryPolicy(
-        attempts=1 + int(value.total),
-        min_wait=value.backoff_factor or RetryPolicy.min_wait,
-        max_wait=value.backoff_max,
-    )
+    min_wait = value.backoff_factor or RetryPolicy.min_wait
+    return RetryPolicy(1 + int(value.total), min_wait, value.backoff_max)
