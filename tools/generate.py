@@ -163,28 +163,29 @@ def declaration(o: Operation, constants: dict[str, str]) -> list[str]:
 
 def operation_docstring(o: Operation) -> list[str]:
     """What a caller must know; the pages have the rest."""
-    lines = [f'        """{sentence(o.summary)}']
+    blank = ("", 0, 0)
+    texts = [(f'"""{sentence(o.summary)}', 8, 0)]
     if o.description:
-        lines += ["", *wrapped(o.description, 8).splitlines()]
+        texts += [blank, (o.description, 8, 0)]
     described = [p for p in o.parameters if not re.fullmatch(OBVIOUS, p.description)]
-    if described:
-        lines += ["", "        Args:"]
-        for p in described:
-            text = brief(p.description, WIDTH - 14 - len(p.name))
-            lines += wrapped(f"{p.name}: {text}", 12, 4).splitlines()
     outcome = []
     if o.returned and (";" in o.returned or not re.fullmatch(r"(?!BinaryIO)[A-Z]\w+", o.returns)):
         # A model is documented where it is; what is said of the answer besides follows a semicolon.
-        outcome += wrapped(f"Returns: {o.returned}.", 8, 4).splitlines()
+        outcome.append((f"Returns: {o.returned}.", 8, 4))
     errors = [error(code, text) for code, text in o.errors.items()]
     # This alone any operation may raise; lakefs_client.api says so.
     if errors and errors != ["NotFoundException (404)"]:
-        outcome += wrapped(f"Raises: {', '.join(errors)}.", 8, 4).splitlines()
-    if outcome:
-        lines += [*([] if described else [""]), *outcome]
-    if len(lines) == 1:
-        return [f'{lines[0]}"""']
-    return [*lines, '        """']
+        outcome.append((f"Raises: {', '.join(errors)}.", 8, 4))
+    if described or outcome:
+        texts.append(blank)
+    if described:
+        texts.append(("Args:", 8, 0))
+    for p in described:
+        texts.append((f"{p.name}: {brief(p.description, WIDTH - 14 - len(p.name))}", 12, 4))
+    texts += outcome
+    last, indent, hanging = texts[-1]
+    texts[-1] = (f'{last}"""', indent, hanging)
+    return [line for text in texts for line in wrapped(*text).splitlines() or [""]]
 
 
 def error(code: str, text: str) -> str:

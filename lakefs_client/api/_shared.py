@@ -37,8 +37,7 @@ class PullsOperations(Api):
         Args:
             pull_request_creation: Title, source_branch, destination_branch, optionally description.
         Raises: ForbiddenException (403: pull requests may not be opened here), NotFoundException
-            (404), ConflictException (409: a clash with another change).
-        """
+            (404), ConflictException (409: a clash with another change)."""
 
     @operation("GET", "/repositories/{repository}/pulls/{pull_request}")
     def get_pull_request(
@@ -48,8 +47,7 @@ class PullsOperations(Api):
 
         Args:
             pull_request: Id of the pull request, as given by create_pull_request.
-        Raises: ApiException (400: the id is malformed), NotFoundException (404).
-        """
+        Raises: ApiException (400: the id is malformed), NotFoundException (404)."""
 
     @operation("GET", "/repositories/{repository}/pulls", limits=AMOUNT)
     def list_pull_requests(
@@ -68,8 +66,7 @@ class PullsOperations(Api):
             prefix: Only entries whose name begins with this text.
             after: Continue behind this name; pass the next_offset of the previous page.
             amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
-            status: Open, closed or all; default all.
-        """
+            status: Open, closed or all; default all."""
 
     @operation("PUT", "/repositories/{repository}/pulls/{pull_request}/merge")
     def merge_pull_request(
@@ -83,8 +80,7 @@ class PullsOperations(Api):
             pull_request: Id of the pull request, as given by create_pull_request.
         Raises: ApiException (400: it is merged or closed already), ForbiddenException (403:
             read-only repository), NotFoundException (404), ConflictException (409: a conflict,
-            nothing was merged), PreconditionFailedException (412: a hook refused the merge).
-        """
+            nothing was merged), PreconditionFailedException (412: a hook refused the merge)."""
 
     @operation("PATCH", "/repositories/{repository}/pulls/{pull_request}")
     def update_pull_request(
@@ -99,8 +95,8 @@ class PullsOperations(Api):
         Args:
             pull_request: Id of the pull request, as given by create_pull_request.
             pull_request_basic: The fields to change: title, description, status.
-        Raises: ForbiddenException (403: the request may not be changed), NotFoundException (404).
-        """
+        Raises: ForbiddenException (403: the request may not be changed), NotFoundException
+            (404)."""
 
 
 class ExternalOperations(Api):
@@ -123,8 +119,7 @@ class ExternalOperations(Api):
             principal_id: Id of the identity in the external system, such as an AWS role session.
             external_principal_creation: Optional settings, strings such as {"team": "data"}.
         Raises: NotFoundException (404), ConflictException (409: attached already), ServiceException
-            (501: on open-source servers).
-        """
+            (501: on open-source servers)."""
 
     @operation(
         "DELETE", "/auth/users/{user_id}/external/principals", wire={"principal_id": "principalId"}
@@ -136,8 +131,7 @@ class ExternalOperations(Api):
 
         Args:
             principal_id: Id of the identity in the external system, such as an AWS role session.
-        Raises: NotFoundException (404), ServiceException (501: on open-source servers).
-        """
+        Raises: NotFoundException (404), ServiceException (501: on open-source servers)."""
 
     @operation("POST", "/auth/external/principal/login", auth=())
     def external_principal_login(
@@ -152,8 +146,7 @@ class ExternalOperations(Api):
             external_login_information: The proof, and optionally the token's lifetime in seconds.
         Raises: ForbiddenException (403: the proof was refused, for instance because it has run
             out), NotFoundException (404: the identity is attached to no user), ServiceException
-            (501: on open-source servers).
-        """
+            (501: on open-source servers)."""
 
     @operation("GET", "/auth/external/principals", wire={"principal_id": "principalId"})
     def get_external_principal(
@@ -164,8 +157,7 @@ class ExternalOperations(Api):
         Args:
             principal_id: Id of the identity in the external system, such as an AWS role session.
         Raises: NotFoundException (404: the identity is attached to no user), ServiceException (501:
-            on open-source servers).
-        """
+            on open-source servers)."""
 
     @operation("GET", "/auth/users/{user_id}/external/principals/ls", limits=AMOUNT)
     def list_user_external_principals(
@@ -183,8 +175,7 @@ class ExternalOperations(Api):
             prefix: Only entries whose name begins with this text.
             after: Continue behind this name; pass the next_offset of the previous page.
             amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
-        Raises: NotFoundException (404), ServiceException (501: on open-source servers).
-        """
+        Raises: NotFoundException (404), ServiceException (501: on open-source servers)."""
 
 
 class ObjectsOperations(Api):
@@ -208,5 +199,5 @@ class ObjectsOperations(Api):
         Args:
             branch: Name of the branch; other kinds of ref are not accepted.
             path: Path of the object inside the repository, without a leading slash.
-            update_object_user_metadata: Set, an object of strings with the complete new metadata.
-        """
+            update_object_user_metadata: Set, an object of strings with the complete new
+                metadata."""

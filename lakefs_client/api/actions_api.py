@@ -24,8 +24,7 @@ class ActionsApi(Api):
 
         Args:
             hook_run_id: hook_run_id of an entry from list_run_hooks.
-        Returns: the output as an open binary file.
-        """
+        Returns: the output as an open binary file."""
 
     @operation("GET", "/repositories/{repository}/actions/runs", limits=AMOUNT)
     def list_repository_runs(
@@ -45,8 +44,7 @@ class ActionsApi(Api):
             amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
             branch: Only runs on this branch.
             commit: Only runs for this commit id.
-        Raises: ApiException (400: branch and commit were both given), NotFoundException (404).
-        """
+        Raises: ApiException (400: branch and commit were both given), NotFoundException (404)."""
 
     @operation("GET", "/repositories/{repository}/actions/runs/{run_id}/hooks", limits=AMOUNT)
     def list_run_hooks(
@@ -62,5 +60,4 @@ class ActionsApi(Api):
 
         Args:
             after: Continue behind this hook run id; pass the next_offset of the previous page.
-            amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
-        """
+            amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum."""

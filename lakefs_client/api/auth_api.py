@@ -35,8 +35,7 @@ class AuthApi(ExternalOperations):
     ) -> None:
         """Add a user to a group.
 
-        Raises: NotFoundException (404), ServiceException (501: on open-source servers).
-        """
+        Raises: NotFoundException (404), ServiceException (501: on open-source servers)."""
 
     @operation("PUT", "/auth/groups/{group_id}/policies/{policy_id}")
     def attach_policy_to_group(
@@ -44,8 +43,7 @@ class AuthApi(ExternalOperations):
     ) -> None:
         """Attach a policy to a group and so to every member.
 
-        Raises: NotFoundException (404), ServiceException (501: on open-source servers).
-        """
+        Raises: NotFoundException (404), ServiceException (501: on open-source servers)."""
 
     @operation("PUT", "/auth/users/{user_id}/policies/{policy_id}")
     def attach_policy_to_user(
@@ -53,8 +51,7 @@ class AuthApi(ExternalOperations):
     ) -> None:
         """Attach a policy to a user.
 
-        Raises: NotFoundException (404), ServiceException (501: on open-source servers).
-        """
+        Raises: NotFoundException (404), ServiceException (501: on open-source servers)."""
 
     @operation("POST", "/auth/users/{user_id}/credentials")
     def create_credentials(
@@ -62,8 +59,8 @@ class AuthApi(ExternalOperations):
     ) -> CredentialsWithSecret:
         """Create an access key pair for a user; this answer alone ever shows its secret.
 
-        Raises: ApiException (400: the user has as many pairs as allowed), NotFoundException (404).
-        """
+        Raises: ApiException (400: the user has as many pairs as allowed), NotFoundException
+            (404)."""
 
     @operation("POST", "/auth/groups")
     def create_group(
@@ -77,8 +74,7 @@ class AuthApi(ExternalOperations):
         Args:
             group_creation: Id of the group and optionally a description.
         Raises: NotFoundException (404: the authorisation service misses something it needs),
-            ServiceException (501: on open-source servers).
-        """
+            ServiceException (501: on open-source servers)."""
 
     @operation("POST", "/auth/policies")
     def create_policy(
@@ -88,8 +84,8 @@ class AuthApi(ExternalOperations):
 
         Args:
             policy: Id and at least one statement.
-        Raises: ConflictException (409: id taken), ServiceException (501: on open-source servers).
-        """
+        Raises: ConflictException (409: id taken), ServiceException (501: on open-source
+            servers)."""
 
     @operation("POST", "/auth/users")
     def create_user(
@@ -102,8 +98,7 @@ class AuthApi(ExternalOperations):
 
         Args:
             user_creation: Id, and optionally invite_user to send an invitation.
-        Raises: ConflictException (409: id taken).
-        """
+        Raises: ConflictException (409: id taken)."""
 
     @operation("DELETE", "/auth/users/{user_id}/credentials/{access_key_id}")
     def delete_credentials(
@@ -112,15 +107,13 @@ class AuthApi(ExternalOperations):
         """Delete an access key pair.
 
         Args:
-            access_key_id: The public half of the key pair.
-        """
+            access_key_id: The public half of the key pair."""
 
     @operation("DELETE", "/auth/groups/{group_id}")
     def delete_group(self, group_id: str, **options: Unpack[CallOptions]) -> None:
         """Delete a group; its members remain as users.
 
-        Raises: NotFoundException (404), ServiceException (501: on open-source servers).
-        """
+        Raises: NotFoundException (404), ServiceException (501: on open-source servers)."""
 
     @operation("DELETE", "/auth/groups/{group_id}/members/{user_id}")
     def delete_group_membership(
@@ -128,15 +121,13 @@ class AuthApi(ExternalOperations):
     ) -> None:
         """Remove a user from a group.
 
-        Raises: NotFoundException (404), ServiceException (501: on open-source servers).
-        """
+        Raises: NotFoundException (404), ServiceException (501: on open-source servers)."""
 
     @operation("DELETE", "/auth/policies/{policy_id}")
     def delete_policy(self, policy_id: str, **options: Unpack[CallOptions]) -> None:
         """Delete a policy.
 
-        Raises: NotFoundException (404), ServiceException (501: on open-source servers).
-        """
+        Raises: NotFoundException (404), ServiceException (501: on open-source servers)."""
 
     @operation("DELETE", "/auth/users/{user_id}")
     def delete_user(self, user_id: str, **options: Unpack[CallOptions]) -> None:
@@ -148,8 +139,7 @@ class AuthApi(ExternalOperations):
     ) -> None:
         """Detach a policy from a group.
 
-        Raises: NotFoundException (404), ServiceException (501: on open-source servers).
-        """
+        Raises: NotFoundException (404), ServiceException (501: on open-source servers)."""
 
     @operation("DELETE", "/auth/users/{user_id}/policies/{policy_id}")
     def detach_policy_from_user(
@@ -157,8 +147,7 @@ class AuthApi(ExternalOperations):
     ) -> None:
         """Detach a policy from a user.
 
-        Raises: NotFoundException (404), ServiceException (501: on open-source servers).
-        """
+        Raises: NotFoundException (404), ServiceException (501: on open-source servers)."""
 
     @operation("GET", "/auth/users/{user_id}/credentials/{access_key_id}")
     def get_credentials(
@@ -167,8 +156,7 @@ class AuthApi(ExternalOperations):
         """Get an access key pair without its secret.
 
         Args:
-            access_key_id: The public half of the key pair.
-        """
+            access_key_id: The public half of the key pair."""
 
     @operation("GET", "/user")
     def get_current_user(self, **options: Unpack[CallOptions]) -> CurrentUser:
@@ -178,22 +166,19 @@ class AuthApi(ExternalOperations):
     def get_group(self, group_id: str, **options: Unpack[CallOptions]) -> Group:
         """Get a group.
 
-        Raises: NotFoundException (404), ServiceException (501: on open-source servers).
-        """
+        Raises: NotFoundException (404), ServiceException (501: on open-source servers)."""
 
     @operation("GET", "/auth/groups/{group_id}/acl")
     def get_group_acl(self, group_id: str, **options: Unpack[CallOptions]) -> ACL:
         """Get the permission level of a group.
 
-        Raises: NotFoundException (404: no such group, or one without a level).
-        """
+        Raises: NotFoundException (404: no such group, or one without a level)."""
 
     @operation("GET", "/auth/policies/{policy_id}")
     def get_policy(self, policy_id: str, **options: Unpack[CallOptions]) -> Policy:
         """Get a policy.
 
-        Raises: NotFoundException (404), ServiceException (501: on open-source servers).
-        """
+        Raises: NotFoundException (404), ServiceException (501: on open-source servers)."""
 
     @operation("GET", "/auth/users/{user_id}")
     def get_user(self, user_id: str, **options: Unpack[CallOptions]) -> User:
@@ -215,8 +200,7 @@ class AuthApi(ExternalOperations):
             prefix: Only entries whose name begins with this text.
             after: Continue behind this name; pass the next_offset of the previous page.
             amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
-        Raises: ServiceException (501: on open-source servers).
-        """
+        Raises: ServiceException (501: on open-source servers)."""
 
     @operation("GET", "/auth/groups/{group_id}/policies", limits=AMOUNT)
     def list_group_policies(
@@ -234,8 +218,7 @@ class AuthApi(ExternalOperations):
             prefix: Only entries whose name begins with this text.
             after: Continue behind this name; pass the next_offset of the previous page.
             amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
-        Raises: NotFoundException (404), ServiceException (501: on open-source servers).
-        """
+        Raises: NotFoundException (404), ServiceException (501: on open-source servers)."""
 
     @operation("GET", "/auth/groups", limits=AMOUNT)
     def list_groups(
@@ -252,8 +235,7 @@ class AuthApi(ExternalOperations):
             prefix: Only entries whose name begins with this text.
             after: Continue behind this name; pass the next_offset of the previous page.
             amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
-        Raises: ServiceException (501: on open-source servers).
-        """
+        Raises: ServiceException (501: on open-source servers)."""
 
     @operation("GET", "/auth/policies", limits=AMOUNT)
     def list_policies(
@@ -270,8 +252,7 @@ class AuthApi(ExternalOperations):
             prefix: Only entries whose name begins with this text.
             after: Continue behind this name; pass the next_offset of the previous page.
             amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
-        Raises: ServiceException (501: on open-source servers).
-        """
+        Raises: ServiceException (501: on open-source servers)."""
 
     @operation("GET", "/auth/users/{user_id}/credentials", limits=AMOUNT)
     def list_user_credentials(
@@ -289,8 +270,7 @@ class AuthApi(ExternalOperations):
             prefix: Only entries whose name begins with this text.
             after: Continue behind this name; pass the next_offset of the previous page.
             amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
-        Raises: NotFoundException (404), ServiceException (501: on open-source servers).
-        """
+        Raises: NotFoundException (404), ServiceException (501: on open-source servers)."""
 
     @operation("GET", "/auth/users/{user_id}/groups", limits=AMOUNT)
     def list_user_groups(
@@ -308,8 +288,7 @@ class AuthApi(ExternalOperations):
             prefix: Only entries whose name begins with this text.
             after: Continue behind this name; pass the next_offset of the previous page.
             amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
-        Raises: NotFoundException (404), ServiceException (501: on open-source servers).
-        """
+        Raises: NotFoundException (404), ServiceException (501: on open-source servers)."""
 
     @operation("GET", "/auth/users/{user_id}/policies", limits=AMOUNT)
     def list_user_policies(
@@ -329,8 +308,7 @@ class AuthApi(ExternalOperations):
             after: Continue behind this name; pass the next_offset of the previous page.
             amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
             effective: Count the policies of the user's groups in, each once; default False.
-        Raises: NotFoundException (404), ServiceException (501: on open-source servers).
-        """
+        Raises: NotFoundException (404), ServiceException (501: on open-source servers)."""
 
     @operation("GET", "/auth/users", limits=AMOUNT)
     def list_users(
@@ -346,8 +324,7 @@ class AuthApi(ExternalOperations):
         Args:
             prefix: Only entries whose name begins with this text.
             after: Continue behind this name; pass the next_offset of the previous page.
-            amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
-        """
+            amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum."""
 
     @operation("POST", "/auth/login", auth=())
     def login(
@@ -360,8 +337,7 @@ class AuthApi(ExternalOperations):
 
         Args:
             login_information: access_key_id and secret_access_key.
-        Raises: UnauthorizedException (401: a wrong pair).
-        """
+        Raises: UnauthorizedException (401: a wrong pair)."""
 
     @operation("GET", "/oidc/callback", auth=(), idempotent=False)
     def oauth_callback(self, **options: Unpack[CallOptions]) -> None:
@@ -374,8 +350,7 @@ class AuthApi(ExternalOperations):
         """Set the permission level of a group.
 
         Args:
-            acl: Permission: Read, Write, Super or Admin.
-        """
+            acl: Permission: Read, Write, Super or Admin."""
 
     @operation("PUT", "/auth/policies/{policy_id}", idempotent=True)
     def update_policy(
@@ -385,5 +360,4 @@ class AuthApi(ExternalOperations):
 
         Args:
             policy: The whole policy; statements that are not sent are gone.
-        Raises: NotFoundException (404), ServiceException (501: on open-source servers).
-        """
+        Raises: NotFoundException (404), ServiceException (501: on open-source servers)."""

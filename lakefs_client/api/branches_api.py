@@ -36,8 +36,7 @@ class BranchesApi(Api):
             cherry_pick_creation: Ref of the commit, and optionally the other fields.
         Raises: ApiException (400: the branch has uncommitted changes), ForbiddenException (403:
             protected or read-only), NotFoundException (404), ConflictException (409: the branch
-            changed the same objects).
-        """
+            changed the same objects)."""
 
     @operation("POST", "/repositories/{repository}/branches")
     def create_branch(
@@ -52,8 +51,7 @@ class BranchesApi(Api):
             branch_creation: Name and source, optionally force and hidden (experimental).
         Returns: the id of the commit the branch starts at, as text.
         Raises: ForbiddenException (403: read-only repository), NotFoundException (404),
-            ConflictException (409: name taken).
-        """
+            ConflictException (409: name taken)."""
 
     @operation("DELETE", "/repositories/{repository}/branches/{branch}")
     def delete_branch(
@@ -66,8 +64,7 @@ class BranchesApi(Api):
         Args:
             branch: Name of the branch; other kinds of ref are not accepted.
             force: Go ahead although the repository is read-only; default False.
-        Raises: ForbiddenException (403: default branch, or read-only), NotFoundException (404).
-        """
+        Raises: ForbiddenException (403: default branch, or read-only), NotFoundException (404)."""
 
     @operation("GET", "/repositories/{repository}/branches/{branch}/diff", limits=AMOUNT)
     def diff_branch(
@@ -88,16 +85,14 @@ class BranchesApi(Api):
             amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
             prefix: Only entries whose name begins with this text.
             delimiter: Names are folded up to its next occurrence after prefix.
-            branch: Name of the branch; other kinds of ref are not accepted.
-        """
+            branch: Name of the branch; other kinds of ref are not accepted."""
 
     @operation("GET", "/repositories/{repository}/branches/{branch}")
     def get_branch(self, repository: str, branch: str, **options: Unpack[CallOptions]) -> Ref:
         """Get a branch.
 
         Args:
-            branch: Name of the branch; other kinds of ref are not accepted.
-        """
+            branch: Name of the branch; other kinds of ref are not accepted."""
 
     @operation("GET", "/repositories/{repository}/branches", limits=AMOUNT)
     def list_branches(
@@ -116,8 +111,7 @@ class BranchesApi(Api):
             prefix: Only entries whose name begins with this text.
             after: Continue behind this name; pass the next_offset of the previous page.
             amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
-            show_hidden: Also list branches that were created as hidden.
-        """
+            show_hidden: Also list branches that were created as hidden."""
 
     @operation("PUT", "/repositories/{repository}/branches/{branch}")
     def reset_branch(
@@ -132,8 +126,7 @@ class BranchesApi(Api):
         Args:
             branch: Name of the branch; other kinds of ref are not accepted.
             reset_creation: Type, and path for the types object and common_prefix; optionally force.
-        Raises: ForbiddenException (403: protected or read-only), NotFoundException (404).
-        """
+        Raises: ForbiddenException (403: protected or read-only), NotFoundException (404)."""
 
     @operation("POST", "/repositories/{repository}/branches/{branch}/revert")
     def revert_branch(
@@ -150,5 +143,4 @@ class BranchesApi(Api):
             revert_creation: Ref of the commit, parent_number (0 if it has one), extras.
         Raises: ApiException (400: uncommitted changes, or nothing to undo), ForbiddenException
             (403: protected or read-only), NotFoundException (404), ConflictException (409: later
-            commits changed the same objects).
-        """
+            commits changed the same objects)."""

@@ -31,13 +31,11 @@ class CommitsApi(Api):
         Raises: ApiException (400: no changes and no allow_empty), ForbiddenException (403:
             protected or read-only), NotFoundException (404), ConflictException (409: another update
             of the branch came first), PreconditionFailedException (412: a pre-commit hook refused
-            it).
-        """
+            it)."""
 
     @operation("GET", "/repositories/{repository}/commits/{commit_id}")
     def get_commit(self, repository: str, commit_id: str, **options: Unpack[CallOptions]) -> Commit:
         """Get a commit.
 
         Args:
-            commit_id: Id of the commit, or a prefix that fits no other.
-        """
+            commit_id: Id of the commit, or a prefix that fits no other."""

@@ -48,8 +48,7 @@ class ExperimentalApi(PullsOperations, ExternalOperations, ObjectsOperations):
             path: Path of the object inside the repository, without a leading slash.
             abort_presign_multipart_upload: The physical address that came with the upload id.
         Raises: ApiException (400: not the upload's branch or path, or no body), NotFoundException
-            (404).
-        """
+            (404)."""
 
     @operation(
         "PUT",
@@ -81,8 +80,7 @@ class ExperimentalApi(PullsOperations, ExternalOperations, ObjectsOperations):
             checksum the MD5 over the MD5s of the N parts, then -N.
         Raises: ForbiddenException (403: protected or read-only), NotFoundException (404),
             ConflictException (409: the write collided with a commit), ServiceException (500: wrong
-            ETag or order, undersized part, or spent upload).
-        """
+            ETag or order, undersized part, or spent upload)."""
 
     @operation("POST", "/repositories/{repository}/branches/{branch}/staging/pmpu")
     def create_presign_multipart_upload(
@@ -105,8 +103,7 @@ class ExperimentalApi(PullsOperations, ExternalOperations, ObjectsOperations):
             path: Path of the object inside the repository, without a leading slash.
             parts: How many part URLs to sign, 0 to 10000.
         Returns: upload id, physical address and part URLs; the latter in order of part number.
-        Raises: NotFoundException (404), ServiceException (501: the store does not support it).
-        """
+        Raises: NotFoundException (404), ServiceException (501: the store does not support it)."""
 
     @operation("PUT", "/repositories/{repository}/branches/{branch}/hard_reset")
     def hard_reset_branch(
@@ -127,8 +124,7 @@ class ExperimentalApi(PullsOperations, ExternalOperations, ObjectsOperations):
             branch: Name of the branch; other kinds of ref are not accepted.
             ref: Commit id (or unique prefix), tag, branch, or expression such as main~1.
             force: Go ahead although the repository is read-only; default False.
-        Raises: ForbiddenException (403: protected or read-only), NotFoundException (404).
-        """
+        Raises: ForbiddenException (403: protected or read-only), NotFoundException (404)."""
 
     @operation("POST", "/sts/login", auth=())
     def sts_login(
@@ -139,8 +135,7 @@ class ExperimentalApi(PullsOperations, ExternalOperations, ObjectsOperations):
         Args:
             sts_auth_request: Code, state, redirect_uri, optionally ttl_seconds (default 3600).
         Raises: UnauthorizedException (401: refused code), ServiceException (501: on open-source
-            servers).
-        """
+            servers)."""
 
     @operation(
         "PUT",
@@ -169,8 +164,7 @@ class ExperimentalApi(PullsOperations, ExternalOperations, ObjectsOperations):
             part_number: Number of the part, 1 to 10000; parts are put together in this order.
             upload_part_from: The physical address that came with the upload id.
         Raises: ApiException (400: not the repository, branch or path of the upload),
-            NotFoundException (404: no such repository or branch, or a server before v1.55).
-        """
+            NotFoundException (404: no such repository or branch, or a server before v1.55)."""
 
     @operation(
         "PUT",
@@ -197,5 +191,4 @@ class ExperimentalApi(PullsOperations, ExternalOperations, ObjectsOperations):
             upload_id: upload_id from create_presign_multipart_upload.
             path: Path of the object inside the repository, without a leading slash.
             part_number: Number of the part, 1 to 10000; parts are put together in this order.
-            upload_part_copy_from: physical_address of the upload and copy_source.
-        """
+            upload_part_copy_from: physical_address of the upload and copy_source."""

@@ -20,8 +20,7 @@ class ImportApi(Api):
             branch: Name of the branch; other kinds of ref are not accepted.
             id: Id from import_start.
         Raises: ForbiddenException (403: protected or read-only), NotFoundException (404),
-            ConflictException (409: it has ended already).
-        """
+            ConflictException (409: it has ended already)."""
 
     @operation("POST", "/repositories/{repository}/branches/{branch}/import")
     def import_start(
@@ -39,8 +38,7 @@ class ImportApi(Api):
             branch: Name of the branch; other kinds of ref are not accepted.
             import_creation: Paths, and commit with the message.
         Raises: ApiException (400: a source lies in the repository's namespace), ForbiddenException
-            (403: protected or read-only), NotFoundException (404).
-        """
+            (403: protected or read-only), NotFoundException (404)."""
 
     @operation("GET", "/repositories/{repository}/branches/{branch}/import")
     def import_status(
@@ -50,5 +48,4 @@ class ImportApi(Api):
 
         Args:
             branch: Name of the branch; other kinds of ref are not accepted.
-            id: Id from import_start.
-        """
+            id: Id from import_start."""

@@ -43,8 +43,7 @@ class InternalApi(Api):
     ) -> None:
         """Check the permission to set branch protection rules.
 
-        Raises: NotFoundException (404), ConflictException (409: a clash with another change).
-        """
+        Raises: NotFoundException (404), ConflictException (409: a clash with another change)."""
 
     @operation("POST", "/repositories/{repository}/commits")
     def create_commit_record(
@@ -58,8 +57,7 @@ class InternalApi(Api):
         Args:
             commit_record_creation: Every field of the commit, generation too; optionally force.
         Raises: ForbiddenException (403: read-only repository), NotFoundException (404: no such
-            repository, or a parent is missing).
-        """
+            repository, or a parent is missing)."""
 
     @operation("POST", "/repositories/{repository}/refs/{branch}/symlink")
     def create_symlink_file(
@@ -70,8 +68,7 @@ class InternalApi(Api):
         Args:
             branch: Branch whose objects are listed.
             location: Path prefix of the table; without it, everything.
-        Raises: NotFoundException (404), ServiceException (500: the store refuses them).
-        """
+        Raises: NotFoundException (404), ServiceException (500: the store refuses them)."""
 
     @operation("DELETE", "/repositories/{repository}/metadata")
     def delete_repository_metadata(
@@ -83,8 +80,7 @@ class InternalApi(Api):
         """Remove keys from the metadata of a repository.
 
         Args:
-            repository_metadata_keys: Keys, the list of names to remove.
-        """
+            repository_metadata_keys: Keys, the list of names to remove."""
 
     @operation("PUT", "/repositories/{repository}/refs/dump")
     def dump_refs(self, repository: str, **options: Unpack[CallOptions]) -> RefsDump:
@@ -119,8 +115,7 @@ class InternalApi(Api):
         Args:
             type: Range or meta_range.
             presign: Fetch straight from the object store through a signed URL; default False.
-        Returns: the file, in SSTable form.
-        """
+        Returns: the file, in SSTable form."""
 
     @operation("GET", "/setup_lakefs", auth=())
     def get_setup_state(self, **options: Unpack[CallOptions]) -> SetupState:
@@ -134,8 +129,7 @@ class InternalApi(Api):
     def get_usage_report_summary(self, **options: Unpack[CallOptions]) -> InstallationUsageReport:
         """Get the usage report of the installation.
 
-        Raises: NotFoundException (404: usage reporting is switched off).
-        """
+        Raises: NotFoundException (404: usage reporting is switched off)."""
 
     @operation("POST", "/repositories/{repository}/branch_protection")
     def internal_create_branch_protection_rule(
@@ -147,8 +141,7 @@ class InternalApi(Api):
         """Add a branch protection rule (deprecated: use set_branch_protection_rules).
 
         Args:
-            branch_protection_rule: Pattern for branch names, with the wildcards * and ?
-        """
+            branch_protection_rule: Pattern for branch names, with the wildcards * and ?"""
 
     @operation("DELETE", "/repositories/{repository}/branch_protection")
     def internal_delete_branch_protection_rule(
@@ -161,8 +154,7 @@ class InternalApi(Api):
 
         Args:
             inline_object1: Pattern of the rule, exactly as it was set.
-        Raises: NotFoundException (404: no such repository, or no rule has this pattern).
-        """
+        Raises: NotFoundException (404: no such repository, or no rule has this pattern)."""
 
     @operation("DELETE", "/repositories/{repository}/gc/rules")
     def internal_delete_garbage_collection_rules(
@@ -176,8 +168,7 @@ class InternalApi(Api):
     ) -> list[BranchProtectionRule]:
         """Get the branch protection rules (deprecated: use get_branch_protection_rules).
 
-        Returns: one branch name pattern each.
-        """
+        Returns: one branch name pattern each."""
 
     @operation("GET", "/repositories/{repository}/gc/rules")
     def internal_get_garbage_collection_rules(
@@ -185,8 +176,7 @@ class InternalApi(Api):
     ) -> GarbageCollectionRules:
         """Get the garbage collection rules (deprecated: use get_gc_rules).
 
-        Raises: NotFoundException (404: no such repository, or no rules are set).
-        """
+        Raises: NotFoundException (404: no such repository, or no rules are set)."""
 
     @operation("POST", "/repositories/{repository}/gc/rules", idempotent=True)
     def internal_set_garbage_collection_rules(
@@ -198,8 +188,7 @@ class InternalApi(Api):
         """Replace the garbage collection rules (deprecated: use set_gc_rules).
 
         Args:
-            garbage_collection_rules: default_retention_days, and branches with days for each.
-        """
+            garbage_collection_rules: default_retention_days, and branches with days for each."""
 
     @operation("POST", "/statistics")
     def post_stats_events(
@@ -208,8 +197,7 @@ class InternalApi(Api):
         """Report usage statistics.
 
         Args:
-            stats_events_list: Events, a list of class, name and count.
-        """
+            stats_events_list: Events, a list of class, name and count."""
 
     @operation("POST", "/repositories/{repository}/gc/prepare_commits")
     def prepare_garbage_collection_commits(
@@ -219,8 +207,7 @@ class InternalApi(Api):
 
         On a large repository prefer prepare_garbage_collection_commits_async.
 
-        Raises: ForbiddenException (403: read-only repository), NotFoundException (404).
-        """
+        Raises: ForbiddenException (403: read-only repository), NotFoundException (404)."""
 
     @operation("POST", "/repositories/{repository}/gc/prepare_commits/async")
     def prepare_garbage_collection_commits_async(
@@ -230,8 +217,7 @@ class InternalApi(Api):
 
         Poll prepare_garbage_collection_commits_status with the id.
 
-        Raises: ForbiddenException (403: read-only repository), NotFoundException (404).
-        """
+        Raises: ForbiddenException (403: read-only repository), NotFoundException (404)."""
 
     @operation("GET", "/repositories/{repository}/gc/prepare_commits/status")
     def prepare_garbage_collection_commits_status(
@@ -243,8 +229,7 @@ class InternalApi(Api):
 
         Args:
             id: Id from prepare_garbage_collection_commits_async.
-        Raises: ForbiddenException (403: read-only repository), NotFoundException (404).
-        """
+        Raises: ForbiddenException (403: read-only repository), NotFoundException (404)."""
 
     @operation("POST", "/repositories/{repository}/gc/prepare_uncommited")
     def prepare_garbage_collection_uncommitted(
@@ -258,8 +243,7 @@ class InternalApi(Api):
 
         Args:
             prepare_gc_uncommitted_request: The continuation_token of the previous answer.
-        Raises: ForbiddenException (403: read-only repository), NotFoundException (404).
-        """
+        Raises: ForbiddenException (403: read-only repository), NotFoundException (404)."""
 
     @operation("PUT", "/repositories/{repository}/refs/restore")
     def restore_refs(
@@ -271,8 +255,7 @@ class InternalApi(Api):
         """Restore branches, tags and commits at once (deprecated: use restore_submit).
 
         Args:
-            refs_restore: The three meta-range ids from dump_refs, and optionally force.
-        """
+            refs_restore: The three meta-range ids from dump_refs, and optionally force."""
 
     @operation("GET", "/repositories/{repository}/gc/rules/set_allowed")
     def set_garbage_collection_rules_preflight(
@@ -290,8 +273,7 @@ class InternalApi(Api):
         """Add or overwrite metadata of a repository; other keys keep their value.
 
         Args:
-            repository_metadata_set: Metadata, an object of strings.
-        """
+            repository_metadata_set: Metadata, an object of strings."""
 
     @operation("POST", "/setup_lakefs", auth=())
     def setup(
@@ -303,8 +285,7 @@ class InternalApi(Api):
 
         Args:
             setup: Username, and optionally key (an access key pair) and contact data.
-        Raises: ConflictException (409: the installation has been set up before).
-        """
+        Raises: ConflictException (409: the installation has been set up before)."""
 
     @operation("POST", "/setup_comm_prefs", auth=())
     def setup_comm_prefs(
@@ -315,8 +296,7 @@ class InternalApi(Api):
         Args:
             comm_prefs_input: feature_updates and security_updates, optionally contact data.
         Raises: ConflictException (409: stored already), PreconditionFailedException (412: not at
-            this stage).
-        """
+            this stage)."""
 
     @operation("PUT", "/repositories/{repository}/branches/{branch}/objects", idempotent=True)
     def stage_object(
@@ -333,8 +313,7 @@ class InternalApi(Api):
             branch: Name of the branch; other kinds of ref are not accepted.
             path: Path of the object inside the repository, without a leading slash.
             object_stage_creation: Physical address, checksum, size in bytes.
-        Raises: ForbiddenException (403: protected or read-only), NotFoundException (404).
-        """
+        Raises: ForbiddenException (403: protected or read-only), NotFoundException (404)."""
 
     @operation("GET", "/repositories/{repository}/branches/{branch}/objects/stage_allowed")
     def upload_object_preflight(
@@ -345,5 +324,4 @@ class InternalApi(Api):
         Args:
             branch: Name of the branch; other kinds of ref are not accepted.
             path: Path of the object inside the repository, without a leading slash.
-        Raises: ForbiddenException (403: not permitted), NotFoundException (404).
-        """
+        Raises: ForbiddenException (403: not permitted), NotFoundException (404)."""

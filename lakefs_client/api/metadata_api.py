@@ -17,8 +17,7 @@ class MetadataApi(Api):
         """Get where a meta-range is stored.
 
         Args:
-            meta_range: Id of the meta-range, as in meta_range_id of a commit.
-        """
+            meta_range: Id of the meta-range, as in meta_range_id of a commit."""
 
     @operation("GET", "/repositories/{repository}/metadata/range/{range}")
     def get_range(self, repository: str, range: str, **options: Unpack[CallOptions]) -> StorageURI:

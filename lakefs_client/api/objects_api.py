@@ -38,8 +38,7 @@ class ObjectsApi(ObjectsOperations):
             branch: Branch that receives the copy.
             dest_path: Path of the copy.
             object_copy_creation: src_path, and optionally src_ref, shallow and force.
-        Raises: ForbiddenException (403: protected or read-only), NotFoundException (404).
-        """
+        Raises: ForbiddenException (403: protected or read-only), NotFoundException (404)."""
 
     @operation("DELETE", "/repositories/{repository}/branches/{branch}/objects", idempotent=True)
     def delete_object(
@@ -59,8 +58,7 @@ class ObjectsApi(ObjectsOperations):
             path: Path of the object inside the repository, without a leading slash.
             force: Go ahead although the repository is read-only; default False.
             no_tombstone: Drop the staged entry instead of recording a deletion.
-        Raises: ForbiddenException (403: protected or read-only), NotFoundException (404).
-        """
+        Raises: ForbiddenException (403: protected or read-only), NotFoundException (404)."""
 
     @operation(
         "POST", "/repositories/{repository}/branches/{branch}/objects/delete", idempotent=True
@@ -85,8 +83,7 @@ class ObjectsApi(ObjectsOperations):
             no_tombstone: Drop the staged entry instead of recording a deletion.
             path_list: Paths, the list of paths.
         Returns: errors, with path, status and message; empty when all paths could be deleted.
-        Raises: ForbiddenException (403: protected or read-only), NotFoundException (404).
-        """
+        Raises: ForbiddenException (403: protected or read-only), NotFoundException (404)."""
 
     @operation(
         "GET",
@@ -115,8 +112,7 @@ class ObjectsApi(ObjectsOperations):
             presign: Fetch straight from the object store through a signed URL; default False.
         Returns: the content, open for reading.
         Raises: NotFoundException (404), ApiException (410: its data is gone from the store),
-            ApiException (416: range lies outside the object).
-        """
+            ApiException (416: range lies outside the object)."""
 
     @operation("GET", "/repositories/{repository}/refs/{ref}/objects/underlyingProperties")
     def get_underlying_properties(
@@ -126,8 +122,7 @@ class ObjectsApi(ObjectsOperations):
 
         Args:
             ref: Branch, tag, commit id (or unique prefix), or expression such as main~1.
-            path: Path of the object inside the repository, without a leading slash.
-        """
+            path: Path of the object inside the repository, without a leading slash."""
 
     @operation(
         "HEAD",
@@ -153,8 +148,7 @@ class ObjectsApi(ObjectsOperations):
             path: Path of the object inside the repository, without a leading slash.
             range: One span of bytes, both ends included, in the form bytes=0-1023.
         Raises: NotFoundException (404), ApiException (410: its data is gone from the store),
-            ApiException (416: range lies outside the object).
-        """
+            ApiException (416: range lies outside the object)."""
 
     @operation("GET", "/repositories/{repository}/refs/{ref}/objects/ls", limits=AMOUNT)
     def list_objects(
@@ -182,8 +176,7 @@ class ObjectsApi(ObjectsOperations):
             after: Continue behind this name; pass the next_offset of the previous page.
             amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
             delimiter: Names are folded up to its next occurrence after prefix.
-            prefix: Only entries whose name begins with this text.
-        """
+            prefix: Only entries whose name begins with this text."""
 
     @operation("GET", "/repositories/{repository}/refs/{ref}/objects/stat")
     def stat_object(
@@ -203,8 +196,7 @@ class ObjectsApi(ObjectsOperations):
             path: Path of the object inside the repository, without a leading slash.
             user_metadata: Include each object's user metadata; default True.
             presign: Give HTTP URLs signed by the object store, not native addresses.
-        Raises: NotFoundException (404), ApiException (410: its data has expired).
-        """
+        Raises: NotFoundException (404), ApiException (410: its data has expired)."""
 
     @operation(
         "POST",
@@ -250,5 +242,4 @@ class ObjectsApi(ObjectsOperations):
             user_metadata: Key-value pairs to keep with the object.
         Raises: ForbiddenException (403: protected or read-only), NotFoundException (404),
             PreconditionFailedException (412: if_none_match or if_match does not hold),
-            ServiceException (501: the server cannot honour the condition).
-        """
+            ServiceException (501: the server cannot honour the condition)."""

@@ -37,8 +37,7 @@ class RefsApi(Api):
             prefix: Only entries whose name begins with this text.
             delimiter: Names are folded up to its next occurrence after prefix.
             type: three_dot (default: since the two parted) or two_dot (as they are).
-            include_right_stats: Add what is known of the right side to each change.
-        """
+            include_right_stats: Add what is known of the right side to each change."""
 
     @operation("GET", "/repositories/{repository}/refs/{source_ref}/merge/{destination_branch}")
     def find_merge_base(
@@ -52,8 +51,7 @@ class RefsApi(Api):
 
         Args:
             source_ref: One of the two refs.
-            destination_branch: The other ref, as a rule a branch.
-        """
+            destination_branch: The other ref, as a rule a branch."""
 
     @operation("GET", "/repositories/{repository}/refs/{ref}/commits", limits=AMOUNT)
     def log_commits(
@@ -84,8 +82,7 @@ class RefsApi(Api):
             limit: End with the first amount matches.
             first_parent: At merge commits follow only the branch that was merged into.
             since: Leave out commits before this moment; a datetime.
-            stop_at: Ref of the commit at which the walk ends.
-        """
+            stop_at: Ref of the commit at which the walk ends."""
 
     @operation("POST", "/repositories/{repository}/refs/{source_ref}/merge/{destination_branch}")
     def merge_into_branch(
@@ -107,5 +104,4 @@ class RefsApi(Api):
             merge: All optional, message, strategy and squash_merge among them.
         Raises: ApiException (400: uncommitted changes, or nothing new), ForbiddenException (403:
             read-only repository), NotFoundException (404), ConflictException (409: a conflict,
-            nothing was merged), PreconditionFailedException (412: a pre-merge hook refused it).
-        """
+            nothing was merged), PreconditionFailedException (412: a pre-merge hook refused it)."""

@@ -37,15 +37,13 @@ class RepositoriesApi(Api):
             bare: Leave out first commit and branch, as a restore needs it; default False.
             repository_creation: Name and storage_namespace, optionally the other fields.
         Raises: ApiException (400: the namespace is not writable), ConflictException (409: name
-            taken).
-        """
+            taken)."""
 
     @operation("DELETE", "/repositories/{repository}/settings/gc_rules")
     def delete_gc_rules(self, repository: str, **options: Unpack[CallOptions]) -> None:
         """Remove the garbage collection rules, so that nothing committed is collected.
 
-        Raises: ForbiddenException (403: read-only repository), NotFoundException (404).
-        """
+        Raises: ForbiddenException (403: read-only repository), NotFoundException (404)."""
 
     @operation("DELETE", "/repositories/{repository}")
     def delete_repository(
@@ -57,8 +55,7 @@ class RepositoriesApi(Api):
 
         Args:
             force: Delete even a read-only repository; default False.
-        Raises: ForbiddenException (403: read-only repository), NotFoundException (404).
-        """
+        Raises: ForbiddenException (403: read-only repository), NotFoundException (404)."""
 
     @operation("GET", "/repositories/{repository}/dump")
     def dump_status(
@@ -67,8 +64,7 @@ class RepositoriesApi(Api):
         """Get the state of a backup task.
 
         Args:
-            task_id: Id that the submitting call returned.
-        """
+            task_id: Id that the submitting call returned."""
 
     @operation("POST", "/repositories/{repository}/dump")
     def dump_submit(self, repository: str, **options: Unpack[CallOptions]) -> TaskInfo:
@@ -80,8 +76,7 @@ class RepositoriesApi(Api):
     ) -> list[BranchProtectionRule]:
         """Get the branch protection rules.
 
-        Returns: one branch name pattern each; empty when there are none.
-        """
+        Returns: one branch name pattern each; empty when there are none."""
 
     @operation("GET", "/repositories/{repository}/settings/gc_rules")
     def get_gc_rules(
@@ -89,8 +84,7 @@ class RepositoriesApi(Api):
     ) -> GarbageCollectionRules:
         """Get the garbage collection rules.
 
-        Raises: NotFoundException (404: no such repository, or no rules are set).
-        """
+        Raises: NotFoundException (404: no such repository, or no rules are set)."""
 
     @operation("GET", "/repositories/{repository}")
     def get_repository(self, repository: str, **options: Unpack[CallOptions]) -> Repository:
@@ -102,8 +96,7 @@ class RepositoriesApi(Api):
     ) -> RepositoryMetadata:
         """Get the metadata of a repository.
 
-        Returns: the pairs, strings to strings; empty when none are set.
-        """
+        Returns: the pairs, strings to strings; empty when none are set."""
 
     @operation("GET", "/repositories", limits=AMOUNT)
     def list_repositories(
@@ -121,8 +114,7 @@ class RepositoriesApi(Api):
             prefix: Only entries whose name begins with this text.
             after: Continue behind this name; pass the next_offset of the previous page.
             amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
-            search: Only repositories whose name contains this text.
-        """
+            search: Only repositories whose name contains this text."""
 
     @operation("GET", "/repositories/{repository}/restore")
     def restore_status(
@@ -131,8 +123,7 @@ class RepositoriesApi(Api):
         """Get the state of a restore task.
 
         Args:
-            task_id: Id that the submitting call returned.
-        """
+            task_id: Id that the submitting call returned."""
 
     @operation("POST", "/repositories/{repository}/restore")
     def restore_submit(
@@ -145,8 +136,7 @@ class RepositoriesApi(Api):
 
         Args:
             refs_restore: The three meta-range ids from dump_status, and optionally force.
-        Raises: ForbiddenException (403: read-only repository), NotFoundException (404).
-        """
+        Raises: ForbiddenException (403: read-only repository), NotFoundException (404)."""
 
     @operation(
         "PUT",
@@ -168,8 +158,7 @@ class RepositoriesApi(Api):
             if_match: ETag from get_branch_protection_rules.
             branch_protection_rule: The list of rules, each with a pattern for branch names.
         Raises: ForbiddenException (403: read-only repository), NotFoundException (404),
-            PreconditionFailedException (412: the rules have changed since).
-        """
+            PreconditionFailedException (412: the rules have changed since)."""
 
     @operation("PUT", "/repositories/{repository}/settings/gc_rules", idempotent=True)
     def set_gc_rules(
@@ -184,5 +173,4 @@ class RepositoriesApi(Api):
 
         Args:
             garbage_collection_rules: default_retention_days, and branches with days for each.
-        Raises: ForbiddenException (403: read-only repository), NotFoundException (404).
-        """
+        Raises: ForbiddenException (403: read-only repository), NotFoundException (404)."""

@@ -29,8 +29,7 @@ class StagingApi(Api):
         Args:
             branch: Name of the branch; other kinds of ref are not accepted.
             path: Path of the object inside the repository, without a leading slash.
-            presign: Also return a signed URL for an HTTP PUT; default False.
-        """
+            presign: Also return a signed URL for an HTTP PUT; default False."""
 
     @operation(
         "PUT",
@@ -64,5 +63,4 @@ class StagingApi(Api):
             ForbiddenException (403: protected or read-only), NotFoundException (404),
             ConflictException (409: the write collided with a commit), PreconditionFailedException
             (412: if_none_match or if_match does not hold), ServiceException (501: the server cannot
-            honour the condition).
-        """
+            honour the condition)."""

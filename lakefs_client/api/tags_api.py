@@ -24,8 +24,7 @@ class TagsApi(Api):
         Args:
             tag_creation: Id, the name of the tag, and ref, what it shall point at.
         Raises: ForbiddenException (403: read-only repository), NotFoundException (404),
-            ConflictException (409: name taken).
-        """
+            ConflictException (409: name taken)."""
 
     @operation("DELETE", "/repositories/{repository}/tags/{tag}")
     def delete_tag(
@@ -35,8 +34,7 @@ class TagsApi(Api):
 
         Args:
             force: Go ahead although the repository is read-only; default False.
-        Raises: ForbiddenException (403: read-only repository), NotFoundException (404).
-        """
+        Raises: ForbiddenException (403: read-only repository), NotFoundException (404)."""
 
     @operation("GET", "/repositories/{repository}/tags/{tag}")
     def get_tag(self, repository: str, tag: str, **options: Unpack[CallOptions]) -> Ref:
@@ -57,5 +55,4 @@ class TagsApi(Api):
         Args:
             prefix: Only entries whose name begins with this text.
             after: Continue behind this name; pass the next_offset of the previous page.
-            amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
-        """
+            amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum."""
