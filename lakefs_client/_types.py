@@ -29,8 +29,6 @@ class Source(NamedTuple):
     Attributes:
         wire: Whether properties have their names in JSON (an answer) or those in Python
             (a dict that a caller gives in place of a model).
-        discard_unknown: Whether unknown properties are dropped.
-        check: Whether types are checked.
     """
 
     wire: bool = True
@@ -374,6 +372,11 @@ _NAMES = _Names(
 )  # fmt: skip
 
 
+_SIMPLE: dict[Any, Kind] = {cls: Primitive(cls) for cls in (str, int, bool, float)}
+_SIMPLE |= {Any: Free(), object: Free(), list: ListOf(Free()), dict: MapOf(Free())}
+_SIMPLE |= {datetime: DateTime(), BinaryIO: File()}
+
+
 def resolve(annotation: str) -> Kind:
     """The kind that an annotation of a generated module stands for."""
     return kind_of(eval(annotation, {"__builtins__": {}}, _NAMES))  # our own source, not input
@@ -388,7 +391,7 @@ def kind_of(declared: Any) -> Kind:
         return resolve(declared)
     if isinstance(declared, tuple):
         kinds = [kind_of(item) for item in declared if item is not type(None)]
-        if len(kinds) > 1 or not kinds:
+        if len(kinds) != 1:
             return Free()
         return Nullable(kinds[0]) if len(declared) > 1 else kinds[0]
     if isinstance(declared, list):
@@ -404,15 +407,9 @@ def kind_of(declared: Any) -> Kind:
         return Primitive(str, args)
     if args:
         return _union(args)
-    if declared in (str, int, bool, float):
-        return Primitive(declared)
-    if declared in (Any, object):
-        return Free()
-    if declared in (list, dict):
-        return ListOf(Free()) if declared is list else MapOf(Free())
-    if declared is datetime:
-        return DateTime()
-    if declared is BinaryIO or issubclass(declared, io.IOBase):
+    if declared in _SIMPLE:
+        return _SIMPLE[declared]
+    if issubclass(declared, io.IOBase):
         return File()
     return ListModelKind(declared) if issubclass(declared, ListModel) else ModelKind(declared)
 
@@ -433,9 +430,7 @@ class Property(NamedTuple):
 
     Attributes:
         name: In Python.
-        wire: In JSON, the query or the headers.
-        kind: Its type.
-        required: Whether it must be given.
+        wire: Its name in JSON, the query or the headers.
         limits: As for `check_limits`.
         place: Where an operation's parameter goes.
     """

@@ -49,11 +49,9 @@ class ApiClient:
             first of them.
 
     Attributes:
-        configuration: As given.
         rest_client: Sends to the server.
         store_client: Sends to blockstores, without anything that is lakeFS's own.
         default_headers: Headers of every request.
-        cookie: As given.
         last_response: The answer to the last call, whichever thread made it.
 
     Raises:

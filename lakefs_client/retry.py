@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
 
@@ -69,6 +69,10 @@ class RetryPolicy:
 
 _DEFAULT = RetryPolicy()
 
+# What urllib3's Retry counts or chooses apart. The two that urllib3 may lower without the user's
+# wish, redirect and raise_on_redirect, concern redirects alone.
+_WITHOUT_COUNTERPART = ("connect", "read", "status", "other", "status_forcelist", "allowed_methods")
+
 
 def retry_policy(value: RetryPolicy | urllib3.Retry | int | None) -> RetryPolicy:
     """Translate what ``Configuration.retries`` accepts.
@@ -91,15 +95,7 @@ def retry_policy(value: RetryPolicy | urllib3.Retry | int | None) -> RetryPolicy
         if value < 0:
             raise ApiValueError("Configuration.retries must not be negative")
         return RetryPolicy(attempts=1 + value)
-    return _from_urllib3(value)
 
-
-# The two that urllib3 may lower without the user's wish, redirect and raise_on_redirect, concern
-# redirects alone.
-_WITHOUT_COUNTERPART = ("connect", "read", "status", "other", "status_forcelist", "allowed_methods")
-
-
-def _from_urllib3(value: Any) -> RetryPolicy:
     from urllib3 import Retry
 
     if not isinstance(value, Retry):
