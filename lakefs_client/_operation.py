@@ -96,14 +96,14 @@ class Operation:
         idempotent: bool | None = None,
         repeatable: bool = True,
     ) -> None:
-        if idempotent is None:
-            idempotent = method in ("GET", "HEAD")
         self.method = method
         self.path = path
         self.auth = auth
-        self.safety: Safety = (
-            "never" if not repeatable else "idempotent" if idempotent else "unsent"
-        )
+        self.safety: Safety = "unsent"
+        if not repeatable:
+            self.safety = "never"
+        elif idempotent or (idempotent is None and method in ("GET", "HEAD")):
+            self.safety = "idempotent"
         self._wire = wire
         self._headers = headers
         self._limits = limits
@@ -125,11 +125,8 @@ class Operation:
     @property
     def parameters(self) -> dict[str, Property]:
         """The arguments by name, the required ones first."""
-        if self._parameters is None:
-            self._parameters = self._work_out()
-        return self._parameters
-
-    def _work_out(self) -> dict[str, Property]:
+        if self._parameters is not None:
+            return self._parameters
         from lakefs_client._types import File, Property, resolve
 
         code = self._declaration.__code__
@@ -152,6 +149,7 @@ class Operation:
         self.required = [p for p in parameters.values() if p.required]
         returns = annotations["return"]
         self.kind = None if returns == "None" else resolve(returns)
+        self._parameters = parameters
         return parameters
 
 

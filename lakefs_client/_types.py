@@ -18,7 +18,7 @@ from lakefs_client._model import UNKNOWN, UNSET, ListModel, Model
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Container, Iterable, Mapping
 
 Path = tuple[Any, ...]
 
@@ -442,9 +442,7 @@ class Property(NamedTuple):
     limits: Mapping[str, Any]
     place: str = ""
 
-    def check(
-        self, value: Any, *, types: bool = True, disabled: frozenset[str] = frozenset()
-    ) -> None:
+    def check(self, value: Any, *, types: bool = True, disabled: Container[str] = ()) -> None:
         """Refuse what a caller gave: wrong type, value not in the list, outside the limits."""
         if types:
             self.kind.check(value, (self.name,))
@@ -456,7 +454,7 @@ class Property(NamedTuple):
 
 
 def check_limits(
-    value: Any, name: str, limits: Mapping[str, Any], disabled: frozenset[str]
+    value: Any, name: str, limits: Mapping[str, Any], disabled: Container[str]
 ) -> None:
     """Hold a caller's value against limits: minimum, maximum, min_length, min_items, pattern."""
     for limit, bound in limits.items():

@@ -53,14 +53,10 @@ def credentials(configuration: Configuration, names: Iterable[str]) -> dict[str,
             if configuration.username is not None and configuration.password is not None:
                 headers.setdefault("Authorization", configuration.get_basic_auth_token())
         elif name in configuration.api_key:
-            cookies.append(_cookie(configuration, name))
+            key = configuration.get_api_key_with_prefix(name) or ""
+            require_header_safe(f"Configuration.api_key[{name!r}]", key)
+            cookie = COOKIES.get(name, name)
+            cookies.append(key if key.startswith(f"{cookie}=") else f"{cookie}={key}")
     if cookies:
         headers["Cookie"] = "; ".join(cookies)
     return headers
-
-
-def _cookie(configuration: Configuration, name: str) -> str:
-    key = configuration.get_api_key_with_prefix(name) or ""
-    require_header_safe(f"Configuration.api_key[{name!r}]", key)
-    cookie = COOKIES.get(name, name)
-    return key if key.startswith(f"{cookie}=") else f"{cookie}={key}"

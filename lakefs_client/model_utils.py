@@ -99,5 +99,5 @@ def check_validations(
         _LIMITS.get(limit, limit): bound["pattern"] if limit == "regex" else bound
         for limit, bound in validations[input_variable_path].items()
     }
-    disabled: frozenset[str] = getattr(configuration, "disabled_validations", frozenset())
+    disabled = getattr(configuration, "disabled_validations", ())
     _types.check_limits(input_values, input_variable_path[0], limits, disabled)
