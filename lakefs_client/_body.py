@@ -35,6 +35,9 @@ class Body:
 
     def open(self) -> bytes | Iterator[Any]:
         """The bytes from the start: all at once if they are few, else in windows."""
+        return b"" if self.length == 0 else self._windows()
+
+    def _windows(self) -> Iterator[Any]:
         raise NotImplementedError
 
 
@@ -68,9 +71,6 @@ class StreamBody(Body):
         except (OSError, AttributeError):
             self.repeatable = False
 
-    def open(self) -> bytes | Iterator[Any]:
-        return b"" if self.length == 0 else self._windows()
-
     def _windows(self) -> Iterator[bytes]:
         left = self.length
         try:
@@ -92,7 +92,7 @@ class StreamBody(Body):
             raise BodyError from error
 
 
-class FileBody(StreamBody):
+class FileBody(Body):
     """A file by its path, opened anew for each attempt."""
 
     def __init__(self, path: str) -> None:

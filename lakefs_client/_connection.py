@@ -176,8 +176,7 @@ POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
 def pools(
     configuration: Configuration, proxy: str | None, *, for_store: bool
 ) -> urllib3.PoolManager:
-    """Pools of connections, direct or through a proxy, whose credentials go into a header and not
-    into messages."""
+    """Pools of connections, direct or through a proxy, whose credentials no message repeats."""
     options = _options(configuration, for_store)
     if proxy is None:
         manager = urllib3.PoolManager(**options)

@@ -344,9 +344,14 @@ class ListModel(list[Item]):
 
 def _restore(cls: type[Model], values: dict[str, Any]) -> Model:
     """Make a model of values that were one's before: they need no check."""
-    from lakefs_client._types import Source
-
-    return cls._load(values, (), Source(check=False))
+    known = cls._schema().properties
+    model = cls.__new__(cls)
+    for name, value in values.items():
+        if name in known:
+            model.__dict__[name] = value
+        else:
+            model.__dict__.setdefault(UNKNOWN, {})[name] = value
+    return model
 
 
 def plain(value: Any, *, wire: bool = False, hide: bool = False) -> Any:

@@ -65,7 +65,7 @@ class Operation:
         method: HTTP method.
         path: Path below the host, with the names of arguments in braces.
         wire: Names in the query, where they differ from the argument's.
-        headers: Names of the headers that arguments are sent in.
+        headers: Names of the headers that arguments are sent in; of user metadata the prefix.
         limits: Limits of arguments; see `lakefs_client._types.check_limits`.
         auth: The ways to authenticate; () for an operation that needs none and gets none.
         idempotent: Whether a second call has the same effect and the same answer as the first;

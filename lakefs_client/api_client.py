@@ -133,13 +133,7 @@ class ApiClient:
         self.default_headers[header_name] = header_value
 
     def call(self, operation: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Call an operation, which is what the methods of the APIs do.
-
-        Raises:
-            ApiException: As for `perform`.
-            ApiTypeError: An argument is missing, unknown, given twice or of the wrong type.
-            ApiValueError: An argument has a value that cannot be sent.
-        """
+        """Call an operation, which is what the methods of the APIs do."""
         return self.perform(bind(operation, args, kwargs, self.configuration))
 
     def perform(self, request: Request) -> Any:

@@ -22,8 +22,10 @@ COOKIES = {
 
 
 def require_header_safe(name: str, value: str) -> str:
-    """Refuse control characters, which would end a header and start another, and what no header
-    can carry. The value itself is not repeated: it may be a secret."""
+    """Refuse what no header can carry, as control characters, which would start another header.
+
+    The value itself is not repeated: it may be a secret.
+    """
     if not isinstance(value, str):
         raise ApiTypeError(f"{name} must be a str, not {type(value).__name__}")
     if not value.isprintable() and any((c < " " and c != "\t") or c == "\x7f" for c in value):
