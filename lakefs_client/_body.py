@@ -106,28 +106,13 @@ class FileBody(Body):
 
 
 def of_json(value: Any) -> Body:
-    """A body of JSON.
-
-    Raises:
-        ApiValueError: Something in it has no form in JSON.
-    """
+    """A body of JSON."""
     return BytesBody(to_json(value), "application/json")
 
 
 def of_upload(content: Any, name: str) -> Body:
-    """A body of what a caller gave to upload.
-
-    Args:
-        content: An open binary file or stream, bytes, bytearray, memoryview, or the path of a
-            file as an `os.PathLike`.
-        name: The argument's name, for messages.
-
-    Raises:
-        ApiTypeError: It is something else. A str could be a path or the content itself.
-        ApiValueError: The file is closed.
-        OSError: The file cannot be opened.
-    """
-    if isinstance(content, str):
+    """A body of what a caller gave to upload: a file or stream, bytes, or the path of a file."""
+    if isinstance(content, str):  # which could be a path or the content itself
         raise ApiTypeError(
             f"{name} must not be a str: give pathlib.Path({name}) for a file of that name, "
             f"{name}.encode() to upload the text itself, or a file opened with mode 'rb'"

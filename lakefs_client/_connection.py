@@ -14,17 +14,8 @@ from weakref import WeakSet
 
 import certifi
 import urllib3
+from urllib3 import exceptions
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    HTTPError,
-    NewConnectionError,
-    ProtocolError,
-    ProxyError,
-    ReadTimeoutError,
-    SSLError,
-)
-from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 from urllib3.util.ssl_ import create_urllib3_context
 
 from lakefs_client._redact import redact
@@ -185,13 +176,7 @@ POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
 def pools(
     configuration: Configuration, proxy: str | None, *, for_store: bool
 ) -> urllib3.PoolManager:
-    """Pools of connections, direct or through a proxy.
-
-    The proxy's credentials go into a header, not into messages.
-
-    Raises:
-        ApiValueError: The address, or a file of certificates or keys, cannot be used.
-    """
+    """Pools of connections, direct or through a proxy, whose credentials no message repeats."""
     options = _options(configuration, for_store)
     if proxy is None:
         manager = urllib3.PoolManager(**options)
@@ -216,7 +201,7 @@ def pools(
             headers = {**urllib3.make_headers(proxy_basic_auth=pair), **headers}
             proxy = address._replace(netloc=address.netloc.rpartition("@")[2]).geturl()
         manager = urllib3.ProxyManager(proxy, proxy_headers=headers, **options)
-    except (HTTPError, ValueError):
+    except (exceptions.HTTPError, ValueError):
         # Without the cause, which may quote a password.
         raise ApiValueError("the proxy's address cannot be used") from None
     manager.pool_classes_by_scheme = POOLS
@@ -231,8 +216,7 @@ def close_pools(manager: urllib3.PoolManager) -> None:
         manager.clear()
 
 
-def _options(configuration: Configuration, for_store: bool) -> dict[str, Any]:
-    c = configuration
+def _options(c: Configuration, for_store: bool) -> dict[str, Any]:
     options: dict[str, Any] = {
         # Connections are made when they are needed: a high number costs nothing, and keeps
         # those of a wide upload from being made anew for each part.
@@ -249,8 +233,7 @@ def _options(configuration: Configuration, for_store: bool) -> dict[str, Any]:
     return options
 
 
-def _tls(configuration: Configuration, for_store: bool) -> ssl.SSLContext:
-    c = configuration
+def _tls(c: Configuration, for_store: bool) -> ssl.SSLContext:
     context = create_urllib3_context()
     if c.verify_ssl:
         context.verify_mode = ssl.CERT_REQUIRED
@@ -283,47 +266,39 @@ def target_of(request: Message) -> str:
 def network_error(
     error: Exception, request: Message, timeouts: tuple[float, float], connected: bool = True
 ) -> ApiConnectionError:
-    """What to raise for an error of urllib3's, on sending or on reading an answer.
-
-    `connected` is false where the connection was not made yet, and nothing sent.
-    """
+    """What to raise for an error of urllib3's. Unless it was `connected`, nothing was sent."""
     target = target_of(request)
     cause: BaseException = error
-    if isinstance(error, ProxyError):
+    if isinstance(error, exceptions.ProxyError):
         cause = error.original_error
         target += " through the proxy"
     # NewConnectionError is a ConnectTimeoutError by descent, though nothing timed out.
-    if isinstance(cause, NewConnectionError):
+    if isinstance(cause, exceptions.NewConnectionError):
         return ApiConnectionError(f"{target}: no connection: {_short(cause)}", sent=False)
-    if isinstance(cause, ConnectTimeoutError) or (not connected and _timed_out(cause)):
-        return ApiTimeoutError(
-            f"{target}: no connection within {timeouts[0]:g} s (Configuration.connect_timeout)",
-            sent=False,
-        )
+    if isinstance(cause, exceptions.ConnectTimeoutError) or (not connected and _timed_out(cause)):
+        limit = f"{timeouts[0]:g} s (Configuration.connect_timeout)"
+        return ApiTimeoutError(f"{target}: no connection within {limit}", sent=False)
     # What comes after the request is called ProxyError too, where the connection was closed.
-    if isinstance(error, ProxyError) and not connected:
+    if isinstance(error, exceptions.ProxyError) and not connected:
         return ApiConnectionError(f"{target}: {_short(cause)}", sent=False)
-    if isinstance(cause, SSLError):
+    if isinstance(cause, exceptions.SSLError):
         reason = cause.args[0] if cause.args else cause
         # With TLS 1.3 a server says only after the request that it wants another certificate.
         sent = connected and "certificate" not in str(reason)
         return ApiConnectionError(f"{target}: TLS failed: {reason}", sent=sent)
     if _timed_out(cause):
-        return ApiTimeoutError(
-            f"{target}: no progress within {timeouts[1]:g} s (Configuration.read_timeout or "
-            "_request_timeout)"
-            + ("" if request.method in ("GET", "HEAD") else "; the operation may have happened")
-        )
+        limit = f"{timeouts[1]:g} s (Configuration.read_timeout or _request_timeout)"
+        doubt = "" if request.method in ("GET", "HEAD") else "; the operation may have happened"
+        return ApiTimeoutError(f"{target}: no progress within {limit}{doubt}")
     return ApiConnectionError(f"{target}: the connection broke: {_short(cause)}", sent=connected)
 
 
 def _timed_out(error: BaseException) -> bool:
-    if isinstance(error, (ReadTimeoutError, Urllib3TimeoutError, TimeoutError)):
+    if isinstance(error, (exceptions.TimeoutError, TimeoutError)):
         return True
     # A write that times out arrives as ProtocolError('Connection aborted.', TimeoutError()).
-    return isinstance(error, ProtocolError) and any(
-        isinstance(arg, TimeoutError) for arg in error.args
-    )
+    aborted = isinstance(error, exceptions.ProtocolError)
+    return aborted and any(isinstance(arg, TimeoutError) for arg in error.args)
 
 
 def _short(error: BaseException) -> str:
@@ -331,7 +306,7 @@ def _short(error: BaseException) -> str:
     for arg in error.args:
         if isinstance(arg, BaseException):
             return _short(arg)
-    if isinstance(error, NewConnectionError) and error.__cause__ is not None:
+    if isinstance(error, exceptions.NewConnectionError) and error.__cause__ is not None:
         return _short(error.__cause__)
     if isinstance(error, OSError) and error.strerror:
         return error.strerror

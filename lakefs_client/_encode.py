@@ -23,8 +23,7 @@ USER_METADATA_HEADER = "x-lakefs-meta-"
 def path_segment(name: str, value: Any, safe: str = "") -> str:
     """An argument as one segment of a path: everything but letters, digits and ``_.-~`` escaped.
 
-    Raises:
-        ApiValueError: The segment would be empty, or be taken for a step in the hierarchy.
+    What is empty, or would be taken for a step in the hierarchy, is refused.
     """
     text = str(value)
     for segment in text.split("/") if "/" in safe else (text,):
@@ -53,11 +52,7 @@ def _query_value(name: str, value: Any) -> str:
 
 
 def encoded(name: str, text: str) -> bytes:
-    """Text in UTF-8.
-
-    Raises:
-        ApiValueError: It holds half of a surrogate pair.
-    """
+    """Text in UTF-8, which half of a surrogate pair has no form in."""
     try:
         return text.encode()
     except UnicodeEncodeError:
@@ -72,30 +67,20 @@ def date_text(value: date) -> str:
 
 
 def user_metadata_headers(name: str, metadata: Any) -> dict[str, str]:
-    """User metadata as the headers of an upload through the server.
-
-    Raises:
-        ApiTypeError: It is no dict of str.
-        ApiValueError: A key or value cannot be in a header.
-    """
+    """User metadata as the headers of an upload through the server."""
     pairs = checked_user_metadata(name, metadata)
-    for key in pairs:
+    headers = {}
+    for key, value in pairs.items():
         # What RFC 9110 calls a token.
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", key):
             raise ApiValueError(f"{name}: the key {key!r} cannot be a part of a header's name")
-    return {
-        f"{USER_METADATA_HEADER}{key}": require_header_safe(f"{name}[{key!r}]", value)
-        for key, value in pairs.items()
-    }
+        safe = require_header_safe(f"{name}[{key!r}]", value)
+        headers[f"{USER_METADATA_HEADER}{key}"] = safe
+    return headers
 
 
 def checked_user_metadata(name: str, metadata: Any) -> dict[str, str]:
-    """A copy of user metadata, after a check.
-
-    Raises:
-        ApiTypeError: It is no mapping of str to str.
-        ApiValueError: A key is empty, or a key or value holds control characters.
-    """
+    """A copy of user metadata, after a check."""
     try:
         pairs = dict(metadata)
     except (TypeError, ValueError):
@@ -104,24 +89,19 @@ def checked_user_metadata(name: str, metadata: Any) -> dict[str, str]:
         if not isinstance(key, str) or not isinstance(value, str):
             raise ApiTypeError(f"{name} must be a dict of str: the item {key!r} is not")
         if not key or any(ord(c) < 32 or ord(c) == 127 for c in key + value):
-            raise ApiValueError(
-                f"{name} must not have empty keys or control characters: see the item {key!r}"
-            )
+            text = f"must not have empty keys or control characters: see the item {key!r}"
+            raise ApiValueError(f"{name} {text}")
         encoded(name, key + value)
     return pairs
 
 
 def to_json(value: Any) -> bytes:
-    """JSON of models, dicts, lists and primitives.
-
-    Raises:
-        ApiValueError: Something in it has no form in JSON.
-    """
+    """JSON of models, dicts, lists and primitives."""
     try:
         return _JSON.encode(value).encode("ascii")
+    except ApiValueError:
+        raise
     except (ValueError, TypeError, RecursionError) as error:
-        if isinstance(error, ApiValueError):
-            raise
         raise ApiValueError(f"the body cannot be written as JSON: {error}") from error
 
 

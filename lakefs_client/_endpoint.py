@@ -15,10 +15,8 @@ class Endpoint:
     """An operation of a client.
 
     Attributes:
-        api_client: The client that calls go through.
         settings: Name, method, path, type of the answer and ways to authenticate.
-        params_map: Names of the arguments: all, required, those with a list of values and
-            those with limits.
+        params_map: Names of the arguments: all, required, with a list of values, with limits.
         openapi_types: The types of the arguments.
         attribute_map: Their names on the wire.
         location_map: Whether they are in the path, the query, a header or the body.

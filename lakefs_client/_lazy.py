@@ -11,12 +11,9 @@ if TYPE_CHECKING:
 def lazy_names(
     module: dict[str, Any], package: str, names: Sequence[str]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """A module's ``__getattr__`` and ``__dir__``.
+    """A module's ``__getattr__`` and ``__dir__``, made of its globals.
 
-    Args:
-        module: The module's globals, where what was loaded stays.
-        package: Where each name has a module of its own, such as ``storage_uri`` for StorageURI.
-        names: What can be loaded.
+    Each name has a module of its own in `package`, such as ``storage_uri`` for StorageURI.
     """
 
     def load(name: str) -> Any:

@@ -17,20 +17,23 @@ from lakefs_client.exceptions import ApiAttributeError, ApiTypeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from dataclasses import KW_ONLY as KW_ONLY
-    from inspect import Signature
-    from typing import Any, ClassVar, TypeVar
+    from datetime import datetime as datetime
+    from typing import Any as Any
+    from typing import BinaryIO as BinaryIO
+    from typing import ClassVar, TypeVar
+    from typing import Literal as Literal
 
     from typing_extensions import Self, dataclass_transform
 
-    from lakefs_client._types import Kind, Path, Source
+    from lakefs_client._types import Kind, Path, Schema, Source
 
     UNSET: Any
     """The value of what was left out: an optional property or argument."""
     Item = TypeVar("Item")
 else:
-    KW_ONLY = None  # annotations stay strings
+    Any = BinaryIO = KW_ONLY = Literal = datetime = None  # annotations stay strings
     Item = "Item"  # list itself can be subscribed, and then remembers by what
 
     class _Unset:
@@ -64,95 +67,6 @@ _OLD_OPTIONS = (
 )
 
 
-class Schema:
-    """What a model class declares, worked out on first use.
-
-    Attributes:
-        properties: By Python name, the required ones first.
-        by_wire: By the name in JSON.
-        required: Python names of the required properties, in the order of arguments.
-        entries: The kind of the values of a map model; None for other models.
-        lazy: The properties that hold models.
-        as_held: Whether values are sent as they are held, so that none needs a look.
-    """
-
-    def __init__(self, cls: type[Model]) -> None:
-        from lakefs_client import _types
-
-        annotations: dict[str, str] = {}
-        optional: set[str] = set()
-        for base in reversed(cls.__mro__):
-            if issubclass(base, Model) and base is not Model:
-                annotations |= base.__dict__.get("__annotations__") or {}  # noqa: RUF063
-                optional.update(base.__dict__["_optional"])
-        annotations.pop("_", None)
-        self.entries = None if cls._entries is None else _types.resolve(cls._entries)
-        self.properties = {
-            name: _types.Property(
-                name,
-                cls._wire.get(name, name),
-                _types.resolve(annotation),
-                name not in optional,
-                cls._limits.get(name, {}),
-            )
-            for name, annotation in annotations.items()
-        }
-        # Servers spell some names both ways.
-        self.by_wire = self.properties | {p.wire: p for p in self.properties.values()}
-        self.required = tuple(p.name for p in self.properties.values() if p.required)
-        self.lazy = tuple(p for p in self.properties.values() if p.kind.lazy)
-        self._fits: Callable[[dict[str, Any]], bool] | None = None
-        self.as_held = not (cls._wire or self.lazy) and all(
-            type(p.kind).dump is _types.Kind.dump for p in self.properties.values()
-        )
-
-    def fits(self, value: dict[str, Any]) -> bool:
-        """Whether JSON can be adopted as it is; False as well where values need converting.
-
-        What is unknown in a dict that can be is moved to its place.
-        """
-        if self._fits is None:
-            self._fits = self._compile()
-        return self._fits(value)
-
-    def _compile(self) -> Callable[[dict[str, Any]], bool]:
-        from lakefs_client._types import block
-
-        namespace: dict[str, Any] = {}
-        tests = self.tests("v", namespace)
-        if tests is None:
-            return lambda value: False
-        body = [*block("try:", tests), "except KeyError: return False", "return True"]
-        # Built from our own declarations, never from input.
-        exec("\n".join(block("def fits(v):", body)), namespace)
-        return namespace["fits"]  # type: ignore[no-any-return]
-
-    def tests(self, name: str, namespace: dict[str, Any]) -> list[str] | None:
-        """As those of a `Kind`; nested models are looked at in the same function."""
-        from lakefs_client._types import MapOf, block
-
-        if self.entries is not None:
-            return MapOf(self.entries).tests(name, namespace)
-        split, value, count = f"split{len(namespace)}", f"{name}_", f"{name}n"
-        namespace[split] = self._split
-        lines = [f"if type({name}) is not dict: return False", f"{count} = {len(self.required)}"]
-        for prop in self.properties.values():
-            tests = None if prop.wire != prop.name else prop.kind.tests(value, namespace)
-            if tests is None:
-                return None
-            tests = [f"{value} = {name}[{prop.name!r}]", *tests]
-            if prop.required:
-                lines += tests
-            else:
-                lines += block(f"if {prop.name!r} in {name}:", [f"{count} += 1", *tests])
-        return [*lines, f"if len({name}) != {count}: {split}({name})"]
-
-    def _split(self, values: dict[str, Any]) -> None:
-        """Move what is unknown in an adopted dict to its place."""
-        unknown = {key: values.pop(key) for key in [*values] if key not in self.properties}
-        values[UNKNOWN] = unknown
-
-
 class _Lazy:
     """A property that holds models: wraps the JSON dicts when it is first read."""
 
@@ -176,54 +90,14 @@ class _Lazy:
         model.__dict__[self.name] = value
 
 
-class _ClassAttribute:
-    """A read-only attribute of a model class, worked out when asked for."""
+class _FromSchema:
+    """A read-only attribute of a model class: its schema's of the same name."""
 
-    def __init__(self, of: Callable[[Schema], Any]) -> None:
-        self.of = of
+    def __set_name__(self, owner: type[Model], name: str) -> None:
+        self.name = name
 
     def __get__(self, model: Model | None, owner: type[Model]) -> Any:
-        return self.of(owner._schema())
-
-
-def _allowed_values(schema: Schema) -> dict[tuple[str], dict[str, str]]:
-    return {
-        (p.name,): {str(v).upper().replace("-", "_"): v for v in p.kind.enum}
-        for p in schema.properties.values()
-        if p.kind.enum
-    }
-
-
-OLD_LIMITS = {"minimum": "inclusive_minimum", "maximum": "inclusive_maximum", "pattern": "regex"}
-"""The names that limits have in `Model.validations`, where they are others."""
-
-
-def _validations(schema: Schema) -> dict[tuple[str], dict[str, Any]]:
-    return {
-        (p.name,): {
-            OLD_LIMITS.get(limit, limit): {"pattern": bound} if limit == "pattern" else bound
-            for limit, bound in p.limits.items()
-        }
-        for p in schema.properties.values()
-        if p.limits
-    }
-
-
-def _additional_properties(schema: Schema) -> tuple[type, ...]:
-    from lakefs_client._types import Free
-
-    return (schema.entries or Free).classes
-
-
-def _signature(schema: Schema) -> Signature:
-    from inspect import Parameter, Signature
-
-    required, optional = Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY
-    parameters = [
-        Parameter(p.name, required) if p.required else Parameter(p.name, optional, default=UNSET)
-        for p in schema.properties.values()
-    ]
-    return Signature([*parameters, Parameter("entries", Parameter.VAR_KEYWORD)])
+        return getattr(owner._schema(), self.name)
 
 
 @dataclass_transform(eq_default=False)
@@ -255,18 +129,16 @@ class Model:
             values.update(zip(names, args))
             for name, value in kwargs.items():
                 if name in values and name != UNKNOWN:
-                    raise ApiTypeError(
-                        f"{type(self).__name__} got multiple values for argument {name!r}"
-                    )
+                    text = f"{type(self).__name__} got multiple values for argument {name!r}"
+                    raise ApiTypeError(text)
                 if name in schema.properties:
                     values[name] = value
                 elif name not in _OLD_OPTIONS:
                     self._keep(name, value)
             missing = [name for name in names if name not in values]
             if missing:
-                raise ApiTypeError(
-                    f"{type(self).__name__} lacks required arguments: {', '.join(missing)}"
-                )
+                text = f"{type(self).__name__} lacks required arguments: {', '.join(missing)}"
+                raise ApiTypeError(text)
             for name, value in values.items():
                 if name != UNKNOWN:
                     schema.properties[name].check(value)
@@ -279,14 +151,12 @@ class Model:
     _secret: ClassVar[frozenset[str]] = frozenset()
     __hash__: ClassVar[None] = None  # type: ignore[assignment]
 
-    attribute_map = _ClassAttribute(lambda s: {p.name: p.wire for p in s.properties.values()})
-    openapi_types = _ClassAttribute(
-        lambda s: {p.name: p.kind.legacy for p in s.properties.values()}
-    )
-    allowed_values = _ClassAttribute(_allowed_values)
-    validations = _ClassAttribute(_validations)
-    additional_properties_type = _ClassAttribute(_additional_properties)
-    __signature__ = _ClassAttribute(_signature)
+    attribute_map = _FromSchema()
+    openapi_types = _FromSchema()
+    allowed_values = _FromSchema()
+    validations = _FromSchema()
+    additional_properties_type = _FromSchema()
+    __signature__ = _FromSchema()
     read_only_vars: ClassVar[frozenset[str]] = frozenset()
     discriminator: ClassVar[None] = None
 
@@ -302,6 +172,8 @@ class Model:
     def _schema(cls) -> Schema:
         schema = cls._compiled
         if schema is None:
+            from lakefs_client._types import Schema
+
             schema = Schema(cls)
             for prop in schema.lazy:
                 setattr(cls, prop.name, _Lazy(prop.name, prop.kind))
@@ -315,11 +187,7 @@ class Model:
 
     @classmethod
     def _load(cls, value: dict[str, Any], path: Path, source: Source) -> Self:
-        """Make a model from a dict: JSON of an answer, or what a caller gave for a model.
-
-        Raises:
-            ApiTypeError: A type is wrong or a required property missing.
-        """
+        """Make a model from a dict: JSON of an answer, or what a caller gave for a model."""
         schema = cls._schema()
         adoptable = source.wire and source.check and not source.discard_unknown
         if adoptable and schema.fits(value):
@@ -338,9 +206,8 @@ class Model:
                 model.__dict__.setdefault(UNKNOWN, {})[key] = item
         for name in schema.required:
             if source.check and name not in model.__dict__:
-                raise ApiTypeError(
-                    f"{cls.__name__} lacks the required property {name!r}", list(path)
-                )
+                text = f"{cls.__name__} lacks the required property {name!r}"
+                raise ApiTypeError(text, list(path))
         return model
 
     @classmethod
@@ -468,13 +335,6 @@ _set_dict = Model.__dict__["__dict__"].__set__
 
 class ListModel(list[Item]):
     """A value of the API that is a list of models."""
-
-    @classmethod
-    def _item(cls) -> str:
-        """The annotation of the items."""
-        (base,) = cls.__orig_bases__  # type: ignore[attr-defined]
-        item: str = base.__args__[0]
-        return item
 
     @property
     def value(self) -> list[Item]:

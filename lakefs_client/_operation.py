@@ -7,12 +7,19 @@ arguments is in `_request`.
 from __future__ import annotations
 
 from lakefs_client import auth
+from lakefs_client._model import UNSET as UNSET
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime as datetime
     from os import PathLike
-    from typing import Any, Protocol, TypedDict, TypeVar
+    from typing import Any as Any
+    from typing import BinaryIO as BinaryIO
+    from typing import Literal as Literal
+    from typing import Protocol, TypedDict, TypeVar
+
+    from typing_extensions import Unpack as Unpack
 
     from lakefs_client._types import Kind, Property
     from lakefs_client.api_client import ApiClient
@@ -50,16 +57,15 @@ if TYPE_CHECKING:
 class Operation:
     """A decorator that turns a signature into a method that calls the API.
 
-    Arguments that are in the path's braces go there, the named body, upload and headers to
-    their places, all others into the query. The parameters are worked out on the first call.
+    Arguments that are in the path's braces go there, a model is the body as JSON, a file's bytes
+    are the body as they are, headers go to their place, and all others into the query. That is
+    worked out on the first call, since types are read then.
 
     Args:
         method: HTTP method.
         path: Path below the host, with the names of arguments in braces.
-        body: The argument that is sent as JSON.
-        upload: The argument whose bytes are sent as they are.
         wire: Names in the query, where they differ from the argument's.
-        headers: Names of the headers that arguments are sent in.
+        headers: Names of the headers that arguments are sent in; of user metadata the prefix.
         limits: Limits of arguments; see `lakefs_client._types.check_limits`.
         auth: The ways to authenticate; () for an operation that needs none and gets none.
         idempotent: Whether a second call has the same effect and the same answer as the first;
@@ -83,8 +89,6 @@ class Operation:
         method: str,
         path: str,
         *,
-        body: str | None = None,
-        upload: str | None = None,
         wire: Mapping[str, str] = {},
         headers: Mapping[str, str] = {},
         limits: Mapping[str, Mapping[str, Any]] = {},
@@ -92,16 +96,14 @@ class Operation:
         idempotent: bool | None = None,
         repeatable: bool = True,
     ) -> None:
-        if idempotent is None:
-            idempotent = method in ("GET", "HEAD")
         self.method = method
         self.path = path
         self.auth = auth
-        self.safety: Safety = (
-            "never" if not repeatable else "idempotent" if idempotent else "unsent"
-        )
-        self._body = body
-        self._upload = upload
+        self.safety: Safety = "unsent"
+        if not repeatable:
+            self.safety = "never"
+        elif idempotent or (idempotent is None and method in ("GET", "HEAD")):
+            self.safety = "idempotent"
         self._wire = wire
         self._headers = headers
         self._limits = limits
@@ -114,10 +116,8 @@ class Operation:
         def call(api: Api, /, *args: Any, **kwargs: Any) -> Any:
             return api.api_client.call(self, args, kwargs)
 
-        call.__name__ = declaration.__name__
-        call.__qualname__ = declaration.__qualname__
-        call.__module__ = declaration.__module__
-        call.__doc__ = declaration.__doc__
+        for name in ("__name__", "__qualname__", "__module__", "__doc__"):
+            setattr(call, name, getattr(declaration, name))
         call.__wrapped__ = declaration  # type: ignore[attr-defined]
         call.operation = self  # type: ignore[attr-defined]
         return call  # type: ignore[return-value]
@@ -125,42 +125,32 @@ class Operation:
     @property
     def parameters(self) -> dict[str, Property]:
         """The arguments by name, the required ones first."""
-        if self._parameters is None:
-            self._parameters = self._work_out()
-        return self._parameters
-
-    def _work_out(self) -> dict[str, Property]:
-        from lakefs_client._types import Property, resolve
+        if self._parameters is not None:
+            return self._parameters
+        from lakefs_client._types import File, Property, resolve
 
         code = self._declaration.__code__
         annotations = self._declaration.__annotations__
-        names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
-        parameters = {
-            name: Property(
-                name,
-                self._headers.get(name) or self._wire.get(name, name),
-                resolve(annotations[name]),
-                position < code.co_argcount,
-                self._limits.get(name, {}),
-                self._place(name),
-            )
-            for position, name in enumerate(names, 1)
-        }
+        parameters: dict[str, Property] = {}
+        for name in code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]:
+            kind = resolve(annotations[name])
+            wire = self._wire.get(name, name)
+            if f"{{{name}}}" in self.path:
+                place = "path"
+            elif name in self._headers:
+                place, wire = "header", self._headers[name]
+            elif isinstance(kind, File):
+                place = "upload"
+            else:
+                place = "body" if kind.lazy else "query"
+            required = len(parameters) < code.co_argcount - 1
+            limits = self._limits.get(name, {})
+            parameters[name] = Property(name, wire, kind, required, limits, place)
         self.required = [p for p in parameters.values() if p.required]
         returns = annotations["return"]
         self.kind = None if returns == "None" else resolve(returns)
+        self._parameters = parameters
         return parameters
-
-    def _place(self, name: str) -> str:
-        if f"{{{name}}}" in self.path:
-            return "path"
-        if name in self._headers:
-            return "header"
-        if name == self._body:
-            return "body"
-        if name == self._upload:
-            return "upload"
-        return name if self._upload and name in ("content_type", "user_metadata") else "query"
 
 
 operation = Operation  # as the generated modules write it

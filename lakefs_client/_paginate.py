@@ -52,23 +52,19 @@ def paginate(
 def _items(
     method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Iterator[Any]:
+    name = getattr(method, "__name__", repr(method))
     offsets = {kwargs.get("after")}
     while True:
         page = method(*args, **kwargs)
         pagination = getattr(page, "pagination", None)
         if pagination is None:
-            raise ApiTypeError(f"paginate: the answers of {_name(method)} have no pages")
+            raise ApiTypeError(f"paginate: the answers of {name} have no pages")
         yield from page.results
         if not pagination.has_more:
             return
         offset = pagination.next_offset
         if offset in offsets or not offset:
-            raise ApiException(
-                200, f"{_name(method)}: the server said that there is more after {offset!r} again"
-            )
+            text = f"{name}: the server said that there is more after {offset!r} again"
+            raise ApiException(200, text)
         offsets.add(offset)
         kwargs["after"] = offset
-
-
-def _name(method: Any) -> str:
-    return getattr(method, "__name__", repr(method))

@@ -36,10 +36,8 @@ class Request:
 
     Attributes:
         operation: Name of the method, for messages.
-        method: HTTP method.
         path: Path below the host, arguments filled in, with the query.
         headers: Headers that come from arguments.
-        body: What is sent; None for nothing.
         auth: The ways to authenticate that are allowed.
         kind: The type of the answer; None where the body of the answer does not matter.
         safety: How harmless its repetition is; see `rest.may_repeat`.
@@ -69,12 +67,7 @@ def bind(
     kwargs: Mapping[str, Any],
     configuration: Configuration,
 ) -> Request:
-    """Check the arguments and lay them out.
-
-    Raises:
-        ApiTypeError: An argument is missing, unknown, given twice or of the wrong type.
-        ApiValueError: An argument has a value that cannot be sent.
-    """
+    """Check the arguments and lay them out."""
     parameters = operation.parameters
     positional = operation.required
     if len(args) > len(positional):
@@ -96,9 +89,8 @@ def bind(
             raise ApiTypeError(f"Got an unexpected parameter '{name}' to method `{operation.name}`")
     for p in positional[len(args) :]:
         if p.name not in values:
-            raise ApiTypeError(
-                f"Missing the required parameter `{p.name}` when calling `{operation.name}`"
-            )
+            text = f"Missing the required parameter `{p.name}` when calling `{operation.name}`"
+            raise ApiTypeError(text)
     return _lay_out(operation, values, options, configuration)
 
 
@@ -129,18 +121,14 @@ def _lay_out(
             path = path.replace(f"{{{name}}}", _encode.path_segment(name, value, safe))
         elif p.place == "query":
             query.append((p.wire, value))
-        elif p.place == "header":
+        elif p.wire == _encode.USER_METADATA_HEADER:
+            headers |= _encode.user_metadata_headers(name, value)
+        else:
             headers[p.wire] = auth.require_header_safe(name, str(value))
             if p.wire in ("If-Match", "If-None-Match") and operation.method not in ("GET", "HEAD"):
                 safety = "unsent"  # what the first time met may refuse the second
-        elif name == "content_type":
-            headers["Content-Type"] = auth.require_header_safe(name, value)
-        else:
-            headers |= _encode.user_metadata_headers(name, value)
     if query:
         path = f"{path}?{_encode.query(query)}"
-    if body is not None:
-        headers.setdefault("Content-Type", body.content_type)
     return Request(
         operation.name, operation.method, path, headers, body, operation.auth, operation.kind,
         safety, options,

@@ -10,14 +10,15 @@ import io
 import operator
 import re
 from datetime import datetime
+from functools import cached_property
+from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, get_args, get_origin
 
+from lakefs_client._model import UNKNOWN, UNSET, ListModel, Model
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from lakefs_client._model import ListModel, Model
+    from collections.abc import Callable, Container, Iterable, Mapping
 
 Path = tuple[Any, ...]
 
@@ -28,8 +29,6 @@ class Source(NamedTuple):
     Attributes:
         wire: Whether properties have their names in JSON (an answer) or those in Python
             (a dict that a caller gives in place of a model).
-        discard_unknown: Whether unknown properties are dropped.
-        check: Whether types are checked.
     """
 
     wire: bool = True
@@ -44,14 +43,12 @@ def type_error(value: object, path: Path, classes: Iterable[type]) -> ApiTypeErr
     """The error for a value of the wrong type at a place. The value itself is not repeated."""
     valid = tuple(sorted(classes, key=lambda cls: cls.__name__))
     names = ", ".join(cls.__name__ for cls in valid)
-    return ApiTypeError(
+    text = (
         f"Invalid type for variable '{path[-1] if path else 'value'}'. Required value type is "
         f"{names if len(valid) == 1 else f'one of [{names}]'} "
-        f"and passed type was {type(value).__name__}",
-        path_to_item=list(path),
-        valid_classes=valid,
-        key_type=False,
+        f"and passed type was {type(value).__name__}"
     )
+    return ApiTypeError(text, list(path), valid, key_type=False)
 
 
 def block(head: str, lines: list[str]) -> list[str]:
@@ -73,19 +70,12 @@ class Kind:
     lazy = False
 
     def check(self, value: Any, path: Path) -> None:
-        """Refuse what a caller gave.
-
-        Raises:
-            ApiTypeError: The type is wrong, here or deeper.
-        """
-        raise NotImplementedError
+        """Refuse what a caller gave where its type is wrong, here or deeper."""
+        if not isinstance(value, self.classes):
+            raise type_error(value, path, self.classes)
 
     def load(self, value: Any, path: Path, source: Source) -> Any:
-        """Convert data to the declared type.
-
-        Raises:
-            ApiTypeError: The data has the wrong type, here or deeper.
-        """
+        """Convert data to the declared type, or refuse it."""
         if source.check:
             self.check(value, path)
         return value
@@ -113,10 +103,14 @@ class Kind:
 
 
 class Primitive(Kind):
-    """str, int, bool or float. No bool is an int here; an int may stand for a float."""
+    """str, int, bool or float. No bool is an int here; an int may stand for a float.
 
-    def __init__(self, cls: type) -> None:
+    Only callers are held to a list of values: servers may know more.
+    """
+
+    def __init__(self, cls: type, enum: tuple[str, ...] = ()) -> None:
         self.classes = (cls,)
+        self.enum = enum
         self._accepted = (int, float) if cls is float else cls
         self._bool = cls is bool
 
@@ -128,22 +122,10 @@ class Primitive(Kind):
         return [f"if type({name}) is not {self.classes[0].__name__}: return False"]
 
 
-class Enum(Primitive):
-    """A str out of a list. Only callers are held to the list: servers may know more."""
-
-    def __init__(self, values: tuple[str, ...]) -> None:
-        super().__init__(str)
-        self.enum = values
-
-
 class DateTime(Kind):
     """A point in time; ISO 8601 in JSON."""
 
     classes = (datetime,)
-
-    def check(self, value: Any, path: Path) -> None:
-        if not isinstance(value, datetime):
-            raise type_error(value, path, self.classes)
 
     def load(self, value: Any, path: Path, source: Source) -> Any:
         if not isinstance(value, str):
@@ -157,12 +139,9 @@ class DateTime(Kind):
         except (ValueError, OverflowError) as error:
             if not source.check:
                 return value
-            raise ApiTypeError(
-                f"Invalid value for variable '{path[-1] if path else 'value'}': not a date-time",
-                path_to_item=list(path),
-                valid_classes=self.classes,
-                key_type=False,
-            ) from error
+            name = path[-1] if path else "value"
+            text = f"Invalid value for variable '{name}': not a date-time"
+            raise ApiTypeError(text, list(path), self.classes, key_type=False) from error
 
 
 class Free(Kind):
@@ -241,12 +220,8 @@ class ListOf(Kind):
         return value
 
     def wrap(self, value: Any) -> Any:
-        if (
-            isinstance(self.item, ModelKind)
-            and type(value) is list
-            and value
-            and type(value[0]) is dict
-        ):
+        held = type(value) is list and value and type(value[0]) is dict
+        if held and isinstance(self.item, ModelKind):
             return self.item.cls._adopt_all(value)
         return value
 
@@ -254,10 +229,8 @@ class ListOf(Kind):
         inner = self.item.tests(f"{name}_", namespace)
         if inner is None:
             return None
-        return [
-            f"if type({name}) is not list: return False",
-            *block(f"for {name}_ in {name}:", inner),
-        ]
+        loop = block(f"for {name}_ in {name}:", inner)
+        return [f"if type({name}) is not list: return False", *loop]
 
     @property
     def legacy(self) -> tuple[Any, ...]:
@@ -273,8 +246,7 @@ class MapOf(Kind):
         self.value = value
 
     def check(self, value: Any, path: Path) -> None:
-        if not isinstance(value, dict):
-            raise type_error(value, path, self.classes)
+        super().check(value, path)
         for key, item in value.items():
             if not isinstance(key, str):
                 error = type_error(key, (*path, key), (str,))
@@ -293,10 +265,8 @@ class MapOf(Kind):
         inner = None if self.value.lazy else self.value.tests(f"{name}_", namespace)
         if inner is None:
             return None
-        return [
-            f"if type({name}) is not dict: return False",
-            *block(f"for {name}_ in {name}.values():", inner),
-        ]
+        loop = block(f"for {name}_ in {name}.values():", inner)
+        return [f"if type({name}) is not dict: return False", *loop]
 
     @property
     def legacy(self) -> tuple[Any, ...]:
@@ -311,10 +281,6 @@ class ModelKind(Kind):
     def __init__(self, cls: type[Model]) -> None:
         self.cls = cls
         self.classes = (cls,)
-
-    def check(self, value: Any, path: Path) -> None:
-        if not isinstance(value, self.cls):
-            raise type_error(value, path, self.classes)
 
     def load(self, value: Any, path: Path, source: Source) -> Any:
         if not isinstance(value, dict):
@@ -334,7 +300,8 @@ class ListModelKind(Kind):
     def __init__(self, cls: type[ListModel[Any]]) -> None:
         self.cls = cls
         self.classes = (cls,)
-        self.list = ListOf(resolve(cls._item()))
+        (base,) = cls.__orig_bases__  # type: ignore[attr-defined]
+        self.list = ListOf(resolve(base.__args__[0]))
 
     def check(self, value: Any, path: Path) -> None:
         self.list.check(value, path)
@@ -354,23 +321,19 @@ class MergedMap(Kind):
         self.classes = (*model.classes, dict, list)
 
     def check(self, value: Any, path: Path) -> None:
-        if isinstance(value, (list, tuple)):
-            for index, item in enumerate(value):
-                self._check_one(item, (*path, index))
+        several = isinstance(value, (list, tuple))
+        for index, item in enumerate(value if several else [value]):
+            place = (*path, index) if several else path
+            if isinstance(item, dict):
+                MapOf(Primitive(str)).check(item, place)
+            elif not isinstance(item, self.model.cls):
+                raise type_error(item, place, self.classes)
+        if several:
             self._merged(value, path)
-        else:
-            self._check_one(value, path)
-
-    def _check_one(self, value: Any, path: Path) -> None:
-        if isinstance(value, dict):
-            MapOf(Primitive(str)).check(value, path)
-        elif not isinstance(value, self.model.cls):
-            raise type_error(value, path, self.classes)
 
     def load(self, value: Any, path: Path, source: Source) -> Any:
-        if isinstance(value, (list, tuple)):
-            return [self.model.load(item, (*path, i), source) for i, item in enumerate(value)]
-        return self.model.load(value, path, source)
+        kind = ListOf(self.model) if isinstance(value, (list, tuple)) else self.model
+        return kind.load(value, path, source)
 
     def dump(self, value: Any) -> Any:
         return self._merged(value, ()) if isinstance(value, (list, tuple)) else value
@@ -381,9 +344,8 @@ class MergedMap(Kind):
         for item in items:
             for key, text in (item if isinstance(item, dict) else item.to_dict()).items():
                 if merged.setdefault(key, text) != text:
-                    raise ApiValueError(
-                        f"the key {key!r} is given twice with different values", list(path)
-                    )
+                    text = f"the key {key!r} is given twice with different values"
+                    raise ApiValueError(text, list(path))
         return merged
 
     @property
@@ -410,6 +372,11 @@ _NAMES = _Names(
 )  # fmt: skip
 
 
+_SIMPLE: dict[Any, Kind] = {cls: Primitive(cls) for cls in (str, int, bool, float)}
+_SIMPLE |= {Any: Free(), object: Free(), list: ListOf(Free()), dict: MapOf(Free())}
+_SIMPLE |= {datetime: DateTime(), BinaryIO: File()}
+
+
 def resolve(annotation: str) -> Kind:
     """The kind that an annotation of a generated module stands for."""
     return kind_of(eval(annotation, {"__builtins__": {}}, _NAMES))  # our own source, not input
@@ -424,7 +391,7 @@ def kind_of(declared: Any) -> Kind:
         return resolve(declared)
     if isinstance(declared, tuple):
         kinds = [kind_of(item) for item in declared if item is not type(None)]
-        if len(kinds) > 1 or not kinds:
+        if len(kinds) != 1:
             return Free()
         return Nullable(kinds[0]) if len(declared) > 1 else kinds[0]
     if isinstance(declared, list):
@@ -437,21 +404,13 @@ def kind_of(declared: Any) -> Kind:
     if origin is dict:
         return MapOf(kind_of(args[1]))
     if origin is Literal:
-        return Enum(args)
+        return Primitive(str, args)
     if args:
         return _union(args)
-    if declared in (str, int, bool, float):
-        return Primitive(declared)
-    if declared in (Any, object):
-        return Free()
-    if declared in (list, dict):
-        return ListOf(Free()) if declared is list else MapOf(Free())
-    if declared is datetime:
-        return DateTime()
-    if declared is BinaryIO or issubclass(declared, io.IOBase):
+    if declared in _SIMPLE:
+        return _SIMPLE[declared]
+    if issubclass(declared, io.IOBase):
         return File()
-    from lakefs_client._model import ListModel
-
     return ListModelKind(declared) if issubclass(declared, ListModel) else ModelKind(declared)
 
 
@@ -471,9 +430,7 @@ class Property(NamedTuple):
 
     Attributes:
         name: In Python.
-        wire: In JSON, the query or the headers.
-        kind: Its type.
-        required: Whether it must be given.
+        wire: Its name in JSON, the query or the headers.
         limits: As for `check_limits`.
         place: Where an operation's parameter goes.
     """
@@ -485,9 +442,7 @@ class Property(NamedTuple):
     limits: Mapping[str, Any]
     place: str = ""
 
-    def check(
-        self, value: Any, *, types: bool = True, disabled: frozenset[str] = frozenset()
-    ) -> None:
+    def check(self, value: Any, *, types: bool = True, disabled: Container[str] = ()) -> None:
         """Refuse what a caller gave: wrong type, value not in the list, outside the limits."""
         if types:
             self.kind.check(value, (self.name,))
@@ -499,42 +454,148 @@ class Property(NamedTuple):
 
 
 def check_limits(
-    value: Any, name: str, limits: Mapping[str, Any], disabled: frozenset[str]
+    value: Any, name: str, limits: Mapping[str, Any], disabled: Container[str]
 ) -> None:
-    """Hold a caller's value against limits: minimum, maximum, min_length, min_items, pattern.
-
-    Raises:
-        ApiValueError: It is outside one of them.
-    """
+    """Hold a caller's value against limits: minimum, maximum, min_length, min_items, pattern."""
     for limit, bound in limits.items():
         switch, fits, text = _LIMITS[limit]
         if switch not in disabled and not fits(value, bound):
             raise ApiValueError(f"Invalid value for `{name}`, {text} `{bound}`")
 
 
+def _is_long_enough(value: Any, bound: int) -> bool:
+    return len(value) >= bound
+
+
 # What `disabled_client_side_validations` calls each limit, the check, and what to say.
 _LIMITS: dict[str, tuple[str, Callable[[Any, Any], object], str]] = {
     "minimum": ("minimum", operator.ge, "must be a value greater than or equal to"),
     "maximum": ("maximum", operator.le, "must be a value less than or equal to"),
-    "min_length": (
-        "minLength",
-        lambda v, b: len(v) >= b,
-        "length must be greater than or equal to",
-    ),
-    "min_items": (
-        "minItems",
-        lambda v, b: len(v) >= b,
-        "number of items must be greater than or equal to",
-    ),
+    "min_length": ("minLength", _is_long_enough, "length must be greater than or equal to"),
+    "min_items": ("minItems", _is_long_enough, "number of items must be greater than or equal to"),
     "pattern": ("pattern", lambda v, b: re.search(b, v), "must match regular expression"),
 }
 
 
 def check_enum(value: Any, name: str, allowed: tuple[Any, ...]) -> None:
-    """Hold a caller's value against the list of those allowed.
-
-    Raises:
-        ApiValueError: It is not among them.
-    """
+    """Hold a caller's value against the list of those allowed."""
     if value not in allowed:
         raise ApiValueError(f"Invalid value for `{name}` ({value}), must be one of {list(allowed)}")
+
+
+OLD_LIMITS = {"minimum": "inclusive_minimum", "maximum": "inclusive_maximum", "pattern": "regex"}
+"""The names that limits have in `Model.validations`, where they are others."""
+
+
+class Schema:
+    """What a model class declares, worked out on first use.
+
+    Attributes:
+        properties: By Python name, the required ones first.
+        by_wire: By the name in JSON.
+        required: Python names of the required properties, in the order of arguments.
+        entries: The kind of the values of a map model; None for other models.
+        lazy: The properties that hold models.
+        as_held: Whether values are sent as they are held, so that none needs a look.
+
+    Below `fits` is what older releases had as attributes of the class.
+    """
+
+    def __init__(self, cls: type[Model]) -> None:
+        annotations: dict[str, str] = {}
+        optional: set[str] = set()
+        for base in reversed(cls.__mro__):
+            if issubclass(base, Model) and base is not Model:
+                annotations |= base.__dict__.get("__annotations__") or {}  # noqa: RUF063
+                optional.update(base.__dict__["_optional"])
+        annotations.pop("_", None)
+        self.entries = None if cls._entries is None else resolve(cls._entries)
+        self.properties: dict[str, Property] = {}
+        for name, annotation in annotations.items():
+            kind, limits = resolve(annotation), cls._limits.get(name, {})
+            wire = cls._wire.get(name, name)
+            self.properties[name] = Property(name, wire, kind, name not in optional, limits)
+        # Servers spell some names both ways.
+        self.by_wire = self.properties | {p.wire: p for p in self.properties.values()}
+        self.required = tuple(p.name for p in self.properties.values() if p.required)
+        self.lazy = tuple(p for p in self.properties.values() if p.kind.lazy)
+        self.as_held = not (cls._wire or self.lazy) and all(
+            type(p.kind).dump is Kind.dump for p in self.properties.values()
+        )
+
+    @cached_property
+    def fits(self) -> Callable[[dict[str, Any]], bool]:
+        """Whether JSON can be adopted as it is; False as well where values need converting.
+
+        What is unknown in a dict that can be is moved to its place.
+        """
+        namespace: dict[str, Any] = {}
+        tests = self.tests("v", namespace)
+        if tests is None:
+            return lambda value: False
+        body = [*block("try:", tests), "except KeyError: return False", "return True"]
+        # Built from our own declarations, never from input.
+        exec("\n".join(block("def fits(v):", body)), namespace)
+        return namespace["fits"]  # type: ignore[no-any-return]
+
+    def tests(self, name: str, namespace: dict[str, Any]) -> list[str] | None:
+        """As those of a `Kind`; nested models are looked at in the same function."""
+        if self.entries is not None:
+            return MapOf(self.entries).tests(name, namespace)
+        split, value, count = f"split{len(namespace)}", f"{name}_", f"{name}n"
+        namespace[split] = self._split
+        lines = [f"if type({name}) is not dict: return False", f"{count} = {len(self.required)}"]
+        for prop in self.properties.values():
+            tests = None if prop.wire != prop.name else prop.kind.tests(value, namespace)
+            if tests is None:
+                return None
+            tests = [f"{value} = {name}[{prop.name!r}]", *tests]
+            if prop.required:
+                lines += tests
+            else:
+                lines += block(f"if {prop.name!r} in {name}:", [f"{count} += 1", *tests])
+        return [*lines, f"if len({name}) != {count}: {split}({name})"]
+
+    def _split(self, values: dict[str, Any]) -> None:
+        """Move what is unknown in an adopted dict to its place."""
+        unknown = [key for key in values if key not in self.properties]
+        values[UNKNOWN] = {key: values.pop(key) for key in unknown}
+
+    @property
+    def attribute_map(self) -> dict[str, str]:
+        return {p.name: p.wire for p in self.properties.values()}
+
+    @property
+    def openapi_types(self) -> dict[str, tuple[Any, ...]]:
+        return {p.name: p.kind.legacy for p in self.properties.values()}
+
+    @property
+    def allowed_values(self) -> dict[tuple[str], dict[str, str]]:
+        return {
+            (p.name,): {str(v).upper().replace("-", "_"): v for v in p.kind.enum}
+            for p in self.properties.values()
+            if p.kind.enum
+        }
+
+    @property
+    def validations(self) -> dict[tuple[str], dict[str, Any]]:
+        return {
+            (p.name,): {
+                OLD_LIMITS.get(limit, limit): {"pattern": bound} if limit == "pattern" else bound
+                for limit, bound in p.limits.items()
+            }
+            for p in self.properties.values()
+            if p.limits
+        }
+
+    @property
+    def additional_properties_type(self) -> tuple[type, ...]:
+        return (self.entries or Free).classes
+
+    @property
+    def __signature__(self) -> Signature:
+        required, optional = Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY
+        given = [Parameter(name, required) for name in self.required]
+        left = [name for name in self.properties if name not in self.required]
+        given += [Parameter(name, optional, default=UNSET) for name in left]
+        return Signature([*given, Parameter("entries", Parameter.VAR_KEYWORD)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import tempfile
 import threading
 import weakref
@@ -12,11 +13,11 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from lakefs_client import __version__, _body, _decode, _encode, auth
+from lakefs_client import __version__, _body, _encode, auth
 from lakefs_client._request import OPTIONS, Request, bind
-from lakefs_client._types import File, kind_of
+from lakefs_client._types import File, Primitive, Source, kind_of
 from lakefs_client.configuration import Configuration
-from lakefs_client.exceptions import ApiValueError
+from lakefs_client.exceptions import ApiTypeError, ApiValueError, InvalidAnswerError
 from lakefs_client.rest import Message, RESTClientObject, RESTResponse
 from lakefs_client.retry import retry_policy
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from lakefs_client._operation import Operation
+    from lakefs_client._types import Kind
     from lakefs_client.rest import RequestTimeout
 
 # What an object may weigh to be held in memory by a download; larger ones are buffered on disk.
@@ -47,11 +49,9 @@ class ApiClient:
             first of them.
 
     Attributes:
-        configuration: As given.
         rest_client: Sends to the server.
         store_client: Sends to blockstores, without anything that is lakeFS's own.
         default_headers: Headers of every request.
-        cookie: As given.
         last_response: The answer to the last call, whichever thread made it.
 
     Raises:
@@ -133,13 +133,7 @@ class ApiClient:
         self.default_headers[header_name] = header_value
 
     def call(self, operation: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Call an operation, which is what the methods of the APIs do.
-
-        Raises:
-            ApiException: As for `perform`.
-            ApiTypeError: An argument is missing, unknown, given twice or of the wrong type.
-            ApiValueError: An argument has a value that cannot be sent.
-        """
+        """Call an operation, which is what the methods of the APIs do."""
         return self.perform(bind(operation, args, kwargs, self.configuration))
 
     def perform(self, request: Request) -> Any:
@@ -174,27 +168,45 @@ class ApiClient:
             answer = RESTResponse(response)
         else:
             answer = RESTResponse(response)
-            data = _decode.answer(
-                answer,
-                request.kind,
-                check=options["_check_return_type"],
-                discard_unknown=self.configuration.discard_unknown_keys,
-                operation=request.operation,
-            )
+            check = options["_check_return_type"]
+            data = self._decoded(answer, request.kind, check, request.operation)
         self.last_response = answer
         if options["_return_http_data_only"]:
             return data
         return data, answer.status, answer.headers
 
+    def _decoded(self, response: Any, kind: Kind | None, check: bool, operation: str) -> Any:
+        """The result that an answer with a 2xx status stands for, or an error that says why not."""
+        if kind is None or response.status == 204:
+            return None
+        try:
+            if isinstance(kind, Primitive) and kind.classes == (str,):
+                return _plain_text(response)
+            data = json.loads(_text(response))
+            source = Source(True, self.configuration.discard_unknown_keys, check)
+            return kind.load(data, ("received_data",), source)
+        except ApiTypeError as error:
+            raise InvalidAnswerError(response, operation, error) from None
+        except (ValueError, LookupError, RecursionError) as error:
+            found = "an empty body"
+            if response.data:
+                media_type = (response.headers.get("Content-Type") or "").partition(";")[0].strip()
+                media_type = media_type or "no content type"
+                found = f"{len(response.data)} bytes of {media_type} that are none"
+            problem = ApiTypeError(f"JSON was due, {found} came")
+            raise InvalidAnswerError(response, operation, problem) from error
+
     def _message(self, request: Request, host: str) -> Message:
         credentials = auth.credentials(self.configuration, request.auth)
         if self.cookie and request.auth:
-            credentials["Cookie"] = "; ".join(
-                filter(None, (self.cookie, credentials.get("Cookie")))
-            )
+            cookies = filter(None, (self.cookie, credentials.get("Cookie")))
+            credentials["Cookie"] = "; ".join(cookies)
         of_file = isinstance(request.kind, File)
         accept = "application/octet-stream, */*" if of_file else "application/json"
         headers = {"Accept": accept, **request.headers, **credentials}
+        body = request.body
+        if body is not None:
+            headers.setdefault("Content-Type", body.content_type)
         defaults = self.default_headers
         if len(defaults) > 1:  # any but the user agent, in whatever case
             taken = {name.lower() for name in headers}
@@ -202,7 +214,6 @@ class ApiClient:
                 taken |= {"authorization", "cookie"}
             defaults = {n: v for n, v in defaults.items() if n.lower() not in taken}
         headers = {**defaults, **headers}
-        body = request.body
         if body is None:
             return Message(request.method, host + request.path, headers)
         if body.length is not None:
@@ -260,12 +271,10 @@ class ApiClient:
             files: Open files of a form by field name, in place of `body`.
             response_type: What the answer's JSON is, for instance ``(Repository,)``.
             auth_settings: The ways to authenticate that are allowed; none by default.
-            async_req: As for every method.
+            async_req: As for every method, like `_preload_content` and `_request_timeout`.
             _return_http_data_only: Return the result alone. Default: a tuple of result, status
                 and headers.
             collection_formats: Accepted for compatibility: lists repeat their name.
-            _preload_content: As for every method.
-            _request_timeout: As for every method.
             _host: Address to call instead of the configured one.
             _check_type: Whether types in the answer are checked. Default True.
 
@@ -286,15 +295,12 @@ class ApiClient:
             name.title(): auth.require_header_safe(name, str(value))
             for name, value in (header_params or {}).items()
         }
-        content = _any_body(body, post_params, files)
-        if content is not None:
-            headers.setdefault("Content-Type", content.content_type)
         request = Request(
             operation=f"{method} {resource_path}",
             method=method.upper(),
             path=path,
             headers=headers,
-            body=content,
+            body=_any_body(body, post_params, files),
             auth=auth_settings or (),
             kind=kind_of(response_type) if response_type else None,
             safety="idempotent" if method.upper() in ("GET", "HEAD") else "unsent",
@@ -325,13 +331,8 @@ class ApiClient:
         Raises:
             ApiTypeError: It is something else.
         """
-        return _decode.answer(
-            SimpleNamespace(status=200, reason="OK", headers={}, data=response.data),
-            kind_of(response_type),
-            check=_check_type,
-            discard_unknown=self.configuration.discard_unknown_keys,
-            operation="deserialize",
-        )
+        answer = SimpleNamespace(status=200, reason="OK", headers={}, data=response.data)
+        return self._decoded(answer, kind_of(response_type), _check_type, "deserialize")
 
 
 def _any_body(body: Any, fields: Any, files: Any) -> _body.Body | None:
@@ -344,3 +345,22 @@ def _any_body(body: Any, fields: Any, files: Any) -> _body.Body | None:
     if isinstance(body, (bytes, bytearray, memoryview)) or hasattr(body, "read"):
         return _body.of_upload(body, "body")
     return _body.of_json(body)
+
+
+def _text(response: Any) -> Any:
+    """The body for `json`, which finds out the UTF itself unless another charset is named."""
+    content_type = response.headers.get("Content-Type") or ""
+    named = re.search(r"charset=[\"']?([\w.:-]+)", content_type, re.IGNORECASE)
+    if named is None or isinstance(response.data, str) or named[1].lower() in ("utf-8", "utf8"):
+        return response.data
+    return response.data.decode(named[1])
+
+
+def _plain_text(response: Any) -> str:
+    body = _text(response)
+    text: str = body if isinstance(body, str) else body.decode()
+    if "json" in (response.headers.get("Content-Type") or ""):
+        value = json.loads(text)
+        if isinstance(value, str):
+            return value
+    return text

@@ -22,12 +22,9 @@ COOKIES = {
 
 
 def require_header_safe(name: str, value: str) -> str:
-    """Refuse control characters, which would end a header and start another.
+    """Refuse what no header can carry, as control characters, which would start another header.
 
-    Raises:
-        ApiTypeError: The value is no str.
-        ApiValueError: The value holds one, or cannot be sent as Latin-1. The value itself is
-            not repeated: it may be a secret.
+    The value itself is not repeated: it may be a secret.
     """
     if not isinstance(value, str):
         raise ApiTypeError(f"{name} must be a str, not {type(value).__name__}")
@@ -45,9 +42,6 @@ def credentials(configuration: Configuration, names: Iterable[str]) -> dict[str,
 
     A token wins over user name and password. Cookies carry their names and travel together;
     a key that is given as ``name=value`` already is sent as it is.
-
-    Raises:
-        ApiValueError: A credential holds control characters.
     """
     headers: dict[str, str] = {}
     cookies: list[str] = []
@@ -61,14 +55,10 @@ def credentials(configuration: Configuration, names: Iterable[str]) -> dict[str,
             if configuration.username is not None and configuration.password is not None:
                 headers.setdefault("Authorization", configuration.get_basic_auth_token())
         elif name in configuration.api_key:
-            cookies.append(_cookie(configuration, name))
+            key = configuration.get_api_key_with_prefix(name) or ""
+            require_header_safe(f"Configuration.api_key[{name!r}]", key)
+            cookie = COOKIES.get(name, name)
+            cookies.append(key if key.startswith(f"{cookie}=") else f"{cookie}={key}")
     if cookies:
         headers["Cookie"] = "; ".join(cookies)
     return headers
-
-
-def _cookie(configuration: Configuration, name: str) -> str:
-    key = configuration.get_api_key_with_prefix(name) or ""
-    require_header_safe(f"Configuration.api_key[{name!r}]", key)
-    cookie = COOKIES.get(name, name)
-    return key if key.startswith(f"{cookie}=") else f"{cookie}={key}"

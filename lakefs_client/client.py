@@ -17,14 +17,7 @@ if TYPE_CHECKING:
 class LakeFSClient:
     """A client with an attribute for each group: ``objects_api``, ``branches_api`` and so on.
 
-    The names without ``_api`` are older and deprecated.
-
-    Args:
-        configuration: Where and as whom.
-        header_name: A header to send with every request, and
-        header_value: its value.
-        cookie: A cookie to send with every request, as ``name=value``.
-        pool_threads: Threads for calls with ``async_req=True``.
+    The names without ``_api`` are older and deprecated. The arguments are those of `ApiClient`.
     """
 
     actions_api: apis.ActionsApi

@@ -23,22 +23,10 @@ DEFAULT_HOST = "http://localhost/api/v1"
 BASE_PATH = "/api/v1"
 
 # The checks of arguments that `disabled_client_side_validations` can name.
-_VALIDATIONS = frozenset(
-    [
-        "multipleOf",
-        "maximum",
-        "exclusiveMaximum",
-        "minimum",
-        "exclusiveMinimum",
-        "maxLength",
-        "minLength",
-        "pattern",
-        "maxItems",
-        "minItems",
-    ]
+_VALIDATIONS = (
+    "multipleOf maximum exclusiveMaximum minimum exclusiveMinimum maxLength minLength pattern "
+    "maxItems minItems"
 )
-
-
 _LOG_FILE = "lakefs_client.logger_file"  # what the handler of that file is called
 
 
@@ -46,7 +34,7 @@ class Configuration:
     """Settings of an `ApiClient`. All of them may be changed later and hold from the next call.
 
     Args:
-        host: The server's address. The scheme (``http``) and the base path (``/api/v1``) are
+        host: The server's address; the scheme (``http``) and the base path (``/api/v1``) are
             added where they are missing. Default ``http://localhost/api/v1``.
         api_key: Session cookies by the name of their method: ``cookie_auth``, ``oidc_auth``,
             ``saml_auth``. A dict that is given is kept by reference.
@@ -54,8 +42,7 @@ class Configuration:
         access_token: A token for bearer authentication; it wins over user name and password.
         username: Access key id.
         password: Secret access key.
-        discard_unknown_keys: Drop properties of answers that this release does not know,
-            which are kept otherwise.
+        discard_unknown_keys: Drop properties of answers that this release does not know.
         disabled_client_side_validations: Checks of arguments to leave out, separated by
             commas: ``maximum``, ``minimum``, ``pattern``, ``minLength``, ``minItems``.
         server_index: Which of `get_host_settings` is meant where no host is given.
@@ -68,21 +55,18 @@ class Configuration:
         verify_ssl: Whether certificates of TLS servers are verified. Default True.
         cert_file: Path of the client certificate, PEM.
         key_file: Path of its private key, PEM.
-        assert_hostname: The name to expect in the server's certificate instead of the host's;
-            False for any.
-        proxy: URL of a proxy for all requests. Without it the environment's ``http_proxy``,
-            ``https_proxy`` and ``all_proxy`` hold.
+        assert_hostname: The name to expect in the server's certificate; False for any.
+        proxy: URL of a proxy for all requests, in place of the environment's ``http_proxy``,
+            ``https_proxy`` and ``all_proxy``.
         proxy_headers: Headers for the proxy, from ``urllib3.make_headers`` for instance.
-        no_proxy: Hosts to reach directly, separated by commas; in place of the environment's
-            ``no_proxy``.
+        no_proxy: Hosts to reach directly, separated by commas, in place of the environment's.
         connect_timeout: Seconds for making a connection. Default 10.
         read_timeout: Seconds without a byte, on reading or writing. Default 300.
         retries: How often failed requests are repeated: a `RetryPolicy`, a number of
             repetitions, False for none, or urllib3's Retry. Default ``RetryPolicy()``.
         connection_pool_maxsize: Connections kept open to one host. Default 10.
         socket_options: Options of new sockets, as ``socket.setsockopt`` takes them.
-        safe_chars_for_path_param: Characters that are not escaped in arguments that become
-            part of a path.
+        safe_chars_for_path_param: Characters that are not escaped in arguments within a path.
         temp_folder_path: Where large answers, and parts of streams that are uploaded, are kept
             meanwhile; the system's place by default.
         refresh_api_key_hook: Called with the configuration before a key is used.
@@ -170,11 +154,10 @@ class Configuration:
     @disabled_client_side_validations.setter
     def disabled_client_side_validations(self, value: str) -> None:
         names = {name for name in re.split(r"[,\s]+", value) if name}
-        unknown = names - _VALIDATIONS
+        unknown = names.difference(_VALIDATIONS.split())
         if unknown:
-            raise ApiValueError(
-                f"disabled_client_side_validations: no such check: {', '.join(sorted(unknown))}"
-            )
+            listed = ", ".join(sorted(unknown))
+            raise ApiValueError(f"disabled_client_side_validations: no such check: {listed}")
         self.disabled_validations = frozenset(names)
 
     @classmethod
@@ -205,29 +188,17 @@ class Configuration:
     def auth_settings(self) -> dict[str, dict[str, str | None]]:
         """The ways to authenticate for which this configuration has credentials, by name."""
         settings: dict[str, dict[str, str | None]] = {}
+        header = {"in": "header", "key": "Authorization"}
         if self.username is not None and self.password is not None:
-            settings["basic_auth"] = {
-                "type": "basic",
-                "in": "header",
-                "key": "Authorization",
-                "value": self.get_basic_auth_token(),
-            }
+            token = self.get_basic_auth_token()
+            settings["basic_auth"] = {"type": "basic", **header, "value": token}
         if self.access_token is not None:
-            settings["jwt_token"] = {
-                "type": "bearer",
-                "in": "header",
-                "format": "JWT",
-                "key": "Authorization",
-                "value": f"Bearer {self.access_token}",
-            }
+            token = f"Bearer {self.access_token}"
+            settings["jwt_token"] = {"type": "bearer", "format": "JWT", **header, "value": token}
         for name, cookie in auth.COOKIES.items():
             if name in self.api_key:
-                settings[name] = {
-                    "type": "api_key",
-                    "in": "cookie",
-                    "key": cookie,
-                    "value": self.get_api_key_with_prefix(name),
-                }
+                key = self.get_api_key_with_prefix(name)
+                settings[name] = {"type": "api_key", "in": "cookie", "key": cookie, "value": key}
         return settings
 
     def get_host_settings(self) -> list[dict[str, Any]]:
@@ -258,16 +229,13 @@ class Configuration:
             raise ApiValueError(f"Invalid index {index}: there are {len(servers)} servers")
         server = servers[index]
         url: str = server["url"]
+        given = self.server_variables if variables is None else variables
         for name, variable in server.get("variables", {}).items():
-            value = (self.server_variables if variables is None else variables).get(
-                name, variable["default_value"]
-            )
+            value = given.get(name, variable["default_value"])
             allowed = variable.get("enum_values")
             if allowed and value not in allowed:
-                raise ApiValueError(
-                    f"The variable `{name}` in the host URL has invalid value {value}. "
-                    f"Must be {allowed}."
-                )
+                text = f"The variable `{name}` in the host URL has invalid value {value}."
+                raise ApiValueError(f"{text} Must be {allowed}.")
             url = url.replace(f"{{{name}}}", str(value))
         return DEFAULT_HOST if url == BASE_PATH else url
 
@@ -323,12 +291,7 @@ class Configuration:
 
 
 def normalize_host(value: str) -> str:
-    """Complete a server's address: scheme and base path where missing, no slash at the end.
-
-    Raises:
-        ApiTypeError: The value is no string.
-        ApiValueError: It cannot be an address, or carries a user name or password.
-    """
+    """Complete a server's address: scheme and base path where missing, no slash at the end."""
     if not isinstance(value, str):
         raise ApiTypeError(f"Configuration.host must be a str, not {type(value).__name__}")
     host = value.strip()
@@ -341,18 +304,16 @@ def normalize_host(value: str) -> str:
     try:
         parts = urlsplit(host)
         # A colon without a port is what a mistyped scheme leaves: "http:/lakefs".
-        if not parts.hostname or parts.port == 0 or parts.netloc.endswith(":"):
-            raise ValueError
-        if parts.scheme not in ("http", "https"):
+        complete = parts.hostname and parts.port != 0 and not parts.netloc.endswith(":")
+        if not complete or parts.scheme not in ("http", "https"):
             raise ValueError
     except ValueError:
         raise ApiValueError(
             "Configuration.host must be an http or https address like https://lakefs.example.com"
         ) from None
     if "@" in parts.netloc:
-        raise ApiValueError(
-            "Configuration.host must not carry credentials; give username and password"
-        )
+        text = "Configuration.host must not carry credentials; give username and password"
+        raise ApiValueError(text)
     if parts.query or parts.fragment:
         raise ApiValueError("Configuration.host must not have a query or a fragment")
     return host if parts.path.rstrip("/") else host + BASE_PATH

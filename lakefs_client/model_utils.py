@@ -9,7 +9,7 @@ from functools import cached_property as cached_property
 from typing import TYPE_CHECKING, Any
 
 from lakefs_client import _types
-from lakefs_client._model import OLD_LIMITS, ListModel, Model, plain
+from lakefs_client._model import ListModel, Model, plain
 from lakefs_client.exceptions import ApiAttributeError as ApiAttributeError
 from lakefs_client.exceptions import ApiKeyError as ApiKeyError
 from lakefs_client.exceptions import ApiTypeError as ApiTypeError
@@ -81,7 +81,7 @@ def check_allowed_values(
         _types.check_enum(value, input_variable_path[0], allowed)
 
 
-_LIMITS = {old: name for name, old in OLD_LIMITS.items()}
+_LIMITS = {old: name for name, old in _types.OLD_LIMITS.items()}
 
 
 def check_validations(
@@ -99,5 +99,5 @@ def check_validations(
         _LIMITS.get(limit, limit): bound["pattern"] if limit == "regex" else bound
         for limit, bound in validations[input_variable_path].items()
     }
-    disabled: frozenset[str] = getattr(configuration, "disabled_validations", frozenset())
+    disabled = getattr(configuration, "disabled_validations", ())
     _types.check_limits(input_values, input_variable_path[0], limits, disabled)

@@ -17,24 +17,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import quote, urljoin, urlsplit
 
 import urllib3
-from urllib3.exceptions import (
-    ClosedPoolError,
-    HTTPError,
-    LocationValueError,
-    ProxyError,
-    SSLError,
-)
+from urllib3.exceptions import ClosedPoolError, HTTPError, LocationValueError, ProxyError, SSLError
 from urllib3.util import Retry, Timeout
 
 from lakefs_client._connection import Interrupt as Interrupt
 from lakefs_client._connection import Message as Message
-from lakefs_client._connection import (
-    close_pools,
-    current,
-    network_error,
-    pools,
-    target_of,
-)
+from lakefs_client._connection import close_pools, current, network_error, pools, target_of
 from lakefs_client.exceptions import (
     ApiConnectionError,
     ApiException,
@@ -66,6 +54,8 @@ Safety = Literal["never", "unsent", "idempotent", "part"]
 # Scheme, host and port of a URL.
 _ORIGIN = re.compile("[^/?#]*//[^/?#]*")
 
+_TIMEOUTS = "timeouts (_request_timeout, Configuration.connect_timeout and read_timeout)"
+
 _NO_RETRIES = Retry(total=False, redirect=False)
 
 # urllib3 takes a copy for each request.
@@ -92,15 +82,7 @@ class BodyError(Exception):
 
 
 class RESTResponse:
-    """An answer, read to its end.
-
-    Attributes:
-        status: HTTP status.
-        reason: Its reason phrase.
-        headers: The headers, looked up in any case.
-        data: The body.
-        urllib3_response: urllib3's object.
-    """
+    """An answer, read to its end. Its headers are looked up in any case, data is the body."""
 
     __slots__ = ("data", "headers", "reason", "status", "urllib3_response")
 
@@ -214,12 +196,8 @@ class RESTClientObject:
     ) -> urllib3.BaseHTTPResponse:
         """Send a request once and return the answer, whatever its status.
 
-        Args:
-            request: What to send.
-            timeout: Overrides the configuration's timeouts.
-            preload: Whether the body is read.
-            interrupt: Ends the exchange from another thread. Where the body is not read here, it
-                can end the reading as well, until its `detach` is called.
+        `interrupt` ends the exchange from another thread. Where the body is not read here, it can
+        end the reading as well, until its `detach` is called.
 
         Raises:
             ApiConnectionError: There is no answer.
@@ -256,11 +234,7 @@ class RESTClientObject:
         raise failure  # out here it keeps the cause that it has
 
     def read(self, response: urllib3.BaseHTTPResponse, request: Message, amount: int) -> bytes:
-        """Read on in an answer that was not preloaded, as it was sent: compressed if it was.
-
-        Raises:
-            ApiConnectionError: The connection broke, or nothing came in time.
-        """
+        """Read on in an answer that was not preloaded, as it was sent: compressed if it was."""
         try:
             return response.read(amount, decode_content=False)
         except HTTPError as error:
@@ -285,8 +259,11 @@ class RESTClientObject:
                 return response
             except ClosedPoolError:
                 # It was closed after it was looked up, by another thread or by its owner:
-                # nothing was sent yet.
-                self._forget_pools()
+                # nothing was sent yet. urllib3's managers keep what was closed.
+                with self._lock:
+                    self._pools = {}
+                    for manager in self._managers.values():
+                        manager.clear()
 
     def _timeouts(self, timeout: RequestTimeout) -> tuple[float, float]:
         if timeout is None:
@@ -297,15 +274,9 @@ class RESTClientObject:
             raise ApiValueError("_request_timeout must be a number or a pair (connect, read)")
         for seconds in pair:
             if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
-                raise ApiTypeError(
-                    "timeouts (_request_timeout, Configuration.connect_timeout and read_timeout) "
-                    "must be numbers of seconds"
-                )
+                raise ApiTypeError(f"{_TIMEOUTS} must be numbers of seconds")
             if not 0 < seconds < float("inf"):
-                raise ApiValueError(
-                    "timeouts (_request_timeout, Configuration.connect_timeout and read_timeout) "
-                    "must be above 0 and finite"
-                )
+                raise ApiValueError(f"{_TIMEOUTS} must be above 0 and finite")
         return pair[0], pair[1]
 
     def _follow(
@@ -351,7 +322,9 @@ class RESTClientObject:
             with self._lock:
                 self._refresh()  # another thread may have closed the pools meanwhile
                 parts = urlsplit(url)
-                sender = self._manager_for(parts)
+                sender = self._manager(None)
+                if not isinstance(sender, urllib3.ProxyManager):  # which its owner put here
+                    sender = self._manager(self._proxy(parts))
                 if not isinstance(sender, urllib3.ProxyManager):
                     # The origin's own pool is quicker, and leaves the path as it is. Which of
                     # a proxy's depends on the scheme: the manager knows.
@@ -361,19 +334,6 @@ class RESTClientObject:
             return sender, url
         target = url[len(origin) :]
         return sender, target if target.startswith("/") else f"/{target}"
-
-    def _forget_pools(self) -> None:
-        """Look pools up anew: urllib3's managers keep those that were closed."""
-        with self._lock:
-            self._pools = {}
-            for manager in self._managers.values():
-                manager.clear()
-
-    def _manager_for(self, parts: SplitResult) -> urllib3.PoolManager:
-        manager = self._manager(None)
-        if isinstance(manager, urllib3.ProxyManager):
-            return manager  # it was put here
-        return self._manager(self._proxy(parts))
 
     def _manager(self, proxy: str | None) -> urllib3.PoolManager:
         if proxy not in self._managers:
@@ -385,9 +345,8 @@ class RESTClientObject:
 
         configuration = self.configuration
         environment = request.getproxies_environment()
-        exempt = configuration.no_proxy
-        if exempt is not None:
-            environment["no"] = exempt
+        if configuration.no_proxy is not None:
+            environment["no"] = configuration.no_proxy
         host = parts.hostname or ""
         for name in (host, f"{host}:{_port(parts)}"):
             if request.proxy_bypass_environment(name, environment):  # type: ignore[attr-defined]
@@ -418,11 +377,9 @@ class RESTClientObject:
             else:
                 self.close()
             # Copies, so that a change within is seen.
-            self._options = (
-                *options[:-2],
-                c.proxy_headers and dict(c.proxy_headers),
-                c.socket_options and list(c.socket_options),
-            )
+            headers = c.proxy_headers and dict(c.proxy_headers)
+            sockets = c.socket_options and list(c.socket_options)
+            self._options = (*options[:-2], headers, sockets)
 
 
 def _redirected(url: str, location: str) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
 
@@ -69,6 +69,10 @@ class RetryPolicy:
 
 _DEFAULT = RetryPolicy()
 
+# What urllib3's Retry counts or chooses apart. The two that urllib3 may lower without the user's
+# wish, redirect and raise_on_redirect, concern redirects alone.
+_WITHOUT_COUNTERPART = ("connect", "read", "status", "other", "status_forcelist", "allowed_methods")
+
 
 def retry_policy(value: RetryPolicy | urllib3.Retry | int | None) -> RetryPolicy:
     """Translate what ``Configuration.retries`` accepts.
@@ -91,15 +95,7 @@ def retry_policy(value: RetryPolicy | urllib3.Retry | int | None) -> RetryPolicy
         if value < 0:
             raise ApiValueError("Configuration.retries must not be negative")
         return RetryPolicy(attempts=1 + value)
-    return _from_urllib3(value)
 
-
-# urllib3 counts these apart and leaves them None unless asked; the two that it may lower
-# without the user's wish, redirect and raise_on_redirect, concern redirects alone.
-_WITHOUT_COUNTERPART = ("connect", "read", "status", "other")
-
-
-def _from_urllib3(value: Any) -> RetryPolicy:
     from urllib3 import Retry
 
     if not isinstance(value, Retry):
@@ -107,21 +103,14 @@ def _from_urllib3(value: Any) -> RetryPolicy:
             "Configuration.retries must be a RetryPolicy, a number of repetitions, False, or "
             f"urllib3's Retry, not {type(value).__name__}"
         )
-    asked = [name for name in _WITHOUT_COUNTERPART if getattr(value, name) is not None]
-    if value.status_forcelist:
-        asked.append("status_forcelist")
-    if value.allowed_methods != Retry.DEFAULT_ALLOWED_METHODS:
-        asked.append("allowed_methods")
+    unasked = Retry()
+    asked = [n for n in _WITHOUT_COUNTERPART if getattr(value, n) != getattr(unasked, n)]
     if asked:
         raise ApiValueError(
             f"Configuration.retries: Retry({', '.join(asked)}) has no counterpart in RetryPolicy, "
             "which repeats what is harmless to repeat; give a RetryPolicy"
         )
-    total = value.total
-    if total is None:
+    if value.total is None:
         raise ApiValueError("Configuration.retries: Retry(total=None) has no limit")
-    return RetryPolicy(
-        attempts=1 + int(total),
-        min_wait=value.backoff_factor or RetryPolicy.min_wait,
-        max_wait=value.backoff_max,
-    )
+    min_wait = value.backoff_factor or RetryPolicy.min_wait
+    return RetryPolicy(1 + int(value.total), min_wait, value.backoff_max)

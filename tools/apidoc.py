@@ -248,11 +248,11 @@ class Document:
                 Value(
                     "content_type", "Content-Type", "str", False,
                     "media type of the object; application/octet-stream when left out", {},
-                    place="upload",
+                    place="header",
                 ),
                 Value(
                     "user_metadata", "x-lakefs-meta-", "dict[str, str]", False,
-                    "key-value pairs to keep with the object", {}, place="upload",
+                    "key-value pairs to keep with the object", {}, place="header",
                 ),
             ]  # fmt: skip
         model = self.annotation(raw["content"]["application/json"]["schema"])

@@ -81,32 +81,24 @@ def docstring(text: str, indent: int) -> list[str]:
     return wrapped(f'"""{brief(text, WIDTH - indent - 6)}"""', indent).splitlines()
 
 
-def named(annotations: list[str]) -> tuple[list[str], list[str]]:
-    """Import lines of what annotations name: of the standard library, and of models."""
+def named(annotations: list[str]) -> tuple[set[str], list[str]]:
+    """What annotations name: types of no module here, and models."""
     text = re.sub(r"'[^']*'", "", " ".join(annotations))
-    words = set(re.findall(r"\b[A-Z]\w+\b", text)) - {"None", "UploadContent"}
-    typing = sorted(words & {"Any", "BinaryIO", "Literal"})
-    library = ["from datetime import datetime"] if re.search(r"\bdatetime\b", text) else []
-    if typing:
-        library.append(f"from typing import {', '.join(typing)}")
-    models = sorted(words.difference(typing))
-    return library, [f"from lakefs_client.model.{snake(m)} import {m}" for m in models]
+    words = set(re.findall(r"\b(?:[A-Z]\w+|datetime)\b", text)) - {"None"}
+    types = words & {"Any", "BinaryIO", "Literal", "UploadContent", "datetime"}
+    return types, sorted(words - types)
 
 
-def module(imports: list[str], for_checkers: list[str], body: list[str]) -> str:
-    """The text of a module: its imports, those for type checkers apart, and what it declares."""
-    lines = [MARK, "", *imports]
-    if for_checkers:
-        lines += ["", "if TYPE_CHECKING:", *(f"    {line}" for line in for_checkers)]
-    return "\n".join([*lines, "", *body]) + "\n"
+def imported(module: str, names: set[str]) -> list[str]:
+    """A line that imports names, if there are any."""
+    return [f"from lakefs_client.{module} import {', '.join(sorted(names))}"] if names else []
 
 
 def model_module(model: Model) -> str:
     """The module of a model."""
     base = "Model" if model.items is None else f'ListModel["{model.items}"]'
-    names = {base.partition("[")[0]}
-    # Whoever uses a model uses its parts, so these are imported; `typing` costs more.
-    library, parts = named([p.annotation for p in model.properties] + [model.items or ""])
+    types, parts = named([p.annotation for p in model.properties] + [model.items or ""])
+    names = {base.partition("[")[0], *types}
     body = ["", f"class {model.name}({base}):", *docstring(model.description, 4), ""]
     for name, value in (
         ("_wire", {p.name: p.wire for p in model.properties if p.name != p.wire}),
@@ -118,6 +110,7 @@ def model_module(model: Model) -> str:
             value = f"frozenset({value})" if isinstance(value, list) else repr(value)
             body.append(f"    {name} = {value}")
     if model.entries is not None:
+        names.add("TYPE_CHECKING")
         body += ["", "    if TYPE_CHECKING:", ""]
         body.append(f"        def __init__(self, **entries: {model.entries}) -> None: ...")
     for p in model.properties:
@@ -127,10 +120,9 @@ def model_module(model: Model) -> str:
         body.append(f"    {p.name}: {p.annotation}" + ("" if p.required else " = UNSET"))
         if not re.fullmatch(TOLD, p.description):
             body += docstring(p.description, 4)
-    if library or model.entries is not None:
-        names.add("TYPE_CHECKING")
-    own = f"from lakefs_client._model import {', '.join(sorted(names))}"
-    return module([own, *parts], library, body)
+    # Whoever uses a model uses its parts, so these are imported.
+    imports = [line for part in parts for line in imported(f"model.{snake(part)}", {part})]
+    return "\n".join([MARK, "", *imported("_model", names), *imports, "", *body, ""])
 
 
 def limits(o: Operation) -> dict[str, Any]:
@@ -145,10 +137,6 @@ def declaration(o: Operation, constants: dict[str, str]) -> list[str]:
         constants: The names of the limits that the module states at its top, by their text.
     """
     arguments = [repr(o.method), repr(o.path)]
-    for place in ("body", "upload"):
-        name = next((p.name for p in o.parameters if p.place == place), None)
-        if name:
-            arguments.append(f"{place}={name!r}")
     wire = {p.name: p.wire for p in o.parameters if p.place == "query" and p.name != p.wire}
     headers = {p.name: p.wire for p in o.parameters if p.place == "header"}
     for name, mapping in (("wire", wire), ("headers", headers), ("limits", limits(o))):
@@ -175,28 +163,29 @@ def declaration(o: Operation, constants: dict[str, str]) -> list[str]:
 
 def operation_docstring(o: Operation) -> list[str]:
     """What a caller must know; the pages have the rest."""
-    lines = [f'        """{sentence(o.summary)}']
+    blank = ("", 0, 0)
+    texts = [(f'"""{sentence(o.summary)}', 8, 0)]
     if o.description:
-        lines += ["", *wrapped(o.description, 8).splitlines()]
+        texts += [blank, (o.description, 8, 0)]
     described = [p for p in o.parameters if not re.fullmatch(OBVIOUS, p.description)]
-    if described:
-        lines += ["", "        Args:"]
-        for p in described:
-            text = brief(p.description, WIDTH - 14 - len(p.name))
-            lines += wrapped(f"{p.name}: {text}", 12, 4).splitlines()
     outcome = []
     if o.returned and (";" in o.returned or not re.fullmatch(r"(?!BinaryIO)[A-Z]\w+", o.returns)):
         # A model is documented where it is; what is said of the answer besides follows a semicolon.
-        outcome += wrapped(f"Returns: {o.returned}.", 8, 4).splitlines()
+        outcome.append((f"Returns: {o.returned}.", 8, 4))
     errors = [error(code, text) for code, text in o.errors.items()]
     # This alone any operation may raise; lakefs_client.api says so.
     if errors and errors != ["NotFoundException (404)"]:
-        outcome += wrapped(f"Raises: {', '.join(errors)}.", 8, 4).splitlines()
-    if outcome:
-        lines += [*([] if described else [""]), *outcome]
-    if len(lines) == 1:
-        return [f'{lines[0]}"""']
-    return [*lines, '        """']
+        outcome.append((f"Raises: {', '.join(errors)}.", 8, 4))
+    if described or outcome:
+        texts.append(blank)
+    if described:
+        texts.append(("Args:", 8, 0))
+    for p in described:
+        texts.append((f"{p.name}: {brief(p.description, WIDTH - 14 - len(p.name))}", 12, 4))
+    texts += outcome
+    last, indent, hanging = texts[-1]
+    texts[-1] = (f'{last}"""', indent, hanging)
+    return [line for text in texts for line in wrapped(*text).splitlines() or [""]]
 
 
 def error(code: str, text: str) -> str:
@@ -239,28 +228,20 @@ def api_modules(document: Document) -> dict[str, str]:
 def api_module(groups: list[Group]) -> str:
     """A module of operations."""
     operations = [o for group in groups for o in group.operations]
-    bases = groups[0].bases
-    names = set() if bases else {"Api"}
-    imports = []
+    names = set() if groups[0].bases else {"Api"}
     for_checkers = []
     if operations:
         names |= {"operation", "TYPE_CHECKING"}
         annotations = [p.annotation for o in operations for p in o.parameters]
-        annotations += [o.returns for o in operations]
-        library, models = named(annotations)
-        options = {"CallOptions"} | ({"UploadContent"} & set(annotations))
-        for_checkers = [
-            "from typing_extensions import Unpack",
-            f"from lakefs_client._operation import {', '.join(sorted(options))}",
-            *library,
-            *models,
-        ]
+        types, models = named(annotations + [o.returns for o in operations])
+        for_checkers = imported("_operation", {"CallOptions", "Unpack", *types})
+        for_checkers += imported("models", set(models))
     if any(o.optional for o in operations):
-        imports.append("from lakefs_client._model import UNSET")
-    if names:
-        imports.append(f"from lakefs_client._operation import {', '.join(sorted(names))}")
-    if bases:
-        imports.append(f"from lakefs_client.api._shared import {', '.join(bases)}")
+        names.add("UNSET")
+    lines = [MARK, "", *imported("_operation", names)]
+    lines += imported("api._shared", set(groups[0].bases))
+    if for_checkers:
+        lines += ["", "if TYPE_CHECKING:", *(f"    {line}" for line in for_checkers)]
     constants = {repr(of): "_".join(of).upper() for of in map(limits, operations) if of}
     body = [f"{name} = {text}" for text, name in constants.items()]
     for group in groups:
@@ -268,7 +249,7 @@ def api_module(groups: list[Group]) -> str:
         body += [*docstring(group.description, 4), ""]
         for o in group.operations:
             body += declaration(o, constants)
-    return module(imports, for_checkers, body)
+    return "\n".join([*lines, "", *body, ""])
 
 
 def index(title: str, package: str, names: list[str]) -> str:

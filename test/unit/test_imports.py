@@ -75,7 +75,7 @@ LAYERS = (
     ("_connection",),
     ("rest",),
     ("_model", "_types", "models", "model", "_encode"),
-    ("_body", "_decode"),
+    ("_body",),
     ("_operation", "_request", "_endpoint"),
     ("api_client",),
     ("api", "apis", "_paginate", "model_utils"),
