@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self, dataclass_transform
 
-    from lakefs_client._types import Kind, Path, Schema, Source
+    from lakefs_client._schema import Schema
+    from lakefs_client._types import Kind, Path, Source
 
     UNSET: Any
     """The value of what was left out: an optional property or argument."""
@@ -172,7 +173,7 @@ class Model:
     def _schema(cls) -> Schema:
         schema = cls._compiled
         if schema is None:
-            from lakefs_client._types import Schema
+            from lakefs_client._schema import Schema
 
             schema = Schema(cls)
             for prop in schema.lazy:

@@ -8,7 +8,7 @@ from datetime import datetime as datetime
 from functools import cached_property as cached_property
 from typing import TYPE_CHECKING, Any
 
-from lakefs_client import _types
+from lakefs_client import _schema, _types
 from lakefs_client._model import ListModel, Model, plain
 from lakefs_client.exceptions import ApiAttributeError as ApiAttributeError
 from lakefs_client.exceptions import ApiKeyError as ApiKeyError
@@ -81,7 +81,7 @@ def check_allowed_values(
         _types.check_enum(value, input_variable_path[0], allowed)
 
 
-_LIMITS = {old: name for name, old in _types.OLD_LIMITS.items()}
+_LIMITS = {old: name for name, old in _schema.OLD_LIMITS.items()}
 
 
 def check_validations(

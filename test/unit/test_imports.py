@@ -74,7 +74,7 @@ LAYERS = (
     ("configuration",),
     ("_connection",),
     ("rest",),
-    ("_model", "_types", "models", "model", "_encode"),
+    ("_model", "_schema", "_types", "models", "model", "_encode"),
     ("_body",),
     ("_operation", "_request", "_endpoint"),
     ("api_client",),

@@ -1,0 +1,130 @@
+"""What a model class declares, worked out of its annotations."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from inspect import Parameter, Signature
+from typing import TYPE_CHECKING, Any
+
+from lakefs_client._model import UNKNOWN, UNSET, Model
+from lakefs_client._types import Free, Kind, MapOf, Property, block, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+OLD_LIMITS = {"minimum": "inclusive_minimum", "maximum": "inclusive_maximum", "pattern": "regex"}
+"""The names that limits have in `Model.validations`, where they are others."""
+
+
+class Schema:
+    """What a model class declares, worked out on first use.
+
+    Attributes:
+        properties: By Python name, the required ones first.
+        by_wire: By the name in JSON.
+        required: Python names of the required properties, in the order of arguments.
+        entries: The kind of the values of a map model; None for other models.
+        lazy: The properties that hold models.
+        as_held: Whether values are sent as they are held, so that none needs a look.
+
+    Below `fits` is what older releases had as attributes of the class.
+    """
+
+    def __init__(self, cls: type[Model]) -> None:
+        annotations: dict[str, str] = {}
+        optional: set[str] = set()
+        for base in reversed(cls.__mro__):
+            if issubclass(base, Model) and base is not Model:
+                annotations |= base.__dict__.get("__annotations__") or {}  # noqa: RUF063
+                optional.update(base.__dict__["_optional"])
+        annotations.pop("_", None)
+        self.entries = None if cls._entries is None else resolve(cls._entries)
+        self.properties: dict[str, Property] = {}
+        for name, annotation in annotations.items():
+            kind, limits = resolve(annotation), cls._limits.get(name, {})
+            wire = cls._wire.get(name, name)
+            self.properties[name] = Property(name, wire, kind, name not in optional, limits)
+        # Servers spell some names both ways.
+        self.by_wire = self.properties | {p.wire: p for p in self.properties.values()}
+        self.required = tuple(p.name for p in self.properties.values() if p.required)
+        self.lazy = tuple(p for p in self.properties.values() if p.kind.lazy)
+        self.as_held = not (cls._wire or self.lazy) and all(
+            type(p.kind).dump is Kind.dump for p in self.properties.values()
+        )
+
+    @cached_property
+    def fits(self) -> Callable[[dict[str, Any]], bool]:
+        """Whether JSON can be adopted as it is; False as well where values need converting.
+
+        What is unknown in a dict that can be is moved to its place.
+        """
+        namespace: dict[str, Any] = {}
+        tests = self.tests("v", namespace)
+        if tests is None:
+            return lambda value: False
+        body = [*block("try:", tests), "except KeyError: return False", "return True"]
+        # Built from our own declarations, never from input.
+        exec("\n".join(block("def fits(v):", body)), namespace)
+        return namespace["fits"]  # type: ignore[no-any-return]
+
+    def tests(self, name: str, namespace: dict[str, Any]) -> list[str] | None:
+        """As those of a `Kind`; nested models are looked at in the same function."""
+        if self.entries is not None:
+            return MapOf(self.entries).tests(name, namespace)
+        split, value, count = f"split{len(namespace)}", f"{name}_", f"{name}n"
+        namespace[split] = self._split
+        lines = [f"if type({name}) is not dict: return False", f"{count} = {len(self.required)}"]
+        for prop in self.properties.values():
+            tests = None if prop.wire != prop.name else prop.kind.tests(value, namespace)
+            if tests is None:
+                return None
+            tests = [f"{value} = {name}[{prop.name!r}]", *tests]
+            if prop.required:
+                lines += tests
+            else:
+                lines += block(f"if {prop.name!r} in {name}:", [f"{count} += 1", *tests])
+        return [*lines, f"if len({name}) != {count}: {split}({name})"]
+
+    def _split(self, values: dict[str, Any]) -> None:
+        """Move what is unknown in an adopted dict to its place."""
+        unknown = [key for key in values if key not in self.properties]
+        values[UNKNOWN] = {key: values.pop(key) for key in unknown}
+
+    @property
+    def attribute_map(self) -> dict[str, str]:
+        return {p.name: p.wire for p in self.properties.values()}
+
+    @property
+    def openapi_types(self) -> dict[str, tuple[Any, ...]]:
+        return {p.name: p.kind.legacy for p in self.properties.values()}
+
+    @property
+    def allowed_values(self) -> dict[tuple[str], dict[str, str]]:
+        return {
+            (p.name,): {str(v).upper().replace("-", "_"): v for v in p.kind.enum}
+            for p in self.properties.values()
+            if p.kind.enum
+        }
+
+    @property
+    def validations(self) -> dict[tuple[str], dict[str, Any]]:
+        return {
+            (p.name,): {
+                OLD_LIMITS.get(limit, limit): {"pattern": bound} if limit == "pattern" else bound
+                for limit, bound in p.limits.items()
+            }
+            for p in self.properties.values()
+            if p.limits
+        }
+
+    @property
+    def additional_properties_type(self) -> tuple[type, ...]:
+        return (self.entries or Free).classes
+
+    @property
+    def __signature__(self) -> Signature:
+        required, optional = Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY
+        given = [Parameter(name, required) for name in self.required]
+        left = [name for name in self.properties if name not in self.required]
+        given += [Parameter(name, optional, default=UNSET) for name in left]
+        return Signature([*given, Parameter("entries", Parameter.VAR_KEYWORD)])
