@@ -51,12 +51,8 @@ def matches(checksum: str, md5s: list[str]) -> bool:
 def holds(
     file: FileSource, checksum: str, likely: int, given_up: Callable[[], bool] = bool
 ) -> bool:
-    """Whether a checksum, of an object of the same size, is known to be that of a file.
-
-    Raises:
-        SourceError: It cannot be read.
-        Stopped: It was given up.
-    """
+    """Whether a checksum, of an object of the same size, is known to be that of a file. Raises as
+    `md5_of`."""
     if not is_of_md5s(checksum):
         return False
     return any(

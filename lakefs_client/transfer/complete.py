@@ -173,11 +173,8 @@ def held_against(
     target: Target,
     upload: Multipart | None = None,
 ) -> ObjectStats:
-    """Hold an object's size and checksum, where it is known, against what was sent.
-
-    Raises:
-        TransferError: They differ.
-    """
+    """Hold an object's size and checksum, where it is known, against what was sent. Raises
+    TransferError where they differ."""
     there, fingerprint = stats.get("size_bytes", size), stats.checksum.strip('"')
     if there != size:
         wrong = f"it has {there} bytes, {size} were sent"

@@ -114,12 +114,11 @@ def cut(segments: Iterable[Segment], sizes: dict[type, int]) -> Iterator[list[Se
 def compose(
     transfer: Transfer, target: Target, ranges: Sequence[ObjectRange], progress: Progress
 ) -> ObjectStats:
-    """Make an object of ranges of others.
+    """Make an object of ranges of others, by `join`.
 
     Raises:
-        ApiValueError: A range is not in its object, or they take more than 10,000 parts.
-        ApiException: lakeFS knows no such object, or refused to begin.
-        TransferError: It failed; it says what became of it.
+        ApiValueError: A range is not in its object.
+        ApiException: lakeFS knows no such object.
     """
     objects: dict[tuple[str, str, str], RemoteObject] = {}
     segments = []
@@ -219,8 +218,9 @@ class _Composition:
             # A small last one could be copied, but of small objects AWS copies no range:
             # https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPartCopy.html
             if alone and isinstance(origin, RemoteObject) and part.length >= MIN_PART_SIZE:
-                place, copied = upload.identity, origin.place
-                etag = upload.target.copy_part(place, part.number, copied, start, end)
+                etag = upload.target.copy_part(
+                    upload.identity, part.number, origin.place, start, end
+                )
                 upload.stored[part.number] = Stored(etag, None, None)
                 upload.progress.add(part.length)
                 return

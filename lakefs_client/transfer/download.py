@@ -242,11 +242,7 @@ class _Download:
             return False
 
     def _verify(self) -> None:
-        """Hold the file against the object's checksum.
-
-        Raises:
-            DamagedError: They are not of the same bytes.
-        """
+        """Hold the file against the object's checksum. Raises DamagedError if it differs."""
         remote, md5s = self.remote, self._md5s
         for size in self._sizes:
             plan = PartPlan(remote.size, size)

@@ -98,11 +98,8 @@ class Run:
 
     @contextmanager
     def turn(self, size: int) -> Iterator[None]:
-        """The turn of a file of so many bytes, which it may have to wait for.
-
-        Raises:
-            Stopped: It is over for all of them.
-        """
+        """The turn of a file of so many bytes, which it may have to wait for. Raises Stopped when
+        it is over for all of them."""
         large = size >= self.transfer.config.threshold
         with self._large if large else nullcontext():
             if self.interrupt.is_set():

@@ -61,6 +61,10 @@ class PartError(CarrierError):
         super().__init__(cause)
 
 
+class NoMultipartError(CarrierError):
+    """The store cannot do presigned multipart uploads."""
+
+
 class RefusedError(ApiException):
     """The branch cannot be written to, as the server will say when the last part is there."""
 
@@ -133,9 +137,15 @@ class MultipartUpload:
         """Begin, with URLs for so many parts.
 
         Raises:
-            ApiException: lakeFS refused, with 501 where the store cannot do such uploads.
+            NoMultipartError: Nothing was begun.
+            ApiException: lakeFS refused.
         """
-        self._upload, self._urls = self.target.create(parts)
+        try:
+            self._upload, self._urls = self.target.create(parts)
+        except ApiException as error:
+            if error.status != 501:
+                raise
+            raise NoMultipartError(error) from error
         logger.debug("%s: upload id %s, %d parts", self.target, self._upload.upload_id, parts)
 
     def go_on(self, earlier: Earlier) -> None:
@@ -147,7 +157,7 @@ class MultipartUpload:
         `done` is called when the source is no longer needed for it.
 
         Raises:
-            PartError: Another part failed.
+            PartError: A part failed.
             RefusedError: The branch cannot be written to.
         """
         self._wait_until_below(self.transfer.config.max_concurrency)
@@ -188,12 +198,7 @@ class MultipartUpload:
         return stats
 
     def check(self) -> None:
-        """Have a failure out before the next part is there.
-
-        Raises:
-            PartError: A part failed.
-            RefusedError: The branch cannot be written to.
-        """
+        """Have a failure out before the next part is there. Raises as `submit`."""
         if self._failure is not None:
             raise self._failure
 
@@ -383,4 +388,6 @@ def _cause(error: BaseException) -> tuple[BaseException, int | None]:
     """What failed, and the number of the part where it was one."""
     if isinstance(error, PartError):
         return error.cause, error.number
-    return (error.cause if isinstance(error, NothingAssembledError) else error), None
+    if isinstance(error, (NothingAssembledError, NoMultipartError)):
+        return error.cause, None
+    return error, None

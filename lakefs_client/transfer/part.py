@@ -54,21 +54,13 @@ class DamagedError(ApiException):
 
 
 class Stored(NamedTuple):
-    """What the store said of bytes that it received.
+    """What the store said of bytes that it received."""
 
-    Attributes:
-        etag: Its ETag, without quotes.
-        content_md5: Its Content-MD5 in hex, where it gave one.
-        md5: Ours in hex, where it is known that the ETag is the MD5.
-        sent_md5: Ours in hex, where it was computed.
-        slowed: Whether a worker elsewhere was asked to slow down meanwhile.
-    """
-
-    etag: str | None
-    content_md5: str | None
-    md5: str | None
-    sent_md5: str | None = None
-    slowed: bool = False
+    etag: str | None  # without quotes
+    content_md5: str | None  # in hex, where it gave one
+    md5: str | None  # ours in hex, where it is known that the ETag is the MD5
+    sent_md5: str | None = None  # ours in hex, where it was computed
+    slowed: bool = False  # whether a worker elsewhere was asked to slow down meanwhile
 
 
 class CarrierError(Exception):
@@ -274,11 +266,7 @@ def is_gone(error: BaseException) -> bool:
 
 
 def _stored(headers: Any, md5: str | None, verify: bool) -> Stored:
-    """Hold the store's word on what it received against ours.
-
-    Raises:
-        DamagedError: They differ.
-    """
+    """Hold the store's word on what it received against ours. Raises DamagedError if it differs."""
     etag = (headers.get("ETag") or "").strip().removeprefix("W/").strip('"') or None
     content_md5 = _hex(headers.get("Content-MD5"))
     if etag is None and content_md5 is None:

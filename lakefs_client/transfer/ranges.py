@@ -131,12 +131,7 @@ class RemoteObject:
         self.repeat(attempt)
 
     def check_unchanged(self) -> None:
-        """Ask whether the same object stands at the path.
-
-        Raises:
-            ChangedError: Another one does.
-            ApiException: It could not be asked.
-        """
+        """Ask whether the same object stands at the path. Raises ChangedError if another does."""
         self._fresh_stat()
 
     def open(self, start: int, stop: int) -> Body:

@@ -102,11 +102,7 @@ class UploadJournal(Journal):
             ) from error
 
     def begin(self, upload: Multipart, source: FileSource) -> None:
-        """Note that an upload of a file was begun.
-
-        Raises:
-            OSError: It cannot be written.
-        """
+        """Note that an upload of a file was begun. Raises as `start`."""
         size, changed = source.stamp
         since = {"size": size, "changed": changed, "began": time.time()}
         self.start({**self._key, **since, **upload._asdict()})
@@ -136,7 +132,6 @@ class UploadJournal(Journal):
             return None
         first, *rest = self.records
         earlier = _earlier(first, rest)
-
         if [first["size"], first["changed"]] != [*source.stamp]:
             why = "the file was changed since"
         elif earlier.age >= ADDRESS_LIFE:

@@ -148,17 +148,14 @@ class FileSource:
                 return self._file.readinto(window)
 
     def shifted(self, by: int) -> FileSource:
-        """The same file, where it stands so far behind the start of a whole."""
+        """The same file as it stands in a whole, every byte so much further on."""
         source = copy(self)
         source._start -= by
         return source
 
     def check_unchanged(self) -> None:
-        """Refuse a file that was written to since it was opened: its parts are of two ages.
-
-        Raises:
-            SourceChangedError: It was.
-        """
+        """Refuse a file that was written to since it was opened: its parts are of two ages. Raises
+        SourceChangedError."""
         status = os.fstat(self._file.fileno())
         if (status.st_size, status.st_mtime_ns) != self.stamp:
             raise SourceChangedError(

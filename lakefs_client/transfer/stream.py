@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakefs_client._body import WINDOW
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
-from lakefs_client.transfer.multipart import MultipartUpload
+from lakefs_client.transfer.multipart import MultipartUpload, NoMultipartError
 from lakefs_client.transfer.plan import (
     MAX_OBJECT_SIZE,
     MAX_PARTS,
@@ -20,13 +20,7 @@ from lakefs_client.transfer.plan import (
     growing_part_size,
 )
 from lakefs_client.transfer.source import BytesSource, FileSource
-from lakefs_client.transfer.upload import (
-    NoMultipartError,
-    Upload,
-    begin,
-    require_server,
-    require_single_put,
-)
+from lakefs_client.transfer.upload import Upload, require_server, require_single_put
 
 if TYPE_CHECKING:
     from lakefs_client._operation import Readable
@@ -146,15 +140,12 @@ class StreamUpload:
         spool = self._at_hand()
         size = self._offset + spool.size
         self._progress.set_size(size)
-        if self._upload is None and spool.size < self._transfer.config.threshold:
-            return self._in_one(spool)
-        if (spool.size or self._number == 0) and self._without_parts is None:
+        small = self._upload is None and spool.size < self._transfer.config.threshold
+        left = spool.size or self._number == 0  # an object has one part at the least
+        if left and not small and self._without_parts is None:
             self._flush(spool)
-        if self._upload is None:
-            return self._in_one(spool)
-        return self._upload.finish(size)
-
-    def _in_one(self, spool: Spool) -> ObjectStats:
+        if self._upload is not None:
+            return self._upload.finish(size)
         upload = Upload(self._transfer, spool, self._target, self._progress)
         stats = upload.in_one(self._without_parts)
         spool.close()
@@ -186,7 +177,7 @@ class StreamUpload:
         if self._upload is None:
             upload = MultipartUpload(self._transfer, self._target, self._progress)
             try:
-                begin(upload, FIRST_URLS)
+                upload.begin(FIRST_URLS)
             except NoMultipartError as error:
                 self._keep_whole(spool, error)
                 return

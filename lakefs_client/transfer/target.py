@@ -149,11 +149,7 @@ class Target:
             return None
 
     def stored(self) -> tuple[int, str] | None:
-        """Size and ETag of what the store holds for the object; None where there is nothing.
-
-        Raises:
-            ApiException: It could not be asked.
-        """
+        """Size and ETag of what the store holds for the object; None where there is nothing."""
         stats = self._objects.stat_object(*self.place, presign=True)
         first = {"Range": "bytes=0-0"} if stats.get("size_bytes") else {}
         response = self.client.store_client.exchange(

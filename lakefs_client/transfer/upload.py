@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from lakefs_client.exceptions import ApiException, TransferError
 from lakefs_client.transfer.complete import held_against, link, reason
 from lakefs_client.transfer.journal import path_of
-from lakefs_client.transfer.multipart import MultipartUpload
-from lakefs_client.transfer.part import CarrierError, PartSender, SendOptions, is_md5
+from lakefs_client.transfer.multipart import MultipartUpload, NoMultipartError
+from lakefs_client.transfer.part import PartSender, SendOptions, is_md5
 from lakefs_client.transfer.plan import MAX_SINGLE_PUT, Part, PartPlan, plan_parts
 from lakefs_client.transfer.resume import KIND, UploadJournal, upload_key
 from lakefs_client.transfer.source import FileSource, SourceError
@@ -93,7 +93,7 @@ class Upload:
                 if earlier is not None:
                     upload.go_on(earlier)
                 else:
-                    begin(upload, plan.count)
+                    upload.begin(plan.count)
                     if journal is not None:
                         journal.begin(upload.identity, self._file)
                 for part in plan:
@@ -176,25 +176,11 @@ class Upload:
         return held_against(stats, source.size, md5, target)
 
 
-class NoMultipartError(CarrierError):
-    """The store cannot do presigned multipart uploads."""
-
-
-def begin(upload: MultipartUpload, parts: int) -> None:
-    """Begin an upload in parts. Raises NoMultipartError where the store knows none."""
-    try:
-        upload.begin(parts)
-    except ApiException as error:
-        if error.status != 501:
-            raise
-        raise NoMultipartError(error) from error
-
-
 def require_single_put(
     config: TransferConfig, target: Target, size: int, instead: NoMultipartError
 ) -> None:
-    """Refuse, by a TransferError that says why, to send in one PUT what should go up in parts,
-    where it must not or cannot."""
+    """Refuse to send in one PUT what should go up in parts, where it must not or cannot. Raises
+    TransferError, which says why."""
     if not config.allow_single_put:
         why = "allow_single_put is off"
     elif size > MAX_SINGLE_PUT:
@@ -209,8 +195,8 @@ def require_single_put(
 
 
 def require_server(config: TransferConfig, place: object) -> None:
-    """Refuse, by a TransferError, to have bytes of the object at a place pass through the server,
-    where they must not."""
+    """Refuse to have bytes of the object at a place pass through the server, where they must not.
+    Raises TransferError."""
     if not config.allow_server:
         raise TransferError(
             f"{place}: this server's store offers no presigned URLs, and allow_server is off",

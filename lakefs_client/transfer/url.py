@@ -94,14 +94,12 @@ class ExpiringUrl:
 
 
 def lifetime(signed: SignedUrl) -> float | None:
-    """Seconds that a presigned URL was good for when the answer that brought it was written.
+    """Seconds that a presigned URL was good for when the answer that brought it was written; None
+    where it cannot be told.
 
     No field of lakeFS's answer says so: it is read from the URL's own parameters, as AWS and
     Google (``X-Amz-Date`` and ``X-Amz-Expires``, likewise ``X-Goog-``; or ``Expires``) and
     Azure (``se``) define them. Both moments are of servers' clocks; this machine's is not asked.
-
-    Returns:
-        None where it cannot be told.
     """
     try:
         return _end(_parameters(signed.url)) - _of_header(signed.date or "")
