@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 # MiB of a part, as the common uploaders have it: lakectl, rclone and the Go SDK 5; boto3 and the
 # AWS CLI 8; pyarrow 10; s3cmd 15; this package 16; Google 32; s3fs 50; Hadoop 64 and 100.
 _USUAL = (5, 8, 10, 15, 16, 32, 50, 64, 100, 128, 256, 512, 1024)
-
-
 GUESSES = 3
 """How many part sizes are tried at the most: each may cost a pass over the file."""
 _OF_MD5S = re.compile(r"[0-9a-f]{32}(?:-([1-9][0-9]{0,4}))?")
@@ -35,13 +33,8 @@ def is_of_md5s(checksum: str) -> bool:
 def part_sizes(checksum: str, size: int, likely: int) -> list[int]:
     """The sizes of the parts that an object with such a checksum may have been made of.
 
-    A composite checksum tells how many they were, not how large: the likelier come first. The
-    last is the smallest that suffices in whole MiB, as uploaders grow their parts to.
-
-    Args:
-        checksum: Such that `is_of_md5s`.
-        size: Bytes of the object.
-        likely: The size to try first.
+    A composite checksum tells how many they were, not how large: `likely` comes first. The last
+    is the smallest that suffices in whole MiB, as uploaders grow their parts to.
     """
     count = int(checksum.partition("-")[2] or 1)
     grown = -(-size // (count * MIB)) * MIB
@@ -52,24 +45,14 @@ def part_sizes(checksum: str, size: int, likely: int) -> list[int]:
 
 def matches(checksum: str, md5s: list[str]) -> bool:
     """Whether it is the checksum of an object whose parts have these MD5s, in order."""
-    return checksum == (composite_md5([*md5s]) if "-" in checksum else md5s[0])
+    return checksum == (composite_md5(md5s) if "-" in checksum else md5s[0])
 
 
 def holds(
     file: FileSource, checksum: str, likely: int, given_up: Callable[[], bool] = bool
 ) -> bool:
-    """Whether a checksum is known to be that of a file.
-
-    Args:
-        file: The file.
-        checksum: Of an object of the same size.
-        likely: The size of a part to try first.
-        given_up: Whether to read on no longer.
-
-    Raises:
-        SourceError: It cannot be read.
-        Stopped: It was given up.
-    """
+    """Whether a checksum, of an object of the same size, is known to be that of a file. Raises as
+    `md5_of`."""
     if not is_of_md5s(checksum):
         return False
     return any(

@@ -7,13 +7,15 @@ in place, and an upload that is gone may be one that succeeded.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lakefs_client.exceptions import ApiConnectionError, ApiException, TransferError
 from lakefs_client.models import CompletePresignMultipartUpload, UploadPart
+from lakefs_client.transfer.part import CarrierError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from lakefs_client.model.object_stats import ObjectStats
     from lakefs_client.retry import RetryPolicy
@@ -24,12 +26,8 @@ if TYPE_CHECKING:
 _REFUSALS = ("InvalidPart", "InvalidPartOrder", "EntityTooSmall")
 
 
-class NothingAssembledError(Exception):
+class NothingAssembledError(CarrierError):
     """The upload is as it was: the request to complete it did not get through."""
-
-    def __init__(self, cause: BaseException) -> None:
-        self.cause = cause
-        super().__init__(cause)
 
 
 class PartsRefusedError(NothingAssembledError):
@@ -50,16 +48,9 @@ def complete(
     *,
     asked: bool,
 ) -> ObjectStats:
-    """Complete an upload, and hold the object against what was sent.
+    """Complete an upload of these parts and so many bytes, and hold the object against them.
 
-    Args:
-        target: The object.
-        upload: The upload.
-        stored: What the store said of each part, in order.
-        size: Bytes that were sent.
-        policy: How often to ask.
-        sleep: Waits between.
-        asked: Whether an earlier process asked, and may not have lived to see the answer.
+    `asked` says that an earlier process asked, and may not have lived to see the answer.
 
     Raises:
         NothingAssembledError: The store has no object; the upload can be aborted.
@@ -80,17 +71,15 @@ def complete(
     return _Completion(target, upload, size, checksum, asked).run(body, policy, sleep)
 
 
+@dataclass
 class _Completion:
     """The attempts to complete one upload."""
 
-    def __init__(
-        self, target: Target, upload: Multipart, size: int, checksum: str | None, asked: bool
-    ) -> None:
-        self._target = target
-        self._upload = upload
-        self._size = size
-        self._checksum = checksum
-        self._asked = asked
+    target: Target
+    upload: Multipart
+    size: int
+    checksum: str | None
+    asked: bool
 
     def run(
         self,
@@ -100,20 +89,20 @@ class _Completion:
     ) -> ObjectStats:
         """Complete. After a failure a look at the object tells what happened; where it tells
         nothing, another complete does no harm, since of several exactly one succeeds."""
-        if self._asked:
-            there = self._target.stat()
+        if self.asked:
+            there = self.target.stat()
             if there is not None and self._is_ours(there):
                 return self._held_against(there)
         failures = 0
         while True:
             try:
-                return self._held_against(self._target.complete(self._upload, body))
+                return self._held_against(self.target.complete(self.upload, body))
             except TransferError:
                 raise
             except ApiException as error:
                 failure = error
             failures += 1
-            if not self._asked:
+            if not self.asked:
                 if isinstance(failure, ApiConnectionError) and not failure.sent:
                     raise NothingAssembledError(failure) from failure
                 if _refuses_parts(failure):
@@ -122,14 +111,14 @@ class _Completion:
             if there is not None and self._is_ours(there):
                 return self._held_against(there)
             if "NoSuchUpload" in (failure.body or ""):
-                if not self._asked:
+                if not self.asked:
                     raise UploadGoneError(failure) from failure
-                if self._checksum:
+                if self.checksum:
                     # An earlier complete spent the upload: the object is there, and unrecorded.
                     return self._linked(there, failure)
             if failure.status == 409:
                 raise UploadGoneError(failure) from failure
-            self._asked = True
+            self.asked = True
             if failures >= policy.attempts or not _worth_another(failure):
                 raise self._unknown(failure, "and no object refers to the upload") from failure
             sleep(policy.wait(failures, None, 1.0) or 0.0)
@@ -137,51 +126,43 @@ class _Completion:
     def _look(self, failure: ApiException) -> ObjectStats | None:
         """What stands at the path now."""
         try:
-            return self._target.stat()
+            return self.target.stat()
         except ApiException as error:
             raise self._unknown(failure, "and so did the look at the object") from error
 
     def _is_ours(self, stats: ObjectStats) -> bool:
-        return same_address(stats.physical_address, self._upload.physical_address)
+        return same_address(stats.physical_address, self.upload.physical_address)
 
     def _linked(self, former: ObjectStats | None, failure: ApiException) -> ObjectStats:
         """Link what the store assembled, and see that it is there and whole.
 
         lakeFS links any address, that of an aborted upload as well: only a read tells.
         """
-        target = self._target
+        target, address = self.target, self.upload.physical_address
+        more = "and so did linking its address"
         try:
-            stats = target.link(self._upload.physical_address, self._checksum or "", self._size)
-        except ApiException as error:
-            raise self._unknown(failure, "and so did linking its address") from error
-        try:
-            found = target.stored()
-        except ApiException as error:
-            raise self._unknown(
-                failure, "its address is linked now, and reading the object failed"
-            ) from error
-        if found == (self._size, self._checksum):
-            return stats
-        try:
+            stats = target.link(address, self.checksum or "", self.size)
+            more = "its address is linked now, and reading the object failed"
+            if target.stored() == (self.size, self.checksum):
+                return stats
+            more = "its address is linked now, and what it refers to is not what was sent"
             target.put_back(former)
         except ApiException as error:
-            raise self._unknown(
-                failure, "its address is linked now, and what it refers to is not what was sent"
-            ) from error
+            raise self._unknown(failure, more) from error
         raise self._unknown(failure, "and nothing that was sent is at its address") from failure
 
     def _held_against(self, stats: ObjectStats) -> ObjectStats:
-        return held_against(stats, self._size, self._checksum, self._target, self._upload)
+        return held_against(stats, self.size, self.checksum, self.target, self.upload)
 
     def _unknown(self, failure: ApiException, more: str) -> TransferError:
         return TransferError(
-            f"{self._target}: every part is in the store, but complete failed "
+            f"{self.target}: every part is in the store, but complete failed "
             f"({reason(failure)}), {more}. {_ADVICE.get(failure.status or 0, _ADVICE[0])} "
-            f"({self._size} bytes, checksum {self._checksum or 'not known'})",
+            f"({self.size} bytes, checksum {self.checksum or 'not known'})",
             outcome="not linked" if failure.status == 403 else "unknown",
             cause=failure,
-            upload_id=self._upload.upload_id,
-            physical_address=self._upload.physical_address,
+            upload_id=self.upload.upload_id,
+            physical_address=self.upload.physical_address,
         )
 
 
@@ -192,11 +173,8 @@ def held_against(
     target: Target,
     upload: Multipart | None = None,
 ) -> ObjectStats:
-    """Hold an object's size and checksum, where it is known, against what was sent.
-
-    Raises:
-        TransferError: They differ.
-    """
+    """Hold an object's size and checksum, where it is known, against what was sent. Raises
+    TransferError where they differ."""
     there, fingerprint = stats.get("size_bytes", size), stats.checksum.strip('"')
     if there != size:
         wrong = f"it has {there} bytes, {size} were sent"
@@ -275,7 +253,7 @@ def same_address(one: str, other: str) -> bool:
     return one == other or one.endswith(f"/{other}") or other.endswith(f"/{one}")
 
 
-def composite_md5(parts: list[str | None]) -> str | None:
+def composite_md5(parts: Sequence[str | None]) -> str | None:
     """The ETag of an object that was assembled from parts; None where an MD5 is not known.
 
     It is the MD5 of the parts' binary MD5s, and their number:

@@ -21,7 +21,7 @@ from lakefs_client.transfer.ranges import RemoteObject
 from lakefs_client.transfer.source import BytesSource, FileSource
 from lakefs_client.transfer.stream import Spool
 from lakefs_client.transfer.target import require_names
-from lakefs_client.transfer.upload import in_one
+from lakefs_client.transfer.upload import Upload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -68,13 +68,7 @@ class ObjectRange:
 
 
 class Segment(NamedTuple):
-    """Bytes of an object, or of a file.
-
-    Attributes:
-        origin: Whose bytes they are.
-        start: Offset of the first.
-        end: Offset behind the last.
-    """
+    """Bytes of an object, or of a file: from an offset up to another."""
 
     origin: RemoteObject | FileSource
     start: int
@@ -87,14 +81,10 @@ class Segment(NamedTuple):
 
 
 def cut(segments: Iterable[Segment], sizes: dict[type, int]) -> Iterator[list[Segment]]:
-    """Cut what is to be joined into parts of 5 MiB at the least, but for the last.
+    """Cut what is to be joined, none of it empty, into parts of 5 MiB at the least, but for the
+    last. A part is one segment, or several that complete each other.
 
-    Args:
-        segments: What is to be joined, none of it empty.
-        sizes: Bytes of a part of what comes from an object, and from a file, at the least.
-
-    Returns:
-        The parts: one segment each, or several that are completed by each other.
+    `sizes` has the least bytes of a part of what comes from an object, and from a file.
     """
     small: list[Segment] = []
     for segment in segments:
@@ -124,20 +114,18 @@ def cut(segments: Iterable[Segment], sizes: dict[type, int]) -> Iterator[list[Se
 def compose(
     transfer: Transfer, target: Target, ranges: Sequence[ObjectRange], progress: Progress
 ) -> ObjectStats:
-    """Make an object of ranges of others.
+    """Make an object of ranges of others, by `join`.
 
     Raises:
-        ApiValueError: A range is not in its object, or they take more than 10,000 parts.
-        ApiException: lakeFS knows no such object, or refused to begin.
-        TransferError: It failed; it says what became of it.
+        ApiValueError: A range is not in its object.
+        ApiException: lakeFS knows no such object.
     """
-    repository, branch = target.place
     objects: dict[tuple[str, str, str], RemoteObject] = {}
     segments = []
     for one in ranges:
-        place = (one.repository or repository, one.ref or branch, one.path)
+        place = (one.repository or target.repository, one.ref or target.branch, one.path)
         if place not in objects:
-            objects[place] = RemoteObject(transfer, *place)
+            objects[place] = RemoteObject(transfer, place)
         remote = objects[place]
         end = remote.size if one.end is None else one.end
         if not one.start <= end <= remote.size:
@@ -153,12 +141,6 @@ def join(
 ) -> ObjectStats:
     """Make an object of bytes of others, and of files.
 
-    Args:
-        transfer: Whose settings and connections to use.
-        target: The object.
-        segments: What it is made of.
-        progress: Is told of what is done.
-
     Raises:
         ApiValueError: It takes more than 10,000 parts.
         ApiException: lakeFS refused to begin.
@@ -168,13 +150,11 @@ def join(
     size = sum(one.length for one in segments)
     progress.set_size(size)
     if not size:
-        return in_one(transfer, BytesSource(io.BytesIO()), target, progress)
+        return Upload(transfer, BytesSource(io.BytesIO()), target, progress).in_one()
     # Each segment may need two parts more than its share.
     least = -(-size // max(1, MAX_PARTS - 2 * len(segments)))
-    sizes = {
-        RemoteObject: max(COPY_SIZE, least),
-        FileSource: max(transfer.config.part_size, least),
-    }
+    of_file = max(transfer.config.part_size, least)
+    sizes = {RemoteObject: max(COPY_SIZE, least), FileSource: of_file}
     parts = list(cut(segments, sizes))
     if len(parts) > MAX_PARTS:
         raise ApiValueError(
@@ -190,9 +170,6 @@ class _Composition:
     def __init__(
         self, transfer: Transfer, target: Target, progress: Progress, segments: list[Segment]
     ) -> None:
-        self._transfer = transfer
-        self._target = target
-        self._progress = progress
         self._origins = {one.origin for one in segments}
         self._interrupt = Interrupt()
         self._upload = MultipartUpload(transfer, target, progress, within=self._interrupt)
@@ -200,7 +177,8 @@ class _Composition:
     def run(self, parts: list[list[Segment]], size: int) -> ObjectStats:
         """Have every part made, and put together. The first failure ends the rest."""
         upload, futures = self._upload, []
-        workers = ThreadPoolExecutor(self._transfer.config.max_concurrency, "lakefs-client-compose")
+        count = upload.transfer.config.max_concurrency
+        workers = ThreadPoolExecutor(count, "lakefs-client-compose")
         try:
             upload.begin(len(parts))
             offset = 0
@@ -228,31 +206,33 @@ class _Composition:
         wait([one for one in futures if not one.cancelled()], timeout=ABORT_WAIT)
 
     def _make(self, part: Part, segments: list[Segment]) -> None:
-        if self._upload.stopped:
+        upload = self._upload
+        if upload.stopped:
             return  # `finish` tells why
         origin, start, end = segments[0]
         alone = len(segments) == 1
         if alone and isinstance(origin, FileSource):
-            self._upload.submit(part, _Shifted(origin, part.offset - start))
+            upload.submit(part, origin.shifted(part.offset - start))
             return
         try:
             # A small last one could be copied, but of small objects AWS copies no range:
             # https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPartCopy.html
             if alone and isinstance(origin, RemoteObject) and part.length >= MIN_PART_SIZE:
-                etag = self._target.copy_part(
-                    self._upload.identity, part.number, origin.place, start, end
+                etag = upload.target.copy_part(
+                    upload.identity, part.number, origin.place, start, end
                 )
-                self._upload.stored[part.number] = Stored(etag, None, None)
-                self._progress.add(part.length)
+                upload.stored[part.number] = Stored(etag, None, None)
+                upload.progress.add(part.length)
                 return
             spool = self._fetched(part, segments)
         except Exception as error:
             raise PartError(part.number, error) from error
-        self._upload.submit(part, spool, spool.close)
+        upload.submit(part, spool, spool.close)
 
     def _fetched(self, part: Part, segments: list[Segment]) -> Spool:
         """Bytes of several segments, as one part; none of them has much more than 5 MiB."""
-        spool = Spool(self._transfer.api_client.configuration.temp_folder_path, part.offset)
+        configuration = self._upload.transfer.api_client.configuration
+        spool = Spool(configuration.temp_folder_path, part.offset)
         try:
             for origin, start, end in segments:
                 data = memoryview(bytearray(end - start))
@@ -267,21 +247,3 @@ class _Composition:
         """Refuse a mixture: an object that changed meanwhile is of two ages."""
         for origin in self._origins:
             origin.check_unchanged()
-
-
-class _Shifted:
-    """A source whose bytes are elsewhere in the object."""
-
-    def __init__(self, source: FileSource, by: int) -> None:
-        self._source = source
-        self._by = by
-        self.name = source.name
-        self.size = source.size
-
-    def read_into(self, window: memoryview, offset: int) -> None:
-        """Fill a window with the bytes from an offset of the object on."""
-        self._source.read_into(window, offset - self._by)
-
-    def check_unchanged(self) -> None:
-        """Refuse a file that was written to."""
-        self._source.check_unchanged()

@@ -15,39 +15,29 @@ from lakefs_client.transfer.checksum import holds
 from lakefs_client.transfer.download import download
 from lakefs_client.transfer.source import FileSource, guess_content_type
 from lakefs_client.transfer.target import Target
-from lakefs_client.transfer.upload import upload
+from lakefs_client.transfer.upload import Upload
 from lakefs_client.transfer.walk import Entry, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from lakefs_client.api_client import ApiClient
     from lakefs_client.model.object_stats import ObjectStats
     from lakefs_client.transfer.many import DirectoryReport, Job, Run
-    from lakefs_client.transfer.transfer import Transfer
 
 
 def upload_directory(
-    transfer: Transfer,
     run: Run,
     folder: str,
     place: tuple[str, str, str],
     wanted: Filter,
-    *,
     user_metadata: dict[str, str],
+    *,
     follow_symlinks: bool,
     resume: bool,
 ) -> DirectoryReport:
-    """Upload the files of a folder that differ from what stands at their paths.
-
-    Args:
-        transfer: Whose settings and connections to use.
-        run: Does it.
-        folder: Path of the folder.
-        place: Repository, branch, and prefix with its slash.
-        wanted: Which files.
-        user_metadata: Key-value pairs of every object.
-        follow_symlinks: Whether links are followed, or passed over.
-        resume: Whether uploads in parts keep journals.
+    """Upload the files of a folder that differ from what stands at their paths in `place`: a
+    repository, a branch, and a prefix with its slash.
 
     Raises:
         OSError: The folder cannot be read.
@@ -56,24 +46,23 @@ def upload_directory(
     """
     with os.scandir(folder):
         pass  # the error, if there is one, comes before anything is asked
-    repository, branch, prefix = place
-    part_size = transfer.config.part_size
+    transfer, (repository, branch, prefix) = run.transfer, place
+    client = transfer.api_client
 
     def job(entry: Entry, there: ObjectStats | None) -> tuple[bool, int]:
         with FileSource(entry.location) as file:
-            if there is not None and _is_the_same(file, there, run, part_size):
+            if there is not None and _is_the_same(file, there, run):
                 return False, file.size
             path = prefix + entry.path
             content_type = guess_content_type(path)
-            target = Target(
-                transfer.api_client, repository, branch, path, content_type, user_metadata
-            )
+            target = Target(client, repository, branch, path, content_type, user_metadata)
             with run.turn(file.size):
-                upload(transfer, file, target, run.progress(), resume=resume, within=run.interrupt)
+                told, over = run.progress(), run.interrupt
+                Upload(transfer, file, target, told, over).run(resume=resume)
             return True, file.size
 
     def jobs() -> Iterator[tuple[str, Job | Exception]]:
-        standing = Standing(transfer, repository, branch, prefix)
+        standing = Standing(client, repository, branch, prefix)
         for entry in entries:
             # Nobody knows what would be included of a folder that cannot be read.
             if wanted.excludes(entry.path) or not (entry.error or wanted.includes(entry.path)):
@@ -92,30 +81,17 @@ def upload_directory(
 
 
 def download_directory(
-    transfer: Transfer,
-    run: Run,
-    place: tuple[str, str, str],
-    folder: str,
-    wanted: Filter,
-    *,
-    resume: bool,
+    run: Run, place: tuple[str, str, str], folder: str, wanted: Filter, *, resume: bool
 ) -> DirectoryReport:
-    """Download the objects below a prefix that differ from the files at their places.
-
-    Args:
-        transfer: Whose settings and connections to use.
-        run: Does it.
-        place: Repository, ref, and prefix with its slash.
-        folder: Path of the folder; made where it is missing.
-        wanted: Which objects.
-        resume: Whether interrupted downloads can go on.
+    """Download the objects in `place` (a repository, a ref, and a prefix with its slash) that
+    differ from the files at their places in a folder, which is made where it is missing.
 
     Raises:
         OSError: The folder cannot be made.
         ApiException: lakeFS knows no such ref.
         Exception: As for `Run.each`.
     """
-    repository, ref, prefix = place
+    transfer, (repository, ref, prefix) = run.transfer, place
     os.makedirs(folder, exist_ok=True)
     root = os.path.realpath(folder)
 
@@ -130,32 +106,27 @@ def download_directory(
             return not there, 0
         if os.path.isfile(file):
             with FileSource(file) as source:
-                if _is_the_same(source, stats, run, transfer.config.part_size):
+                if _is_the_same(source, stats, run):
                     return False, size
         os.makedirs(os.path.dirname(file), exist_ok=True)
         with run.turn(size):
-            download(
-                transfer, (repository, ref, stats.path), file, run.progress(), resume=resume,
-                within=run.interrupt,
-            )  # fmt: skip
+            where, told = (repository, ref, stats.path), run.progress()
+            download(transfer, where, file, told, resume=resume, within=run.interrupt)
         return True, size
 
     def jobs() -> Iterator[tuple[str, Job | Exception]]:
         objects = ObjectsApi(transfer.api_client)
         for stats in paginate(objects.list_objects, repository, ref, prefix=prefix, amount=1000):
             path = stats.path.removeprefix(prefix)
-            if path and wanted(path):
+            if path and wanted.includes(path) and not wanted.excludes(path):
                 yield path, partial(job, stats, path)
 
     return run.each(jobs())
 
 
 class Filter:
-    """Which paths to transfer, by patterns in which ``*`` stands for slashes as well.
-
-    Args:
-        include: Patterns of which a path must match one, if there are any.
-        exclude: Patterns of which it must match none.
+    """Which paths to transfer: those that match one of the patterns to include, if there are any,
+    and none of those to exclude. In them ``*`` stands for slashes as well.
 
     Raises:
         ApiTypeError: A pattern is no str.
@@ -164,9 +135,6 @@ class Filter:
     def __init__(self, include: str | Sequence[str], exclude: str | Sequence[str]) -> None:
         self._include = _patterns("include", include)
         self._exclude = _patterns("exclude", exclude)
-
-    def __call__(self, path: str) -> bool:
-        return self.includes(path) and not self.excludes(path)
 
     def includes(self, path: str) -> bool:
         """Whether a path matches a pattern of those that are wanted."""
@@ -184,16 +152,15 @@ def _patterns(name: str, value: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(patterns)
 
 
-def folder_prefix(name: str, prefix: object) -> str:
-    """A prefix of paths with a slash at its end, unless it is empty.
-
-    More than one slash is left, since objects may have such paths.
+def folder_prefix(prefix: object) -> str:
+    """A prefix of paths with a slash at its end, or more, since objects may have such paths;
+    unless it is empty.
 
     Raises:
         ApiTypeError: It is no str.
     """
     if not isinstance(prefix, str):
-        raise ApiTypeError(f"{name} must be a str, not {type(prefix).__name__}")
+        raise ApiTypeError(f"prefix must be a str, not {type(prefix).__name__}")
     return prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
 
 
@@ -207,8 +174,8 @@ class Standing:
         ApiException: lakeFS knows no such branch, or the caller may not read it.
     """
 
-    def __init__(self, transfer: Transfer, repository: str, branch: str, prefix: str) -> None:
-        self._objects = ObjectsApi(transfer.api_client)
+    def __init__(self, client: ApiClient, repository: str, branch: str, prefix: str) -> None:
+        self._objects = ObjectsApi(client)
         self._place = (repository, branch)
         self._prefix = prefix
         self._last = ""
@@ -239,18 +206,16 @@ class Standing:
         self._end = page.results[-1].path.encode() if more else None
 
 
-def _is_the_same(file: FileSource, stats: ObjectStats, run: Run, part_size: int) -> bool:
+def _is_the_same(file: FileSource, stats: ObjectStats, run: Run) -> bool:
     """Whether an object has the bytes of a file, as far as its size and checksum tell."""
-    checksum, over = stats.checksum.strip('"'), run.interrupt.is_set
-    return stats.get("size_bytes") == file.size and holds(file, checksum, part_size, over)
+    checksum, part_size = stats.checksum.strip('"'), run.transfer.config.part_size
+    same_size = stats.get("size_bytes") == file.size
+    return same_size and holds(file, checksum, part_size, run.interrupt.is_set)
 
 
 def place_below(folder: str, path: str) -> str:
-    """Where the file for an object's path is, which is never outside the folder.
-
-    Args:
-        folder: Absolute path, without symbolic links.
-        path: Relative to what is downloaded.
+    """Where the file for an object's path is: never outside the folder, which is an absolute path
+    without symbolic links.
 
     Raises:
         ApiValueError: The path has no place in the folder, or a link in it leads out of it.

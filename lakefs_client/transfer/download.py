@@ -7,7 +7,8 @@ import logging
 import os
 import threading
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import closing
+from contextlib import closing, nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lakefs_client._body import WINDOW
@@ -42,15 +43,9 @@ def download(
     resume: bool,
     within: Interrupt | None = None,
 ) -> ObjectStats:
-    """Download an object into a file.
-
-    Args:
-        transfer: Whose settings and connections to use.
-        place: Repository, ref and path.
-        target: Path of the file.
-        progress: Is told of what came.
-        resume: Whether to keep a journal, and go on with what an earlier one tells.
-        within: Ends it from outside.
+    """Download what stands at a place (repository, ref and path) into a file, and what stands
+    there then if it changes meanwhile. With `resume` it keeps a journal, and goes on with what an
+    earlier one tells; `within` ends it from outside.
 
     Raises:
         OSError: The file cannot be written: FileNotFoundError, IsADirectoryError …
@@ -58,69 +53,53 @@ def download(
         ApiException: lakeFS knows no such object: NotFoundException, UnauthorizedException …
     """
     file = resolved(target)
-    if not resume:
-        return _download(transfer, place, file, progress, None, within)
-    repository, ref, path = place
-    host = transfer.api_client.configuration.host
+    with _journal(transfer, place, file) if resume else nullcontext() as journal:
+        remote = RemoteObject(transfer, place, within)
+        progress.set_size(remote.size)
+        restarts = 0
+        while True:
+            one = _Download(transfer, remote, file, progress, journal)
+            try:
+                return one.run()
+            except ChangedError as error:
+                change = error
+            restarts += 1
+            try:
+                if restarts > RESTARTS:
+                    raise change
+                remote = RemoteObject(transfer, place, within)
+            except ApiException as error:
+                text = f"{remote}: changed during the download (try {restarts}): {reason(error)}"
+                raise TransferError(text, outcome="aborted", cause=error) from error
+            logger.warning("%s: %s; the download starts afresh", remote, reason(change))
+            progress.add(-sum(one.received))
+
+
+def _journal(transfer: Transfer, place: tuple[str, str, str], file: str) -> Journal:
+    host, (repository, ref, path) = transfer.api_client.configuration.host, place
     key = {"host": host, "repository": repository, "ref": ref, "path": path, "target": file}
     try:
-        journal = Journal(transfer.config.journals, "download", key)
+        return Journal(transfer.config.journals, "download", key)
     except JournalInUseError as error:
         raise TransferError(
             f"lakefs://{'/'.join(place)}: another download to {file} is under way, which holds "
             f"the journal {error}",
             outcome="aborted",
         ) from None
-    with journal:
-        return _download(transfer, place, file, progress, journal, within)
 
 
-def _download(
-    transfer: Transfer,
-    place: tuple[str, str, str],
-    target: str,
-    progress: Progress,
-    journal: Journal | None,
-    within: Interrupt | None,
-) -> ObjectStats:
-    """Download what stands at a place, and what stands there then if it changes meanwhile."""
-    remote = RemoteObject(transfer, *place, within)
-    progress.set_size(remote.size)
-    restarts = 0
-    while True:
-        one = _Download(transfer, remote, target, progress, journal)
-        try:
-            return one.run()
-        except ChangedError as error:
-            change = error
-        try:
-            if restarts == RESTARTS:
-                raise change
-            remote = RemoteObject(transfer, *place, within)
-        except ApiException as error:
-            text = f"{remote}: changed during the download (try {1 + restarts}): {reason(error)}"
-            raise TransferError(text, outcome="aborted", cause=error) from error
-        restarts += 1
-        logger.warning("%s: %s; the download starts afresh", remote, reason(change))
-        progress.add(-one.received)
-
-
+@dataclass
 class _Download:
     """The download of one object, as it was found."""
 
-    def __init__(
-        self,
-        transfer: Transfer,
-        remote: RemoteObject,
-        target: str,
-        progress: Progress,
-        journal: Journal | None,
-    ) -> None:
-        config = transfer.config
-        self._remote = remote
-        self._progress = progress
-        self._journal = journal
-        self._concurrency = config.max_concurrency
+    transfer: Transfer
+    remote: RemoteObject
+    target: str
+    progress: Progress
+    journal: Journal | None
+
+    def __post_init__(self) -> None:
+        config, remote = self.transfer.config, self.remote
         self._verifiable = config.verify and is_of_md5s(remote.checksum)
         self._sizes: list[int] = []
         if self._verifiable:
@@ -129,36 +108,31 @@ class _Download:
         likely = self._sizes[0] if self._sizes else config.part_size
         self._plan = PartPlan(remote.size, min(likely, config.part_size))
         self._known: dict[int, str] = {}
-        self._partial = self._opened(target)
-        self._hashed = journal is not None or self._plan.part_size in self._sizes
-        self._received = [0] * self._plan.count
+        self._partial = self._opened()
+        self._hashed = self.journal is not None or self._plan.part_size in self._sizes
+        self.received = [0] * self._plan.count  # what `progress` was told of each range
         self._md5s = [""] * self._plan.count
 
-    @property
-    def received(self) -> int:
-        """Bytes that `progress` was told of."""
-        return sum(self._received)
-
-    def _opened(self, target: str) -> PartialFile:
+    def _opened(self) -> PartialFile:
         """The file to write to, and with a journal what is known to be in it."""
-        if self._journal is None:
-            return PartialFile(target)
-        held, *ranges = self._journal.records or [{}]
+        if self.journal is None:
+            return PartialFile(self.target)
+        held, *ranges = self.journal.records or [{}]
         if held:
             try:
-                partial = PartialFile(target, held["file"])
-                if self._remote.identity.items() <= held.items():
-                    self._plan = PartPlan(self._remote.size, held["range_size"])
+                partial = PartialFile(self.target, held["file"])
+                if self.remote.identity.items() <= held.items():
+                    self._plan = PartPlan(self.remote.size, held["range_size"])
                     self._known = {one["range"]: one["md5"] for one in ranges}
                     return partial
-                logger.warning("%s has changed: its download starts afresh", self._remote)
+                logger.warning("%s has changed: its download starts afresh", self.remote)
                 partial.remove()
             except FileNotFoundError:
-                logger.warning("%s: what was there is gone; starting afresh", self._remote)
-        partial = PartialFile(target)
+                logger.warning("%s: what was there is gone; starting afresh", self.remote)
+        partial = PartialFile(self.target)
         size, name = self._plan.part_size, os.path.basename(partial.path)
         try:
-            self._journal.start({**self._remote.identity, "range_size": size, "file": name})
+            self.journal.start({**self.remote.identity, "range_size": size, "file": name})
         except BaseException:
             partial.remove()
             raise
@@ -171,26 +145,23 @@ class _Download:
             if self._verifiable:
                 self._verify()
             self._partial.publish()
-        except DamagedError as error:
-            self._discard()
-            text = f"{self._remote}: {reason(error)}"
-            raise TransferError(text, outcome="aborted", cause=error) from error
         except BaseException as error:
-            self._partial.close()
-            if self._journal is None or isinstance(error, ChangedError):
-                self._discard()
+            if self.journal is None or isinstance(error, (ChangedError, DamagedError)):
+                self._partial.remove()
+                self._forget()
+            else:
+                self._partial.close()
+            if isinstance(error, DamagedError):
+                text = f"{self.remote}: {reason(error)}"
+                raise TransferError(text, outcome="aborted", cause=error) from error
             raise
         self._forget()
-        return self._remote.stats
-
-    def _discard(self) -> None:
-        self._partial.remove()
-        self._forget()
+        return self.remote.stats
 
     def _forget(self) -> None:
         """Have no later call go on with this one."""
-        if self._journal is not None:
-            self._journal.clear()
+        if self.journal is not None:
+            self.journal.clear()
 
     def _receive(self) -> None:
         """Receive every range, `max_concurrency` at a time. The first failure ends the rest."""
@@ -204,7 +175,7 @@ class _Download:
                     return
                 self._receive_range(one)
 
-        count = min(self._concurrency, self._plan.count)
+        count = min(self.transfer.config.max_concurrency, self._plan.count)
         if count == 1:
             work()
             return
@@ -214,7 +185,7 @@ class _Download:
             for future in wait(futures, return_when=FIRST_EXCEPTION).done:
                 future.result()
         finally:
-            self._remote.stop()
+            self.remote.stop()
             wait(futures, timeout=ABORT_WAIT)
             workers.shutdown(wait=False, cancel_futures=True)
 
@@ -222,45 +193,45 @@ class _Download:
         """Receive a range, unless the file holds it already."""
         index, known = part.number - 1, self._known.get(part.number)
         if known is not None and self._holds(part, known):
-            self._received[index], self._md5s[index] = part.length, known
-            self._progress.add(part.length)
+            self.received[index], self._md5s[index] = part.length, known
+            self.progress.add(part.length)
             return
         digest = hashlib.md5(usedforsecurity=False)
         end = part.offset + part.length
 
         def attempt() -> None:
             """Go on where the last attempt stopped."""
-            start = part.offset + self._received[index]
-            with closing(self._remote.open(start, end)) as body:
+            start = part.offset + self.received[index]
+            with closing(self.remote.open(start, end)) as body:
                 while window := body.read(WINDOW):
-                    if self._remote.stopped:
+                    if self.remote.stopped:
                         raise Stopped
-                    write(window, part.offset + self._received[index])
+                    write(window, part.offset + self.received[index])
                     if self._hashed:
                         digest.update(window)
-                    self._received[index] += len(window)
-                    self._progress.add(len(window))
+                    self.received[index] += len(window)
+                    self.progress.add(len(window))
 
         with self._partial.writer() as write:
             try:
                 if part.length:
-                    self._remote.repeat(attempt)
+                    self.remote.repeat(attempt)
             except ChangedError:
                 raise
             except ApiException as error:
-                kept = self._journal is not None
+                kept = self.journal is not None
                 raise TransferError(
-                    f"{self._remote}: range {part.number}: {reason(error)}"
+                    f"{self.remote}: range {part.number}: {reason(error)}"
                     + ("; the same call with resume=True goes on" if kept else ""),
                     outcome="resumable" if kept else "aborted",
                     cause=error,
                     part_number=part.number,
                 ) from error
         self._md5s[index] = digest.hexdigest()
-        if self._journal is not None:
+        if self.journal is not None:
             # The bytes need not be on the disk by now: a later process takes its word for
             # nothing, and holds them against their MD5.
-            self._journal.add({"range": part.number, "md5": self._md5s[index]})
+            self.journal.add({"range": part.number, "md5": self._md5s[index]})
 
     def _holds(self, part: Part, md5: str) -> bool:
         """Whether the file holds the bytes of a range."""
@@ -271,12 +242,8 @@ class _Download:
             return False
 
     def _verify(self) -> None:
-        """Hold the file against the object's checksum.
-
-        Raises:
-            DamagedError: They are not of the same bytes.
-        """
-        remote, md5s = self._remote, self._md5s
+        """Hold the file against the object's checksum. Raises DamagedError if it differs."""
+        remote, md5s = self.remote, self._md5s
         for size in self._sizes:
             plan = PartPlan(remote.size, size)
             if plan != self._plan:

@@ -11,14 +11,7 @@ if TYPE_CHECKING:
 
 class Gate:
     """Lets so many in at a time: half as many once the store asks to slow down, and one more
-    for every round without such a wish, as TCP does (AIMD).
-
-    Args:
-        most: The limit to begin with, and to grow back to.
-
-    Attributes:
-        halvings: How often the limit was halved.
-    """
+    for every round without such a wish, up to `most`, as TCP does (AIMD)."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -33,14 +26,8 @@ class Gate:
         return int(self._limit)
 
     def enter(self, given_up: Callable[[], bool] = bool) -> int | None:
-        """Wait for a place, and take it.
-
-        Args:
-            given_up: Whether to wait no longer; asked anew after `wake`.
-
-        Returns:
-            What `leave` wants to have back; None where the wait was given up.
-        """
+        """Wait for a place, and take it. Returns what `leave` wants to have back; None where the
+        wait was given up, which is asked anew after `wake`."""
         with self._changed:
             while self._inside >= self.limit:
                 if given_up():

@@ -14,6 +14,7 @@ import os
 import sys
 import threading
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -36,10 +37,8 @@ class JournalInUseError(Exception):
 class Journal:
     """The journal of one transfer, locked as long as it is open.
 
-    Args:
-        folder: Where journals are; made where it is missing, for its owner alone.
-        kind: What is transferred; the ending of the file's name.
-        key: What makes it the same transfer when it is tried again.
+    It is in a folder, which is made where it is missing, for its owner alone. Its kind is what is
+    transferred, its key what makes it the same transfer when it is tried again.
 
     Attributes:
         path: The file.
@@ -54,7 +53,7 @@ class Journal:
         self.path = path_of(folder, kind, key)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._file = _open_locked(self.path)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._failed = False
         try:
             self.records, end = _read(self._file)
@@ -69,9 +68,6 @@ class Journal:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    def close(self) -> None:
         """Let others have it; an empty one is removed."""
         if not self.records:
             self.path.unlink(missing_ok=True)
@@ -84,7 +80,7 @@ class Journal:
             OSError: It cannot be written.
         """
         with self._lock:
-            self._empty()
+            self.clear()
             self._write(first)
             _sync_folder(self.path.parent)
             self.records = [dict(first)]
@@ -107,12 +103,9 @@ class Journal:
     def clear(self) -> None:
         """Forget everything: there is nothing to go on with."""
         with self._lock:
-            self._empty()
-
-    def _empty(self) -> None:
-        self.records = []
-        self._file.seek(0)
-        self._file.truncate()
+            self.records = []
+            self._file.seek(0)
+            self._file.truncate()
 
     def _write(self, record: Mapping[str, Any]) -> None:
         text = json.dumps(record, separators=(",", ":")).encode()
@@ -188,16 +181,10 @@ def _open_locked(path: Path) -> Any:
                 raise JournalInUseError(str(path)) from error
             raise
         # Its former owner may have finished, and removed it, before the lock was free.
-        if _is_at(descriptor, path):
-            return file
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                return file
         file.close()
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except FileNotFoundError:
-        return False
 
 
 if sys.platform == "win32":

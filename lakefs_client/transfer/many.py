@@ -34,12 +34,7 @@ LARGE_AT_A_TIME = 2
 
 
 class Failure(NamedTuple):
-    """A file that was not transferred.
-
-    Attributes:
-        path: Relative to the folder.
-        error: Why.
-    """
+    """A file that was not transferred, by its path relative to the folder, and why."""
 
     path: str
     error: Exception
@@ -82,18 +77,12 @@ class DirectoryReport:
 
 
 class Run:
-    """The transfer of the files of one folder.
-
-    Args:
-        transfer: Whose settings and connections it has.
-        progress: Is told of what went over the network.
-        stop_on_error: Whether the first failure ends it.
-    """
+    """The transfer of the files of one folder, which the first failure ends if it is to."""
 
     def __init__(
         self, transfer: Transfer, progress: ProgressCallback | None, stop_on_error: bool
     ) -> None:
-        self._transfer = transfer
+        self.transfer = transfer
         self._progress = Progress(progress)
         self._stop_on_error = stop_on_error
         self._large = threading.BoundedSemaphore(LARGE_AT_A_TIME)
@@ -109,12 +98,9 @@ class Run:
 
     @contextmanager
     def turn(self, size: int) -> Iterator[None]:
-        """The turn of a file of so many bytes, which it may have to wait for.
-
-        Raises:
-            Stopped: It is over for all of them.
-        """
-        large = size >= self._transfer.config.threshold
+        """The turn of a file of so many bytes, which it may have to wait for. Raises Stopped when
+        it is over for all of them."""
+        large = size >= self.transfer.config.threshold
         with self._large if large else nullcontext():
             if self.interrupt.is_set():
                 raise Stopped
@@ -127,7 +113,7 @@ class Run:
             Exception: The first failure, with `stop_on_error`; what the jobs' iterator or the
                 progress callback raised.
         """
-        most = self._transfer.config.max_concurrency
+        most = self.transfer.config.max_concurrency
         pool = ThreadPoolExecutor(most, "lakefs-client-directory")
         try:
             for path, job in jobs:
@@ -135,7 +121,10 @@ class Run:
                 if isinstance(job, Exception):
                     self._failed(path, job)
                 else:
-                    self._started(path, pool.submit(job))
+                    future = pool.submit(job)
+                    with self._changed:
+                        self._under_way += 1
+                    future.add_done_callback(partial(self._done, path))
             self._wait_until_below(1)
         except BaseException as error:
             self._end(error)
@@ -148,24 +137,23 @@ class Run:
         return self.report
 
     def _wait_until_below(self, limit: int) -> None:
-        """Wait until fewer files than that are under way.
-
-        Raises:
-            BaseException: What ends it all.
-        """
+        """Wait until fewer files than that are under way. Raises what ends it all."""
         with self._changed:
             self._changed.wait_for(lambda: self._fatal is not None or self._under_way < limit)
             if self._fatal is not None:
                 raise self._fatal
 
-    def _started(self, path: str, future: Future[tuple[bool, int]]) -> None:
-        with self._changed:
-            self._under_way += 1
-        future.add_done_callback(partial(self._done, path))
-
     def _done(self, path: str, future: Future[tuple[bool, int]]) -> None:
+        report = self.report
         try:
-            self._count(*future.result())
+            transferred, size = future.result()
+            with self._changed:
+                if transferred:
+                    report.transferred += 1
+                    report.transferred_bytes += size
+                else:
+                    report.skipped += 1
+                    report.skipped_bytes += size
         except CancelledError:
             pass
         except CallbackError as error:
@@ -177,15 +165,6 @@ class Run:
         with self._changed:
             self._under_way -= 1
             self._changed.notify_all()
-
-    def _count(self, transferred: bool, size: int) -> None:
-        with self._changed:
-            if transferred:
-                self.report.transferred += 1
-                self.report.transferred_bytes += size
-            else:
-                self.report.skipped += 1
-                self.report.skipped_bytes += size
 
     def _failed(self, path: str, error: Exception) -> None:
         if isinstance(error, Stopped) or self.interrupt.is_set():
@@ -204,4 +183,4 @@ class Run:
                 self._fatal = error
             self._changed.notify_all()
         self.interrupt.set()
-        self._transfer.gate.wake()
+        self.transfer.gate.wake()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lakefs_client.exceptions import ApiException, TransferError
 from lakefs_client.rest import Interrupt
@@ -21,10 +21,10 @@ from lakefs_client.transfer.complete import (
 from lakefs_client.transfer.part import (
     RENEWALS,
     CallbackError,
+    CarrierError,
     PartSender,
-    Progress,
+    SendOptions,
     Stopped,
-    Stored,
     is_gone,
 )
 from lakefs_client.transfer.resume import abort_quietly
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lakefs_client.model.object_stats import ObjectStats
+    from lakefs_client.transfer.part import Progress, Stored
     from lakefs_client.transfer.plan import Part
     from lakefs_client.transfer.resume import Earlier, UploadJournal
     from lakefs_client.transfer.source import Source
@@ -52,97 +53,73 @@ ABORT_WAIT = 10.0
 """Seconds to wait for parts in flight before an abort."""
 
 
-class PartError(Exception):
-    """Carries which part failed to where the upload is given up."""
+class PartError(CarrierError):
+    """Carries why a part failed to where the upload is given up, and the part's number."""
 
     def __init__(self, number: int, cause: BaseException) -> None:
         self.number = number
-        self.cause = cause
-        super().__init__(number)
+        super().__init__(cause)
+
+
+class NoMultipartError(CarrierError):
+    """The store cannot do presigned multipart uploads."""
 
 
 class RefusedError(ApiException):
     """The branch cannot be written to, as the server will say when the last part is there."""
 
 
+_HOPELESS = (
+    PartsRefusedError, UploadGoneError, SourceChangedError, RefusedError, RenewalUnsupportedError
+)  # fmt: skip
+
+
 @dataclass
 class _Sending:
-    """A part on its way.
-
-    Attributes:
-        part: The part.
-        source: Where its bytes come from.
-        done: Called when the source is no longer needed for it.
-        url: Where it goes.
-        renewals: How often in a row a worker found the URL expired.
-    """
+    """A part on its way. `done` is called when its source is no longer needed for it."""
 
     part: Part
     source: Source
     done: Callable[[], object]
     url: ExpiringUrl
-    renewals: int = 0
+    renewals: int = 0  # how often in a row a worker found the URL expired
 
 
+@dataclass(eq=False)
 class MultipartUpload:
-    """An upload in parts: `begin` or `go_on`, `submit` each part, `finish`; `give_up` at any time.
+    """An upload in parts: `begin` or `go_on`, `submit` each, `finish`; `give_up` at any time."""
 
-    Args:
-        transfer: Whose settings and connections it has.
-        target: The object.
-        progress: Is told of what went out.
-        size: Bytes in all; None where that is not known.
-        journal: Where what a later process needs is written; None where none will go on.
-        within: Ends it from outside.
+    transfer: Transfer
+    target: Target
+    progress: Progress
+    size: int | None = None  # bytes in all, where that is known
+    journal: UploadJournal | None = None  # what a later process needs to go on
+    within: Interrupt | None = None  # ends it from outside
+    stored: dict[int, Stored] = field(default_factory=dict, init=False)  # by the parts' numbers
 
-    Attributes:
-        stored: What the store said of the parts that it has, by number.
-    """
-
-    def __init__(
-        self,
-        transfer: Transfer,
-        target: Target,
-        progress: Progress,
-        size: int | None = None,
-        journal: UploadJournal | None = None,
-        within: Interrupt | None = None,
-    ) -> None:
-        self._transfer = transfer
-        self._target = target
-        self._progress = progress
-        self._size = size
-        self._journal = journal
-        self._timing = transfer.api_client.store_client.timing
-        self._interrupt = Interrupt(within)
+    def __post_init__(self) -> None:
+        self._timing = self.transfer.api_client.store_client.timing
+        self._interrupt = Interrupt(self.within)
         self._workers = self._make_workers()
         self._upload: Multipart | None = None
         self._urls: list[SignedUrl] = []
         self._begun = self._timing.clock()
-        self._age = 0.0
+        self._earlier: Earlier | None = None
         self._handed_out = self._end_of_last = 0
-        self._resumed = self._asked = self._warned = False
+        self._warned = False
         self._changed = threading.Condition()
         self._failure: BaseException | None = None
         self._pending = 0
         self._expired: list[_Sending] = []
         self._permission: Future[str | None] | None = None
-        self.stored: dict[int, Stored] = {}
 
     def _make_workers(self) -> Workers:
-        transfer, client, config = self._transfer, self._transfer.api_client, self._transfer.config
-        options: dict[str, Any] = {
-            "policy": transfer.policy,
-            "user_agent": client.user_agent,
-            "verify": config.verify,
-            "digest": config.verify or self._journal is not None,
-        }
+        client, config = self.transfer.api_client, self.transfer.config
+        options = SendOptions.of(self.transfer, digest=self.journal is not None)
         if config.executor is not None:
-            return ExecutorWorkers(config.executor, client.configuration, **options)
-        sender = PartSender(
-            client.store_client, progress=self._progress, interrupt=self._interrupt,
-            gate=transfer.gate, **options,
-        )  # fmt: skip
+            return ExecutorWorkers(config.executor, client.configuration, options)
+        gate, interrupt = self.transfer.gate, self._interrupt
+        sender = PartSender(client.store_client, options, self.progress, gate, interrupt)
         return Threads(sender, config.max_concurrency)
 
     @property
@@ -160,52 +137,46 @@ class MultipartUpload:
         """Begin, with URLs for so many parts.
 
         Raises:
-            ApiException: lakeFS refused, with 501 where the store cannot do such uploads.
-            OSError: The journal cannot be written.
+            NoMultipartError: Nothing was begun.
+            ApiException: lakeFS refused.
         """
-        self._begun = self._timing.clock()
-        self._upload, self._urls = self._target.create(parts)
-        logger.debug("%s: upload id %s, %d parts", self._target, self._upload.upload_id, parts)
-        if self._journal is not None:
-            self._journal.begin(self._upload)
+        try:
+            self._upload, self._urls = self.target.create(parts)
+        except ApiException as error:
+            if error.status != 501:
+                raise
+            raise NoMultipartError(error) from error
+        logger.debug("%s: upload id %s, %d parts", self.target, self._upload.upload_id, parts)
 
     def go_on(self, earlier: Earlier) -> None:
         """Go on with what an earlier process began."""
-        self._upload, self.stored = earlier.upload, dict(earlier.stored)
-        self._resumed, self._asked = True, earlier.asked
-        self._age = earlier.age
+        self._upload, self.stored, self._earlier = earlier.upload, dict(earlier.stored), earlier
 
     def submit(self, part: Part, source: Source, done: Callable[[], object] = bool) -> None:
         """Have a part sent, once fewer than `TransferConfig.max_concurrency` are on their way.
-
-        Args:
-            part: The part.
-            source: Where its bytes come from.
-            done: Called when the source is no longer needed for this part.
+        `done` is called when the source is no longer needed for it.
 
         Raises:
-            PartError: Another part failed.
+            PartError: A part failed.
             RefusedError: The branch cannot be written to.
         """
-        self._wait_until_below(self._transfer.config.max_concurrency)
+        self._wait_until_below(self.transfer.config.max_concurrency)
         index = part.number - 1
         first = self._urls[index] if index < len(self._urls) else None
-        fresh = partial(self._fresh_url, part.number)
+        fresh = partial(self.target.fresh_url, self.identity, part.number)
         url = ExpiringUrl(fresh, self._timing.clock, first, self._begun)
         self._handed_out += part.length
         self._end_of_last = part.offset + part.length
         self._start(_Sending(part, source, done, url))
         if self._permission is None:
             # Not before, so that the first part does not wait for the answer.
-            self._permission = self._transfer.permissions.ask(*self._target.place)
+            repository, branch = self.target.repository, self.target.branch
+            self._permission = self.transfer.permissions.ask(repository, branch)
             self._permission.add_done_callback(self._permitted)
 
     def finish(self, size: int, check: Callable[[], object] = bool) -> ObjectStats:
-        """Wait for every part, and have them put together.
-
-        Args:
-            size: Bytes in all.
-            check: Called before; what it raises is a failure of the upload.
+        """Wait for every part, and have them put together to an object of `size` bytes. `check`
+        is called before; what it raises is a failure of the upload.
 
         Raises:
             PartError: A part failed.
@@ -215,24 +186,19 @@ class MultipartUpload:
         self._wait_until_below(1)
         check()
         self._workers.close()
-        if self._journal is not None:
-            self._journal.completing()
+        if self.journal is not None:
+            self.journal.completing()
         stored = [self.stored[number] for number in sorted(self.stored)]
         stats = complete(
-            self._target, self.identity, stored, size, self._transfer.policy, self._timing.sleep,
-            asked=self._asked,
+            self.target, self.identity, stored, size, self.transfer.policy, self._timing.sleep,
+            asked=self._earlier is not None and self._earlier.asked,
         )  # fmt: skip
-        if self._journal is not None:
-            self._journal.clear()
+        if self.journal is not None:
+            self.journal.clear()
         return stats
 
     def check(self) -> None:
-        """Have a failure out before the next part is there.
-
-        Raises:
-            PartError: A part failed.
-            RefusedError: The branch cannot be written to.
-        """
+        """Have a failure out before the next part is there. Raises as `submit`."""
         if self._failure is not None:
             raise self._failure
 
@@ -244,7 +210,13 @@ class MultipartUpload:
         if self._upload is None:
             return cause
         if isinstance(error, TransferError):
-            return self._undecided(error)
+            # The store may have assembled it. Nothing is aborted: a later process finds out what
+            # became of it, unless it is known that the object is another.
+            if self.journal is not None and error.outcome == "mismatch":
+                self.journal.clear()
+            if self._kept:
+                error.reason = f"{error.reason}{_GO_ON}"
+            return error
         if self._kept and self._can_go_on(error):
             outcome = "resumable"
         else:
@@ -254,7 +226,7 @@ class MultipartUpload:
             return cause  # the caller's own, or an interrupt, of a worker's process too
         part = "" if number is None else f"part {number}: "
         return TransferError(
-            f"{self._target}: {part}{reason(cause)}{_GO_ON if self._kept else more}",
+            f"{self.target}: {part}{reason(cause)}{_GO_ON if self._kept else more}",
             outcome=outcome,
             cause=cause,
             part_number=number,
@@ -262,31 +234,15 @@ class MultipartUpload:
             physical_address=self._upload.physical_address,
         )
 
-    def _undecided(self, error: TransferError) -> TransferError:
-        """After the store may have assembled it, nothing is aborted: a later process finds out
-        what became of it, unless it is known that the object is another."""
-        if self._journal is not None and error.outcome == "mismatch":
-            self._journal.clear()
-        if not self._kept:
-            return error
-        return TransferError(
-            f"{error.reason}{_GO_ON}",
-            outcome=error.outcome,
-            cause=error.__cause__,
-            upload_id=error.upload_id,
-            physical_address=error.physical_address,
-        )
-
     @property
     def _kept(self) -> bool:
         """Whether a later process will know of the upload."""
-        return self._journal is not None and self._journal.begun
+        return self.journal is not None and bool(self.journal.records)
 
     def _abort(self) -> bool:
-        assert self._upload is not None
-        if self._journal is not None:
-            return self._journal.abort(self._upload)
-        return abort_quietly(self._target, self._upload)
+        if self.journal is not None:
+            return self.journal.abort(self.identity)
+        return abort_quietly(self.target, self.identity)
 
     def abandon(self) -> None:
         """Stop and abort, for another upload to take its place."""
@@ -296,27 +252,25 @@ class MultipartUpload:
     def why_gone(self, error: BaseException) -> str | None:
         """Why only another upload can succeed where this one failed; None where it may."""
         cause, _ = _cause(error)
-        if self._resumed and is_over(cause):
+        resumed = self._earlier is not None
+        if resumed and is_over(cause):
             return OVER
         gone = (
             isinstance(error, UploadGoneError)
             or is_gone(cause)
-            or (isinstance(cause, RenewalUnsupportedError) and (self._resumed or not self.stored))
+            or (isinstance(cause, RenewalUnsupportedError) and (resumed or not self.stored))
         )
         return reason(cause) if gone else None
 
     def _can_go_on(self, error: BaseException) -> bool:
         """Whether there is a use in keeping the parts after this failure."""
-        hopeless = (
-            PartsRefusedError, UploadGoneError, SourceChangedError, RefusedError,
-            RenewalUnsupportedError,
-        )  # fmt: skip
         cause, _ = _cause(error)
-        return not (isinstance(error, hopeless) or isinstance(cause, hopeless) or is_gone(cause))
+        hopeless = isinstance(error, _HOPELESS) or isinstance(cause, _HOPELESS)
+        return not (hopeless or is_gone(cause))
 
     def _stop(self) -> None:
         self._interrupt.set()
-        self._transfer.gate.wake()
+        self.transfer.gate.wake()
         self._workers.close()
         with self._changed:
             self._changed.wait_for(lambda: not self._pending, ABORT_WAIT)
@@ -324,9 +278,6 @@ class MultipartUpload:
     def _permitted(self, answer: Future[str | None]) -> None:
         if answer.result() is not None:
             self._fail(RefusedError(403, answer.result()))
-
-    def _fresh_url(self, number: int) -> SignedUrl:
-        return self._target.fresh_url(self.identity, number)
 
     def _wait_until_below(self, limit: int) -> None:
         """Wait until fewer parts than that are on their way."""
@@ -352,7 +303,7 @@ class MultipartUpload:
                 sending.url.renew()
             if not self._workers.counts_windows:
                 # Workers elsewhere cannot wait at the gate: their tasks take a place here.
-                ticket = self._transfer.gate.enter(self._interrupt.is_set)
+                ticket = self.transfer.gate.enter(self._interrupt.is_set)
                 if ticket is None:
                     raise Stopped
             future = self._workers.submit(sending.part, sending.source, sending.url)
@@ -378,20 +329,18 @@ class MultipartUpload:
                     raise ApiException(403, "a URL expired that was made a moment before")
             else:
                 slowed = answer.slowed
-                logger.debug("%s: part %d is in the store", self._target, part.number)
+                logger.debug("%s: part %d is in the store", self.target, part.number)
                 self.stored[part.number] = answer
                 if not self._workers.counts_windows and not self._interrupt.is_set():
-                    self._progress.add(part.length)
-                if self._journal is not None:
-                    self._journal.add(part.number, answer)
+                    self.progress.add(part.length)
+                if self.journal is not None:
+                    self.journal.add_part(part.number, answer)
                 self._foretell()
         except BaseException as error:
             failure = PartError(part.number, error)
         if ticket is not None:
-            self._transfer.gate.leave(ticket, slow_down=slowed)
-        self._end(sending, failure, again=failure is None and part.number not in self.stored)
-
-    def _end(self, sending: _Sending, failure: PartError | None, *, again: bool = False) -> None:
+            self.transfer.gate.leave(ticket, slow_down=slowed)
+        again = failure is None and part.number not in self.stored
         if not again:
             sending.done()
         if failure is not None:
@@ -408,22 +357,23 @@ class MultipartUpload:
             self._failure = self._failure or failure
             self._changed.notify_all()
         self._interrupt.set()
-        self._transfer.gate.wake()
+        self.transfer.gate.wake()
 
     def _foretell(self) -> None:
         """Warn in time where the upload will outlive its address."""
         elapsed = self._timing.clock() - self._begun
-        total, late = self._age + elapsed, 0.8 * ADDRESS_LIFE
-        if self._size is not None:
+        age = self._earlier.age if self._earlier else 0.0
+        total, late = age + elapsed, 0.8 * ADDRESS_LIFE
+        if self.size is not None:
             # Parts on their way count as sent: the first to arrive says little about the pace.
-            rest = (self._size - self._end_of_last) / max(self._handed_out, 1)
+            rest = (self.size - self._end_of_last) / max(self._handed_out, 1)
             total, late = total + elapsed * rest, ADDRESS_LIFE
         if total > late and elapsed > 60 and not self._warned:
             self._warned = True
             logger.warning(
                 "%s: %s %.0f hours, and lakeFS accepts its address for 24 (6 before 1.80) after "
-                "the beginning: larger parts or a higher max_concurrency may help", self._target,
-                "the upload has taken" if self._size is None else "at this pace the upload takes",
+                "the beginning: larger parts or a higher max_concurrency may help", self.target,
+                "the upload has taken" if self.size is None else "at this pace the upload takes",
                 total / 3600,
             )  # fmt: skip
 
@@ -438,4 +388,6 @@ def _cause(error: BaseException) -> tuple[BaseException, int | None]:
     """What failed, and the number of the part where it was one."""
     if isinstance(error, PartError):
         return error.cause, error.number
-    return (error.cause if isinstance(error, NothingAssembledError) else error), None
+    if isinstance(error, (NothingAssembledError, NoMultipartError)):
+        return error.cause, None
+    return error, None

@@ -8,12 +8,13 @@ import re
 import threading
 from base64 import b64decode
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lakefs_client import rest
 from lakefs_client._body import WINDOW
 from lakefs_client.exceptions import ApiConnectionError, ApiException, ApiTypeError, error_for
-from lakefs_client.rest import BodyError, Interrupt, Message, RESTClientObject, Timing
+from lakefs_client.rest import BodyError, Interrupt, Message, RESTClientObject
 from lakefs_client.transfer.source import buffer
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from lakefs_client.transfer.gate import Gate
     from lakefs_client.transfer.plan import Part
     from lakefs_client.transfer.source import Source
+    from lakefs_client.transfer.transfer import Transfer
     from lakefs_client.transfer.url import ExpiringUrl
 
     class SizedCallback(Protocol):
@@ -52,40 +54,31 @@ class DamagedError(ApiException):
 
 
 class Stored(NamedTuple):
-    """What the store said of bytes that it received.
+    """What the store said of bytes that it received."""
 
-    Attributes:
-        etag: Its ETag, without quotes.
-        content_md5: Its Content-MD5 in hex, where it gave one.
-        md5: Ours in hex, where it is known that the ETag is the MD5.
-        sent_md5: Ours in hex, where it was computed.
-        slowed: Whether a worker elsewhere was asked to slow down meanwhile.
-    """
-
-    etag: str | None
-    content_md5: str | None
-    md5: str | None
-    sent_md5: str | None = None
-    slowed: bool = False
+    etag: str | None  # without quotes
+    content_md5: str | None  # in hex, where it gave one
+    md5: str | None  # ours in hex, where it is known that the ETag is the MD5
+    sent_md5: str | None = None  # ours in hex, where it was computed
+    slowed: bool = False  # whether a worker elsewhere was asked to slow down meanwhile
 
 
-class CallbackError(Exception):
-    """Carries what the caller's callback raised past those who handle errors of their own."""
+class CarrierError(Exception):
+    """Carries an exception past those who handle errors of their own."""
 
-    def __init__(self, raised: BaseException) -> None:
-        self.raised = raised
-        super().__init__(raised)
+    def __init__(self, cause: BaseException) -> None:
+        self.cause = cause
+        super().__init__(cause)
+
+
+class CallbackError(CarrierError):
+    """Carries what the caller's callback raised."""
 
 
 class Progress:
-    """Counts what went out, and tells the caller, who is not called again after an exception.
-
-    Args:
-        callback: Called with numbers of bytes; or an object that is told them as callbacks of
-            fsspec are: a size by `set_size`, then numbers by `relative_update`.
-
-    Attributes:
-        total: What was counted so far.
+    """Counts what went out in `total`, and tells the caller, who is not called again after an
+    exception: a callable that takes numbers of bytes; or an object that is told them as callbacks
+    of fsspec are, a size by `set_size`, then numbers by `relative_update`.
 
     Raises:
         ApiTypeError: It is neither.
@@ -100,11 +93,7 @@ class Progress:
         self.total = 0
 
     def set_size(self, size: int) -> None:
-        """Tell how many bytes there are in all.
-
-        Raises:
-            CallbackError: The callback raised something.
-        """
+        """Tell how many bytes there are in all. Raises as `add`."""
         if self._set_size is not None:
             with self._lock:
                 self._tell(self._set_size, size)
@@ -131,48 +120,37 @@ class Progress:
             raise CallbackError(error) from error
 
 
+class SendOptions(NamedTuple):
+    """How parts are sent, by this process or another."""
+
+    policy: RetryPolicy
+    user_agent: str
+    verify: bool  # whether MD5s are compared
+    digest: bool  # whether they are computed, which `verify` does not do without
+
+    @classmethod
+    def of(cls, transfer: Transfer, *, digest: bool = False) -> SendOptions:
+        """As a transfer is set up, and with MD5s if they are wanted besides."""
+        verify = transfer.config.verify
+        return cls(transfer.policy, transfer.api_client.user_agent, verify, verify or digest)
+
+
+@dataclass(eq=False)
 class PartSender:
-    """Sends parts; one object serves all threads of an upload.
+    """Sends parts; one object serves all threads of an upload, until an interrupt ends it."""
 
-    Args:
-        client: The client for stores.
-        policy: How often a part is sent.
-        user_agent: Who sends.
-        verify: Whether MD5s are compared.
-        digest: Whether MD5s are computed, which `verify` does not do without.
-        progress: Is told of every window.
-        interrupt: Ends it all; None where nothing does.
-        gate: Lets requests to the store in.
+    client: RESTClientObject
+    options: SendOptions
+    progress: Progress
+    gate: Gate
+    interrupt: Interrupt | None
 
-    Attributes:
-        is_over: Tells whether the upload is being given up.
-    """
-
-    def __init__(
-        self,
-        client: RESTClientObject,
-        policy: RetryPolicy,
-        *,
-        user_agent: str,
-        verify: bool,
-        digest: bool,
-        progress: Progress,
-        interrupt: Interrupt | None,
-        gate: Gate,
-    ) -> None:
-        self._client = client
-        self._user_agent = user_agent
-        self._policy = policy
-        self._verify = verify
-        self._digest = digest
-        self._progress = progress
-        self._interrupt = interrupt
-        self._gate = gate
-        self._timing = client.timing
-        self.is_over: Callable[[], bool] = bool
-        if interrupt is not None:
-            self._timing = Timing(client.timing.clock, interrupt.wait, client.timing.random)
-            self.is_over = interrupt.is_set
+    def __post_init__(self) -> None:
+        self._timing = self.client.timing
+        self._is_over: Callable[[], bool] = bool
+        if self.interrupt is not None:
+            self._timing = self._timing._replace(sleep=self.interrupt.wait)
+            self._is_over = self.interrupt.is_set
 
     def send(self, part: Part, source: Source, url: ExpiringUrl, headers: dict[str, str]) -> Stored:
         """Send a part until the store has it.
@@ -183,35 +161,63 @@ class PartSender:
             Stopped: The upload is being given up.
             CallbackError: The caller's progress callback raised something.
         """
-        attempt = _Attempt(self, part, source, url, headers)
-        stored: Stored = rest.repeat(attempt, attempt.may_repeat, self._policy, self._timing)
+        damages = 0
+
+        def attempt() -> Stored:
+            renewals = 0
+            while True:
+                if self._is_over():
+                    raise Stopped
+                sent = [0]
+                try:
+                    return self._put(part, source, url.get(), headers, sent)
+                except ApiException as error:
+                    self.progress.add(-sent[0])
+                    logger.debug("part %d: %s %s", part.number, error.status, error.reason)
+                    if isinstance(error, ApiConnectionError) and error.sent:
+                        url.doubt()
+                    if not is_expiry(error) or renewals == RENEWALS:
+                        raise
+                    renewals += 1
+                    url.renew()
+
+        def may_repeat(error: ApiException) -> bool:
+            nonlocal damages
+            if self._is_over():
+                return False
+            if isinstance(error, DamagedError):
+                damages += 1
+                return damages < DAMAGES
+            damages = 0
+            return rest.may_repeat(error, "part")
+
+        stored: Stored = rest.repeat(attempt, may_repeat, self.options.policy, self._timing)
         return stored
 
-    def put(
+    def _put(
         self, part: Part, source: Source, url: str, headers: dict[str, str], sent: list[int]
     ) -> Stored:
-        """Send a part once."""
-        digest = hashlib.md5(usedforsecurity=False) if self._digest else None
+        """Send a part once. What `sent` holds is the number of bytes that were counted."""
+        digest = hashlib.md5(usedforsecurity=False) if self.options.digest else None
         message = Message(
             "PUT",
             url,
-            {**headers, "User-Agent": self._user_agent, "Content-Length": str(part.length)},
+            {**headers, "User-Agent": self.options.user_agent, "Content-Length": str(part.length)},
             self._windows(part, source, digest, sent) if part.length else b"",
         )
-        ticket = self._gate.enter(self.is_over)
+        ticket = self.gate.enter(self._is_over)
         if ticket is None:
             raise Stopped
         status = None
         try:
-            response = self._client.exchange(message, interrupt=self._interrupt)
+            response = self.client.exchange(message, interrupt=self.interrupt)
             status = response.status
         finally:
-            self._gate.leave(ticket, slow_down=status in SLOW_DOWN)
+            self.gate.leave(ticket, slow_down=status in SLOW_DOWN)
         if not 200 <= response.status <= 299:
             raise error_for(response)
-        return _stored(
-            response.headers, None if digest is None else digest.hexdigest(), self._verify
-        )
+        md5 = None if digest is None else digest.hexdigest()
+        return _stored(response.headers, md5, self.options.verify)
 
     def _windows(
         self, part: Part, source: Source, digest: Any, sent: list[int]
@@ -219,7 +225,7 @@ class PartSender:
         view = buffer.view
         try:
             for done in range(0, part.length, WINDOW):
-                if self.is_over():
+                if self._is_over():
                     raise Stopped
                 window = view[: min(WINDOW, part.length - done)]
                 source.read_into(window, part.offset + done)
@@ -227,75 +233,22 @@ class PartSender:
                     digest.update(window)
                 yield window
                 sent[0] += len(window)
-                self._progress.add(len(window))
+                self.progress.add(len(window))
         except Exception as error:
             raise BodyError from error
 
-    def take_back(self, count: int) -> None:
-        """Tell the caller that bytes which were counted have to go out again."""
-        self._progress.add(-count)
 
-
-class _Attempt:
-    """The attempts at one part: what they remember of each other."""
-
-    def __init__(
-        self,
-        sender: PartSender,
-        part: Part,
-        source: Source,
-        url: ExpiringUrl,
-        headers: dict[str, str],
-    ) -> None:
-        self._sender = sender
-        self._part = part
-        self._source = source
-        self._url = url
-        self._headers = headers
-        self._damaged = 0
-
-    def __call__(self) -> Stored:
-        renewed = 0
-        while True:
-            if self._sender.is_over():
-                raise Stopped
-            sent = [0]
-            try:
-                url = self._url.get()
-                stored = self._sender.put(self._part, self._source, url, self._headers, sent)
-                self._damaged = 0
-                return stored
-            except ApiException as error:
-                self._sender.take_back(sent[0])
-                logger.debug("part %d: %s %s", self._part.number, error.status, error.reason)
-                if isinstance(error, ApiConnectionError) and error.sent:
-                    self._url.doubt()
-                if not is_expiry(error) or renewed == RENEWALS:
-                    raise
-                renewed += 1
-                self._url.renew()
-
-    def may_repeat(self, error: ApiException) -> bool:
-        if self._sender.is_over():
-            return False
-        if isinstance(error, DamagedError):
-            self._damaged += 1
-            return self._damaged < DAMAGES
-        self._damaged = 0
-        return rest.may_repeat(error, "part")
+_EXPIRIES = {
+    # S3 and MinIO; Google; Azure.
+    403: "has expired|<Code>ExpiredToken</Code>|Signature not valid in the",
+    400: "<Code>(ExpiredToken|ExpiredTokenException)</Code>",
+}
 
 
 def is_expiry(error: ApiException) -> bool:
     """Whether a store refused a URL because its time, or that of its credentials, is over."""
-    body = error.body or ""
-    if error.status == 403:
-        # S3 and MinIO; Google; Azure.
-        return bool(
-            re.search(r"has expired|<Code>ExpiredToken</Code>|Signature not valid in the", body)
-        )
-    return error.status == 400 and bool(
-        re.search(r"<Code>(ExpiredToken|ExpiredTokenException)</Code>", body)
-    )
+    pattern = _EXPIRIES.get(error.status or 0)
+    return pattern is not None and re.search(pattern, error.body or "") is not None
 
 
 def is_md5(checksum: str) -> bool:
@@ -313,11 +266,7 @@ def is_gone(error: BaseException) -> bool:
 
 
 def _stored(headers: Any, md5: str | None, verify: bool) -> Stored:
-    """Hold the store's word on what it received against ours.
-
-    Raises:
-        DamagedError: They differ.
-    """
+    """Hold the store's word on what it received against ours. Raises DamagedError if it differs."""
     etag = (headers.get("ETag") or "").strip().removeprefix("W/").strip('"') or None
     content_md5 = _hex(headers.get("Content-MD5"))
     if etag is None and content_md5 is None:

@@ -24,14 +24,8 @@ _FLAGS = (
 
 
 class PartialFile:
-    """A file beside its target, for its owner alone, which takes the target's name in the end.
-
-    Args:
-        target: The path that `resolved` returned.
-        name: Of a file to go on with, in the same folder; None for a new one.
-
-    Attributes:
-        path: Of the file.
+    """A file beside its target, for its owner alone, which takes the target's name in the end:
+    one of a name to go on with, or a new one.
 
     Raises:
         OSError: It cannot be made, or opened.

@@ -32,12 +32,7 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class PartPlan:
-    """The parts of a file, all of one size but the last.
-
-    Attributes:
-        size: Bytes in all.
-        part_size: Bytes of each part but the last.
-    """
+    """The parts of so many bytes in all, of one size but for the last."""
 
     size: int
     part_size: int

@@ -34,18 +34,13 @@ class ChangedError(ApiException):
 class RemoteObject:
     """An object as it was found at a path, and its bytes. Threads may share it.
 
-    They come from the store, or where that offers no presigned URLs, through the server.
-
-    Args:
-        transfer: Whose client, settings and gate to use.
-        repository: Name of the repository.
-        ref: Branch, tag, commit id or expression.
-        path: Path of the object.
-        within: Ends it from outside.
+    They come from the store, or where that offers no presigned URLs, through the server. `within`
+    ends it from outside.
 
     Attributes:
         place: Repository, ref and path.
         stats: What lakeFS said of it, without what signs its URL.
+        identity: What of that tells it from others that stand at its path.
         size: Bytes.
         checksum: As lakeFS has it.
         headers: Of an answer with bytes of it; empty before the first.
@@ -56,15 +51,10 @@ class RemoteObject:
     """
 
     def __init__(
-        self,
-        transfer: Transfer,
-        repository: str,
-        ref: str,
-        path: str,
-        within: Interrupt | None = None,
+        self, transfer: Transfer, place: tuple[str, str, str], within: Interrupt | None = None
     ) -> None:
         client = transfer.api_client
-        self.place = (repository, ref, path)
+        self.place = place
         self._objects = ObjectsApi(client)
         self._store = client.store_client
         self._user_agent = client.user_agent
@@ -76,6 +66,7 @@ class RemoteObject:
         self.stats, signed = self._stat()
         if signed is None:
             require_server(transfer.config, self)
+        self.identity = _identity(self.stats)
         self.size = self.stats.size_bytes
         self.checksum = self.stats.checksum.strip('"')
         self.headers: Mapping[str, str] = {}
@@ -85,11 +76,6 @@ class RemoteObject:
 
     def __str__(self) -> str:
         return "lakefs://{}/{}/{}".format(*self.place)
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What tells it from those that stand at its path before and after it."""
-        return _identity(self.stats)
 
     @property
     def stopped(self) -> bool:
@@ -102,8 +88,7 @@ class RemoteObject:
         self._gate.wake()
 
     def repeat(self, attempt: Callable[[], Result]) -> Result:
-        """Call what reads ranges, in its turn at the gate, until it returns or must not be
-        repeated.
+        """Call what reads ranges, in its turn at the gate, as long as it may be repeated.
 
         Raises:
             ApiException: It failed for good.
@@ -134,11 +119,7 @@ class RemoteObject:
         return result
 
     def read_into(self, window: memoryview, offset: int) -> None:
-        """Fill a window with the bytes from an offset on.
-
-        Raises:
-            ApiException: They are refused, or the answer is another than was asked for.
-        """
+        """Fill a window with the bytes from an offset on. Raises as `open`, for good."""
 
         def attempt() -> None:
             done = 0
@@ -150,12 +131,7 @@ class RemoteObject:
         self.repeat(attempt)
 
     def check_unchanged(self) -> None:
-        """Ask whether the same object stands at the path.
-
-        Raises:
-            ChangedError: Another one does.
-            ApiException: It could not be asked.
-        """
+        """Ask whether the same object stands at the path. Raises ChangedError if another does."""
         self._fresh_stat()
 
     def open(self, start: int, stop: int) -> Body:
@@ -243,17 +219,13 @@ class RemoteObject:
 
 
 def _identity(stats: ObjectStats) -> dict[str, Any]:
+    """What tells an object from those that stand at its path before and after it."""
     return {name: stats[name] for name in ("physical_address", "checksum", "size_bytes")}
 
 
 class Body:
-    """The bytes of one answer: those that were asked for, or an error.
-
-    Attributes:
-        response: urllib3's object.
-        offset: Where in the object the next of them is.
-        stop: Where they end.
-    """
+    """The bytes of one answer, from an offset up to a stop: those that were asked for, or an
+    error. The offset is that of the next of them."""
 
     def __init__(self, remote: RemoteObject, response: Any, offset: int, stop: int) -> None:
         self._read = partial(

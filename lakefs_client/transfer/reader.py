@@ -29,20 +29,9 @@ class ObjectReader(io.BufferedReader):
     larger requests, in answers that stay open between reads. They are not held against the
     object's checksum, which is of the whole.
 
-    Args:
-        transfer: Whose client and settings to use.
-        repository: Name of the repository.
-        ref: Branch, tag, commit id or expression.
-        path: Path of the object in the repository.
-
     Attributes:
         size: Bytes of the object.
         name: ``lakefs://repository/ref/path``.
-
-    Raises:
-        ApiTypeError: A name is no str.
-        ApiValueError: A name is empty or cannot be sent.
-        ApiException: lakeFS knows no such object: NotFoundException …
 
     Reading raises TransferError where bytes cannot be had, or where another object stands at
     the path by the time that they are asked for.
@@ -50,7 +39,7 @@ class ObjectReader(io.BufferedReader):
 
     def __init__(self, transfer: Transfer, repository: str, ref: str, path: str) -> None:
         require_names(repository=repository, ref=ref, path=path)
-        remote = RemoteObject(transfer, repository, ref, path)
+        remote = RemoteObject(transfer, (repository, ref, path))
         self.size = remote.size
         super().__init__(_RangeReader(remote), BUFFER)
 

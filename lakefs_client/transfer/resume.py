@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lakefs_client.exceptions import ApiException, TransferError
 from lakefs_client.transfer.checksum import md5_of
-from lakefs_client.transfer.journal import Journal, JournalInUseError, path_of, read_all
+from lakefs_client.transfer.journal import Journal, JournalInUseError, read_all
 from lakefs_client.transfer.part import Stored
 from lakefs_client.transfer.target import (
     ADDRESS_LIFE,
@@ -24,8 +24,6 @@ from lakefs_client.transfer.target import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from typing_extensions import Self
 
     from lakefs_client.api_client import ApiClient
     from lakefs_client.transfer.plan import PartPlan
@@ -41,19 +39,12 @@ _KEY = (
 
 
 class Earlier(NamedTuple):
-    """What an earlier process did of an upload.
-
-    Attributes:
-        upload: The upload.
-        stored: The parts that the store has, by number.
-        asked: Whether it asked to complete.
-        age: Seconds since it was begun.
-    """
+    """What an earlier process did of an upload."""
 
     upload: Multipart
-    stored: dict[int, Stored]
-    asked: bool
-    age: float
+    stored: dict[int, Stored]  # the parts that the store has, by number
+    asked: bool  # whether it asked to complete
+    age: float  # seconds since it was begun
 
 
 class PendingUpload(NamedTuple):
@@ -90,75 +81,39 @@ class PendingUpload(NamedTuple):
     parts: int
 
 
-class UploadJournal:
-    """The journal of an upload of a file.
-
-    Args:
-        folder: Where journals are.
-        host: The server's address.
-        target: The object.
-        source: The file.
-        plan: Its parts.
+class UploadJournal(Journal):
+    """The journal of an upload to a target, whose `upload_key` it has.
 
     Raises:
         TransferError: Another process is at this upload.
         OSError: The journal cannot be made or read.
     """
 
-    def __init__(
-        self, folder: Path, host: str, target: Target, source: FileSource, plan: PartPlan
-    ) -> None:
-        self._key = _key_of(host, target, source, plan)
+    def __init__(self, folder: Path, key: dict[str, Any], target: Target) -> None:
+        self._key = key
         self._target = target
-        self._source = source
-        self._plan = plan
-        self._journal = _journal(folder, self._key, target)
+        try:
+            super().__init__(folder, KIND, key)
+        except JournalInUseError as error:
+            raise TransferError(
+                f"{target}: another transfer of {key['source']} to it is under way, which holds "
+                f"the journal {error}",
+                outcome="aborted",
+            ) from error
 
-    @classmethod
-    def of_earlier(
-        cls, folder: Path, host: str, target: Target, source: FileSource, plan: PartPlan
-    ) -> Self | None:
-        """The journal that an earlier process left; None where there is none."""
-        key = _key_of(host, target, source, plan)
-        if not path_of(folder, KIND, key).exists():
-            return None
-        return cls(folder, host, target, source, plan)
+    def begin(self, upload: Multipart, source: FileSource) -> None:
+        """Note that an upload of a file was begun. Raises as `start`."""
+        size, changed = source.stamp
+        since = {"size": size, "changed": changed, "began": time.time()}
+        self.start({**self._key, **since, **upload._asdict()})
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._journal.close()
-
-    @property
-    def begun(self) -> bool:
-        """Whether it holds an upload that a later process can go on with."""
-        return bool(self._journal.records)
-
-    def begin(self, upload: Multipart) -> None:
-        """Note that an upload was begun.
-
-        Raises:
-            OSError: It cannot be written.
-        """
-        size, changed = self._source.stamp
-        self._journal.start(
-            {
-                **self._key,
-                "size": size,
-                "changed": changed,
-                "began": time.time(),
-                **upload._asdict(),
-            }
-        )
-
-    def add(self, number: int, stored: Stored) -> None:
+    def add_part(self, number: int, stored: Stored) -> None:
         """Note that the store has a part."""
-        self._journal.add({"part": number, "stored": stored[:4]})
+        self.add({"part": number, "stored": stored[:4]})
 
     def completing(self) -> None:
         """Note that the parts are about to be put together."""
-        self._journal.add({"completing": True})
+        self.add({"completing": True})
 
     def abort(self, upload: Multipart) -> bool:
         """Have an upload's parts thrown away, and forget it; tells whether it worked. Where it
@@ -168,30 +123,25 @@ class UploadJournal:
             self.clear()
         return aborted
 
-    def clear(self) -> None:
-        """Note that there is nothing to go on with."""
-        self._journal.clear()
-
-    def earlier(self, workers: int) -> Earlier | None:
+    def earlier(self, source: FileSource, plan: PartPlan, workers: int) -> Earlier | None:
         """What there is to go on with; None where there is nothing, or where it no longer holds.
 
         The parts that the store has are held against the file.
         """
-        if not self._journal.records:
+        if not self.records:
             return None
-        first, *rest = self._journal.records
+        first, *rest = self.records
         earlier = _earlier(first, rest)
-        why = None
-        if [first["size"], first["changed"]] != [*self._source.stamp]:
+        if [first["size"], first["changed"]] != [*source.stamp]:
             why = "the file was changed since"
         elif earlier.age >= ADDRESS_LIFE:
             why = OVER
-        elif not self._are_the_same(earlier.stored, workers):
+        elif not _has_still(source, plan, earlier.stored, workers):
             why = "the file has other bytes now"
-        if why is None:
+        else:
             logger.debug(
                 "%s: going on with upload id %s, %d of %d parts are in the store",
-                self._target, earlier.upload.upload_id, len(earlier.stored), self._plan.count,
+                self._target, earlier.upload.upload_id, len(earlier.stored), plan.count,
             )  # fmt: skip
             return earlier
         logger.warning(
@@ -201,18 +151,21 @@ class UploadJournal:
         self.abort(earlier.upload)
         return None
 
-    def _are_the_same(self, stored: dict[int, Stored], workers: int) -> bool:
-        """Whether the file still has the bytes that the store received."""
-        with ThreadPoolExecutor(workers, "lakefs-client-check") as pool:
-            return all(pool.map(self._is_the_same, stored.items()))
 
-    def _is_the_same(self, sent: tuple[int, Stored]) -> bool:
-        return md5_of(self._source, self._plan.part(sent[0])) == sent[1].sent_md5
+def _has_still(source: FileSource, plan: PartPlan, stored: dict[int, Stored], workers: int) -> bool:
+    """Whether a file has the bytes that the store received."""
+
+    def has(number: int) -> bool:
+        return md5_of(source, plan.part(number)) == stored[number].sent_md5
+
+    with ThreadPoolExecutor(workers, "lakefs-client-check") as pool:
+        return all(pool.map(has, stored))
 
 
-def _key_of(host: str, target: Target, source: FileSource, plan: PartPlan) -> dict[str, Any]:
+def upload_key(host: str, target: Target, source: FileSource, plan: PartPlan) -> dict[str, Any]:
+    """What makes it the same upload when it is tried again."""
     values = (
-        host, *target.place, target.path, os.path.abspath(source.name), plan.part_size,
+        host, *target.place, os.path.abspath(source.name), plan.part_size,
         target.content_type, target.user_metadata,
     )  # fmt: skip
     return dict(zip(_KEY, values))
@@ -245,7 +198,8 @@ def discard(folder: Path, client: ApiClient, pending: PendingUpload) -> None:
         client, pending.repository, pending.branch, pending.path, pending.content_type,
         pending.user_metadata,
     )  # fmt: skip
-    with _journal(folder, {name: getattr(pending, name) for name in _KEY}, target) as journal:
+    key = {name: getattr(pending, name) for name in _KEY}
+    with UploadJournal(folder, key, target) as journal:
         try:
             target.abort(Multipart(pending.upload_id, pending.physical_address))
         except ApiException as error:
@@ -253,17 +207,6 @@ def discard(folder: Path, client: ApiClient, pending: PendingUpload) -> None:
                 journal.clear()
             raise
         journal.clear()
-
-
-def _journal(folder: Path, key: dict[str, Any], target: Target) -> Journal:
-    try:
-        return Journal(folder, KIND, key)
-    except JournalInUseError as error:
-        raise TransferError(
-            f"{target}: another transfer of {key['source']} to it is under way, which holds the "
-            f"journal {error}",
-            outcome="aborted",
-        ) from error
 
 
 def pending_uploads(folder: Path, host: str) -> Iterator[PendingUpload]:

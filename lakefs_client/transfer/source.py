@@ -8,6 +8,7 @@ import mmap
 import os
 import stat
 import threading
+from copy import copy
 from typing import TYPE_CHECKING
 
 from lakefs_client._body import OCTETS, WINDOW
@@ -19,12 +20,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     class Source(Protocol):
-        """Bytes that any number of threads can read at any offset.
-
-        Attributes:
-            name: What it is called in messages.
-            size: Bytes.
-        """
+        """So many bytes that any number of threads can read at any offset; the name is for
+        messages."""
 
         name: str
         size: int
@@ -59,9 +56,6 @@ class SourceChangedError(SourceError):
 class FileSource:
     """A regular file, read at any offset by any number of threads.
 
-    Args:
-        path: Its path.
-
     Attributes:
         name: The path as text, for messages.
         size: Bytes, when it was opened.
@@ -83,6 +77,13 @@ class FileSource:
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             raise ApiValueError("source must be a regular file; it is a pipe, socket or device")
         self._open(open(path, "rb", buffering=0), os.fsdecode(path), 0)  # noqa: SIM115
+        try:
+            # The files of Linux's /proc have bytes, and no size.
+            if not self.size and self._file.read(1):
+                raise ApiValueError("source must be a regular file; it has bytes, but no size")
+        except BaseException:
+            self.close()
+            raise
 
     @classmethod
     def of(cls, file: Any) -> FileSource:
@@ -100,17 +101,6 @@ class FileSource:
         status = os.fstat(file.fileno())
         self.stamp = (status.st_size, status.st_mtime_ns)
         self.size = max(0, status.st_size - start)
-        if not status.st_size:
-            self._require_empty()
-
-    def _require_empty(self) -> None:
-        """Refuse what has bytes and tells no size, as the files of Linux's /proc do."""
-        try:
-            if self._file.read(1):
-                raise ApiValueError("source must be a regular file; it has bytes, but no size")
-        except BaseException:
-            self._file.close()
-            raise
 
     def __enter__(self) -> Self:
         return self
@@ -157,12 +147,15 @@ class FileSource:
                 self._file.seek(offset)
                 return self._file.readinto(window)
 
-    def check_unchanged(self) -> None:
-        """Refuse a file that was written to since it was opened: its parts are of two ages.
+    def shifted(self, by: int) -> FileSource:
+        """The same file as it stands in a whole, every byte so much further on."""
+        source = copy(self)
+        source._start -= by
+        return source
 
-        Raises:
-            SourceChangedError: It was.
-        """
+    def check_unchanged(self) -> None:
+        """Refuse a file that was written to since it was opened: its parts are of two ages. Raises
+        SourceChangedError."""
         status = os.fstat(self._file.fileno())
         if (status.st_size, status.st_mtime_ns) != self.stamp:
             raise SourceChangedError(
@@ -211,10 +204,8 @@ buffer = Buffer()
 
 
 def guess_content_type(*names: str) -> str:
-    """The media type that a name's extension stands for.
-
-    The first name that tells counts. A compressed file is of the type of its compression:
-    ``.csv.gz`` is gzip, since nobody unpacks it on the way.
+    """The media type that a name's extension stands for, of the first name that tells. That of a
+    compressed file is its compression's: ``.csv.gz`` is gzip, since nobody unpacks it on the way.
     """
     for name in names:
         media_type, compression = _TYPES.guess_type(os.path.basename(name))

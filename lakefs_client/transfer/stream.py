@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakefs_client._body import WINDOW
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
-from lakefs_client.transfer.multipart import MultipartUpload
+from lakefs_client.transfer.multipart import MultipartUpload, NoMultipartError
 from lakefs_client.transfer.plan import (
     MAX_OBJECT_SIZE,
     MAX_PARTS,
@@ -20,13 +20,7 @@ from lakefs_client.transfer.plan import (
     growing_part_size,
 )
 from lakefs_client.transfer.source import BytesSource, FileSource
-from lakefs_client.transfer.upload import (
-    NoMultipartError,
-    begin,
-    in_one,
-    require_server,
-    require_single_put,
-)
+from lakefs_client.transfer.upload import Upload, require_server, require_single_put
 
 if TYPE_CHECKING:
     from lakefs_client._operation import Readable
@@ -75,21 +69,14 @@ def source_of(stream: Any) -> FileSource | BytesSource | None:
     return FileSource.of(stream) if stat.S_ISREG(status.st_mode) and status.st_size else None
 
 
-class Spool:
-    """Bytes that came from a stream, in a temporary file without a name.
-
-    Args:
-        folder: Where the file is; None for the system's place.
-        offset: Which offset of the whole its first byte has.
-    """
-
-    name = "the stream"
+class Spool(FileSource):
+    """Bytes that came from a stream, in a temporary file without a name, in a folder or the
+    system's place. The first of them stands at an offset of the whole."""
 
     def __init__(self, folder: str | None, offset: int) -> None:
-        self._file: Any = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
-        self._offset = offset
-        self._source: FileSource | None = None
-        self.size = 0
+        file: Any = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
+        self._open(file, "the stream", 0)
+        self._start = -offset
 
     def write(self, data: memoryview) -> None:
         """Add bytes."""
@@ -98,31 +85,12 @@ class Spool:
             self.size += count
             data = data[count:]
 
-    def read_into(self, window: memoryview, offset: int) -> None:
-        """Fill a window with the bytes from an offset of the whole on."""
-        if self._source is None:
-            self._file.seek(0)
-            self._source = FileSource.of(self._file)
-        self._source.read_into(window, offset - self._offset)
-
     def check_unchanged(self) -> None:
         """Nothing: nobody else has the file."""
 
-    def close(self) -> None:
-        """Let the file go."""
-        self._file.close()
-        if self._source is not None:
-            self._source.close()
-
 
 class StreamUpload:
-    """An upload of bytes as they come.
-
-    Args:
-        transfer: Whose settings and connections it has.
-        target: The object.
-        progress: Is told of what went out.
-    """
+    """An upload of bytes as they come."""
 
     def __init__(self, transfer: Transfer, target: Target, progress: Progress) -> None:
         self._transfer = transfer
@@ -138,13 +106,7 @@ class StreamUpload:
         self._room = max(self._next_size(), transfer.config.threshold)
 
     def read(self, stream: Readable) -> ObjectStats:
-        """Upload all that comes from a stream.
-
-        Raises:
-            TransferError: The upload failed.
-            ApiException: lakeFS refused to begin.
-            Exception: What the stream raised.
-        """
+        """Upload all that comes from a stream. Raises as `give_up` says, or what the stream did."""
         try:
             while data := _bytes(stream.read(WINDOW)):
                 self.write(data)
@@ -164,39 +126,28 @@ class StreamUpload:
         if self._upload is not None:
             self._upload.check()  # the next part may be long in coming
         while data:
-            if self._spool is None:
-                self._spool = Spool(self._folder, self._offset)
-            if self._spool.size == self._room:
-                self._flush()
+            spool = self._at_hand()
+            if spool.size == self._room:
+                self._flush(spool)
                 continue
-            free = self._room - self._spool.size
-            self._spool.write(data[:free])
+            free = self._room - spool.size
+            spool.write(data[:free])
             data = data[free:]
 
     def finish(self) -> ObjectStats:
-        """Send what is left, and make the object.
-
-        Raises:
-            CallbackError: The progress callback raised something.
-            PartError: A part failed.
-            NothingAssembledError: The store has no object.
-            TransferError: The upload failed.
-            ApiException: lakeFS refused to begin.
-        """
-        if self._spool is None:
-            self._spool = Spool(self._folder, self._offset)
-        spool, size = self._spool, self._offset + self._spool.size
+        """Send what is left, and make the object. Raises as `write`, as `MultipartUpload.finish`
+        or as `Upload.in_one`."""
+        spool = self._at_hand()
+        size = self._offset + spool.size
         self._progress.set_size(size)
-        if self._upload is None and spool.size < self._transfer.config.threshold:
-            return self._in_one(spool)
-        if (spool.size or self._number == 0) and self._without_parts is None:
-            self._flush()
-        if self._upload is None:
-            return self._in_one(spool)
-        return self._upload.finish(size)
-
-    def _in_one(self, spool: Spool) -> ObjectStats:
-        stats = in_one(self._transfer, spool, self._target, self._progress, self._without_parts)
+        small = self._upload is None and spool.size < self._transfer.config.threshold
+        left = spool.size or self._number == 0  # an object has one part at the least
+        if left and not small and self._without_parts is None:
+            self._flush(spool)
+        if self._upload is not None:
+            return self._upload.finish(size)
+        upload = Upload(self._transfer, spool, self._target, self._progress)
+        stats = upload.in_one(self._without_parts)
         spool.close()
         return stats
 
@@ -208,10 +159,14 @@ class StreamUpload:
             return error
         return self._upload.give_up(error, _ONCE if self._upload.why_gone(error) else "")
 
-    def _flush(self) -> None:
+    def _at_hand(self) -> Spool:
+        """Where what comes next is kept."""
+        if self._spool is None:
+            self._spool = Spool(self._folder, self._offset)
+        return self._spool
+
+    def _flush(self, spool: Spool) -> None:
         """Have the part that is there sent."""
-        spool = self._spool
-        assert spool is not None
         if self._number == MAX_PARTS:
             raise ApiValueError(f"the stream has more bytes than {MAX_PARTS} parts hold")
         if self._without_parts is not None:
@@ -222,7 +177,7 @@ class StreamUpload:
         if self._upload is None:
             upload = MultipartUpload(self._transfer, self._target, self._progress)
             try:
-                begin(upload, FIRST_URLS)
+                upload.begin(FIRST_URLS)
             except NoMultipartError as error:
                 self._keep_whole(spool, error)
                 return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lakefs_client import _encode
@@ -38,8 +39,6 @@ LIFECYCLE_RULE = "a lifecycle rule of the bucket (AbortIncompleteMultipartUpload
 ABORT_TIMEOUT = (10.0, 30.0)
 ADDRESS_LIFE = 24 * 3600.0
 """Seconds for which lakeFS accepts the address of an upload; 6 hours before 1.80."""
-
-
 OVER = "lakeFS no longer accepts its address"
 
 
@@ -50,45 +49,38 @@ class Multipart(NamedTuple):
     physical_address: str
 
 
+@dataclass(eq=False)
 class Target:
-    """A path on a branch, and the calls that an upload to it takes.
+    """A path on a branch, what the object there is to have, and the calls that an upload takes.
 
     Attributes:
-        place: Repository and branch.
-        path: Path of the object.
-
-    Raises:
-        ApiTypeError: A name is no str.
-        ApiValueError: A name is empty or cannot be sent.
+        place: Repository, branch and path.
     """
 
-    def __init__(
-        self,
-        client: ApiClient,
-        repository: str,
-        branch: str,
-        path: str,
-        content_type: str,
-        user_metadata: dict[str, str],
-    ) -> None:
-        self.place = (repository, branch)
-        self.path = path
-        self.content_type = content_type
-        self.user_metadata = user_metadata
-        self._client = client
-        self._experimental = ExperimentalApi(client)
-        self._internal = InternalApi(client)
-        self._objects = ObjectsApi(client)
-        self._staging = StagingApi(client)
+    client: ApiClient
+    repository: str
+    branch: str
+    path: str
+    content_type: str
+    user_metadata: dict[str, str]
+
+    def __post_init__(self) -> None:
+        self.place = (self.repository, self.branch, self.path)
+        self._experimental = ExperimentalApi(self.client)
+        self._objects = ObjectsApi(self.client)
+        self._staging = StagingApi(self.client)
 
     def __str__(self) -> str:
-        return "lakefs://{}/{}/{}".format(*self.place, self.path)
+        return "lakefs://{}/{}/{}".format(*self.place)
+
+    def _place_of(self, upload: Multipart) -> tuple[str, str, str, str]:
+        return self.repository, self.branch, upload.upload_id, self.path
 
     def create(self, parts: int) -> tuple[Multipart, list[SignedUrl]]:
         """Begin a multipart upload; its URLs come along."""
         try:
             answer: Any = self._experimental.create_presign_multipart_upload(
-                *self.place, self.path, parts=parts, _return_http_data_only=False
+                *self.place, parts=parts, _return_http_data_only=False
             )
         except ApiConnectionError as error:
             if error.sent:  # its id was in the answer
@@ -104,14 +96,10 @@ class Target:
 
     def fresh_url(self, upload: Multipart, number: int) -> SignedUrl:
         """A new URL for a part."""
+        body = UploadPartFrom(physical_address=upload.physical_address)
         try:
             answer: Any = self._experimental.upload_part(
-                *self.place,
-                upload.upload_id,
-                self.path,
-                number,
-                UploadPartFrom(physical_address=upload.physical_address),
-                _return_http_data_only=False,
+                *self._place_of(upload), number, body, _return_http_data_only=False
             )
         except ApiException as error:
             # The servers that it is about say it with 500, newer ones with 404.
@@ -129,15 +117,10 @@ class Target:
         self, upload: Multipart, number: int, place: tuple[str, str, str], start: int, end: int
     ) -> str:
         """Have the store copy bytes of an object as a part. Returns the part's ETag."""
-        repository, ref, path = place
-        source = CopyPartSource(repository, ref, path, range=f"bytes={start}-{end - 1}")
+        source = CopyPartSource(*place, range=f"bytes={start}-{end - 1}")
+        body = UploadPartCopyFrom(upload.physical_address, source)
         answer: Any = self._experimental.upload_part_copy(
-            *self.place,
-            upload.upload_id,
-            self.path,
-            number,
-            UploadPartCopyFrom(upload.physical_address, source),
-            _return_http_data_only=False,
+            *self._place_of(upload), number, body, _return_http_data_only=False
         )
         etag: str | None = answer[2].get("ETag")
         if etag is None:
@@ -147,37 +130,30 @@ class Target:
     def complete(self, upload: Multipart, body: CompletePresignMultipartUpload) -> ObjectStats:
         """Have the parts put together and the object recorded."""
         return self._experimental.complete_presign_multipart_upload(
-            *self.place, upload.upload_id, self.path, complete_presign_multipart_upload=body
+            *self._place_of(upload), complete_presign_multipart_upload=body
         )
 
     def abort(self, upload: Multipart) -> None:
         """Have the parts thrown away."""
+        body = AbortPresignMultipartUpload(physical_address=upload.physical_address)
         self._experimental.abort_presign_multipart_upload(
-            *self.place,
-            upload.upload_id,
-            self.path,
-            abort_presign_multipart_upload=AbortPresignMultipartUpload(
-                physical_address=upload.physical_address
-            ),
+            *self._place_of(upload),
+            abort_presign_multipart_upload=body,
             _request_timeout=ABORT_TIMEOUT,
         )
 
     def stat(self) -> ObjectStats | None:
         """The object that stands at the path, if there is one."""
         try:
-            return self._objects.stat_object(*self.place, self.path)
+            return self._objects.stat_object(*self.place)
         except NotFoundException:
             return None
 
     def stored(self) -> tuple[int, str] | None:
-        """Size and ETag of what the store holds for the object; None where there is nothing.
-
-        Raises:
-            ApiException: It could not be asked.
-        """
-        stats = self._objects.stat_object(*self.place, self.path, presign=True)
+        """Size and ETag of what the store holds for the object; None where there is nothing."""
+        stats = self._objects.stat_object(*self.place, presign=True)
         first = {"Range": "bytes=0-0"} if stats.get("size_bytes") else {}
-        response = self._client.store_client.exchange(
+        response = self.client.store_client.exchange(
             Message("GET", stats.physical_address, first), preload=False
         )
         response.close()  # one byte is enough
@@ -192,25 +168,22 @@ class Target:
     def put_back(self, former: ObjectStats | None) -> None:
         """Let what stood at the path before stand there again."""
         if former is None:
-            self._objects.delete_object(*self.place, self.path)
+            self._objects.delete_object(*self.place)
             return
         known = ("metadata", "content_type", "mtime")
-        self._internal.stage_object(
-            *self.place,
-            self.path,
-            ObjectStageCreation(
-                physical_address=former.physical_address,
-                checksum=former.checksum,
-                size_bytes=former.get("size_bytes", 0),
-                **{name: former[name] for name in known if name in former},
-            ),
+        body = ObjectStageCreation(
+            physical_address=former.physical_address,
+            checksum=former.checksum,
+            size_bytes=former.get("size_bytes", 0),
+            **{name: former[name] for name in known if name in former},
         )
+        InternalApi(self.client).stage_object(*self.place, body)
 
     def stage(self) -> tuple[str, SignedUrl | None]:
         """A physical address, and the URL to PUT to it; None where the store has no such URLs."""
         try:
             answer: Any = self._staging.get_physical_address(
-                *self.place, self.path, presign=True, _return_http_data_only=False
+                *self.place, presign=True, _return_http_data_only=False
             )
         except ApiException as error:
             if not lacks_presigning(error):
@@ -223,23 +196,22 @@ class Target:
     def upload(self, content: Any) -> ObjectStats:
         """Upload a stream through the server."""
         return self._objects.upload_object(
-            *self.place, self.path, content=content, content_type=self.content_type,
+            *self.place,
+            content=content,
+            content_type=self.content_type,
             user_metadata=self.user_metadata,
-        )  # fmt: skip
+        )
 
     def link(self, physical_address: str, checksum: str, size: int) -> ObjectStats:
         """Make what is at a physical address the object."""
-        return self._staging.link_physical_address(
-            *self.place,
-            self.path,
-            StagingMetadata(
-                staging=StagingLocation(physical_address=physical_address),
-                checksum=checksum,
-                size_bytes=size,
-                user_metadata=self.user_metadata,
-                content_type=self.content_type,
-            ),
+        body = StagingMetadata(
+            staging=StagingLocation(physical_address=physical_address),
+            checksum=checksum,
+            size_bytes=size,
+            user_metadata=self.user_metadata,
+            content_type=self.content_type,
         )
+        return self._staging.link_physical_address(*self.place, body)
 
 
 def is_over(error: BaseException) -> bool:

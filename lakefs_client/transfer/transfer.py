@@ -33,7 +33,7 @@ from lakefs_client.transfer.resume import PendingUpload, discard, pending_upload
 from lakefs_client.transfer.source import FileSource, guess_content_type
 from lakefs_client.transfer.stream import StreamUpload, source_of
 from lakefs_client.transfer.target import Target, require_names
-from lakefs_client.transfer.upload import upload
+from lakefs_client.transfer.upload import Upload
 from lakefs_client.transfer.writer import ObjectWriter
 
 if TYPE_CHECKING:
@@ -55,15 +55,11 @@ class Transfer:
     """Moves files between this machine and lakeFS, past the server, straight to the store.
 
     One object serves many threads; what they transfer at a time keeps to one limit of
-    concurrency.
+    concurrency. Both arguments are attributes as well.
 
     Args:
         api_client: The client to ask lakeFS through.
         config: Part size, concurrency and the like.
-
-    Attributes:
-        api_client: As given.
-        config: As given.
 
     Raises:
         ApiTypeError: `config` is something else.
@@ -96,10 +92,9 @@ class Transfer:
     ) -> ObjectStats:
         """Upload a file as an uncommitted change of a branch.
 
-        Files from `TransferConfig.multipart_threshold` bytes on go up in parts, smaller ones in
-        one PUT. So do files up to 5 GiB where the store cannot do presigned multipart uploads,
-        which is learned from the server's answer (501). Where there are no presigned URLs at
-        all, the bytes pass through the server.
+        Files from `TransferConfig.multipart_threshold` bytes on go up in parts; smaller ones in
+        one PUT, as do files up to 5 GiB where the store cannot do presigned multipart uploads
+        (lakeFS answers 501). Where there are no presigned URLs, bytes pass through the server.
 
         Args:
             source: Path of a regular file.
@@ -113,16 +108,12 @@ class Transfer:
                 at a time. The number is negative when a part starts again; the sum is the
                 file's size in the end. An exception in it stops the upload. ``bar.update`` of
                 tqdm fits, and so does a callback of fsspec, which is told the size before.
-            resume: Whether to keep a journal of an upload in parts, from which the same call
-                goes on after an interruption, in another process too, without sending again
+            resume: Whether to keep a journal of an upload in parts, from which the same call,
+                in another process too, goes on after an interruption without sending again
                 what has arrived; see `TransferConfig.journal_dir`.
 
-        Returns:
-            The object's stats.
-
         Raises:
-            ApiTypeError: An argument has the wrong type.
-            ApiValueError: An argument cannot be sent. Nothing was.
+            ApiTypeError, ApiValueError: An argument cannot be used. Nothing was sent.
             OSError: The file cannot be opened, or the journal not be written.
             TransferError: The upload failed; it says what became of it.
             ApiException: lakeFS refused to begin: NotFoundException, UnauthorizedException …
@@ -133,7 +124,7 @@ class Transfer:
             plan_parts(file.size, self.config.part_size)
             return _carried_out(
                 f"upload of {file.name} to {target}, {file.size} bytes",
-                lambda: upload(self, file, target, told, resume=resume),
+                lambda: Upload(self, file, target, told).run(resume=resume),
             )
 
     def upload_fileobj(
@@ -152,10 +143,9 @@ class Transfer:
         Regular files and `io.BytesIO` are read in place, by many threads. Of everything else
         (pipes, sockets, what decompresses) each part is kept in a temporary file without a
         name, in `Configuration.temp_folder_path`, until the store has it: at most
-        `max_concurrency` + 1 parts. Parts have `part_size`, and grow with the stream to a 96th
-        of what went before, so that 50 TB (45.5 TiB), the limit of an object in S3, fit into
-        10,000 parts whatever the length turns out to be. Where the store cannot do presigned
-        multipart uploads all of it is kept before it is sent.
+        `max_concurrency` + 1 parts, or all of them where the store cannot do presigned
+        multipart uploads. Parts have `part_size`, and grow with the stream to a 96th of what
+        went before, so that 50 TB (45.5 TiB), S3's limit of an object, fit into 10,000 parts.
 
         Args:
             fileobj: Has a method ``read(size)`` that returns bytes. It is left open, at its end.
@@ -166,12 +156,8 @@ class Transfer:
             user_metadata: Key-value pairs to keep with the object.
             progress: As for `upload_file`. The size of a stream is told once it has ended.
 
-        Returns:
-            The object's stats.
-
         Raises:
-            ApiTypeError: An argument has the wrong type.
-            ApiValueError: An argument cannot be sent. Nothing was.
+            ApiTypeError, ApiValueError: An argument cannot be used. Nothing was sent.
             OSError: The temporary files cannot be written.
             TransferError: The upload failed; it says what became of it.
             ApiException: lakeFS refused to begin.
@@ -181,17 +167,15 @@ class Transfer:
             raise ApiValueError("upload_fileobj: the workers of an executor can only read files")
         source = source_of(fileobj)
         with source or nullcontext():
-            target = self._target(
-                repository, branch, path, content_type, user_metadata,
-                source.name if isinstance(source, FileSource) else "",
-            )  # fmt: skip
+            name = source.name if isinstance(source, FileSource) else ""
+            target = self._target(repository, branch, path, content_type, user_metadata, name)
             told = Progress(progress)
             if source is None:
                 stream = StreamUpload(self, target, told)
                 return _carried_out(f"upload of a stream to {target}", lambda: stream.read(fileobj))
             stats = _carried_out(
                 f"upload of an open file to {target}, {source.size} bytes",
-                lambda: upload(self, source, target, told, resume=False),
+                lambda: Upload(self, source, target, told).run(resume=False),
             )
             fileobj.seek(0, os.SEEK_END)  # type: ignore[attr-defined]
             return stats
@@ -218,19 +202,15 @@ class Transfer:
             path: Path of the object, which must be there.
             progress: As for `upload_file`; the sum is the size of the new object.
 
-        Returns:
-            The object's stats.
-
         Raises:
-            ApiTypeError: An argument has the wrong type.
-            ApiValueError: An argument cannot be sent.
+            ApiTypeError, ApiValueError: An argument cannot be used.
             OSError: The file cannot be opened.
             TransferError: It failed; it says what became of it.
             ApiException: lakeFS knows no such object, or the store cannot do it (501).
         """
         require_names(repository=repository, branch=branch, path=path)
         with FileSource(source) as file:
-            former = RemoteObject(local := self._local(), repository, branch, path)
+            former = RemoteObject(local := self._local(), (repository, branch, path))
             metadata = former.stats.get("metadata")
             target = self._target(
                 repository, branch, path, former.stats.get("content_type"),
@@ -257,8 +237,8 @@ class Transfer:
         """Make an object of ranges of existing ones, one behind the other.
 
         The store copies them. Only what has less than 5 MiB, the least that a part has, passes
-        through this machine, with as much of what follows as it lacks.
-        An object that changes meanwhile is an error, since its ranges would be of two ages.
+        through this machine, with as much of what follows as it lacks. An object that changes
+        meanwhile is an error, since its ranges would be of two ages.
 
         Args:
             ranges: What to join. Each that has 5 MiB or more takes a part at the least, and an
@@ -271,12 +251,8 @@ class Transfer:
             user_metadata: Key-value pairs to keep with the object.
             progress: As for `upload_file`.
 
-        Returns:
-            The object's stats.
-
         Raises:
-            ApiTypeError: An argument has the wrong type.
-            ApiValueError: An argument cannot be sent, or a range is not in its object.
+            ApiTypeError, ApiValueError: An argument, or a range of it, cannot be used.
             TransferError: It failed; it says what became of it.
             ApiException: lakeFS knows no such object, or the store cannot do it (501).
         """
@@ -325,27 +301,23 @@ class Transfer:
             stop_on_error: Whether the first failure ends it, and is raised.
 
         Returns:
-            What became of the files: how many were uploaded, skipped, or failed and why. Look
-            at it, or call its `raise_for_failures`.
+            What became of the files. Look at it, or call its `raise_for_failures`.
 
         Raises:
-            ApiTypeError: An argument has the wrong type.
-            ApiValueError: An argument cannot be sent.
+            ApiTypeError, ApiValueError: An argument cannot be used.
             OSError: The folder cannot be read.
             ApiException: lakeFS knows no such branch, or could not be asked.
         """
         require_names(repository=repository, branch=branch)
         # What holds for every object is checked with the first, a name that can be.
-        target = self._target(
-            repository, branch, folder_prefix("prefix", prefix) + "x", None, user_metadata
-        )
-        folder, wanted = os.fspath(source), Filter(include, exclude)
-        run = Run(self, progress, stop_on_error)
+        target = self._target(repository, branch, folder_prefix(prefix) + "x", None, user_metadata)
+        folder, place = os.fspath(source), (repository, branch, target.path[:-1])
+        wanted, run = Filter(include, exclude), Run(self, progress, stop_on_error)
         return _carried_out(
             f"upload of {folder} to {str(target)[:-1]}",
             lambda: upload_directory(
-                self, run, folder, (repository, branch, target.path[:-1]), wanted,
-                user_metadata=target.user_metadata, follow_symlinks=follow_symlinks, resume=resume,
+                run, folder, place, wanted, target.user_metadata,
+                follow_symlinks=follow_symlinks, resume=resume,
             ),
         )  # fmt: skip
 
@@ -370,9 +342,8 @@ class Transfer:
             ref: Branch, tag, commit id or expression.
             path: Path of the object in the repository.
             target: Path of the file. A file that is there is replaced.
-            progress: Called with the number of bytes received since the last call, by one thread
-                at a time. The number is negative when the download starts afresh; the sum is the
-                object's size in the end. An exception in it stops the download.
+            progress: As for `upload_file`, with the number of bytes received, which is negative
+                when the download starts afresh.
             resume: Whether to keep what is there when the download is interrupted, and to go on
                 with what an earlier, interrupted call with `resume` left.
 
@@ -380,8 +351,7 @@ class Transfer:
             The object's stats. A presigned `physical_address` lacks its signature.
 
         Raises:
-            ApiTypeError: An argument has the wrong type.
-            ApiValueError: An argument cannot be used. Nothing was sent.
+            ApiTypeError, ApiValueError: An argument cannot be used. Nothing was sent.
             OSError: The file cannot be written: FileNotFoundError, IsADirectoryError …
             TransferError: The download failed.
             ApiException: lakeFS knows no such object: NotFoundException, UnauthorizedException …
@@ -426,17 +396,16 @@ class Transfer:
             What became of the objects. Look at it, or call its `raise_for_failures`.
 
         Raises:
-            ApiTypeError: An argument has the wrong type.
-            ApiValueError: An argument cannot be sent.
+            ApiTypeError, ApiValueError: An argument cannot be used.
             OSError: The folder cannot be made.
             ApiException: lakeFS knows no such ref, or could not be asked.
         """
         require_names(repository=repository, ref=ref)
         wanted, run = Filter(include, exclude), Run(self, progress, stop_on_error)
-        place, folder = (repository, ref, folder_prefix("prefix", prefix)), os.fspath(target)
+        place, folder = (repository, ref, folder_prefix(prefix)), os.fspath(target)
         return _carried_out(
             f"download of lakefs://{'/'.join(place)} to {folder}",
-            lambda: download_directory(self, run, place, folder, wanted, resume=resume),
+            lambda: download_directory(run, place, folder, wanted, resume=resume),
         )
 
     @overload
@@ -478,8 +447,7 @@ class Transfer:
             user_metadata: Key-value pairs to keep with what is written.
 
         Raises:
-            ApiTypeError: An argument has the wrong type.
-            ApiValueError: An argument cannot be sent, or the mode is another.
+            ApiTypeError, ApiValueError: An argument cannot be used.
             ApiException: There is no such object to read.
         """
         if mode == "wb":
@@ -494,8 +462,8 @@ class Transfer:
     def pending_uploads(self) -> list[PendingUpload]:
         """The uploads to this server that were interrupted, and whose journals are here.
 
-        `upload_file` with ``resume=True`` and the same arguments goes on with one;
-        `resume_upload` does so with what the journal says, `discard_upload` gives it up.
+        `upload_file` with ``resume=True`` and the same arguments goes on with one, `resume_upload`
+        with what the journal says; `discard_upload` gives it up.
 
         Raises:
             OSError: The folder of journals cannot be read.
@@ -572,11 +540,11 @@ def _carried_out(what: str, work: Callable[[], T]) -> T:
         logger.info("%s: done in %.1f s", what, time.monotonic() - started)
         return result
     except CallbackError as error:
-        raised = error.raised
+        raised = error.cause
     except BaseException as error:
         logger.info("%s: failed, %s", what, getattr(error, "outcome", type(error).__name__))
         raise
     logger.info("%s: stopped by its progress callback", what)
     while isinstance(raised, CallbackError):
-        raised = raised.raised  # of one file of many
+        raised = raised.cause  # of one file of many
     raise raised  # out here it keeps the context that it has

@@ -32,12 +32,7 @@ class RenewalUnsupportedError(ApiException):
 
 
 class SignedUrl(NamedTuple):
-    """A presigned URL as it came.
-
-    Attributes:
-        url: The URL.
-        date: The ``Date`` header of the answer that brought it.
-    """
+    """A presigned URL as it came, with the ``Date`` header of the answer that brought it."""
 
     url: str
     date: str | None
@@ -46,10 +41,7 @@ class SignedUrl(NamedTuple):
 class ExpiringUrl:
     """A presigned URL that is renewed before it expires. Threads may share it.
 
-    Args:
-        renew: Has a fresh one made.
-        clock: Monotonic seconds.
-        first: The URL to begin with; None to have one made when it is needed.
+    Without a first one, which was received at that time of the clock, one is made when needed.
     """
 
     def __init__(
@@ -92,11 +84,8 @@ class ExpiringUrl:
         return None if self._end is None else self._end - self._clock()
 
     def renew(self, refused: str | None = None) -> None:
-        """Have a fresh one made: the store says that this one has expired.
-
-        Where it is told which URL the store refused, and another thread had that one renewed
-        meanwhile, nothing is left to do.
-        """
+        """Have a fresh one made: the store says that this one has expired. Where it is told which
+        one, and another thread had that one renewed meanwhile, nothing is left to do."""
         with self._lock:
             # Not by its text: another that was made in the same second has the same.
             if refused is None or refused is self._url:
@@ -113,14 +102,12 @@ class ExpiringUrl:
 
 
 def lifetime(signed: SignedUrl) -> float | None:
-    """Seconds that a presigned URL was good for when the answer that brought it was written.
+    """Seconds that a presigned URL was good for when the answer that brought it was written; None
+    where it cannot be told.
 
     No field of lakeFS's answer says so: it is read from the URL's own parameters, as AWS and
     Google (``X-Amz-Date`` and ``X-Amz-Expires``, likewise ``X-Goog-``; or ``Expires``) and
     Azure (``se``) define them. Both moments are of servers' clocks; this machine's is not asked.
-
-    Returns:
-        None where it cannot be told.
     """
     try:
         return _end(_parameters(signed.url)) - _of_header(signed.date or "")

@@ -14,12 +14,9 @@ RUN = 50_000
 
 
 class Entry(NamedTuple):
-    """What was found.
+    """What was found: a file, or what is of no use because of an error.
 
-    Attributes:
-        path: Relative to the folder, its steps separated by slashes.
-        location: Where it is.
-        error: Why it is of no use; None for a file.
+    Its path is relative to the folder, and has slashes between its steps.
     """
 
     path: str

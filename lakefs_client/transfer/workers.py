@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lakefs_client.configuration import Configuration
 from lakefs_client.rest import Interrupt, RESTClientObject
 from lakefs_client.transfer.gate import Gate
-from lakefs_client.transfer.part import PartSender, Progress, Stored
+from lakefs_client.transfer.part import PartSender, Progress, SendOptions, Stored
 from lakefs_client.transfer.source import FileSource, SourceChangedError
 from lakefs_client.transfer.url import ExpiringUrl, RenewalUnsupportedError, SignedUrl
 
 if TYPE_CHECKING:
-    from lakefs_client.retry import RetryPolicy
     from lakefs_client.transfer.plan import Part
     from lakefs_client.transfer.source import Source
 
@@ -27,12 +26,7 @@ class Expired(NamedTuple):
 
 
 class Threads:
-    """Threads of this process, which report every window and stop between two.
-
-    Args:
-        sender: Sends the parts.
-        count: How many at a time.
-    """
+    """So many threads of this process, which report every window and stop between two."""
 
     counts_windows = True
 
@@ -54,30 +48,15 @@ class ExecutorWorkers:
 
     What goes to it are tasks that can be pickled: the part, the file's path, and the presigned
     URL. Nothing of lakeFS's is among them.
-
-    Args:
-        executor: The executor.
-        configuration: How stores are reached.
-        user_agent: Who sends.
-        policy: How often a part is sent.
-        digest: Whether MD5s are computed, and
-        verify: compared.
     """
 
     counts_windows = False
 
     def __init__(
-        self,
-        executor: Executor,
-        configuration: Configuration,
-        *,
-        user_agent: str,
-        policy: RetryPolicy,
-        digest: bool,
-        verify: bool,
+        self, executor: Executor, configuration: Configuration, options: SendOptions
     ) -> None:
         self._executor = executor
-        self._common = _Common(_settings(configuration), user_agent, policy, digest, verify)
+        self._common = _Common(StoreSettings.of(configuration), options)
 
     def submit(self, part: Part, source: Source, url: ExpiringUrl) -> Future[Stored | Expired]:
         """Have a part sent. It is the caller's to have the URL renewed, and submit it again."""
@@ -103,14 +82,14 @@ class StoreSettings(NamedTuple):
     read_timeout: float
     socket_options: tuple[Any, ...] | None
 
-
-def _settings(configuration: Configuration) -> StoreSettings:
-    c = configuration
-    return StoreSettings(
-        c.verify_ssl, c.ssl_ca_cert, c.proxy, tuple((c.proxy_headers or {}).items()), c.no_proxy,
-        c.connect_timeout, c.read_timeout,
-        None if c.socket_options is None else tuple(c.socket_options),
-    )  # fmt: skip
+    @classmethod
+    def of(cls, configuration: Configuration) -> StoreSettings:
+        """Those of a configuration."""
+        settings = {name: getattr(configuration, name) for name in cls._fields}
+        settings["proxy_headers"] = tuple((configuration.proxy_headers or {}).items())
+        if configuration.socket_options is not None:
+            settings["socket_options"] = tuple(configuration.socket_options)
+        return cls(**settings)
 
 
 @lru_cache(maxsize=8)
@@ -128,10 +107,7 @@ class _Common:
     """What the parts of an upload have in common."""
 
     settings: StoreSettings = field(repr=False)  # proxies have passwords
-    user_agent: str
-    policy: RetryPolicy
-    digest: bool
-    verify: bool
+    options: SendOptions
 
 
 @dataclass(frozen=True)
@@ -157,11 +133,8 @@ def send_part(task: PartTask) -> Stored | Expired:
     # Clocks of machines differ: where this one is wrong, the store has the last word.
     if task.life is not None and time.time() >= task.made + task.life:
         return Expired()
-    common, client, gate = task.common, _client(task.common.settings), Gate(1)
-    sender = PartSender(
-        client, common.policy, user_agent=common.user_agent, verify=common.verify,
-        digest=common.digest, progress=Progress(None), interrupt=Interrupt(), gate=gate,
-    )  # fmt: skip
+    client, gate = _client(task.common.settings), Gate(1)
+    sender = PartSender(client, task.common.options, Progress(None), gate, Interrupt())
     with FileSource(task.path) as source:
         # Network file systems agree on seconds, not on fractions.
         if [source.stamp[0], source.stamp[1] // 10**9] != [task.stamp[0], task.stamp[1] // 10**9]:
