@@ -6,7 +6,7 @@ import hashlib
 import logging
 import os
 import threading
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -180,8 +180,9 @@ class _Download:
             work()
             return
         workers = ThreadPoolExecutor(count, "lakefs-client-download")
-        futures = [workers.submit(work) for _ in range(count)]
+        futures: list[Future[None]] = []
         try:
+            futures += [workers.submit(work) for _ in range(count)]
             for future in wait(futures, return_when=FIRST_EXCEPTION).done:
                 future.result()
         finally:

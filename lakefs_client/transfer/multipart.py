@@ -218,15 +218,19 @@ class MultipartUpload:
                 error.reason = f"{error.reason}{_GO_ON}"
             return error
         if self._kept and self._can_go_on(error):
-            outcome = "resumable"
+            outcome, more = "resumable", _GO_ON
+        elif self._abort():
+            outcome = "aborted"
         else:
-            outcome = "aborted" if self._abort() else "abort failed"
+            outcome = "abort failed"
+            if self._kept:
+                more = "; Transfer.discard_upload repeats the abort, which failed"
         failed = number is not None or isinstance(cause, (ApiException, SourceError))
         if isinstance(cause, CallbackError) or not isinstance(cause, Exception) or not failed:
             return cause  # the caller's own, or an interrupt, of a worker's process too
         part = "" if number is None else f"part {number}: "
         return TransferError(
-            f"{self.target}: {part}{reason(cause)}{_GO_ON if self._kept else more}",
+            f"{self.target}: {part}{reason(cause)}{more}",
             outcome=outcome,
             cause=cause,
             part_number=number,

@@ -648,6 +648,21 @@ def test_what_such_a_server_cannot_go_on_with_is_aborted(scene: Scene) -> None:
     assert not list(scene.job.journals.iterdir())
 
 
+def test_of_an_abort_that_failed_the_error_says_how_to_repeat_it(scene: Scene) -> None:
+    faults = scene.bench.sandbox.faults
+    faults.add(PUT_PART, "expired", part_number=PARTS)
+    faults.add("upload_part", "status", status=404, body={"message": "invalid API endpoint"})
+    faults.add(ABORT, "status", status=500)
+    with pytest.raises(TransferError, match="discard_upload repeats the abort") as caught:
+        scene.upload()
+    assert caught.value.outcome == "abort failed"
+    assert "resume=True" not in str(caught.value)
+    (pending,) = scene.transfer.pending_uploads()
+    scene.transfer.discard_upload(pending)
+    assert not scene.uploads
+    assert not list(scene.job.journals.iterdir())
+
+
 # What leaves no journal
 
 
