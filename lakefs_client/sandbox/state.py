@@ -12,7 +12,7 @@ from typing import Any
 
 from .blocks import Blockstore
 from .clock import Clock
-from .errors import not_found
+from .errors import find
 from .identity import Identity
 from .repository import Branch, Repository
 from .signing import UrlSigner
@@ -42,9 +42,7 @@ class Backend:
 
     def repository(self, name: str) -> Repository:
         """The repository of this name, or 404."""
-        if repository := self.repositories.get(name):
-            return repository
-        raise not_found("repository")
+        return find(self.repositories, name, "repository")
 
     def save(self, path: Path) -> None:
         """Write the state so that a crash leaves the old one or the new one."""

@@ -34,7 +34,7 @@ class Call:
 
     `call[name]` is a parameter, None where it was not given; `body` is `{}` where none came. Groups
     of operations are subclasses, with a method for each operation, which bears its id. A method
-    returns what is answered as JSON with 200, None for 204, or any other answer as a `Response`.
+    returns what is answered as JSON, None for 204, or any other answer as a `Response`.
     """
 
     backend: Backend
