@@ -63,9 +63,12 @@ class Api:
         if not streaming:
             content_type = request.headers.get("content-type", "")
             body = self._document.body(operation, content_type, request.body.read())
-        authenticated = operation.auth and self._backend.identity.authenticate(request.headers)
-        if operation.auth and not authenticated and operation.id not in _UNAUTHENTICATED_TOO:
-            raise unauthenticated()
+        authenticated = False
+        if operation.auth:
+            now = self._backend.clock()
+            authenticated = self._backend.identity.authenticate(request.headers, now)
+            if not authenticated and operation.id not in _UNAUTHENTICATED_TOO:
+                raise unauthenticated()
         call = _Call(self._backend, request, arguments, body, authenticated)
         with nullcontext() if streaming else self._backend.lock:
             method = getattr(call, operation.id, None)

@@ -138,17 +138,13 @@ class Faults:
                 a request to the blockstore (`store_put_part`, `store_put_object`,
                 `store_get_object`, `store_head_object`), or `*` for whatever comes.
             kind: See `FaultKind`.
-            times: How many matching calls get it.
-            after: How many matching calls pass before that.
+            times, after: How many matching calls get it, and how many pass before that.
             part_number: Only calls that are about this part match.
-            status: The status to answer, 400 to 599.
+            status, headers: The status to answer, 400 to 599, and more headers than usual.
             code: S3's error code, for the blockstore's XML.
             body: The body to answer instead of an error in the server's manner; a mapping goes out
                 as JSON.
-            headers: More headers of the answer, such as Retry-After.
-            at: Bytes of the body to read before the reset.
-            seconds: How long to stall.
-            bytes_per_second: How fast to read.
+            at, seconds, bytes_per_second: See `FaultKind`.
             etag: The wrong ETag, without its quotes.
 
         Raises:
@@ -176,8 +172,6 @@ class Faults:
 
     def take(self, operation: str, part_number: int | None = None) -> Fault | None:
         """Return the fault that this call gets, and count it as happened."""
-        if not self._pending:
-            return None
         with self._lock:
             for index, fault in enumerate(self._pending):
                 if fault.operation not in ("*", operation):
@@ -244,7 +238,12 @@ def carry_out(
     response = handle()
     response.truncated = fault.kind == "truncate"
     if fault.kind.endswith("_etag"):
-        _change_etag(fault, response.headers)
+        etag = response.headers.pop("ETag", "").strip('"')
+        if fault.kind == "wrong_etag":
+            response.headers["ETag"] = f'"{details.get("etag", "0123456789abcdef" * 2)}"'
+        elif fault.kind == "opaque_etag":
+            response.headers["ETag"] = f'"{opaque_etag(etag)}"'
+            response.headers["x-amz-server-side-encryption"] = "aws:kms"
     return response
 
 
@@ -260,12 +259,3 @@ def _error(fault: Fault, refuse: Refuse) -> Response:
         response.headers["Content-Type"] = "application/json"
     response.headers.update(fault.details.get("headers", {}))
     return response
-
-
-def _change_etag(fault: Fault, headers: dict[str, str]) -> None:
-    etag = headers.pop("ETag", "").strip('"')
-    if fault.kind == "wrong_etag":
-        headers["ETag"] = f'"{fault.details.get("etag", "0123456789abcdef" * 2)}"'
-    elif fault.kind == "opaque_etag":
-        headers["ETag"] = f'"{opaque_etag(etag)}"'
-        headers["x-amz-server-side-encryption"] = "aws:kms"

@@ -61,21 +61,15 @@ class Recorder:
         status = None
         try:
             part = int(part_number) if part_number.isdecimal() else None
-            fault = self._orders.take(operation, part)
-            if fault is None:
-                response = handle()
-            else:
+            if fault := self._orders.take(operation, part):
                 response = faults.carry_out(fault, request, handle, refuse)
+            else:
+                response = handle()
             status = response.status
             return response
         finally:
             recorded = RecordedRequest(
-                operation=operation,
-                method=request.method,
-                path=request.path,
-                query=request.query,
-                status=status,
-                headers=request.headers,
+                operation, request.method, request.path, request.query, status, request.headers
             )
             self._requests.append(recorded)
             if request.method not in ("GET", "HEAD"):

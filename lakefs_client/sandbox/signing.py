@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import time
 from collections.abc import Callable, Iterable, Mapping
-from urllib.parse import parse_qsl, quote, unquote
+from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from .errors import StoreError
 
@@ -24,9 +24,7 @@ def _hmac(key: bytes, text: str) -> bytes:
 
 
 def _encode_query(pairs: Iterable[tuple[str, str]]) -> str:
-    return "&".join(
-        f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in sorted(pairs)
-    )
+    return urlencode(sorted(pairs), quote_via=quote, safe="")
 
 
 class UrlSigner:

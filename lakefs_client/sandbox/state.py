@@ -49,7 +49,7 @@ class Backend:
         with self.lock:
             state = {
                 "format": _FORMAT,
-                "identity": self.identity.dump(),
+                "identity": self.identity,
                 "blocks": self.store.dump(),
                 "repositories": [_dump_repository(item) for item in self.repositories.values()],
             }

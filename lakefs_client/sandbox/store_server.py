@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import secrets
+from functools import partial
 from urllib.parse import unquote
 from xml.sax.saxutils import escape
 
@@ -27,9 +28,7 @@ class StoreServer:
     def handle(self, request: Request) -> Response:
         """Answer one request."""
         key = unquote(request.path).lstrip("/")
-
-        def refuse(status: int, code: str, message: str) -> Response:
-            return _refusal(status, code, message, key)
+        refuse = partial(_refuse, key)
 
         def handle() -> Response:
             try:
@@ -97,7 +96,7 @@ def _operation(request: Request) -> tuple[str, str]:
     return "store_put_part" if found else "store_put_object", rest.partition("&")[0]
 
 
-def _refusal(status: int, code: str, message: str, key: str) -> Response:
+def _refuse(key: str, status: int, code: str, message: str) -> Response:
     bucket, _, path = key.partition("/")
     text = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'

@@ -52,19 +52,15 @@ def _read_line(reader: io.BufferedReader) -> bytes:
 
 @dataclass
 class Body:
-    """The body of one request, read from the connection as it is asked for.
-
-    Attributes:
-        length: Content-Length, or None for a body in chunks.
-        bytes_per_second: Reads are slowed down to this rate when it is set.
-        corrupt: When set, the first byte read comes out flipped.
-    """
+    """The body of one request, read from the connection as it is asked for."""
 
     reader: io.BufferedReader
     stopping: threading.Event
+    # None for a body in chunks.
     length: int | None
     # Sends what the client waits for before it sends the body.
     send_continue: Callable[[], None] | None
+    # Faults: the rate that reads are slowed down to, and whether to flip the first byte read.
     bytes_per_second: float | None = None
     corrupt: bool = False
 

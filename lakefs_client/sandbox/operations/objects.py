@@ -187,10 +187,12 @@ class Objects(Call):
         return Response(204, headers={"Etag": part.etag})
 
     def complete_presign_multipart_upload(self) -> Json:
-        repository, body, uri = self._multipart_repository, self.body, self._required_address()
-        if not body.get("parts"):
+        repository, body = self._multipart_repository, self.body
+        if not body.get("physical_address"):
+            raise bad_request("physical_address is required")
+        if not body["parts"]:
             raise bad_request("parts are required")
-        address = self._signed_address(uri)
+        address = self._signed_address(body["physical_address"])
         parts = [(part["part_number"], part["etag"].strip('"')) for part in body["parts"]]
         with _refusals_of_store("CompleteMultipartUpload"):
             stored = self.backend.store.complete(repository.key(address), self["uploadId"], parts)
@@ -202,7 +204,9 @@ class Objects(Call):
 
     def abort_presign_multipart_upload(self) -> None:
         repository = self._multipart_repository
-        address = self._signed_address(self._required_address())
+        if not self.body.get("physical_address"):
+            raise bad_request("physical_address is required")
+        address = self._signed_address(self.body["physical_address"])
         # Where there is nothing to abort any more, that is what was asked for.
         with contextlib.suppress(StoreError):
             self.backend.store.abort(repository.key(address), self["uploadId"])
@@ -305,12 +309,6 @@ class Objects(Call):
     def _new_address(self) -> str:
         address = self.repository.new_address()
         return f"{address},{self.backend.identity.sign(self._bound(address))}"
-
-    def _required_address(self) -> str:
-        uri: str = self.body.get("physical_address", "")
-        if not uri:
-            raise bad_request("physical_address is required")
-        return uri
 
     def _signed_address(self, uri: str, invalid: str = "invalid address") -> str:
         """Return the relative address of a URI that we signed for the place of the call."""

@@ -189,12 +189,9 @@ class Refs(Call):
     def _differences(self, differences: list[Difference], *, right_stats: bool = False) -> Json:
         def show(path: str, item: Difference) -> Json:
             entry = item.right or item.left
-            shown: Json = {
-                "path": path,
-                "path_type": "object",
-                "size_bytes": entry.size if entry else 0,
-                "type": item.type,
-            }
+            size = entry.size if entry else 0
+            kind = "changed" if item.left and item.right else "added" if item.right else "removed"
+            shown: Json = {"path": path, "path_type": "object", "size_bytes": size, "type": kind}
             if right_stats and item.right is not None:
                 names = ("checksum", "content_type", "metadata", "mtime")
                 shown["right"] = {name: getattr(item.right, name) for name in names}

@@ -130,10 +130,10 @@ class Service(Call):
         raise bad_request("exceeded number of allowed credentials: invalid request")
 
     def login(self) -> Response:
-        identity, body = self.backend.identity, self.body
-        identity.check_credentials(body.get("access_key_id", ""), body.get("secret_access_key", ""))
+        names = ("access_key_id", "secret_access_key")
+        self.backend.identity.check_credentials(*(self.body.get(name, "") for name in names))
         response = reply(self._token(_LOGIN_SECONDS))
-        token, _ = identity.new_token(_LOGIN_SECONDS)
+        token = self._token(_LOGIN_SECONDS)["token"]
         session = base64.urlsafe_b64encode(token.encode()).decode()
         expires = email.utils.formatdate(self.backend.clock() + _SESSION_SECONDS, usegmt=True)
         response.headers["Set-Cookie"] = (
@@ -159,7 +159,7 @@ class Service(Call):
         principals = self._principals_of_user()
         if self["principalId"] in principals:
             raise ApiError(409, "Already exists")
-        principals.add(self["principalId"])
+        principals.append(self["principalId"])
         return Response(201)
 
     def delete_user_external_principal(self) -> None:
@@ -192,7 +192,7 @@ class Service(Call):
         return {"creation_date": created, "email": "", "friendly_name": "", "id": USER}
 
     def _token(self, seconds: int) -> Json:
-        token, expires = self.backend.identity.new_token(seconds)
+        token, expires = self.backend.identity.new_token(int(self.backend.clock()), seconds)
         return {"token": token, "token_expiration": expires}
 
     def _check_user(self) -> None:
@@ -203,7 +203,7 @@ class Service(Call):
         if not self.backend.external_principals:
             raise ApiError(501, "Not Implemented")
 
-    def _principals_of_user(self) -> set[str]:
+    def _principals_of_user(self) -> list[str]:
         self._check_external()
         self._check_user()
         return self.backend.identity.principals
