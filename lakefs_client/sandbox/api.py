@@ -8,13 +8,13 @@ from typing import Any
 
 from . import document
 from .errors import ApiError
+from .faults import Recorder
 from .identity import unauthenticated
 from .operations.call import reply
 from .operations.objects import Objects
 from .operations.refs import Refs
 from .operations.repositories import Repositories
 from .operations.service import Service
-from .recorder import Recorder
 from .state import Backend
 from .wire import Request, Response
 
@@ -38,20 +38,19 @@ class Api:
 
     def handle(self, request: Request) -> Response:
         """Answer one request."""
-        route = self._document.route(request.method, request.path)
-        if route is None:
-            missing = _refuse(404, "", "invalid API endpoint")
-            return self._recorder.answer(request, "", lambda: missing, _refuse)
-        operation, values = route
+        operation, values = self._document.route(request.method, request.path)
 
         def handle() -> Response:
             try:
+                if operation is None:
+                    raise ApiError(404, "invalid API endpoint")
                 return self._carry_out(operation, values, request)
             except ApiError as error:
                 return reply(error.body, error.status)
 
+        name = operation.id if operation else ""
         part_number = values.get("partNumber", "")
-        return self._recorder.answer(request, operation.id, handle, _refuse, part_number)
+        return self._recorder.answer(request, name, handle, _refuse, part_number)
 
     def _carry_out(
         self, operation: document.Operation, values: Mapping[str, str], request: Request

@@ -73,12 +73,12 @@ class Document:
             key = (operation.method, path.count("/"))
             self._routes.setdefault(key, []).append((pattern, operation))
 
-    def route(self, method: str, path: str) -> tuple[Operation, dict[str, str]] | None:
-        """Find the operation of a request, and the values in its path, decoded."""
+    def route(self, method: str, path: str) -> tuple[Operation | None, dict[str, str]]:
+        """Find the operation of a request, if there is one, and the values in its path, decoded."""
         for pattern, operation in self._routes.get((method, path.count("/")), ()):
             if match := pattern.fullmatch(path):
                 return operation, {k: unquote(v) for k, v in match.groupdict().items()}
-        return None
+        return None, {}
 
     def arguments(
         self, operation: Operation, path: Mapping[str, str], query: str, headers: Mapping[str, str]

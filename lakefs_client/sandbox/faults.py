@@ -1,10 +1,11 @@
-"""Faults on order: what goes wrong, at which call, how often."""
+"""Faults on order: what goes wrong, at which call, how often. And the log of what was asked."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
@@ -210,7 +211,7 @@ class Faults:
             raise ValueError("bytes_per_second must be positive")
 
 
-def carry_out(
+def _carry_out(
     fault: Fault, request: Request, handle: Callable[[], Response], refuse: Refuse
 ) -> Response:
     """Answer `request` by `handle`, with `fault`."""
@@ -259,3 +260,63 @@ def _error(fault: Fault, refuse: Refuse) -> Response:
         response.headers["Content-Type"] = "application/json"
     response.headers.update(fault.details.get("headers", {}))
     return response
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRequest:
+    """A request that the sandbox has seen, and the status of its answer, None where there was none.
+
+    `operation` is the operation's id, one of the blockstore's `store_…` names, or "" for a request
+    that is for nothing the sandbox has. `path` and `query` are as they came, percent-encoded, and
+    the names of `headers` in lower case.
+    """
+
+    operation: str
+    method: str
+    path: str
+    query: str
+    status: int | None
+    headers: Mapping[str, str]
+
+
+class RequestLog(deque[RecordedRequest]):
+    """The last requests, the oldest first. It may be read while requests come in."""
+
+    def __iter__(self) -> Iterator[RecordedRequest]:
+        # Of a copy: an iterator of the deque itself breaks off when something is added.
+        return iter(list(super().__iter__()))
+
+
+class Recorder:
+    """Keeps the last requests, lets what is ordered go wrong, tells that the state has changed."""
+
+    def __init__(self, requests: RequestLog, orders: Faults, changed: Callable[[], None]) -> None:
+        self._requests = requests
+        self._orders = orders
+        self._changed = changed
+
+    def answer(
+        self,
+        request: Request,
+        operation: str,
+        handle: Callable[[], Response],
+        refuse: Refuse,
+        part_number: str,
+    ) -> Response:
+        """Answer a request by `handle`, or by the fault that is due."""
+        status = None
+        try:
+            part = int(part_number) if part_number.isdecimal() else None
+            if fault := self._orders.take(operation, part):
+                response = _carry_out(fault, request, handle, refuse)
+            else:
+                response = handle()
+            status = response.status
+            return response
+        finally:
+            recorded = RecordedRequest(
+                operation, request.method, request.path, request.query, status, request.headers
+            )
+            self._requests.append(recorded)
+            if request.method not in ("GET", "HEAD"):
+                self._changed()

@@ -14,7 +14,6 @@ from .errors import ApiError, bad_request, conflict, find, not_found
 from .identity import USER
 from .versions import EMPTY, Commit, Entry, Tree
 
-DIRTY = "uncommitted changes (dirty branch)"
 _NO_PARENT = "given commit does not have the given parent number"
 
 _REF = re.compile(r"([^~^@$]+)((?:[~^]\d*|@|\$)*)")
@@ -149,17 +148,28 @@ class Repository:
 
     # Writing
 
-    def check_writable(self, branch: str | None = None, *, force: bool = False) -> None:
-        """Refuse with 403 what a read-only repository or a protected branch does not take."""
+    def check_writable(self, *, force: bool = False) -> None:
+        """Refuse with 403 what a read-only repository does not take."""
         if self.read_only and not force:
             raise ApiError(403, "read-only repository")
-        if branch is not None and self._is_protected(branch):
+
+    def writable_branch(self, name: str, *, force: bool = False) -> Branch:
+        """The branch, or 404; 403 where it is protected or the repository is read-only."""
+        branch = self.branch(name)
+        self.check_writable(force=force)
+        if self._is_protected(name):
             raise ApiError(403, "cannot write to protected branch")
+        return branch
+
+    def clean_branch(self, name: str) -> Branch:
+        """The branch, or 404; 400 where it has uncommitted changes."""
+        if self.uncommitted(name):
+            raise bad_request("uncommitted changes (dirty branch)")
+        return self.branch(name)
 
     def stage(self, branch: str, path: str, entry: Entry | None, *, force: bool = False) -> None:
         """Write an entry to the branch's staging area, or None for a deletion."""
-        target = self.branch(branch)
-        self.check_writable(branch, force=force)
+        target = self.writable_branch(branch, force=force)
         if entry is None and path not in self._head_tree(target).entries:
             target.staging.pop(path, None)
         else:
@@ -221,7 +231,7 @@ class Repository:
         if strategy not in versions.STRATEGIES:
             raise bad_request("invalid merge strategy")
         source = self.commit(source_ref)
-        branch = self._clean_branch(destination)
+        branch = self.clean_branch(destination)
         base = self.merge_base(source, self.commits[branch.commit_id])
         allow_empty = merge.get("allow_empty", False)
         try:
@@ -238,7 +248,7 @@ class Repository:
 
     def revert(self, name: str, revert: Mapping[str, Any]) -> Commit:
         """Commit the opposite of what a commit brought."""
-        branch = self._clean_branch(name)
+        branch = self.clean_branch(name)
         commit = self.commit(revert["ref"])
         if len(commit.parents) > 1 and revert["parent_number"] <= 0:
             raise conflict("must specify 1-based parent number for reverting merge commit")
@@ -252,7 +262,7 @@ class Repository:
 
     def cherry_pick(self, name: str, pick: Mapping[str, Any]) -> Commit:
         """Commit again what a commit brought."""
-        branch = self._clean_branch(name)
+        branch = self.clean_branch(name)
         commit = self.commit(pick["ref"])
         number = pick.get("parent_number")
         if len(commit.parents) > 1 and number is None:
@@ -270,12 +280,6 @@ class Repository:
 
     def _head_tree(self, branch: Branch) -> Tree:
         return self.tree_of(self.commits[branch.commit_id])
-
-    def _clean_branch(self, name: str) -> Branch:
-        branch = self.branch(name)
-        if self.uncommitted(name):
-            raise bad_request(DIRTY)
-        return branch
 
     def _parent(self, commit: Commit, number: int, refusal: ApiError) -> Commit:
         """A parent by its number from 1."""

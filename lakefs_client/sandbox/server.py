@@ -13,12 +13,10 @@ from . import document
 from .api import Api
 from .blocks import Blockstore
 from .clock import Clock
-from .faults import Faults
+from .faults import Faults, Recorder, RequestLog
 from .identity import Identity
-from .recorder import Recorder, RequestLog
-from .signing import UrlSigner
 from .state import NAMESPACE, Backend, read
-from .store_server import StoreServer
+from .store_server import StoreServer, UrlSigner
 from .wire import Server
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from .clock import Clock
 from .errors import find
 from .identity import Identity
 from .repository import Branch, Repository
-from .signing import UrlSigner
+from .store_server import UrlSigner
 from .versions import Commit, Entry, Tree
 
 NAMESPACE = "s3://sandbox/"

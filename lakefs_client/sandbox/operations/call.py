@@ -21,11 +21,11 @@ Json = dict[str, Any]
 T = TypeVar("T")
 
 
-def reply(body: object, status: int = 200) -> Response:
-    """An answer in JSON."""
+def reply(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer in JSON, with these headers, too."""
     text = json.dumps(body, separators=(",", ":"), ensure_ascii=False) + "\n"
-    headers = {"Content-Type": "application/json", "X-Content-Type-Options": "nosniff"}
-    return Response(status, text.encode(), headers)
+    usual = {"Content-Type": "application/json", "X-Content-Type-Options": "nosniff"}
+    return Response(status, text.encode(), {**usual, **(headers or {})})
 
 
 @dataclass

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ..blocks import StoredObject
 from ..clock import made_at
-from ..errors import ApiError, StoreError, bad_request
+from ..errors import ApiError, StoreError, bad_request, find
 from ..forms import find_file
 from ..repository import Repository
 from ..versions import Entry
@@ -26,11 +26,9 @@ _HOST_ID = secrets.token_hex(32)
 
 class Objects(Call):
     def upload_object(self) -> Json:
-        branch = self["branch"]
         with self.backend.lock:
             repository = self.repository
-            repository.branch(branch)
-            repository.check_writable(branch, force=self.force)
+            repository.writable_branch(self["branch"], force=self.force)
             self._check_preconditions()
             address = repository.new_address()
         stored = self._receive()
@@ -63,9 +61,8 @@ class Objects(Call):
         if self["If-None-Match"] in (etag, entry.checksum, "*"):
             return Response(304, headers={"Etag": etag})
         stored = self._stored(entry)
-        response = Response(200, headers=_headers(entry))
-        response.headers["Content-Disposition"] = "attachment"
-        response.headers["X-Content-Type-Options"] = "nosniff"
+        more = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
+        response = Response(200, headers=_headers(entry) | more)
         response.content = stored.slice(*self._requested(stored.size, response))
         return response
 
@@ -74,7 +71,7 @@ class Objects(Call):
             entry = self.repository.entry(self["ref"], self["path"])
         except ApiError as error:
             return Response(error.status)
-        response = Response(200, headers={**_headers(entry), "Accept-Ranges": "bytes"})
+        response = Response(200, headers=_headers(entry) | {"Accept-Ranges": "bytes"})
         start, stop = self._requested(entry.size, response)
         # That of GET.
         response.headers["Content-Length"] = str(stop - start)
@@ -118,8 +115,7 @@ class Objects(Call):
 
     def delete_objects(self) -> Json:
         repository, branch = self.repository, self["branch"]
-        repository.branch(branch)
-        repository.check_writable(branch, force=self.force)
+        repository.writable_branch(branch, force=self.force)
         for path in self.body["paths"]:
             repository.stage(branch, path, None, force=self.force)
         return {"errors": []}
@@ -146,8 +142,7 @@ class Objects(Call):
 
     def create_presign_multipart_upload(self) -> Json:
         repository, branch = self._multipart_repository, self["branch"]
-        if branch not in repository.branches:
-            raise ApiError(404, f"branch '{branch}' not found")
+        find(repository.branches, branch, f"branch '{branch}'")
         parts = self["parts"] or 0
         if not 0 <= parts <= MAX_PARTS:
             raise bad_request(f"parts can be between 0 and {MAX_PARTS}")
@@ -227,15 +222,10 @@ class Objects(Call):
 
     def _described_entry(self, address: str, metadata: str) -> Entry:
         """The entry of an object that the body describes, the user's metadata under this name."""
-        body = self.body
-        return Entry(
-            address=address,
-            size=body["size_bytes"],
-            checksum=body["checksum"],
-            mtime=body.get("mtime", int(self.backend.clock())),
-            content_type=body.get("content_type") or DEFAULT_TYPE,
-            metadata=body.get(metadata, {}),
-        )
+        size, checksum = self.body["size_bytes"], self.body["checksum"]
+        mtime = self.body.get("mtime", int(self.backend.clock()))
+        content_type = self.body.get("content_type") or DEFAULT_TYPE
+        return Entry(address, size, checksum, mtime, content_type, self.body.get(metadata, {}))
 
     def _stage(self, path: str, entry: Entry) -> Json:
         """Write an entry to the call's branch; return the object as the API shows it."""

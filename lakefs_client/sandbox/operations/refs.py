@@ -58,8 +58,7 @@ class Refs(Call):
 
     def reset_branch(self) -> None:
         repository, name = self.repository, self["branch"]
-        branch = repository.branch(name)
-        repository.check_writable(name, force=self.force)
+        branch = repository.writable_branch(name, force=self.force)
         kind, path = self.body["type"], self.body.get("path", "")
         if kind == "object" and path not in branch.staging:
             raise not_found()
@@ -116,18 +115,14 @@ class Refs(Call):
         if body["commit_id"] in repository.commits:
             raise conflict("commit already exists: not unique")
         find(repository.trees, body["metarange_id"], "metarange")
-        if unknown := [parent for parent in body["parents"] if parent not in repository.commits]:
-            raise ApiError(404, f"parent commit {unknown[0]} not found")
+        for parent in body["parents"]:
+            find(repository.commits, parent, f"parent commit {parent}")
+        names = ("parents", "committer", "message", "creation_date", "generation", "version")
         repository.commits[body["commit_id"]] = Commit(
             id=body["commit_id"],
-            parents=tuple(body["parents"]),
-            committer=body["committer"],
-            message=body["message"],
-            creation_date=body["creation_date"],
             meta_range_id=body["metarange_id"],
             metadata=body.get("metadata", {}),
-            generation=body["generation"],
-            version=body["version"],
+            **{name: body[name] for name in names},
         )
 
     def get_commit(self) -> Json:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 from ..clock import new_id, timestamp
 from ..errors import ApiError, bad_request, conflict, find, not_found
-from ..repository import DIRTY, Branch, Repository
+from ..repository import Branch, Repository
 from ..state import NAMESPACE, as_json, dump_history, load_history
 from ..versions import EMPTY, Entry
 from ..wire import Response
@@ -76,9 +76,9 @@ class Repositories(Call):
 
     def get_branch_protection_rules(self) -> Response:
         protection = self.repository.protection
-        response = reply([{"pattern": pattern} for pattern in protection])
-        response.headers["Etag"] = _etag(protection)
-        return response
+        return reply(
+            [{"pattern": item} for item in protection], headers={"Etag": _etag(protection)}
+        )
 
     def set_branch_protection_rules(self) -> None:
         repository, expected = self.repository, self["If-Match"]
@@ -126,10 +126,8 @@ class Repositories(Call):
 
     def import_start(self) -> Json:
         repository, branch, body = self.repository, self["branch"], self.body
-        repository.branch(branch)
-        repository.check_writable(branch, force=self.force)
-        if repository.uncommitted(branch):
-            raise bad_request(DIRTY)
+        repository.writable_branch(branch, force=self.force)
+        repository.clean_branch(branch)
         entries: dict[str, Entry] = {}
         for location in body["paths"]:
             entries.update(self._found(repository, location))
@@ -152,6 +150,16 @@ class Repositories(Call):
     def import_cancel(self) -> None:
         self.import_status()
         raise ApiError(409, "import already completed")
+
+    def dump_refs(self) -> Json:
+        """Write branches, tags and commits as files to the repository's namespace."""
+        repository = self.repository
+        branches = {name: branch.commit_id for name, branch in repository.branches.items()}
+        return {
+            "branches_meta_range_id": self._keep(branches),
+            "commits_meta_range_id": self._keep(dump_history(repository)),
+            "tags_meta_range_id": self._keep(repository.tags),
+        }
 
     def restore_refs(self) -> None:
         repository, body = self.writable_repository, self.body
@@ -201,16 +209,6 @@ class Repositories(Call):
         task = {"id": identifier, "done": True, "update_time": timestamp(now), **result}
         self.repository.tasks[identifier] = task
         return {"id": identifier}
-
-    def dump_refs(self) -> Json:
-        """Write branches, tags and commits as files to the repository's namespace."""
-        repository = self.repository
-        branches = {name: branch.commit_id for name, branch in repository.branches.items()}
-        return {
-            "branches_meta_range_id": self._keep(branches),
-            "commits_meta_range_id": self._keep(dump_history(repository)),
-            "tags_meta_range_id": self._keep(repository.tags),
-        }
 
     def _keep(self, content: Json) -> str:
         """Write what a dump holds where its metarange would be; return the metarange's id."""

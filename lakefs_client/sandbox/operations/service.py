@@ -132,15 +132,15 @@ class Service(Call):
     def login(self) -> Response:
         names = ("access_key_id", "secret_access_key")
         self.backend.identity.check_credentials(*(self.body.get(name, "") for name in names))
-        response = reply(self._token(_LOGIN_SECONDS))
+        answer = self._token(_LOGIN_SECONDS)
         token = self._token(_LOGIN_SECONDS)["token"]
         session = base64.urlsafe_b64encode(token.encode()).decode()
         expires = email.utils.formatdate(self.backend.clock() + _SESSION_SECONDS, usegmt=True)
-        response.headers["Set-Cookie"] = (
+        cookie = (
             f"{SESSION_COOKIE}={session}; Path=/; Expires={expires}; "
             f"Max-Age={_SESSION_SECONDS}; HttpOnly; SameSite=Lax"
         )
-        return response
+        return reply(answer, headers={"Set-Cookie": cookie})
 
     def sts_login(self) -> Json:
         self._check_external()
