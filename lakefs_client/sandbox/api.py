@@ -77,9 +77,10 @@ class Api:
                 missing = f"{operation.id} is not implemented by the sandbox"
                 raise ApiError(501, "Not Implemented" if refused else missing)
             answer = method()
-        if answer is None:
-            return Response(204)
-        return answer if isinstance(answer, Response) else reply(answer, operation.status)
+            if answer is None:
+                return Response(204)
+            # Under the lock, too: what is told may be the state itself.
+            return answer if isinstance(answer, Response) else reply(answer, operation.status)
 
 
 def _refuse(status: int, code: str, message: str) -> Response:

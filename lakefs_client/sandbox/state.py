@@ -82,9 +82,8 @@ def as_json(value: Any) -> object:
 
 
 def _dump_repository(repository: Repository) -> dict[str, Any]:
-    names = [field.name for field in fields(repository) if field.name not in _CONVERTED]
     branches = {name: replace(item, view=None) for name, item in repository.branches.items()}
-    plain = {name: getattr(repository, name) for name in names}
+    plain = {name: value for name, value in vars(repository).items() if name not in _CONVERTED}
     return {**plain, "branches": branches, "history": dump_history(repository)}
 
 

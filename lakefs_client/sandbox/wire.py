@@ -14,6 +14,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 from .blocks import WINDOW, Segment
 from .clock import Clock
@@ -59,7 +60,7 @@ class Body:
     # None for a body in chunks.
     length: int | None
     # Sends what the client waits for before it sends the body.
-    send_continue: Callable[[], None] | None
+    send_continue: Callable[[], object] | None
     # Faults: the rate that reads are slowed down to, and whether to flip the first byte read.
     bytes_per_second: float | None = None
     corrupt: bool = False
@@ -237,13 +238,11 @@ class _Connection(threading.Thread):
         length = headers.get("content-length", "0")
         if not length.isascii() or not length.isdigit():
             raise BadRequest
-        expects_continue = headers.get("expect", "").lower() == "100-continue"
-        body = Body(
-            self._reader,
-            self._server.stopping,
-            None if chunked else int(length),
-            self._send_continue if expects_continue else None,
-        )
+        send_continue = None
+        if headers.get("expect", "").lower() == "100-continue":
+            send_continue = partial(self._socket.sendall, b"HTTP/1.1 100 Continue\r\n\r\n")
+        size = None if chunked else int(length)
+        body = Body(self._reader, self._server.stopping, size, send_continue)
         if target.startswith("http://"):
             # The absolute form, as a client sends it that takes this server for its proxy.
             target = "/" + target.split("/", 3)[-1]
@@ -268,9 +267,6 @@ class _Connection(threading.Thread):
                 value = headers[name] + ("; " if name == "cookie" else ", ") + value
             headers[name] = value
         return headers
-
-    def _send_continue(self) -> None:
-        self._socket.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _send(self, response: Response, *, with_body: bool, keep_alive: bool) -> None:
         status = response.status
@@ -308,6 +304,7 @@ class Server:
         self.handle = handle
         self.clock = clock
         self.stopping = threading.Event()
+        # Without a lock: to add, to remove and to copy is one step each.
         self.connections: set[_Connection] = set()
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._listener = socket.create_server((host, port), family=family, backlog=256)
