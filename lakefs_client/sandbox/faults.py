@@ -32,24 +32,21 @@ FaultKind = Literal[
 ]
 """What can go wrong.
 
-Before the request's body was read, with nothing done:
+With nothing done:
 
-- `status`: an error status is answered (`status=`; `code=`, `body=`, `headers=`);
+- `status`, `status_late`: an error status is answered before the body was read, or after it
+  (`status=`; `code=`, `body=`, `headers=`);
 - `expired`, `expired_token`: the blockstore's 403 for an expired URL, its 400 for credentials that
   have run out;
-- `reset_before`: the connection is reset;
-- `stall`: nothing for `seconds=`, then the request is carried out.
-
-In the middle of the body or after it, with nothing done:
-
-- `reset_during`: the connection is reset once `at=` bytes of the body were read;
-- `reset_after`, `status_late`: the same as above, after the whole body was read.
+- `reset_before`, `reset_during`, `reset_after`: the connection is reset before the body was read,
+  once `at=` bytes of it were, or after it.
 
 With the request carried out:
 
+- `late_error`: an error status is answered, as above;
 - `lost_answer`: the connection is reset instead of an answer;
-- `late_error`: an error status is answered;
 - `truncate`: the answer ends in its middle;
+- `stall`: nothing for `seconds=` before that;
 - `slow`: the body is read at `bytes_per_second=`;
 - `corrupt`: the blockstore flips a byte of what it stores;
 - `wrong_etag`, `missing_etag`: the blockstore's answer has another ETag (`etag=`), or none;
@@ -287,13 +284,13 @@ class RequestLog(deque[RecordedRequest]):
         return iter(list(super().__iter__()))
 
 
+@dataclass
 class Recorder:
     """Keeps the last requests, lets what is ordered go wrong, tells that the state has changed."""
 
-    def __init__(self, requests: RequestLog, orders: Faults, changed: Callable[[], None]) -> None:
-        self._requests = requests
-        self._orders = orders
-        self._changed = changed
+    requests: RequestLog
+    orders: Faults
+    changed: Callable[[], None]
 
     def answer(
         self,
@@ -307,7 +304,7 @@ class Recorder:
         status = None
         try:
             part = int(part_number) if part_number.isdecimal() else None
-            if fault := self._orders.take(operation, part):
+            if fault := self.orders.take(operation, part):
                 response = _carry_out(fault, request, handle, refuse)
             else:
                 response = handle()
@@ -317,6 +314,6 @@ class Recorder:
             recorded = RecordedRequest(
                 operation, request.method, request.path, request.query, status, request.headers
             )
-            self._requests.append(recorded)
+            self.requests.append(recorded)
             if request.method not in ("GET", "HEAD"):
-                self._changed()
+                self.changed()
