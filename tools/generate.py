@@ -294,6 +294,7 @@ def sandbox_document(document: Document) -> str:
                 "method": method.upper(),
                 "path": path,
                 "auth": raw.get("security") != [],
+                "status": min(int(status) for status in raw["responses"] if status.isdigit()),
                 "parameters": [
                     {"required": False, **bare(document.resolve(p))}
                     for p in raw.get("parameters", ())

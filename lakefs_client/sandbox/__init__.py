@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .blocks import Blockstore, StoredObject, Upload
     from .clock import Clock
-    from .faults import Fault, FaultKind, Faults
-    from .recorder import RecordedRequest, RequestLog
+    from .faults import Fault, FaultKind, Faults, RecordedRequest, RequestLog
     from .server import Sandbox
 
 __all__ = [
@@ -35,7 +34,7 @@ __all__ = [
     "Upload",
 ]
 
-_MODULES = ("blocks", "clock", "faults", "recorder", "server")
+_MODULES = ("blocks", "clock", "faults", "server")
 
 
 if not TYPE_CHECKING:

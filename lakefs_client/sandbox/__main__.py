@@ -32,34 +32,11 @@ In Python:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    options = _parser().parse_args(arguments)
-    stop = threading.Event()
-
-    try:
-        sandbox = Sandbox(**vars(options))
-    except (OSError, ValueError) as error:
-        print(f"The sandbox cannot start: {error}", file=sys.stderr)
-        return 1
-    with sandbox:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: stop.set())
-        if options.data is None:
-            keeping = "It forgets everything when it stops; --data DIR keeps it."
-        else:
-            keeping = f"It keeps its data in {options.data}."
-        print(_USE.format(sandbox=sandbox, keeping=keeping), flush=True)
-        # With a timeout, because on Windows an endless wait does not notice Ctrl-C.
-        while not stop.wait(timeout=1):
-            pass
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    """The options, which have the names of the arguments of `Sandbox`."""
     parser = argparse.ArgumentParser(
         prog="python -m lakefs_client.sandbox",
         description="Run a stand-in for a lakeFS server over an S3 store, for tests.",
     )
+    # The options have the names of the arguments of `Sandbox`.
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
     add("--port", type=int, default=8000, help="port of the API, 0 for any (default: %(default)s)")
@@ -77,7 +54,25 @@ def _parser() -> argparse.ArgumentParser:
         action="store_false",
         help="have a store without presigned multipart uploads",
     )
-    return parser
+    options = parser.parse_args(arguments)
+    try:
+        sandbox = Sandbox(**vars(options))
+    except (OSError, ValueError) as error:
+        print(f"The sandbox cannot start: {error}", file=sys.stderr)
+        return 1
+    with sandbox:
+        stop = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stop.set())
+        if options.data is None:
+            keeping = "It forgets everything when it stops; --data DIR keeps it."
+        else:
+            keeping = f"It keeps its data in {options.data}."
+        print(_USE.format(sandbox=sandbox, keeping=keeping), flush=True)
+        # With a timeout, because on Windows an endless wait does not notice Ctrl-C.
+        while not stop.wait(timeout=1):
+            pass
+    return 0
 
 
 if __name__ == "__main__":

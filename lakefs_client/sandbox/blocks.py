@@ -88,22 +88,6 @@ def opaque_etag(etag: str) -> str:
     return hashlib.sha256(etag.encode()).hexdigest()[:32]
 
 
-def _choose(upload: Upload, parts: list[tuple[int, str]]) -> list[StoredObject]:
-    """The parts to assemble, by numbers and ETags."""
-    numbers = [number for number, _ in parts]
-    if numbers != sorted(set(numbers)):
-        raise StoreError("InvalidPartOrder")
-    chosen = []
-    for number, etag in parts:
-        part = upload.parts.get(number)
-        if part is None or etag not in (part.etag, opaque_etag(part.etag)):
-            raise StoreError("InvalidPart")
-        chosen.append(part)
-    if any(part.size < MIN_PART for part in chosen[:-1]):
-        raise StoreError("EntityTooSmall")
-    return chosen
-
-
 class Blockstore:
     """Objects and pending uploads below one directory. Safe to use from many threads.
 
@@ -216,14 +200,22 @@ class Blockstore:
     def complete(self, key: str, upload_id: str, parts: list[tuple[int, str]]) -> StoredObject:
         """Assemble the upload from `parts`, pairs of number and ETag, and end it."""
         with self._lock:
-            chosen = _choose(self.upload(key, upload_id), parts)
-            etag = _md5(bytes.fromhex(etag) for _, etag in parts)
-            stored = StoredObject(
-                tuple(segment for part in chosen for segment in part.segments),
-                sum(part.size for part in chosen),
-                f"{etag}-{len(parts)}",
-                self._clock(),
-            )
+            uploaded = self.upload(key, upload_id).parts
+            numbers = [number for number, _ in parts]
+            if numbers != sorted(set(numbers)):
+                raise StoreError("InvalidPartOrder")
+            chosen = []
+            for number, etag in parts:
+                part = uploaded.get(number)
+                if part is None or etag not in (part.etag, opaque_etag(part.etag)):
+                    raise StoreError("InvalidPart")
+                chosen.append(part)
+            if any(part.size < MIN_PART for part in chosen[:-1]):
+                raise StoreError("EntityTooSmall")
+            segments = tuple(segment for part in chosen for segment in part.segments)
+            etag = f"{_md5(bytes.fromhex(etag) for _, etag in parts)}-{len(parts)}"
+            size = sum(part.size for part in chosen)
+            stored = StoredObject(segments, size, etag, self._clock())
             self.put(key, stored)
             self.abort(key, upload_id)
             return stored

@@ -1,19 +1,48 @@
-"""The API document's operations: which one a request is for, and whether it fits."""
+"""The API document's operations: which one a request is for, and whether it fits.
+
+What does not is refused in the words of lakeFS's validator.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from .validation import Invalid, Validator
+from .errors import ApiError
 
 _BASE = "/api/v1"
+_TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int}
+_INT64 = range(-(1 << 63), 1 << 63)
+# As servers read them, which are written in Go.
+_BOOLEANS = {
+    **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
+    **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
+}
+
+
+class Invalid(ApiError):
+    """A value does not fit: why, with how schema and value look, and where in the value."""
+
+    def __init__(self, message: str, pointer: str = "") -> None:
+        super().__init__(400, message)
+        self.pointer = pointer
+
+
+@contextmanager
+def _within(context: str) -> Iterator[None]:
+    """Tell an Invalid with what it is about and its place there."""
+    try:
+        yield
+    except Invalid as error:
+        place = f'Error at "{error.pointer}": ' if error.pointer else ""
+        raise Invalid(context + place + error.message) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +53,8 @@ class Operation:
     method: str
     path: str
     auth: bool
+    # Of an answer that has a body.
+    status: int
     parameters: list[dict[str, Any]]
     body: dict[str, Any] = field(default_factory=dict)
 
@@ -32,7 +63,7 @@ class Document:
     """`openapi.json` of this package, ready for use."""
 
     def __init__(self, document: dict[str, Any]) -> None:
-        self._validator = Validator(document["schemas"])
+        self._schemas = document["schemas"]
         self.operations = {item["id"]: Operation(**item) for item in document["operations"]}
         # Routes by method and number of path segments; the fewer variables, the earlier.
         self._routes: dict[tuple[str, int], list[tuple[re.Pattern[str], Operation]]] = {}
@@ -42,12 +73,12 @@ class Document:
             key = (operation.method, path.count("/"))
             self._routes.setdefault(key, []).append((pattern, operation))
 
-    def route(self, method: str, path: str) -> tuple[Operation, dict[str, str]] | None:
-        """Find the operation of a request, and the values in its path, decoded."""
+    def route(self, method: str, path: str) -> tuple[Operation | None, dict[str, str]]:
+        """Find the operation of a request, if there is one, and the values in its path, decoded."""
         for pattern, operation in self._routes.get((method, path.count("/")), ()):
             if match := pattern.fullmatch(path):
                 return operation, {k: unquote(v) for k, v in match.groupdict().items()}
-        return None
+        return None, {}
 
     def arguments(
         self, operation: Operation, path: Mapping[str, str], query: str, headers: Mapping[str, str]
@@ -61,17 +92,15 @@ class Document:
             if where != "query":
                 text = path.get(name) if where == "path" else headers.get(name.lower())
                 values = None if text is None else [text]
-            try:
+            with _within(f'parameter "{name}" in {where} has an error: '):
                 arguments[name] = self._argument(parameter, values)
-            except Invalid as error:
-                raise error.within(f'parameter "{name}" in {where} has an error: ') from None
         return arguments
 
     def body(self, operation: Operation, content_type: str, data: bytes) -> Any:
-        """The decoded JSON body, checked or Invalid, or None where there is none."""
-        try:
-            if not operation.body or not (data or operation.body["required"]):
-                return None
+        """The decoded JSON body, checked or Invalid, or `{}` where there is none."""
+        if not operation.body or not (data or operation.body["required"]):
+            return {}
+        with _within("request body has an error: "):
             if not data:
                 raise Invalid("value is required but missing")
             media_type = content_type.partition(";")[0].strip().lower()
@@ -83,13 +112,9 @@ class Document:
             except ValueError as error:
                 raise Invalid(f"failed to decode request body: {error}") from None
             name = f" {schema['$ref']}" if "$ref" in schema else ""
-            try:
-                self._validator.check(value, schema)
-            except Invalid as error:
-                raise error.within(f"doesn't match schema{name}: ") from None
+            with _within(f"doesn't match schema{name}: "):
+                self._check(value, schema)
             return value
-        except Invalid as error:
-            raise error.within("request body has an error: ") from None
 
     def _argument(self, parameter: dict[str, Any], values: list[str] | None) -> Any:
         schema = parameter["schema"]
@@ -101,18 +126,34 @@ class Document:
             if not parameter.get("allowEmptyValue"):
                 raise Invalid("empty value is not allowed")
             return ""
-        value: Any = values
-        if schema["type"] != "array":
-            value = _convert(values[0], schema["type"])
-        self._validator.check(value, schema)
+        value = values if schema["type"] == "array" else _convert(values[0], schema["type"])
+        self._check(value, schema)
         return value
 
-
-# As servers read them, which are written in Go.
-_BOOLEANS = {
-    **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
-    **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
-}
+    def _check(self, value: Any, schema: dict[str, Any], pointer: str = "") -> None:
+        """Invalid unless `value` fits `schema`; properties it does not name are welcome."""
+        if reference := schema.get("$ref"):
+            schema = self._schemas[reference.rpartition("/")[2]]
+        for part in schema.get("allOf", ()):
+            self._check(value, part, pointer)
+        if value is None and schema.get("nullable"):
+            return
+        if reason := _mismatch(value, schema):
+            raise _invalid(reason, pointer, schema, value)
+        if isinstance(value, dict):
+            properties = schema.get("properties", {})
+            others = schema.get("additionalProperties")
+            for name in sorted(value):
+                inner = properties.get(name, others)
+                if isinstance(inner, dict):
+                    self._check(value[name], inner, f"{pointer}/{name}")
+            for name in schema.get("required", ()):
+                if name not in value:
+                    reason = f'property "{name}" is missing'
+                    raise _invalid(reason, f"{pointer}/{name}", schema, value)
+        elif isinstance(value, list) and "items" in schema:
+            for index, item in enumerate(value):
+                self._check(item, schema["items"], f"{pointer}/{index}")
 
 
 def _convert(text: str, kind: str) -> Any:
@@ -125,6 +166,43 @@ def _convert(text: str, kind: str) -> Any:
             raise Invalid(f"value {text}: an invalid boolean: invalid syntax")
         return _BOOLEANS[text]
     return text
+
+
+def _mismatch(value: Any, schema: dict[str, Any]) -> str | None:
+    if value is None:
+        return "Value is not nullable"
+    kind = schema.get("type")
+    # In Python a bool is an int, in JSON it is not.
+    not_integer = kind == "integer" and isinstance(value, bool)
+    if kind and (not isinstance(value, _TYPES[kind]) or not_integer):
+        return f"value must be {'an' if kind[0] in 'aio' else 'a'} {kind}"
+    match value:
+        case _ if value not in schema.get("enum", [value]):
+            allowed = json.dumps(schema["enum"], separators=(",", ":"))
+            return f"value is not one of the allowed values {allowed}"
+        case str() if len(value) < schema.get("minLength", 0):
+            return f"minimum string length is {schema['minLength']}"
+        case str() if not re.search(schema.get("pattern", ""), value):
+            return f'string doesn\'t match the regular expression "{schema["pattern"]}"'
+        case int() if value < schema.get("minimum", value):
+            return f"number must be at least {schema['minimum']}"
+        case int() if value > schema.get("maximum", value):
+            return f"number must be at most {schema['maximum']}"
+        case int() if schema.get("format") == "int64" and value not in _INT64:
+            return "number must be an int64"
+        case list() if len(value) < schema.get("minItems", 0):
+            return f"minimum number of items is {schema['minItems']}"
+    return None
+
+
+def _invalid(reason: str, pointer: str, schema: dict[str, Any], value: Any) -> Invalid:
+    excerpt = f"Schema:\n{_indented(schema)}\n\nValue:\n{_indented(value)}\n"
+    return Invalid(f"{reason}\n{excerpt}", pointer)
+
+
+def _indented(value: Any) -> str:
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
+    return "  " + text.replace("\n", "\n  ")
 
 
 @cache

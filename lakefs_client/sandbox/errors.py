@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
+
 
 class ApiError(Exception):
-    """An error answer: its status and message, or another body in the place of the message."""
+    """An error answer: its status, and its message, which is its body unless that is replaced."""
 
-    def __init__(self, status: int, message: str, body: object | None = None) -> None:
+    def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
-        self.body = {"message": message} if body is None else body
+        self.body: object = {"message": message}
 
 
 def not_found(what: str = "") -> ApiError:
     return ApiError(404, f"{what} not found".lstrip())
+
+
+def find(items: Mapping[str, T], name: str, what: str = "") -> T:
+    """The item of this name, or 404."""
+    if name not in items:
+        raise not_found(what)
+    return items[name]
 
 
 def bad_request(message: str) -> ApiError:
@@ -25,47 +37,32 @@ def conflict(message: str) -> ApiError:
     return ApiError(409, message)
 
 
-# S3's statuses and words, by its codes.
+# S3's status and words, by its codes.
 _REFUSALS = {
-    "AccessDenied": (403, "Access Denied"),
-    "EntityTooLarge": (400, "Your proposed upload exceeds the maximum allowed object size."),
-    "EntityTooSmall": (
-        400,
-        "Your proposed upload is smaller than the minimum allowed object size.",
-    ),
-    "InvalidAccessKeyId": (403, "The Access Key Id you provided does not exist in our records."),
+    "AccessDenied": "403 Access Denied",
+    "EntityTooLarge": "400 Your proposed upload exceeds the maximum allowed object size.",
+    "EntityTooSmall": "400 Your proposed upload is smaller than the minimum allowed object size.",
+    "InvalidAccessKeyId": "403 The Access Key Id you provided does not exist in our records.",
     "InvalidPart": (
-        400,
-        (
-            "One or more of the specified parts could not be found.  The part may not have been "
-            "uploaded, or the specified entity tag may not match the part's entity tag."
-        ),
+        "400 One or more of the specified parts could not be found.  The part may not have been "
+        "uploaded, or the specified entity tag may not match the part's entity tag."
     ),
     "InvalidPartOrder": (
-        400,
-        (
-            "The list of parts was not in ascending order. The parts list must be specified in "
-            "order by part number."
-        ),
+        "400 The list of parts was not in ascending order. The parts list must be specified in "
+        "order by part number."
     ),
-    "InvalidRange": (416, "The requested range is not satisfiable"),
-    "MethodNotAllowed": (405, "The specified method is not allowed against this resource."),
-    "MissingContentLength": (411, "You must provide the Content-Length HTTP header."),
-    "NoSuchKey": (404, "The specified key does not exist."),
+    "InvalidRange": "416 The requested range is not satisfiable",
+    "MethodNotAllowed": "405 The specified method is not allowed against this resource.",
+    "MissingContentLength": "411 You must provide the Content-Length HTTP header.",
+    "NoSuchKey": "404 The specified key does not exist.",
     "NoSuchUpload": (
-        404,
-        (
-            "The specified multipart upload does not exist. The upload ID may be invalid, or the "
-            "upload may have been aborted or completed."
-        ),
+        "404 The specified multipart upload does not exist. The upload ID may be invalid, or the "
+        "upload may have been aborted or completed."
     ),
-    "NotImplemented": (501, "A header you provided implies functionality that is not implemented"),
+    "NotImplemented": "501 A header you provided implies functionality that is not implemented",
     "SignatureDoesNotMatch": (
-        403,
-        (
-            "The request signature we calculated does not match the signature you provided. Check "
-            "your key and signing method."
-        ),
+        "403 The request signature we calculated does not match the signature you provided. Check "
+        "your key and signing method."
     ),
 }
 
@@ -74,7 +71,8 @@ class StoreError(Exception):
     """A refusal by the blockstore: a code of S3, in its words unless others are given."""
 
     def __init__(self, code: str, message: str | None = None) -> None:
+        status, _, words = _REFUSALS[code].partition(" ")
         self.code = code
-        self.status, words = _REFUSALS[code]
+        self.status = int(status)
         self.message = message or words
         super().__init__(self.message)

@@ -1,10 +1,11 @@
-"""Faults on order: what goes wrong, at which call, how often."""
+"""Faults on order: what goes wrong, at which call, how often. And the log of what was asked."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
@@ -31,24 +32,21 @@ FaultKind = Literal[
 ]
 """What can go wrong.
 
-Before the request's body was read, with nothing done:
+With nothing done:
 
-- `status`: an error status is answered (`status=`; `code=`, `body=`, `headers=`);
+- `status`, `status_late`: an error status is answered before the body was read, or after it
+  (`status=`; `code=`, `body=`, `headers=`);
 - `expired`, `expired_token`: the blockstore's 403 for an expired URL, its 400 for credentials that
   have run out;
-- `reset_before`: the connection is reset;
-- `stall`: nothing for `seconds=`, then the request is carried out.
-
-In the middle of the body or after it, with nothing done:
-
-- `reset_during`: the connection is reset once `at=` bytes of the body were read;
-- `reset_after`, `status_late`: the same as above, after the whole body was read.
+- `reset_before`, `reset_during`, `reset_after`: the connection is reset before the body was read,
+  once `at=` bytes of it were, or after it.
 
 With the request carried out:
 
+- `late_error`: an error status is answered, as above;
 - `lost_answer`: the connection is reset instead of an answer;
-- `late_error`: an error status is answered;
 - `truncate`: the answer ends in its middle;
+- `stall`: nothing for `seconds=` before that;
 - `slow`: the body is read at `bytes_per_second=`;
 - `corrupt`: the blockstore flips a byte of what it stores;
 - `wrong_etag`, `missing_etag`: the blockstore's answer has another ETag (`etag=`), or none;
@@ -138,17 +136,13 @@ class Faults:
                 a request to the blockstore (`store_put_part`, `store_put_object`,
                 `store_get_object`, `store_head_object`), or `*` for whatever comes.
             kind: See `FaultKind`.
-            times: How many matching calls get it.
-            after: How many matching calls pass before that.
+            times, after: How many matching calls get it, and how many pass before that.
             part_number: Only calls that are about this part match.
-            status: The status to answer, 400 to 599.
+            status, headers: The status to answer, 400 to 599, and more headers than usual.
             code: S3's error code, for the blockstore's XML.
             body: The body to answer instead of an error in the server's manner; a mapping goes out
                 as JSON.
-            headers: More headers of the answer, such as Retry-After.
-            at: Bytes of the body to read before the reset.
-            seconds: How long to stall.
-            bytes_per_second: How fast to read.
+            at, seconds, bytes_per_second: See `FaultKind`.
             etag: The wrong ETag, without its quotes.
 
         Raises:
@@ -176,8 +170,6 @@ class Faults:
 
     def take(self, operation: str, part_number: int | None = None) -> Fault | None:
         """Return the fault that this call gets, and count it as happened."""
-        if not self._pending:
-            return None
         with self._lock:
             for index, fault in enumerate(self._pending):
                 if fault.operation not in ("*", operation):
@@ -216,7 +208,7 @@ class Faults:
             raise ValueError("bytes_per_second must be positive")
 
 
-def carry_out(
+def _carry_out(
     fault: Fault, request: Request, handle: Callable[[], Response], refuse: Refuse
 ) -> Response:
     """Answer `request` by `handle`, with `fault`."""
@@ -244,7 +236,12 @@ def carry_out(
     response = handle()
     response.truncated = fault.kind == "truncate"
     if fault.kind.endswith("_etag"):
-        _change_etag(fault, response.headers)
+        etag = response.headers.pop("ETag", "").strip('"')
+        if fault.kind == "wrong_etag":
+            response.headers["ETag"] = f'"{details.get("etag", "0123456789abcdef" * 2)}"'
+        elif fault.kind == "opaque_etag":
+            response.headers["ETag"] = f'"{opaque_etag(etag)}"'
+            response.headers["x-amz-server-side-encryption"] = "aws:kms"
     return response
 
 
@@ -262,10 +259,61 @@ def _error(fault: Fault, refuse: Refuse) -> Response:
     return response
 
 
-def _change_etag(fault: Fault, headers: dict[str, str]) -> None:
-    etag = headers.pop("ETag", "").strip('"')
-    if fault.kind == "wrong_etag":
-        headers["ETag"] = f'"{fault.details.get("etag", "0123456789abcdef" * 2)}"'
-    elif fault.kind == "opaque_etag":
-        headers["ETag"] = f'"{opaque_etag(etag)}"'
-        headers["x-amz-server-side-encryption"] = "aws:kms"
+@dataclass(frozen=True, slots=True)
+class RecordedRequest:
+    """A request that the sandbox has seen, and the status of its answer, None where there was none.
+
+    `operation` is the operation's id, one of the blockstore's `store_…` names, or "" for a request
+    that is for nothing the sandbox has. `path` and `query` are as they came, percent-encoded, and
+    the names of `headers` in lower case.
+    """
+
+    operation: str
+    method: str
+    path: str
+    query: str
+    status: int | None
+    headers: Mapping[str, str]
+
+
+class RequestLog(deque[RecordedRequest]):
+    """The last requests, the oldest first. It may be read while requests come in."""
+
+    def __iter__(self) -> Iterator[RecordedRequest]:
+        # Of a copy: an iterator of the deque itself breaks off when something is added.
+        return iter(list(super().__iter__()))
+
+
+@dataclass
+class Recorder:
+    """Keeps the last requests, lets what is ordered go wrong, tells that the state has changed."""
+
+    requests: RequestLog
+    orders: Faults
+    changed: Callable[[], None]
+
+    def answer(
+        self,
+        request: Request,
+        operation: str,
+        handle: Callable[[], Response],
+        refuse: Refuse,
+        part_number: str,
+    ) -> Response:
+        """Answer a request by `handle`, or by the fault that is due."""
+        status = None
+        try:
+            part = int(part_number) if part_number.isdecimal() else None
+            if fault := self.orders.take(operation, part):
+                response = _carry_out(fault, request, handle, refuse)
+            else:
+                response = handle()
+            status = response.status
+            return response
+        finally:
+            recorded = RecordedRequest(
+                operation, request.method, request.path, request.query, status, request.headers
+            )
+            self.requests.append(recorded)
+            if request.method not in ("GET", "HEAD"):
+                self.changed()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 from collections.abc import Iterable, Iterator
 from email.message import Message
+from itertools import chain
 
 from .errors import bad_request
 
@@ -18,59 +19,48 @@ def find_file(
     boundary = header.get_param("boundary")
     if not isinstance(boundary, str):
         raise bad_request("no multipart boundary param in Content-Type")
-    reader = _Reader(windows, b"\r\n--" + boundary.encode())
-    for part in reader.parts():
+    delimiter = b"\r\n--" + boundary.encode()
+    reader = _Reader(windows)
+    while True:
+        for _ in reader.until(delimiter):
+            pass
+        if reader.line().startswith(b"--"):
+            raise bad_request(f"multipart upload missing key '{name}'")
+        part = reader.head()
         if part.get_param("name", header="Content-Disposition") == name:
-            return part.get("Content-Type", "application/octet-stream"), reader.content()
-    raise bad_request(f"multipart upload missing key '{name}'")
+            content = reader.until(delimiter)
+            # Without the line end that `head` left.
+            first = next(content)[2:]
+            return part.get("Content-Type", "application/octet-stream"), chain([first], content)
 
 
 class _Reader:
-    """Walks the parts of a form, keeping no more than two windows."""
+    """Walks through a form, keeping no more than two windows."""
 
-    def __init__(self, windows: Iterable[memoryview], delimiter: bytes) -> None:
+    def __init__(self, windows: Iterable[memoryview]) -> None:
         self._windows = iter(windows)
-        self._delimiter = delimiter
         # The first boundary may come without the line end that goes with the others.
         self._buffer = bytearray(b"\r\n")
 
-    def parts(self) -> Iterator[Message]:
-        """Yield the headers of each part, passing over the contents; reading one ends the walk."""
-        while True:
-            for _ in self.content():
-                pass
-            if self._take(b"\r\n").startswith(b"--"):
-                return
-            head = bytearray()
-            while line := self._take(b"\r\n"):
-                head += line + b"\r\n"
-            # So that an empty part's boundary is found, too.
-            self._buffer[:0] = b"\r\n"
-            yield email.message_from_bytes(head)
-
-    def content(self) -> Iterator[bytes]:
-        """Yield what comes before the next boundary."""
-        # A part's content begins behind the line end that `parts` has put back.
-        start = 2 if self._buffer.startswith(b"\r\n") else 0
-        while (end := self._buffer.find(self._delimiter)) < 0:
-            safe = len(self._buffer) - len(self._delimiter)
-            if safe > start:
-                yield bytes(self._buffer[start:safe])
-                del self._buffer[:safe]
-                start = 0
-            self._read()
-        yield bytes(self._buffer[start:end])
-        del self._buffer[: end + len(self._delimiter)]
-
-    def _take(self, end: bytes) -> bytes:
+    def until(self, end: bytes) -> Iterator[bytes]:
+        """Yield what comes before `end`, the first two bytes at once; pass over `end`."""
         while (index := self._buffer.find(end)) < 0:
-            self._read()
-        taken = bytes(self._buffer[:index])
+            safe = len(self._buffer) - len(end)
+            if safe >= 2:
+                yield bytes(self._buffer[:safe])
+                del self._buffer[:safe]
+            window = next(self._windows, None)
+            if window is None:
+                raise bad_request("multipart: NextPart: EOF")
+            self._buffer += window
+        yield bytes(self._buffer[:index])
         del self._buffer[: index + len(end)]
-        return taken
 
-    def _read(self) -> None:
-        window = next(self._windows, None)
-        if window is None:
-            raise bad_request("multipart: NextPart: EOF")
-        self._buffer += window
+    def line(self) -> bytes:
+        return b"".join(self.until(b"\r\n"))
+
+    def head(self) -> Message:
+        """The headers of a part. The last line end stays: an empty part's boundary needs it."""
+        lines = b"\r\n".join(iter(self.line, b""))
+        self._buffer[:0] = b"\r\n"
+        return email.message_from_bytes(lines)

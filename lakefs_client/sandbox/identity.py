@@ -7,7 +7,8 @@ import contextlib
 import hmac
 import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import ApiError
@@ -20,46 +21,25 @@ def unauthenticated() -> ApiError:
     return ApiError(401, "error authenticating request")
 
 
+@dataclass(repr=False)
 class Identity:
-    """The one user, `admin`, and the ways to prove being it."""
+    """The one user, `admin`, and the ways to prove being it. What is not given is made up."""
 
-    def __init__(
-        self,
-        clock: Callable[[], float],
-        saved: Mapping[str, Any],
-        access_key_id: str | None,
-        secret_access_key: str | None,
-    ) -> None:
-        """Take what is given, else what `dump` returned, else something new."""
-        self.access_key_id: str = (
-            access_key_id or saved.get("access_key_id") or f"AKIA{secrets.token_hex(8).upper()}"
-        )
-        self.secret_access_key: str = (
-            secret_access_key or saved.get("secret_access_key") or secrets.token_urlsafe(30)
-        )
-        self.created: int = saved.get("created", int(clock()))
-        # Ids of external principals that stand for the user.
-        self.principals: set[str] = set(saved.get("principals", ()))
-        self._clock = clock
-        self._secret = bytes.fromhex(saved.get("secret", secrets.token_hex(32)))
-
-    def dump(self) -> dict[str, Any]:
-        return {
-            "access_key_id": self.access_key_id,
-            "secret_access_key": self.secret_access_key,
-            "created": self.created,
-            "principals": sorted(self.principals),
-            "secret": self._secret.hex(),
-        }
+    created: int
+    access_key_id: str = field(default_factory=lambda: f"AKIA{secrets.token_hex(8).upper()}")
+    secret_access_key: str = field(default_factory=lambda: secrets.token_urlsafe(30))
+    secret: str = field(default_factory=secrets.token_hex)
+    # Ids of external principals that stand for the user.
+    principals: list[str] = field(default_factory=list)
 
     def sign(self, text: str) -> str:
         """A signature that lasts as long as the state."""
-        return _encode(hmac.digest(self._secret, text.encode(), "sha256"))
+        return _encode(hmac.digest(bytes.fromhex(self.secret), text.encode(), "sha256"))
 
     def is_signed(self, text: str, signature: str) -> bool:
         return _equal(signature, self.sign(text))
 
-    def authenticate(self, headers: Mapping[str, str]) -> bool:
+    def authenticate(self, headers: Mapping[str, str], now: float) -> bool:
         """Whether a request brings usable credentials; 401 where it brings wrong ones."""
         scheme, _, value = headers.get("authorization", "").partition(" ")
         match scheme.lower():
@@ -76,7 +56,7 @@ class Identity:
                 claims = self._session(headers.get("cookie", ""))
                 if claims is None:
                     return False
-        if claims is None or self._clock() >= claims["exp"]:
+        if claims is None or now >= claims["exp"]:
             raise unauthenticated()
         return True
 
@@ -85,9 +65,8 @@ class Identity:
         if not _equal(given, f"{self.access_key_id}:{self.secret_access_key}"):
             raise unauthenticated()
 
-    def new_token(self, seconds: int) -> tuple[str, int]:
+    def new_token(self, now: int, seconds: int) -> tuple[str, int]:
         """Return a token of the user, a JWT, and when it expires."""
-        now = int(self._clock())
         expires = now + seconds
         header = _encode(json.dumps({"alg": "HS256", "typ": "JWT"}).encode())
         claims = {"aud": "login", "exp": expires, "iat": now, "sub": USER}

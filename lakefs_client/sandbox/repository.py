@@ -10,11 +10,11 @@ from typing import Any
 
 from . import versions
 from .clock import new_id
-from .errors import ApiError, bad_request, conflict, not_found
+from .errors import ApiError, bad_request, conflict, find, not_found
 from .identity import USER
 from .versions import EMPTY, Commit, Entry, Tree
 
-DIRTY = "uncommitted changes (dirty branch)"
+_NO_PARENT = "given commit does not have the given parent number"
 
 _REF = re.compile(r"([^~^@$]+)((?:[~^]\d*|@|\$)*)")
 _MODIFIER = re.compile(r"([~^@$])(\d*)")
@@ -87,15 +87,7 @@ class Repository:
 
     def branch(self, name: str) -> Branch:
         """The branch of this name, or 404."""
-        if branch := self.branches.get(name):
-            return branch
-        raise not_found("branch")
-
-    def tag(self, name: str) -> str:
-        """The id of the commit that a tag is at, or 404."""
-        if commit_id := self.tags.get(name):
-            return commit_id
-        raise not_found("tag")
+        return find(self.branches, name, "branch")
 
     def commit(self, ref: str, missing: str = "not found") -> Commit:
         """The commit that a reference stands for, or 404 with this message."""
@@ -156,34 +148,47 @@ class Repository:
 
     # Writing
 
-    def check_writable(self, branch: str | None = None, *, force: bool = False) -> None:
-        """Refuse with 403 what a read-only repository or a protected branch does not take."""
+    def check_writable(self, *, force: bool = False) -> None:
+        """Refuse with 403 what a read-only repository does not take."""
         if self.read_only and not force:
             raise ApiError(403, "read-only repository")
-        if branch is not None and self._is_protected(branch):
+
+    def writable_branch(self, name: str, *, force: bool = False) -> Branch:
+        """The branch, or 404; 403 where it is protected or the repository is read-only."""
+        branch = self.branch(name)
+        self.check_writable(force=force)
+        if self._is_protected(name):
             raise ApiError(403, "cannot write to protected branch")
+        return branch
+
+    def clean_branch(self, name: str) -> Branch:
+        """The branch, or 404; 400 where it has uncommitted changes."""
+        if self.uncommitted(name):
+            raise bad_request("uncommitted changes (dirty branch)")
+        return self.branch(name)
 
     def stage(self, branch: str, path: str, entry: Entry | None, *, force: bool = False) -> None:
         """Write an entry to the branch's staging area, or None for a deletion."""
-        target = self.branch(branch)
-        self.check_writable(branch, force=force)
+        target = self.writable_branch(branch, force=force)
         if entry is None and path not in self._head_tree(target).entries:
             target.staging.pop(path, None)
         else:
             target.staging[path] = entry
         target.view = None
 
-    def add_commit(
+    def advance(
         self,
+        branch: Branch,
         tree: Tree,
-        parents: Sequence[Commit],
         message: str,
         metadata: Mapping[str, str] | None = None,
         *,
+        merged: Sequence[Commit] = (),
         committer: str = USER,
         date: int | None = None,
     ) -> Commit:
-        """Make the commit of a tree, now unless there is a date."""
+        """Commit a tree on a branch that it may be the first of, now unless there is a date."""
+        parents = [self.commits[branch.commit_id], *merged] if branch.commit_id else []
         commit = Commit(
             parents=[parent.id for parent in parents],
             committer=committer,
@@ -196,6 +201,7 @@ class Repository:
         commit = replace(commit, id=versions.digest(asdict(commit)))
         self.commits[commit.id] = commit
         self.trees.setdefault(tree.id, tree)
+        branch.move_to(commit)
         return commit
 
     # What follows takes the bodies of requests, as the API document describes them.
@@ -217,7 +223,7 @@ class Repository:
         elif tree is None and not creation.get("allow_empty"):
             raise bad_request("commit: no changes")
         metadata, date = creation.get("metadata"), creation.get("date")
-        return self._advance(branch, tree or head, creation["message"], metadata, date=date)
+        return self.advance(branch, tree or head, creation["message"], metadata, date=date)
 
     def merge(self, source_ref: str, destination: str, merge: Mapping[str, Any]) -> Commit:
         """Merge a reference into a branch."""
@@ -225,41 +231,49 @@ class Repository:
         if strategy not in versions.STRATEGIES:
             raise bad_request("invalid merge strategy")
         source = self.commit(source_ref)
-        branch = self._clean_branch(destination)
+        branch = self.clean_branch(destination)
         base = self.merge_base(source, self.commits[branch.commit_id])
         allow_empty = merge.get("allow_empty", False)
-        tree = self._merged(destination, base, source, strategy, allow_empty=allow_empty)
+        try:
+            tree = self._merged(destination, base, source, strategy, allow_empty=allow_empty)
+        except ApiError as error:
+            if error.status == 409:
+                # A conflict is told without a message.
+                error.body = {"reference": ""}
+            raise
         message = merge.get("message") or f"Merge '{source_ref}' into '{destination}'"
         metadata = {**merge.get("metadata", {}), ".lakefs.merge.strategy": strategy or "default"}
         merged = () if merge.get("squash_merge") else (source,)
-        return self._advance(branch, tree, message, metadata, merged=merged)
+        return self.advance(branch, tree, message, metadata, merged=merged)
 
     def revert(self, name: str, revert: Mapping[str, Any]) -> Commit:
         """Commit the opposite of what a commit brought."""
-        branch = self._clean_branch(name)
+        branch = self.clean_branch(name)
         commit = self.commit(revert["ref"])
         if len(commit.parents) > 1 and revert["parent_number"] <= 0:
             raise conflict("must specify 1-based parent number for reverting merge commit")
-        parent = self._parent(commit, revert["parent_number"])
+        number = max(revert["parent_number"], 1)
+        parent = self._parent(commit, number, bad_request(_NO_PARENT))
         allow_empty = revert.get("allow_empty", False)
         tree = self._merged(name, commit, parent, allow_empty=allow_empty)
         overrides = revert.get("commit_overrides") or {}
         message = overrides.get("message") or f"Revert {revert['ref']}"
-        return self._advance(branch, tree, message, overrides.get("metadata"))
+        return self.advance(branch, tree, message, overrides.get("metadata"))
 
     def cherry_pick(self, name: str, pick: Mapping[str, Any]) -> Commit:
         """Commit again what a commit brought."""
-        branch = self._clean_branch(name)
+        branch = self.clean_branch(name)
         commit = self.commit(pick["ref"])
         number = pick.get("parent_number")
         if len(commit.parents) > 1 and number is None:
             raise bad_request("must specify 1-based parent number for cherry-picking merge commit")
-        tree = self._merged(name, self._parent(commit, number or 0), commit, allow_empty=True)
+        parent = self._parent(commit, max(number or 0, 1), bad_request(_NO_PARENT))
+        tree = self._merged(name, parent, commit, allow_empty=True)
         overrides = pick.get("commit_overrides") or {}
         message = overrides.get("message") or commit.message
         origin = {"cherry-pick-origin": commit.id, "cherry-pick-committer": commit.committer}
         metadata = {**overrides.get("metadata", commit.metadata), **origin}
-        return self._advance(branch, tree, message, metadata)
+        return self.advance(branch, tree, message, metadata)
 
     def _is_protected(self, branch: str) -> bool:
         return any(fnmatchcase(branch, pattern) for pattern in self.protection)
@@ -267,18 +281,11 @@ class Repository:
     def _head_tree(self, branch: Branch) -> Tree:
         return self.tree_of(self.commits[branch.commit_id])
 
-    def _clean_branch(self, name: str) -> Branch:
-        branch = self.branch(name)
-        if self.uncommitted(name):
-            raise bad_request(DIRTY)
-        return branch
-
-    def _parent(self, commit: Commit, number: int) -> Commit:
-        """A parent by its number from 1, the first for 0."""
-        index = max(number, 1) - 1
-        if index >= len(commit.parents):
-            raise bad_request("given commit does not have the given parent number")
-        return self.commits[commit.parents[index]]
+    def _parent(self, commit: Commit, number: int, refusal: ApiError) -> Commit:
+        """A parent by its number from 1."""
+        if number > len(commit.parents):
+            raise refusal
+        return self.commits[commit.parents[number - 1]]
 
     def _merged(
         self, name: str, base: Commit, source: Commit, strategy: str = "", *, allow_empty: bool
@@ -290,22 +297,6 @@ class Repository:
             raise bad_request(f"update branch {name}: no changes")
         return tree
 
-    def _advance(
-        self,
-        branch: Branch,
-        tree: Tree,
-        message: str,
-        metadata: Mapping[str, str] | None,
-        *,
-        merged: Sequence[Commit] = (),
-        date: int | None = None,
-    ) -> Commit:
-        """Commit a tree on top of a branch, and of what was merged into it."""
-        parents = [self.commits[branch.commit_id], *merged]
-        commit = self.add_commit(tree, parents, message, metadata, date=date)
-        branch.move_to(commit)
-        return commit
-
     def _resolve(self, ref: str) -> tuple[Commit, Branch | None]:
         """The commit of a reference, and the branch whose staging area belongs to it."""
         match = _REF.fullmatch(ref)
@@ -314,15 +305,15 @@ class Repository:
         base, modifiers = match.groups()
         branch = self.branches.get(base)
         commit = self.commits[branch.commit_id] if branch else self._commit_or_tag(base)
-        for kind, number in _MODIFIER.findall(modifiers):
-            if kind == "$":
-                continue
-            branch = None
+        for kind, digits in _MODIFIER.findall(modifiers):
+            number = int(digits or 1)
+            if kind != "$":
+                branch = None
             if kind == "~":
-                for _ in range(int(number or 1)):
-                    commit = self._nth_parent(commit, 1)
-            elif kind == "^" and number != "0":
-                commit = self._nth_parent(commit, int(number or 1))
+                for _ in range(number):
+                    commit = self._parent(commit, 1, not_found())
+            elif kind == "^" and number:
+                commit = self._parent(commit, number, not_found())
         return commit, branch
 
     def _commit_or_tag(self, name: str) -> Commit:
@@ -333,8 +324,3 @@ class Repository:
         if len(matching) != 1:
             raise not_found()
         return matching[0]
-
-    def _nth_parent(self, commit: Commit, number: int) -> Commit:
-        if number > len(commit.parents):
-            raise not_found()
-        return self.commits[commit.parents[number - 1]]

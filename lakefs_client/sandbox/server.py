@@ -13,12 +13,10 @@ from . import document
 from .api import Api
 from .blocks import Blockstore
 from .clock import Clock
-from .faults import Faults
+from .faults import Faults, Recorder, RequestLog
 from .identity import Identity
-from .recorder import Recorder, RequestLog
-from .signing import UrlSigner
 from .state import NAMESPACE, Backend, read
-from .store_server import StoreServer
+from .store_server import StoreServer, UrlSigner
 from .wire import Server
 
 if TYPE_CHECKING:
@@ -49,13 +47,12 @@ class Sandbox:
             principals, their login, and the login by STS.
         presigned_multipart: Be a server whose store takes presigned multipart uploads.
         presign: Be a server whose store has presigned URLs.
-        access_key_id: The user's credentials. By default those that are in `data`, else new ones.
-        secret_access_key: See `access_key_id`.
+        access_key_id, secret_access_key: The user's credentials. By default those that are in
+            `data`, else new ones.
 
     Attributes:
         endpoint: Where the API is, without `/api/v1`.
-        access_key_id: The user's credentials.
-        secret_access_key: The user's credentials.
+        access_key_id, secret_access_key: The user's credentials.
         storage_namespace: The prefix below which repositories may be created.
         faults: What is ordered to go wrong.
         requests: The last 10,000 requests to both ports, the oldest first, without their bodies.
@@ -92,7 +89,9 @@ class Sandbox:
         self._state_file = Path(data) / "state.json"
         saved = read(self._state_file)
         self.blockstore = Blockstore(Path(data) / "blocks", self.clock)
-        identity = Identity(self.clock, saved.get("identity", {}), access_key_id, secret_access_key)
+        given = {"access_key_id": access_key_id, "secret_access_key": secret_access_key}
+        known = saved.get("identity", {"created": int(self.clock())})
+        identity = Identity(**known | {name: value for name, value in given.items() if value})
         self.access_key_id = identity.access_key_id
         self.secret_access_key = identity.secret_access_key
         self._backend = Backend(

@@ -12,10 +12,10 @@ from typing import Any
 
 from .blocks import Blockstore
 from .clock import Clock
-from .errors import not_found
+from .errors import find
 from .identity import Identity
 from .repository import Branch, Repository
-from .signing import UrlSigner
+from .store_server import UrlSigner
 from .versions import Commit, Entry, Tree
 
 NAMESPACE = "s3://sandbox/"
@@ -42,16 +42,14 @@ class Backend:
 
     def repository(self, name: str) -> Repository:
         """The repository of this name, or 404."""
-        if repository := self.repositories.get(name):
-            return repository
-        raise not_found("repository")
+        return find(self.repositories, name, "repository")
 
     def save(self, path: Path) -> None:
         """Write the state so that a crash leaves the old one or the new one."""
         with self.lock:
             state = {
                 "format": _FORMAT,
-                "identity": self.identity.dump(),
+                "identity": self.identity,
                 "blocks": self.store.dump(),
                 "repositories": [_dump_repository(item) for item in self.repositories.values()],
             }
@@ -84,9 +82,8 @@ def as_json(value: Any) -> object:
 
 
 def _dump_repository(repository: Repository) -> dict[str, Any]:
-    names = [field.name for field in fields(repository) if field.name not in _CONVERTED]
     branches = {name: replace(item, view=None) for name, item in repository.branches.items()}
-    plain = {name: getattr(repository, name) for name in names}
+    plain = {name: value for name, value in vars(repository).items() if name not in _CONVERTED}
     return {**plain, "branches": branches, "history": dump_history(repository)}
 
 

@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from .errors import ApiError
 
@@ -80,14 +80,10 @@ class Commit:
     id: str = ""
 
 
-DiffType = Literal["added", "removed", "changed"]
-
-
 class Difference(NamedTuple):
-    """A path at which two trees differ."""
+    """A path at which two trees differ; None where one has nothing there."""
 
     path: str
-    type: DiffType
     left: Entry | None
     right: Entry | None
 
@@ -98,8 +94,7 @@ def diff(left: Tree, right: Tree) -> list[Difference]:
     for path in left.entries.keys() | right.entries.keys():
         old, new = left.entries.get(path), right.entries.get(path)
         if not _same(old, new):
-            kind: DiffType = "added" if old is None else "removed" if new is None else "changed"
-            differences.append(Difference(path, kind, old, new))
+            differences.append(Difference(path, old, new))
     return sorted(differences)
 
 
@@ -111,19 +106,16 @@ def merge(base: Tree, source: Tree, destination: Tree, strategy: str = "") -> Tr
 
     Where both changed a path in different ways, the strategy decides, or it ends with 409.
     """
-    entries = dict(destination.entries)
+    changes: dict[str, Entry | None] = {}
     changed_there = {item.path: item.right for item in diff(base, destination)}
-    for path, _, _, entry in diff(base, source):
+    for path, _, entry in diff(base, source):
         if path in changed_there:
             if strategy == "dest-wins" or _same(changed_there[path], entry):
                 continue
             if not strategy:
                 raise ApiError(409, "conflict found")
-        if entry is None:
-            entries.pop(path, None)
-        else:
-            entries[path] = entry
-    return Tree(entries)
+        changes[path] = entry
+    return destination.overlaid(changes)
 
 
 def _same(one: Entry | None, other: Entry | None) -> bool:

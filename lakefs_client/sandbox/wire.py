@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import email.utils
-import http
+import http.client
 import io
 import logging
 import os
@@ -14,6 +14,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 from .blocks import WINDOW, Segment
 from .clock import Clock
@@ -24,7 +25,6 @@ _DRAIN_LIMIT = 256 * 1024
 # How long an early answer may be read before unread bytes make the kernel reset the connection.
 _LINGER_SECONDS = 0.2
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
-_REASONS = {status.value: status.phrase for status in http.HTTPStatus}
 
 _log = logging.getLogger(__name__)
 
@@ -53,19 +53,15 @@ def _read_line(reader: io.BufferedReader) -> bytes:
 
 @dataclass
 class Body:
-    """The body of one request, read from the connection as it is asked for.
-
-    Attributes:
-        length: Content-Length, or None for a body in chunks.
-        bytes_per_second: Reads are slowed down to this rate when it is set.
-        corrupt: When set, the first byte read comes out flipped.
-    """
+    """The body of one request, read from the connection as it is asked for."""
 
     reader: io.BufferedReader
     stopping: threading.Event
+    # None for a body in chunks.
     length: int | None
     # Sends what the client waits for before it sends the body.
-    send_continue: Callable[[], None] | None
+    send_continue: Callable[[], object] | None
+    # Faults: the rate that reads are slowed down to, and whether to flip the first byte read.
     bytes_per_second: float | None = None
     corrupt: bool = False
 
@@ -176,10 +172,11 @@ class Response:
         return wanted
 
 
-class _Connection:
+class _Connection(threading.Thread):
     """One client's connection, with its requests one after the other."""
 
     def __init__(self, sock: socket.socket, server: Server) -> None:
+        super().__init__(name="sandbox-connection", daemon=True)
         self._socket = sock
         self._reader = sock.makefile("rb")
         self._server = server
@@ -189,9 +186,10 @@ class _Connection:
         with contextlib.suppress(OSError):
             self._socket.shutdown(how)
 
-    def serve(self) -> None:
+    def run(self) -> None:
         """Answer requests until one of the two sides ends it."""
         try:
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             while not self._server.stopping.is_set() and self._serve_request():
                 pass
         except Reset:
@@ -207,6 +205,7 @@ class _Connection:
         finally:
             self._reader.close()
             self._socket.close()
+            self._server.connections.discard(self)
 
     def _serve_request(self) -> bool:
         """Answer one request; return whether another may follow on the connection."""
@@ -239,13 +238,11 @@ class _Connection:
         length = headers.get("content-length", "0")
         if not length.isascii() or not length.isdigit():
             raise BadRequest
-        expects_continue = headers.get("expect", "").lower() == "100-continue"
-        body = Body(
-            self._reader,
-            self._server.stopping,
-            None if chunked else int(length),
-            self._send_continue if expects_continue else None,
-        )
+        send_continue = None
+        if headers.get("expect", "").lower() == "100-continue":
+            send_continue = partial(self._socket.sendall, b"HTTP/1.1 100 Continue\r\n\r\n")
+        size = None if chunked else int(length)
+        body = Body(self._reader, self._server.stopping, size, send_continue)
         if target.startswith("http://"):
             # The absolute form, as a client sends it that takes this server for its proxy.
             target = "/" + target.split("/", 3)[-1]
@@ -271,14 +268,14 @@ class _Connection:
             headers[name] = value
         return headers
 
-    def _send_continue(self) -> None:
-        self._socket.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-
     def _send(self, response: Response, *, with_body: bool, keep_alive: bool) -> None:
         status = response.status
         date = email.utils.formatdate(self._server.clock(), usegmt=True)
-        lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}", f"Date: {date}"]
-        lines += [f"{name}: {_one_line(value)}" for name, value in response.headers.items()]
+        reason = http.client.responses.get(status, "Unknown")
+        lines = [f"HTTP/1.1 {status} {reason}", f"Date: {date}"]
+        for name, value in response.headers.items():
+            # Types and names of objects may be anything, and must not end the line.
+            lines.append(f"{name}: {''.join(filter(str.isprintable, value))}")
         if status not in (204, 304) and "Content-Length" not in response.headers:
             lines.append(f"Content-Length: {response.length}")
         if not keep_alive:
@@ -307,8 +304,8 @@ class Server:
         self.handle = handle
         self.clock = clock
         self.stopping = threading.Event()
-        self._lock = threading.Lock()
-        self._connections: dict[_Connection, threading.Thread] = {}
+        # Without a lock: to add, to remove and to copy is one step each.
+        self.connections: set[_Connection] = set()
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._listener = socket.create_server((host, port), family=family, backlog=256)
         self.port: int = self._listener.getsockname()[1]
@@ -323,11 +320,9 @@ class Server:
             socket.create_connection(self._listener.getsockname()[:2], timeout=10).close()
         self._acceptor.join(timeout=10)
         self._listener.close()
-        with self._lock:
-            open_connections = list(self._connections.items())
-        for connection, thread in open_connections:
+        for connection in list(self.connections):
             connection.cut()
-            thread.join(timeout=10)
+            connection.join(timeout=10)
 
     def _accept(self) -> None:
         while not self.stopping.is_set():
@@ -337,29 +332,9 @@ class Server:
                 # The client was faster to go than we to accept, or we are out of descriptors.
                 self.stopping.wait(0.01)
                 continue
-            if self.stopping.is_set():
-                sock.close()
-                return
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection = _Connection(sock, self)
-            thread = threading.Thread(
-                target=self._serve, args=(connection,), name="sandbox-connection", daemon=True
-            )
-            with self._lock:
-                self._connections[connection] = thread
-            thread.start()
-
-    def _serve(self, connection: _Connection) -> None:
-        try:
-            connection.serve()
-        finally:
-            with self._lock:
-                del self._connections[connection]
-
-
-def _one_line(value: str) -> str:
-    """A header's value without what would end it: types and names of objects may be anything."""
-    return value if value.isprintable() else "".join(filter(str.isprintable, value))
+            self.connections.add(connection)
+            connection.start()
 
 
 def parse_range(text: str | None, size: int) -> tuple[int, int] | None:

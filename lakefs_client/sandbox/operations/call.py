@@ -21,11 +21,11 @@ Json = dict[str, Any]
 T = TypeVar("T")
 
 
-def reply(body: object, status: int = 200) -> Response:
-    """An answer in JSON."""
+def reply(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer in JSON, with these headers, too."""
     text = json.dumps(body, separators=(",", ":"), ensure_ascii=False) + "\n"
-    headers = {"Content-Type": "application/json", "X-Content-Type-Options": "nosniff"}
-    return Response(status, text.encode(), headers)
+    usual = {"Content-Type": "application/json", "X-Content-Type-Options": "nosniff"}
+    return Response(status, text.encode(), {**usual, **(headers or {})})
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Call:
 
     `call[name]` is a parameter, None where it was not given; `body` is `{}` where none came. Groups
     of operations are subclasses, with a method for each operation, which bears its id. A method
-    returns what is answered as JSON with 200, None for 204, or any other answer as a `Response`.
+    returns what is answered as JSON, None for 204, or any other answer as a `Response`.
     """
 
     backend: Backend

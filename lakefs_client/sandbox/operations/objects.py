@@ -1,91 +1,35 @@
-"""Objects: upload, read, list, copy, delete."""
+"""Objects: through the server, and past it by staging addresses and presigned multipart uploads."""
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
+import secrets
+from collections.abc import Iterator
 from dataclasses import replace
 
 from ..blocks import StoredObject
-from ..errors import ApiError, bad_request
+from ..clock import made_at
+from ..errors import ApiError, StoreError, bad_request, find
 from ..forms import find_file
+from ..repository import Repository
 from ..versions import Entry
-from ..wire import Response
+from ..wire import Response, parse_range
 from .call import Call, Json, reply
 
 DEFAULT_TYPE = "application/octet-stream"
+MAX_PARTS = 10_000
 _METADATA_HEADER = "x-lakefs-meta-"
+_ADDRESS_SECONDS = 24 * 3600
+_HOST_ID = secrets.token_hex(32)
 
 
-class ObjectCall(Call):
-    """What is shared by the ways to write an object."""
-
-    def check_preconditions(self) -> None:
-        """Raise 412 where If-None-Match or If-Match forbids to write the path."""
-        if_none_match, if_match = self["If-None-Match"], self["If-Match"]
-        if if_none_match is None and if_match is None:
-            return
-        try:
-            checksum = self.repository.entry(self["branch"], self["path"]).checksum
-        except ApiError:
-            checksum = None
-        if checksum is not None and if_none_match is not None:
-            raise ApiError(412, "path already exists")
-        if if_match is not None and checksum != if_match.strip('"'):
-            raise ApiError(412, "Precondition failed")
-
-    def described_entry(self, address: str, metadata: str) -> Entry:
-        """The entry of an object that the body describes, the user's metadata under this name."""
-        body = self.body
-        return Entry(
-            address=address,
-            size=body["size_bytes"],
-            checksum=body["checksum"],
-            mtime=body.get("mtime", int(self.backend.clock())),
-            content_type=body.get("content_type") or DEFAULT_TYPE,
-            metadata=body.get(metadata, {}),
-        )
-
-    def stage(self, path: str, entry: Entry, *, force: bool = False) -> Json:
-        """Write an entry to the call's branch; return the object as the API shows it."""
-        self.repository.stage(self["branch"], path, entry, force=force)
-        return self.stats(path, entry)
-
-    def stats(self, path: str, entry: Entry) -> Json:
-        """An object as the API shows it."""
-        return {
-            "checksum": entry.checksum,
-            "content_type": entry.content_type,
-            "metadata": entry.metadata,
-            "mtime": entry.mtime,
-            "path": path,
-            "path_type": "object",
-            "physical_address": self.repository.uri(entry.address),
-            "size_bytes": entry.size,
-        }
-
-
-def entry_of(
-    stored: StoredObject, address: str, content_type: str, metadata: dict[str, str] | None = None
-) -> Entry:
-    """The entry of what lies in the blockstore."""
-    return Entry(
-        address=address,
-        size=stored.size,
-        checksum=stored.etag,
-        mtime=int(stored.modified),
-        content_type=content_type,
-        metadata=metadata or {},
-    )
-
-
-class Objects(ObjectCall):
-    def upload_object(self) -> Response:
-        branch = self["branch"]
+class Objects(Call):
+    def upload_object(self) -> Json:
         with self.backend.lock:
             repository = self.repository
-            repository.branch(branch)
-            repository.check_writable(branch, force=self.force)
-            self.check_preconditions()
+            repository.writable_branch(self["branch"], force=self.force)
+            self._check_preconditions()
             address = repository.new_address()
         stored = self._receive()
         metadata = {
@@ -96,18 +40,18 @@ class Objects(ObjectCall):
         entry = entry_of(stored, address, stored.content_type, metadata)
         with self.backend.lock:
             self.backend.store.put(repository.key(address), stored)
-            self.check_preconditions()
-            return reply(self.stage(self["path"], entry, force=self.force), 201)
+            self._check_preconditions()
+            return self._stage(self["path"], entry)
 
     def upload_object_preflight(self) -> None:
         self.repository.branch(self["branch"])
 
-    def stage_object(self) -> Response:
+    def stage_object(self) -> Json:
         repository, uri = self.repository, self.body["physical_address"]
         if "://" not in uri:
             raise bad_request("physical address must be a URI")
-        entry = self.described_entry(repository.relative(uri), "metadata")
-        return reply(self.stage(self["path"], entry, force=self.force), 201)
+        entry = self._described_entry(repository.relative(uri), "metadata")
+        return self._stage(self["path"], entry)
 
     def get_object(self) -> Response:
         entry = self.repository.entry(self["ref"], self["path"])
@@ -117,9 +61,8 @@ class Objects(ObjectCall):
         if self["If-None-Match"] in (etag, entry.checksum, "*"):
             return Response(304, headers={"Etag": etag})
         stored = self._stored(entry)
-        response = Response(200, headers=_headers(entry))
-        response.headers["Content-Disposition"] = "attachment"
-        response.headers["X-Content-Type-Options"] = "nosniff"
+        more = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
+        response = Response(200, headers=_headers(entry) | more)
         response.content = stored.slice(*self._requested(stored.size, response))
         return response
 
@@ -128,7 +71,7 @@ class Objects(ObjectCall):
             entry = self.repository.entry(self["ref"], self["path"])
         except ApiError as error:
             return Response(error.status)
-        response = Response(200, headers={**_headers(entry), "Accept-Ranges": "bytes"})
+        response = Response(200, headers=_headers(entry) | {"Accept-Ranges": "bytes"})
         start, stop = self._requested(entry.size, response)
         # That of GET.
         response.headers["Content-Length"] = str(stop - start)
@@ -151,32 +94,171 @@ class Objects(ObjectCall):
         repository.branch(branch)
         place = f"{repository.id}/{branch}/{path}"
         entry = repository.entry(branch, path, f"update user metadata on {place}: not found")
-        self.stage(path, replace(entry, metadata=self.body["set"]))
+        repository.stage(branch, path, replace(entry, metadata=self.body["set"]))
 
     def get_underlying_properties(self) -> Json:
         self.repository.entry(self["ref"], self["path"])
         return {"storage_class": ""}
 
-    def copy_object(self) -> Response:
+    def copy_object(self) -> Json:
         repository, body = self.repository, self.body
         source = repository.entry(body.get("src_ref") or self["branch"], body["src_path"])
         stored = self._stored(source)
         address = repository.new_address()
         entry = replace(source, address=address, mtime=int(self.backend.clock()))
-        shown = self.stage(self["dest_path"], entry, force=self.force)
+        shown = self._stage(self["dest_path"], entry)
         self.backend.store.put(repository.key(address), stored)
-        return reply(shown, 201)
+        return shown
 
     def delete_object(self) -> None:
         self.repository.stage(self["branch"], self["path"], None, force=self.force)
 
     def delete_objects(self) -> Json:
         repository, branch = self.repository, self["branch"]
-        repository.branch(branch)
-        repository.check_writable(branch, force=self.force)
+        repository.writable_branch(branch, force=self.force)
         for path in self.body["paths"]:
             repository.stage(branch, path, None, force=self.force)
         return {"errors": []}
+
+    # Past the server
+
+    def get_physical_address(self) -> Json:
+        # Whether there is such a branch is asked when the address is linked.
+        repository = self.repository
+        address = self._new_address()
+        location: Json = {"physical_address": repository.uri(address), "presigned_url": None}
+        if self["presign"]:
+            url = self.presign("PUT", repository.key(address), {"x-id": "PutObject"}, refusal=500)
+            location["presigned_url"] = url
+            location["presigned_url_expiry"] = self.backend.urls.expiry()
+        return location
+
+    def link_physical_address(self) -> Json:
+        self.repository.branch(self["branch"])
+        uri = self.body["staging"].get("physical_address", "")
+        address = self._signed_address(uri, "link address invalid")
+        self._check_preconditions()
+        return self._stage(self["path"], self._described_entry(address, "user_metadata"))
+
+    def create_presign_multipart_upload(self) -> Json:
+        repository, branch = self._multipart_repository, self["branch"]
+        find(repository.branches, branch, f"branch '{branch}'")
+        parts = self["parts"] or 0
+        if not 0 <= parts <= MAX_PARTS:
+            raise bad_request(f"parts can be between 0 and {MAX_PARTS}")
+        address = self._new_address()
+        upload_id = self.backend.store.create_upload(repository.key(address))
+        upload: Json = {"physical_address": repository.uri(address), "upload_id": upload_id}
+        if parts:
+            numbers = range(1, parts + 1)
+            urls = [
+                self._presign_part(repository, address, upload_id, number) for number in numbers
+            ]
+            upload["presigned_urls"] = urls
+        return upload
+
+    def upload_part(self) -> Json:
+        repository = self._multipart_repository
+        address = self._signed_address(self.body["physical_address"])
+        # Whether the upload is still there is for the blockstore to say.
+        url = self._presign_part(repository, address, self["uploadId"], self["partNumber"])
+        return {"presigned_url": url}
+
+    def upload_part_copy(self) -> Response:
+        repository, source = self._multipart_repository, self.body["copy_source"]
+        address = self._signed_address(self.body["physical_address"])
+        origin = self.backend.repository(source["repository"])
+        entry = origin.entry(source["ref"], source["path"])
+        store = self.backend.store
+        stored = store.get(origin.key(entry.address))
+        with _refusals_of_store("UploadPartCopy"):
+            if stored is None:
+                raise StoreError("NoSuchKey")
+            wanted = parse_range(source.get("range"), stored.size)
+            if wanted is None:
+                raise StoreError("InvalidRange")
+            key, upload_id, number = repository.key(address), self["uploadId"], self["partNumber"]
+            part = store.copy_part(key, upload_id, number, stored, *wanted)
+        return Response(204, headers={"Etag": part.etag})
+
+    def complete_presign_multipart_upload(self) -> Json:
+        repository, body = self._multipart_repository, self.body
+        if not body.get("physical_address"):
+            raise bad_request("physical_address is required")
+        if not body["parts"]:
+            raise bad_request("parts are required")
+        address = self._signed_address(body["physical_address"])
+        parts = [(part["part_number"], part["etag"].strip('"')) for part in body["parts"]]
+        with _refusals_of_store("CompleteMultipartUpload"):
+            stored = self.backend.store.complete(repository.key(address), self["uploadId"], parts)
+        content_type = body.get("content_type") or DEFAULT_TYPE
+        entry = entry_of(stored, address, content_type, body.get("user_metadata"))
+        # Only now: the object is assembled even where the branch refuses it.
+        repository.stage(self["branch"], self["path"], entry)
+        return {**self._stats(self["path"], entry), "physical_address": address}
+
+    def abort_presign_multipart_upload(self) -> None:
+        repository = self._multipart_repository
+        if not self.body.get("physical_address"):
+            raise bad_request("physical_address is required")
+        address = self._signed_address(self.body["physical_address"])
+        # Where there is nothing to abort any more, that is what was asked for.
+        with contextlib.suppress(StoreError):
+            self.backend.store.abort(repository.key(address), self["uploadId"])
+
+    # Entries
+
+    def _check_preconditions(self) -> None:
+        """Raise 412 where If-None-Match or If-Match forbids to write the path."""
+        try:
+            checksum = self.repository.entry(self["branch"], self["path"]).checksum
+        except ApiError:
+            checksum = None
+        if_match = self["If-Match"]
+        if checksum is not None and self["If-None-Match"] is not None:
+            raise ApiError(412, "path already exists")
+        if if_match is not None and checksum != if_match.strip('"'):
+            raise ApiError(412, "Precondition failed")
+
+    def _described_entry(self, address: str, metadata: str) -> Entry:
+        """The entry of an object that the body describes, the user's metadata under this name."""
+        size, checksum = self.body["size_bytes"], self.body["checksum"]
+        mtime = self.body.get("mtime", int(self.backend.clock()))
+        content_type = self.body.get("content_type") or DEFAULT_TYPE
+        return Entry(address, size, checksum, mtime, content_type, self.body.get(metadata, {}))
+
+    def _stage(self, path: str, entry: Entry) -> Json:
+        """Write an entry to the call's branch; return the object as the API shows it."""
+        self.repository.stage(self["branch"], path, entry, force=self.force)
+        return self._stats(path, entry)
+
+    def _stats(self, path: str, entry: Entry) -> Json:
+        return {
+            "checksum": entry.checksum,
+            "content_type": entry.content_type,
+            "metadata": entry.metadata,
+            "mtime": entry.mtime,
+            "path": path,
+            "path_type": "object",
+            "physical_address": self.repository.uri(entry.address),
+            "size_bytes": entry.size,
+        }
+
+    def _show(self, path: str, entry: Entry, *, metadata: object) -> Json:
+        shown = self._stats(path, entry)
+        if not metadata:
+            del shown["metadata"]
+        if self["presign"]:
+            shown["physical_address"] = self._presign_get(path, entry)
+            shown["physical_address_expiry"] = self.backend.urls.expiry()
+        return shown
+
+    def _presign_get(self, path: str, entry: Entry) -> str:
+        disposition = f"attachment; filename={path.rpartition('/')[2]}"
+        query = {"response-content-disposition": disposition, "x-id": "GetObject"}
+        return self.presign("GET", self.repository.key(entry.address), query)
+
+    # Bytes
 
     def _receive(self) -> StoredObject:
         """Write the body, or the file in the form that it is, to the blockstore."""
@@ -194,20 +276,6 @@ class Objects(ObjectCall):
             return stored
         raise ApiError(410, "No data")
 
-    def _presign_get(self, path: str, entry: Entry) -> str:
-        disposition = f"attachment; filename={path.rpartition('/')[2]}"
-        query = {"response-content-disposition": disposition, "x-id": "GetObject"}
-        return self.presign("GET", self.repository.key(entry.address), query)
-
-    def _show(self, path: str, entry: Entry, *, metadata: object) -> Json:
-        shown = self.stats(path, entry)
-        if not metadata:
-            del shown["metadata"]
-        if self["presign"]:
-            shown["physical_address"] = self._presign_get(path, entry)
-            shown["physical_address_expiry"] = self.backend.urls.expiry()
-        return shown
-
     def _requested(self, size: int, response: Response) -> tuple[int, int]:
         """The bytes to answer, first and after the last; puts status and headers accordingly."""
         wanted = response.select_range(self["Range"], size)
@@ -219,6 +287,51 @@ class Objects(ObjectCall):
         response.headers.update({**refusal.headers, "Content-Range": f"bytes */{size}"})
         return 0, 0
 
+    # Addresses
+
+    @property
+    def _multipart_repository(self) -> Repository:
+        """The repository, or 501 where there are no presigned multipart uploads."""
+        if not self.backend.presigned_multipart:
+            raise ApiError(501, "presign multipart upload API is not supported")
+        return self.repository
+
+    def _new_address(self) -> str:
+        address = self.repository.new_address()
+        return f"{address},{self.backend.identity.sign(self._bound(address))}"
+
+    def _signed_address(self, uri: str, invalid: str = "invalid address") -> str:
+        """Return the relative address of a URI that we signed for the place of the call."""
+        address = self.repository.relative(uri)
+        if address == uri:
+            raise bad_request("physical address must be relative to the storage namespace")
+        unsigned, comma, signature = address.rpartition(",")
+        if not comma:
+            raise bad_request(f"address is not signed: {invalid}")
+        if not self.backend.identity.is_signed(self._bound(unsigned), signature):
+            raise bad_request(f"invalid address signature: {invalid}")
+        if self.backend.clock() > made_at(unsigned.rpartition("/")[2]) + _ADDRESS_SECONDS:
+            raise bad_request("link address expired")
+        return address
+
+    def _bound(self, address: str) -> str:
+        """What is signed of an address: where the object may be put in a branch, too."""
+        return "\0".join((address, self["repository"], self["branch"], self["path"]))
+
+    def _presign_part(
+        self, repository: Repository, address: str, upload_id: str, number: int
+    ) -> str:
+        query = {"partNumber": str(number), "uploadId": upload_id, "x-id": "UploadPart"}
+        return self.presign("PUT", repository.key(address), query)
+
+
+def entry_of(
+    stored: StoredObject, address: str, content_type: str, metadata: dict[str, str] | None = None
+) -> Entry:
+    """The entry of what lies in the blockstore."""
+    mtime = int(stored.modified)
+    return Entry(address, stored.size, stored.etag, mtime, content_type, metadata or {})
+
 
 def _headers(entry: Entry) -> dict[str, str]:
     return {
@@ -227,3 +340,17 @@ def _headers(entry: Entry) -> dict[str, str]:
         "Etag": f'"{entry.checksum}"',
         "Last-Modified": email.utils.formatdate(entry.mtime, usegmt=True),
     }
+
+
+@contextlib.contextmanager
+def _refusals_of_store(operation: str) -> Iterator[None]:
+    """Word the blockstore's refusals as the server's S3 library does."""
+    try:
+        yield
+    except StoreError as error:
+        raise ApiError(
+            500,
+            f"operation error S3: {operation}, https response error StatusCode: {error.status}, "
+            f"RequestID: {secrets.token_hex(8).upper()}, HostID: {_HOST_ID}, "
+            f"api error {error.code}: {error.message}",
+        ) from None

@@ -1,17 +1,20 @@
-"""Repositories and their settings."""
+"""Repositories, their settings, and tasks: imports, dumps and restores, which are done at once."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import mimetypes
+from dataclasses import asdict
 
-from ..clock import new_id
-from ..errors import ApiError, bad_request, conflict, not_found
+from ..clock import new_id, timestamp
+from ..errors import ApiError, bad_request, conflict, find, not_found
 from ..repository import Branch, Repository
-from ..state import NAMESPACE
-from ..versions import EMPTY
+from ..state import NAMESPACE, as_json, dump_history, load_history
+from ..versions import EMPTY, Entry
 from ..wire import Response
 from .call import Call, Json, reply
+from .objects import DEFAULT_TYPE, entry_of
 
 
 class Repositories(Call):
@@ -21,7 +24,7 @@ class Repositories(Call):
         found = (item for item in items if search in item[0])
         return self.listing(found, lambda _, repository: _show(repository))
 
-    def create_repository(self) -> Response:
+    def create_repository(self) -> Json:
         backend, body, name = self.backend, self.body, self.body["name"]
         if body.get("sample_data"):
             raise ApiError(501, "sample_data is not implemented by the sandbox")
@@ -46,10 +49,10 @@ class Repositories(Call):
                 f"({prefix[:-1]}): storage namespace already in use"
             )
         if not self["bare"]:
-            first = repository.add_commit(EMPTY, (), "Repository created", committer="")
-            repository.branches[repository.default_branch] = Branch(first.id)
+            branch = repository.branches[repository.default_branch] = Branch("")
+            repository.advance(branch, EMPTY, "Repository created", committer="")
         backend.repositories[name] = repository
-        return reply(_show(repository), 201)
+        return _show(repository)
 
     def get_repository(self) -> Json:
         return _show(self.repository)
@@ -73,9 +76,9 @@ class Repositories(Call):
 
     def get_branch_protection_rules(self) -> Response:
         protection = self.repository.protection
-        response = reply([{"pattern": pattern} for pattern in protection])
-        response.headers["Etag"] = _etag(protection)
-        return response
+        return reply(
+            [{"pattern": item} for item in protection], headers={"Etag": _etag(protection)}
+        )
 
     def set_branch_protection_rules(self) -> None:
         repository, expected = self.repository, self["If-Match"]
@@ -118,6 +121,109 @@ class Repositories(Call):
         self.backend.repository(self["repository"])
 
     create_branch_protection_rule_preflight = set_garbage_collection_rules_preflight
+
+    # Tasks
+
+    def import_start(self) -> Json:
+        repository, branch, body = self.repository, self["branch"], self.body
+        repository.writable_branch(branch, force=self.force)
+        repository.clean_branch(branch)
+        entries: dict[str, Entry] = {}
+        for location in body["paths"]:
+            entries.update(self._found(repository, location))
+        identifier = new_id(self.backend.clock())
+        status: Json = {"completed": True, "ingested_objects": len(entries)}
+        try:
+            for path, entry in entries.items():
+                repository.stage(branch, path, entry, force=True)
+            commit = repository.commit_staged(branch, body["commit"])
+            status.update(commit=asdict(commit), metarange_id=commit.meta_range_id)
+        except ApiError as error:
+            status["error"] = {"message": error.message}
+        status["update_time"] = timestamp(self.backend.clock())
+        repository.tasks[f"{branch}/{identifier}"] = status
+        return {"id": identifier}
+
+    def import_status(self) -> Json:
+        return find(self.repository.tasks, f"{self['branch']}/{self['id']}")
+
+    def import_cancel(self) -> None:
+        self.import_status()
+        raise ApiError(409, "import already completed")
+
+    def dump_refs(self) -> Json:
+        """Write branches, tags and commits as files to the repository's namespace."""
+        repository = self.repository
+        branches = {name: branch.commit_id for name, branch in repository.branches.items()}
+        return {
+            "branches_meta_range_id": self._keep(branches),
+            "commits_meta_range_id": self._keep(dump_history(repository)),
+            "tags_meta_range_id": self._keep(repository.tags),
+        }
+
+    def restore_refs(self) -> None:
+        repository, body = self.writable_repository, self.body
+        if repository.commits:
+            raise bad_request("cannot restore refs to a repository that is not bare")
+        branches = self._kept(body["branches_meta_range_id"])
+        tags = self._kept(body["tags_meta_range_id"])
+        load_history(repository, self._kept(body["commits_meta_range_id"]))
+        repository.branches = {name: Branch(commit_id) for name, commit_id in branches.items()}
+        repository.tags = tags
+
+    def dump_submit(self) -> Json:
+        return self._submit({"refs": self.dump_refs()})
+
+    def restore_submit(self) -> Json:
+        self.restore_refs()
+        return self._submit({})
+
+    def dump_status(self) -> Json:
+        return find(self.repository.tasks, self["task_id"])
+
+    restore_status = dump_status
+
+    def _found(self, repository: Repository, location: Json) -> dict[str, Entry]:
+        """The objects at one source of an import, by the paths they are to have."""
+        uri, destination = location["path"], location["destination"]
+        if uri.startswith(repository.prefix):
+            raise bad_request(
+                f"import path ({uri}) in repository namespace "
+                f"({repository.storage_namespace}) is prohibited: invalid import source"
+            )
+        if not uri.startswith(NAMESPACE):
+            raise bad_request(f"import path ({uri}) is not in the sandbox: invalid import source")
+        source = repository.key(uri)
+        whole = location["type"] == "object"
+        found = {}
+        for key, stored in self.backend.store.objects().items():
+            if key == source if whole else key.startswith(source):
+                content_type = mimetypes.guess_type(key)[0] or DEFAULT_TYPE
+                path = destination + key[len(source) :]
+                found[path] = entry_of(stored, f"s3://{key}", content_type)
+        return found
+
+    def _submit(self, result: Json) -> Json:
+        now = self.backend.clock()
+        identifier = new_id(now)
+        task = {"id": identifier, "done": True, "update_time": timestamp(now), **result}
+        self.repository.tasks[identifier] = task
+        return {"id": identifier}
+
+    def _keep(self, content: Json) -> str:
+        """Write what a dump holds where its metarange would be; return the metarange's id."""
+        data = json.dumps(content, sort_keys=True, default=as_json).encode()
+        identifier = hashlib.sha256(data).hexdigest()
+        key = self.repository.key(f"_lakefs/{identifier}")
+        self.backend.store.put(key, self.backend.store.write([data]))
+        return identifier
+
+    def _kept(self, identifier: str) -> Json:
+        stored = self.backend.store.get(self.repository.key(f"_lakefs/{identifier}"))
+        if stored is None:
+            raise not_found("metarange")
+        content: Json = json.loads(stored.read())
+        return content
 
 
 def _show(repository: Repository) -> Json:

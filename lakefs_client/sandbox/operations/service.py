@@ -1,18 +1,35 @@
-"""The server itself, and what lies beside versions: actions, metadata files, symlinks."""
+"""The server itself, who calls it, and what lies beside versions: actions, metadata files."""
 
 from __future__ import annotations
 
-from ..errors import conflict, not_found
-from ..identity import SESSION_COOKIE
+import base64
+import email.utils
+from collections.abc import Callable
+
+from ..errors import ApiError, bad_request, conflict, not_found
+from ..identity import SESSION_COOKIE, USER
 from ..wire import Response
 from .call import Call, Json, reply
 
+_LOGIN_SECONDS = 7 * 24 * 3600
+_SESSION_SECONDS = 30 * 24 * 3600
+_TOKEN_SECONDS = 3600
 _VERSION = {"version": "dev", "version_context": "lakeFS"}
 
 
+def _always(answer: Json | None) -> Callable[[Call], Json | None]:
+    """An operation with one answer for everybody."""
+    return lambda _: answer
+
+
 class Service(Call):
-    def health_check(self) -> None:
-        pass
+    """What is not of a repository. Most below `/auth` is not for open-source servers."""
+
+    health_check = post_stats_events = _always(None)
+    get_lake_fs_version = _always(_VERSION)
+    get_garbage_collection_config = _always({"grace_period": 24 * 3600})
+    get_usage_report_summary = _always({"installation_id": "sandbox", "reports": []})
+    get_auth_capabilities = _always({"invite_user": False})
 
     def get_setup_state(self) -> Json:
         login = {
@@ -52,18 +69,6 @@ class Service(Call):
             "pre_sign_support_ui": False,
         }
 
-    def get_lake_fs_version(self) -> Json:
-        return _VERSION
-
-    def get_garbage_collection_config(self) -> Json:
-        return {"grace_period": 24 * 3600}
-
-    def post_stats_events(self) -> None:
-        pass
-
-    def get_usage_report_summary(self) -> Json:
-        return {"installation_id": "sandbox", "reports": []}
-
     def list_repository_runs(self) -> Json:
         self.backend.repository(self["repository"])
         return self.page(())
@@ -84,11 +89,7 @@ class Service(Call):
     def get_range(self) -> Json:
         return self._location(self["range"])
 
-    def _location(self, identifier: str) -> Json:
-        # Where it would be: no server looks whether it is there.
-        return {"location": self.repository.uri(f"_lakefs/{identifier}")}
-
-    def create_symlink_file(self) -> Response:
+    def create_symlink_file(self) -> Json:
         repository, location = self.repository, self["location"] or ""
         directories: dict[str, list[str]] = {}
         for path, entry in repository.tree(self["branch"]).entries.items():
@@ -100,4 +101,114 @@ class Service(Call):
             place = "/".join(part for part in (root, directory, "symlink.txt") if part)
             stored = self.backend.store.write(["\n".join(sorted(uris)).encode()])
             self.backend.store.put(repository.key(place), stored)
-        return reply({"location": repository.uri(f"{root}/{location}".rstrip("/"))}, 201)
+        return {"location": repository.uri(f"{root}/{location}".rstrip("/"))}
+
+    # Who calls
+
+    def get_current_user(self) -> Json:
+        return {"user": self._user() if self.authenticated else {"creation_date": 0, "id": ""}}
+
+    def list_users(self) -> Json:
+        return self._listed({USER: self._user()})
+
+    def get_user(self) -> Json:
+        self._check_user()
+        return self._user()
+
+    def create_user(self) -> Json:
+        # There is one user, whatever the id.
+        raise ApiError(409, "Already exists")
+
+    def get_credentials(self) -> Json:
+        identity = self.backend.identity
+        if (self["userId"], self["accessKeyId"]) != (USER, identity.access_key_id):
+            raise not_found("credentials")
+        return {"access_key_id": identity.access_key_id, "creation_date": identity.created}
+
+    def create_credentials(self) -> Json:
+        self._check_user()
+        raise bad_request("exceeded number of allowed credentials: invalid request")
+
+    def login(self) -> Response:
+        names = ("access_key_id", "secret_access_key")
+        self.backend.identity.check_credentials(*(self.body.get(name, "") for name in names))
+        answer = self._token(_LOGIN_SECONDS)
+        token = self._token(_LOGIN_SECONDS)["token"]
+        session = base64.urlsafe_b64encode(token.encode()).decode()
+        expires = email.utils.formatdate(self.backend.clock() + _SESSION_SECONDS, usegmt=True)
+        cookie = (
+            f"{SESSION_COOKIE}={session}; Path=/; Expires={expires}; "
+            f"Max-Age={_SESSION_SECONDS}; HttpOnly; SameSite=Lax"
+        )
+        return reply(answer, headers={"Set-Cookie": cookie})
+
+    def sts_login(self) -> Json:
+        self._check_external()
+        if self.body["code"] == "bad":
+            raise ApiError(401, "Unauthorized")
+        return self._token(self.body.get("ttl_seconds") or _TOKEN_SECONDS)
+
+    def external_principal_login(self) -> Json:
+        self._check_external()
+        principal = self.body.get("identityRequest", {}).get("principal")
+        if principal not in self.backend.identity.principals:
+            raise ApiError(403, "session expired")
+        return self._token(self.body.get("token_expiration_duration") or _TOKEN_SECONDS)
+
+    def create_user_external_principal(self) -> Response:
+        principals = self._principals_of_user()
+        if self["principalId"] in principals:
+            raise ApiError(409, "Already exists")
+        principals.append(self["principalId"])
+        return Response(201)
+
+    def delete_user_external_principal(self) -> None:
+        principals = self._principals_of_user()
+        if self["principalId"] not in principals:
+            raise not_found()
+        principals.remove(self["principalId"])
+
+    def get_external_principal(self) -> Json:
+        self._check_external()
+        if self["principalId"] not in self.backend.identity.principals:
+            raise not_found()
+        return _principal(self["principalId"])
+
+    def list_user_external_principals(self) -> Json:
+        return self._listed({name: _principal(name) for name in self._principals_of_user()})
+
+    def _location(self, identifier: str) -> Json:
+        # Where it would be: no server looks whether it is there.
+        return {"location": self.repository.uri(f"_lakefs/{identifier}")}
+
+    def _listed(self, shown: dict[str, Json]) -> Json:
+        page = self.listing(sorted(shown.items()), lambda _, item: item)
+        # What the authentication service lists tells no maximum.
+        page["pagination"]["max_per_page"] = 0
+        return page
+
+    def _user(self) -> Json:
+        created = self.backend.identity.created
+        return {"creation_date": created, "email": "", "friendly_name": "", "id": USER}
+
+    def _token(self, seconds: int) -> Json:
+        token, expires = self.backend.identity.new_token(int(self.backend.clock()), seconds)
+        return {"token": token, "token_expiration": expires}
+
+    def _check_user(self) -> None:
+        if self["userId"] != USER:
+            raise not_found()
+
+    def _check_external(self) -> None:
+        if not self.backend.external_principals:
+            raise ApiError(501, "Not Implemented")
+
+    def _principals_of_user(self) -> list[str]:
+        self._check_external()
+        self._check_user()
+        return self.backend.identity.principals
+
+
+def _principal(name: str) -> Json:
+    # Settings that were given are not told again.
+    return {"id": name, "user_id": USER}
