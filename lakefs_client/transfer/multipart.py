@@ -224,7 +224,10 @@ class MultipartUpload:
         else:
             outcome = "abort failed"
             if self._kept:
-                more = "; Transfer.discard_upload repeats the abort, which failed"
+                more = (
+                    ". The abort failed too: the same call with resume=True sees to it, or "
+                    "Transfer.discard_upload"
+                )
         failed = number is not None or isinstance(cause, (ApiException, SourceError))
         if isinstance(cause, CallbackError) or not isinstance(cause, Exception) or not failed:
             return cause  # the caller's own, or an interrupt, of a worker's process too
