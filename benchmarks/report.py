@@ -79,8 +79,8 @@ def svg(results: Iterable[Result]) -> str:
     shapes: list[str] = []
     y = _TOP
     for result in results:
-        if result.floor is None:
-            continue
+        if result.floor is None or result.measure.floor != "floor":
+            continue  # what is against other things has no place among these
         shapes.append(_text(_LEFT - 8, y + 10, result.measure.name, "end"))
         subject = "other" if result.limit is None else "ours"
         ratios = {subject: result.value} | {k: v / result.floor for k, v in result.peers.items()}
