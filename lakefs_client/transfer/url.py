@@ -22,9 +22,11 @@ MARGIN = 15.0
 def lacks_presigning(error: ApiException) -> bool:
     """Whether lakeFS refuses a request because its store has no presigned URLs.
 
-    Servers of 1.84 do so with 400 where they look at an object, with 500 for a new address.
+    That is what 501 means. Servers of 1.84 say it with 400 where they look at an object, and with
+    500 for a new address, where other things go wrong as well: there the words tell.
     """
-    return error.status in (400, 500, 501) and "not supported" in (error.body or "")
+    words = "operation not supported"
+    return error.status == 501 or (error.status in (400, 500) and words in (error.body or ""))
 
 
 class RenewalUnsupportedError(ApiException):

@@ -430,9 +430,14 @@ def test_the_size_of_parts_is_among_the_guesses(size: int, whose: int, likely: i
 
 
 @pytest.mark.parametrize("size", [0, 9, SIZE])
-def test_where_the_store_has_no_presigned_urls(make_bench: Callable[..., Bench], size: int) -> None:
+@pytest.mark.parametrize("refused", [False, True])
+def test_where_the_store_has_no_presigned_urls(
+    make_bench: Callable[..., Bench], size: int, refused: bool
+) -> None:
     bench = make_bench(presign=False)
     bench.put(content(size))
+    if refused:
+        bench.sandbox.faults.add("stat_object", "status", status=501)
     counts: list[int] = []
     stats = bench.download(progress=counts.append)
     assert bench.sandbox.faults.pending == []
