@@ -183,11 +183,10 @@ class Objects(Call):
 
     def complete_presign_multipart_upload(self) -> Json:
         repository, body = self._multipart_repository, self.body
-        if not body.get("physical_address"):
-            raise bad_request("physical_address is required")
+        uri = self._required_address
         if not body["parts"]:
             raise bad_request("parts are required")
-        address = self._signed_address(body["physical_address"])
+        address = self._signed_address(uri)
         parts = [(part["part_number"], part["etag"].strip('"')) for part in body["parts"]]
         with _refusals_of_store("CompleteMultipartUpload"):
             stored = self.backend.store.complete(repository.key(address), self["uploadId"], parts)
@@ -199,9 +198,7 @@ class Objects(Call):
 
     def abort_presign_multipart_upload(self) -> None:
         repository = self._multipart_repository
-        if not self.body.get("physical_address"):
-            raise bad_request("physical_address is required")
-        address = self._signed_address(self.body["physical_address"])
+        address = self._signed_address(self._required_address)
         # Where there is nothing to abort any more, that is what was asked for.
         with contextlib.suppress(StoreError):
             self.backend.store.abort(repository.key(address), self["uploadId"])
@@ -295,6 +292,14 @@ class Objects(Call):
         if not self.backend.presigned_multipart:
             raise ApiError(501, "presign multipart upload API is not supported")
         return self.repository
+
+    @property
+    def _required_address(self) -> str:
+        """The body's address, which is optional in the document alone, or 400."""
+        uri: str = self.body.get("physical_address", "")
+        if not uri:
+            raise bad_request("physical_address is required")
+        return uri
 
     def _new_address(self) -> str:
         address = self.repository.new_address()

@@ -163,16 +163,11 @@ class Service(Call):
         return Response(201)
 
     def delete_user_external_principal(self) -> None:
-        principals = self._principals_of_user()
-        if self["principalId"] not in principals:
-            raise not_found()
-        principals.remove(self["principalId"])
+        self._principals_of_user().remove(self._known_principal())
 
     def get_external_principal(self) -> Json:
         self._check_external()
-        if self["principalId"] not in self.backend.identity.principals:
-            raise not_found()
-        return _principal(self["principalId"])
+        return _principal(self._known_principal())
 
     def list_user_external_principals(self) -> Json:
         return self._listed({name: _principal(name) for name in self._principals_of_user()})
@@ -202,6 +197,13 @@ class Service(Call):
     def _check_external(self) -> None:
         if not self.backend.external_principals:
             raise ApiError(501, "Not Implemented")
+
+    def _known_principal(self) -> str:
+        """The principal that the call is about, or 404."""
+        name: str = self["principalId"]
+        if name not in self.backend.identity.principals:
+            raise not_found()
+        return name
 
     def _principals_of_user(self) -> list[str]:
         self._check_external()
