@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-import linecache
 import json
+import linecache
 import pickle
 import subprocess
 import sys
