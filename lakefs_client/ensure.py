@@ -48,7 +48,7 @@ def ensure_repository(
     """
     api = RepositoriesApi(api_client)
     name = repository_creation["name"]
-    namespace = repository_creation["storage_namespace"]
+    namespace: str = repository_creation["storage_namespace"]
 
     def matches(repository: Repository) -> bool:
         return repository.storage_namespace.rstrip("/") == namespace.rstrip("/")
@@ -107,8 +107,9 @@ def ensure_tag(
     api = TagsApi(api_client)
 
     def matches(tag: Ref) -> bool:
-        wanted = CommitsApi(api_client).get_commit(repository, tag_creation["ref"])
-        return wanted.id == tag.commit_id
+        return (
+            CommitsApi(api_client).get_commit(repository, tag_creation["ref"]).id == tag.commit_id
+        )
 
     return _ensure(
         lambda: api.get_tag(repository, tag_creation["id"]),
