@@ -34,6 +34,7 @@ setup(
         "cli": ["PyYAML>=6.0", "tqdm>=4.66"],
         "dask": ["distributed>=2024.1"],
         "dev": requirements("test-requirements.txt"),
+        "yaml": ["PyYAML>=6.0"],
     },
     entry_points={
         "console_scripts": ["lakefs-client = lakefs_client.cli:main"],
