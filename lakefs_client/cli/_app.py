@@ -100,7 +100,7 @@ class App:
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             raise CommandError("not confirmed, nothing was changed")
 
-    def _warn(self, message: Warning | str, *_: object) -> None:
+    def _warn(self, message: Warning | str, *_: object, **__: object) -> None:
         if not self.out.quiet:
             say(f"lakefs-client {self.options.name}: warning: {message}")
 

@@ -10,6 +10,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "stat": "Show the size, checksum and metadata of an object",
         "rm": "Delete an object, or everything below a path with -r",
         "presign": "Print a presigned URL of an object",
+        "transfers": "List, resume and discard interrupted uploads",
     },
     "Versions": {
         "repo": "Create, list, show and delete repositories",
@@ -19,6 +20,20 @@ GROUPS: dict[str, dict[str, str]] = {
         "log": "List the commits that lead to a ref",
         "diff": "List the changes of a branch, or between two refs",
         "merge": "Merge a ref into a branch",
+        "revert": "Undo commits of a branch by new commits",
+        "cherry-pick": "Repeat a commit on a branch",
+        "hard-reset": "Move a branch to another commit, and discard its changes",
+    },
+    "Pipelines": {
+        "wait": "Wait for an import, dump or restore",
+    },
+    "Around it": {
+        "login": "Check credentials and write them to lakectl's file",
+        "config": "Show the settings in force, and where each comes from",
+        "doctor": "Check server, credentials, store, clock, proxy and TLS",
+        "sandbox": "Run a stand-in for a lakeFS server, for tests",
+        "api": "Call any operation of the API",
+        "completion": "Print the completion script of a shell",
     },
 }
 

@@ -224,3 +224,11 @@ def positive(text: str) -> int:
 def add_yes(parser: argparse.ArgumentParser) -> None:
     """Add --yes."""
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask for confirmation")
+
+
+def add_parent(parser: argparse.ArgumentParser) -> None:
+    """Add --parent-number, for merges."""
+    parser.add_argument(
+        "-m", "--parent-number", metavar="N", type=argument(positive), default=0,
+        help="the parent of a merge whose side is kept, from 1",
+    )  # fmt: skip
