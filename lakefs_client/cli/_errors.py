@@ -5,6 +5,10 @@ from __future__ import annotations
 from lakefs_client.exceptions import (
     ApiConnectionError,
     ApiException,
+    BranchProtectedError,
+    HookRefusedError,
+    MergeConflictError,
+    NothingToCommitError,
     OpenApiException,
     TransferError,
 )
@@ -89,10 +93,11 @@ def server_message(error: ApiException) -> str:
     """Return the server's own words for an error, or the reason."""
     import json
 
+    message = getattr(error, "message", None)
     try:
-        message = json.loads(error.body or "")["message"]
+        message = message or json.loads(error.body or "")["message"]
     except (ValueError, LookupError, TypeError):
-        message = None
+        pass
     return str(message or error.reason or type(error).__name__)
 
 
@@ -119,20 +124,15 @@ def needs_place(error: BaseException) -> bool:
     )  # fmt: skip
 
 
-def is_no_changes(error: ApiException) -> bool:
-    """Return True if there was nothing to commit or merge, which lakeFS answers with 400."""
-    return error.status == 400 and server_message(error).endswith("no changes")
-
-
 def _code(error: ApiException) -> int:
     cause = error.__cause__ if isinstance(error, TransferError) else error
     if isinstance(cause, ApiConnectionError):
         return UNREACHABLE
     if isinstance(cause, OSError):
         return _os_code(cause)
-    if is_no_changes(error):
+    if isinstance(cause, NothingToCommitError):
         return CONFLICT
-    if error.status == 412 and "hook" in server_message(error):
+    if isinstance(cause, HookRefusedError):
         return HOOK
     return _BY_STATUS.get(error.status or 0, FAILURE)
 
@@ -143,13 +143,16 @@ def _sentence(error: ApiException) -> str:
 
 
 def _hint(error: ApiException) -> str:
-    code = _code(error)
     if isinstance(error, ApiConnectionError):
         return "'lakefs-client doctor' checks address, proxy and certificates."
-    if code == HOOK:
-        return "'lakefs-client api actions list_repository_runs' lists the runs of hooks."
-    if code == CONFLICT and error.status == 400:
+    if isinstance(error, NothingToCommitError):
         return "--if-changed makes this a success."
+    if isinstance(error, HookRefusedError) and error.run_id:
+        return f"The id of the hooks' run is {error.run_id}."
+    if isinstance(error, BranchProtectedError):
+        return "Write to another branch, and merge it."
+    if isinstance(error, MergeConflictError):
+        return "--strategy source-wins or dest-wins decides for one side."
     return _HINTS.get(error.status or 0, "")
 
 

@@ -75,6 +75,10 @@ class Output:
         """Write bytes to stdout as they are."""
         sys.stdout.buffer.write(window)
 
+    def flush(self) -> None:
+        """Hand over what was written to stdout."""
+        sys.stdout.flush()
+
     def note(self, text: str) -> None:
         """Tell a person something that is no result, unless that is unwanted."""
         if not self.quiet:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from lakefs_client.cli import _commits, _parser
-from lakefs_client.cli._errors import UsageError, is_no_changes
-from lakefs_client.exceptions import ApiException
+from lakefs_client.cli._errors import UsageError
+from lakefs_client.exceptions import NothingToCommitError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ def run(app: App, options: argparse.Namespace) -> None:
     }
     try:
         commit = app.lakefs.commits_api.commit(repository, branch, creation)
-    except ApiException as error:
-        if not (options.if_changed and is_no_changes(error)):
+    except NothingToCommitError:
+        if not options.if_changed:
             raise
         app.out.note(f"{options.branch}: nothing to commit")
         app.out.changed({"id": None})

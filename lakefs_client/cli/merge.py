@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from lakefs_client.cli import _parser
 from lakefs_client.cli._app import as_dict
-from lakefs_client.cli._errors import UsageError, is_no_changes
-from lakefs_client.exceptions import ApiException
+from lakefs_client.cli._errors import UsageError
+from lakefs_client.cli._output import as_text
+from lakefs_client.exceptions import MergeConflictError, NothingToCommitError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from lakefs_client.cli._app import App
+
+CONFLICTS_SHOWN = 100
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,10 +66,14 @@ def run(app: App, options: argparse.Namespace) -> None:
         result = app.lakefs.refs_api.merge_into_branch(
             target.repository, source.name, target.name, merge=merge
         )
-    except ApiException as error:
-        if not (options.if_changed and is_no_changes(error)):
+    except NothingToCommitError:
+        if not options.if_changed:
             raise
         app.out.note(f"{target}: has all of {source} already")
         app.out.changed({"reference": None})
         return
+    except MergeConflictError as error:
+        for path in error.paths[:CONFLICTS_SHOWN]:
+            app.out.note(f"conflict: {as_text(path)}")
+        raise
     app.out.one(as_dict(result), {"reference": 0})
