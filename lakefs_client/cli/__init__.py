@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if arguments in (["--version"], ["-v"]):
-        from lakefs_client import __version__
+        from lakefs_client._version import __version__
 
         text = f"lakefs-client {__version__}\n"
     elif arguments in (["--help"], ["-h"]):

@@ -72,7 +72,7 @@ def add_globals(parser: argparse.ArgumentParser, *, keep: bool = True) -> None:
 
 def program_parser() -> argparse.ArgumentParser:
     """Return the parser of what stands before a command, and of the command's name."""
-    from lakefs_client import __version__
+    from lakefs_client._version import __version__
 
     parser = _Program(prog=PROGRAM, usage=f"{PROGRAM} [options] COMMAND ...")
     parser.add_argument("name", metavar="COMMAND")
