@@ -76,7 +76,7 @@ def program_parser() -> argparse.ArgumentParser:
 
     parser = _Program(prog=PROGRAM, usage=f"{PROGRAM} [options] COMMAND ...")
     parser.add_argument("name", metavar="COMMAND")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER)
+    parser.add_argument("words", nargs=argparse.REMAINDER)
     add_globals(parser, keep=False)
     parser.add_argument("-v", "--version", action="version", version=f"{PROGRAM} {__version__}")
     return parser
@@ -143,13 +143,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     options = top.parse_args(arguments)
     if options.name not in _commands.names():
         top.error(f"unknown command {options.name!r}{_guess(options.name)}")
-    rest, module = options.arguments, load(options.name)
-    del options.arguments
-    options.words = rest
+    module = load(options.name)
     if hasattr(module, "parse"):
-        parsed: argparse.Namespace = module.parse(command_parser(options.name), rest, options)
+        parsed: argparse.Namespace = module.parse(command_parser(options.name), options)
         return parsed
-    return command_parser(options.name).parse_args(rest, options)
+    return command_parser(options.name).parse_args(options.words, options)
 
 
 def _guess(name: str) -> str:
