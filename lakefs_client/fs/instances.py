@@ -1,0 +1,78 @@
+"""Instances of the file system: which arguments, environments and threads share one."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from typing import Any
+
+from fsspec.config import apply_config
+from fsspec.spec import AbstractFileSystem
+from fsspec.utils import tokenize
+
+from lakefs_client.configuration import Configuration
+
+_ARGUMENTS = (
+    "host", "username", "password", "api_key", "api_key_prefix", "access_token", "verify_ssl",
+    "ssl_ca_cert", "proxy", "create_branch_ok", "source_branch", "pre_sign", "request_config",
+)  # fmt: skip
+_CONNECTION = ("host", "username", "password", "access_token", "ssl_ca_cert")
+
+
+class SharedInstances(type(AbstractFileSystem)):  # type: ignore[misc]
+    """Metaclass that keeps one instance for what its arguments and the environment resolve to.
+
+    fsspec's own keeps one for its arguments alone, so that a change of credentials in the
+    environment goes unnoticed, and one a thread, so that a write in one thread leaves another's
+    listings stale.
+    """
+
+    _sharing = threading.Lock()
+
+    def __call__(cls, *args: Any, **options: Any) -> Any:
+        if len(args) > len(_ARGUMENTS):
+            raise TypeError(f"{cls.__name__} takes at most {len(_ARGUMENTS)} positional arguments")
+        options = {**dict(zip(_ARGUMENTS, args)), **apply_config(cls, options)}
+        fresh = options.pop("skip_instance_cache", False)
+        configuration = resolve(options)
+        others = {name: value for name, value in options.items() if name not in _CONNECTION}
+        token = tokenize(cls.__name__, _fingerprint(configuration), sorted(others.items()))
+        with SharedInstances._sharing:
+            instance = None if fresh else cls._cache.get(token)
+            if instance is None:
+                instance = super().__call__(
+                    **options, configuration=configuration, skip_instance_cache=True
+                )
+                instance._fs_token_ = token
+                if not fresh:
+                    cls._cache[token] = instance
+            cls._latest = token
+        return instance
+
+
+def resolve(options: dict[str, Any]) -> Configuration:
+    """Return the configuration for arguments of the file system.
+
+    Raises:
+        ApiValueError: A value cannot be used.
+    """
+    key, prefix = options.get("api_key"), options.get("api_key_prefix")
+    configuration = Configuration(
+        **{name: options.get(name) for name in _CONNECTION},
+        api_key=None if key is None else {"cookie_auth": key},
+        api_key_prefix=None if prefix is None else {"cookie_auth": prefix},
+    )
+    configuration.verify_ssl = options.get("verify_ssl", True)
+    configuration.proxy = options.get("proxy")
+    timeout = (options.get("request_config") or {}).get("request_timeout")
+    if timeout is not None:
+        pair = timeout if isinstance(timeout, (tuple, list)) else (timeout, timeout)
+        configuration.connect_timeout, configuration.read_timeout = pair
+    return configuration
+
+
+def _fingerprint(configuration: Configuration) -> str:
+    """Return a digest of whom the configuration talks to, and as whom."""
+    values = [str(getattr(configuration, name)) for name in _CONNECTION]
+    values += map(str, sorted(configuration.api_key.items()))
+    return hashlib.sha256("\0".join(values).encode()).hexdigest()
