@@ -33,6 +33,7 @@ setup(
     extras_require={
         "dask": ["distributed>=2024.1"],
         "dev": requirements("test-requirements.txt"),
+        "yaml": ["PyYAML>=6.0"],
     },
     entry_points={"pytest11": ["lakefs_client = lakefs_client.sandbox.plugin"]},
     classifiers=[

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from lakefs_client import api as api
     from lakefs_client import apis as apis
     from lakefs_client import client as client
+    from lakefs_client import credentials as credentials
     from lakefs_client import exceptions as exceptions
     from lakefs_client import model as model
     from lakefs_client import model_utils as model_utils
@@ -55,8 +56,8 @@ _HOMES = {
     "paginate": "_paginate",
 }
 _MODULES = (
-    "api", "api_client", "apis", "client", "configuration", "exceptions", "model", "model_utils",
-    "models", "rest", "retry", "sandbox", "transfer",
+    "api", "api_client", "apis", "client", "configuration", "credentials", "exceptions", "model",
+    "model_utils", "models", "rest", "retry", "sandbox", "transfer",
 )  # fmt: skip
 
 

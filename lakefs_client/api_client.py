@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from multiprocessing.pool import ApplyResult, ThreadPool
 
     import urllib3
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
     from lakefs_client._operation import Operation
     from lakefs_client._types import Kind
+    from lakefs_client.configuration import Options
     from lakefs_client.rest import RequestTimeout
 
 # What an object may weigh to be held in memory by a download; larger ones are buffered on disk.
@@ -80,6 +81,11 @@ class ApiClient:
         self.user_agent = f"lakefs-client-python/{__version__}"
         self._lock = threading.Lock()
         self._pool: tuple[int, ThreadPool] | None = None
+
+    @classmethod
+    def from_environment(cls, **explicit: Unpack[Options]) -> Self:
+        """Return a client for lakectl's settings; see `Configuration.from_environment`."""
+        return cls(Configuration.from_environment(**explicit))
 
     def __enter__(self) -> Self:
         return self

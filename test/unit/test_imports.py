@@ -72,6 +72,7 @@ LAYERS = (
     ("exceptions", "__init__"),
     ("auth", "retry"),
     ("configuration",),
+    ("credentials",),
     ("_connection",),
     ("rest",),
     ("_model", "_schema", "_types", "models", "model", "_encode"),
@@ -83,7 +84,11 @@ LAYERS = (
     ("transfer", "sandbox"),
 )
 # A default that is made for a caller who gave none.
-UPWARDS = {("_operation", "api_client"), ("_model", "apis")}
+UPWARDS = {
+    ("_operation", "api_client"),
+    ("_model", "apis"),
+    ("configuration", "credentials"),
+}
 
 
 def layer(module: str) -> int:
