@@ -4,21 +4,13 @@
 
     frame = pandas.read_parquet("lakefs://repository/main/lakes.parquet")
 
-fsspec finds this file system for ``lakefs://`` by itself, unless lakefs-spec is installed too, which
-then keeps the scheme; `register` takes it over. `LakeFSFileSystem` has lakefs-spec's arguments.
+fsspec finds this file system for ``lakefs://`` by itself. If lakefs-spec is installed too, it keeps
+the scheme, which `register` takes over. `LakeFSFileSystem` has the arguments of lakefs-spec.
 """
 
 from __future__ import annotations
 
-try:
-    import fsspec as _fsspec
-except ModuleNotFoundError as error:
-    if error.name != "fsspec":
-        raise
-    raise ModuleNotFoundError(
-        "lakefs_client.fs needs fsspec: pip install 'lakefs_client[fsspec]'", name="fsspec"
-    ) from error
-
+from lakefs_client.fs._fsspec import register_implementation
 from lakefs_client.fs.file import ReadFile, WriteFile
 from lakefs_client.fs.filesystem import LakeFSFileSystem
 from lakefs_client.fs.transaction import LakeFSTransaction
@@ -28,4 +20,4 @@ __all__ = ["LakeFSFileSystem", "LakeFSTransaction", "ReadFile", "WriteFile", "re
 
 def register() -> None:
     """Serve ``lakefs://`` with this package in this process, even if lakefs-spec is installed."""
-    _fsspec.register_implementation("lakefs", LakeFSFileSystem, clobber=True)
+    register_implementation("lakefs", LakeFSFileSystem, clobber=True)

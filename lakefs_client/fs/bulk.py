@@ -6,9 +6,8 @@ import os
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any
 
-from fsspec.implementations.local import LocalFileSystem, make_path_posix, trailing_sep
-
 from lakefs_client.exceptions import ApiException
+from lakefs_client.fs._fsspec import LocalFileSystem, make_path_posix, trailing_sep
 from lakefs_client.fs.errors import os_error, os_errors
 from lakefs_client.fs.location import Location, expand, pair, parse
 from lakefs_client.fs.parallel import in_parallel, transfer_each

@@ -6,10 +6,7 @@ import io
 import sys
 from typing import TYPE_CHECKING, Any
 
-from fsspec.caching import BaseCache, register_cache
-from fsspec.core import OpenFile
-from fsspec.spec import AbstractBufferedFile
-
+from lakefs_client.fs._fsspec import AbstractBufferedFile, BaseCache, OpenFile, register_cache
 from lakefs_client.fs.errors import os_errors
 from lakefs_client.fs.location import parse
 
@@ -37,9 +34,9 @@ class ReadAhead(BaseCache):
         self._start = 0
         self._data = b""
 
-    def _fetch(self, start: int | None, stop: int | None) -> bytes:
-        start = start or 0
-        stop = self.size if stop is None else min(stop, self.size)
+    def _fetch(self, first: int | None, last: int | None) -> bytes:
+        start: int = first or 0
+        stop: int = self.size if last is None else min(last, self.size)
         if start >= stop:
             return b""
         offset = start - self._start
@@ -53,7 +50,7 @@ class ReadAhead(BaseCache):
             end = min(begin + READ_AHEAD, self.size)
             if not held:  # formats with a footer read its length first
                 begin = max(0, min(begin, self.size - READ_AHEAD))
-        fetched = self.fetcher(begin, end)
+        fetched: bytes = self.fetcher(begin, end)
         self.total_requested_bytes += len(fetched)
         self._start, self._data = begin, fetched if len(fetched) <= READ_AHEAD else b""
         return held + fetched[start + len(held) - begin : stop - begin]
@@ -65,11 +62,12 @@ register_cache(ReadAhead, clobber=True)
 def read_range(reader: ObjectReader, start: int, stop: int) -> bytes:
     """Return the bytes of an object from `start` up to `stop`, past the reader's own buffer."""
     buffer = bytearray(stop - start)
-    reader.raw.seek(start)
+    raw: Any = reader.raw
+    raw.seek(start)
     done = 0
     with memoryview(buffer) as view:
         while done < len(view):
-            done += reader.raw.readinto(view[done:])  # type: ignore[attr-defined]
+            done += raw.readinto(view[done:])
     return bytes(buffer)
 
 

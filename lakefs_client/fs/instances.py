@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from typing import Any
-
-from fsspec.config import apply_config
-from fsspec.spec import AbstractFileSystem
-from fsspec.utils import tokenize
+from typing import TYPE_CHECKING, Any
 
 from lakefs_client.configuration import Configuration
+from lakefs_client.fs._fsspec import AbstractFileSystem, apply_config, tokenize
 
 _ARGUMENTS = (
     "host", "username", "password", "api_key", "api_key_prefix", "access_token", "verify_ssl",
@@ -19,7 +16,13 @@ _ARGUMENTS = (
 _CONNECTION = ("host", "username", "password", "access_token", "ssl_ca_cert")
 
 
-class SharedInstances(type(AbstractFileSystem)):  # type: ignore[misc]
+if TYPE_CHECKING:
+    _Meta = type
+else:
+    _Meta = type(AbstractFileSystem)
+
+
+class SharedInstances(_Meta):
     """Metaclass that keeps one instance for what its arguments and the environment resolve to.
 
     fsspec's own keeps one for its arguments alone, so that a change of credentials in the
@@ -28,6 +31,8 @@ class SharedInstances(type(AbstractFileSystem)):  # type: ignore[misc]
     """
 
     _sharing = threading.Lock()
+    _cache: dict[str, Any]
+    _latest: str | None
 
     def __call__(cls, *args: Any, **options: Any) -> Any:
         if len(args) > len(_ARGUMENTS):
@@ -53,15 +58,20 @@ class SharedInstances(type(AbstractFileSystem)):  # type: ignore[misc]
 def resolve(options: dict[str, Any]) -> Configuration:
     """Return the configuration for arguments of the file system.
 
+    If the server or the credentials are missing, they come from the environment.
+
     Raises:
-        ApiValueError: A value cannot be used.
+        ApiValueError: A value is missing or cannot be used.
     """
-    key, prefix = options.get("api_key"), options.get("api_key_prefix")
-    configuration = Configuration(
-        **{name: options.get(name) for name in _CONNECTION},
-        api_key=None if key is None else {"cookie_auth": key},
-        api_key_prefix=None if prefix is None else {"cookie_auth": prefix},
+    given: Any = {name: options[name] for name in _CONNECTION if options.get(name) is not None}
+    for name in ("api_key", "api_key_prefix"):
+        value = options.get(name)
+        if value is not None:
+            given[name] = {"cookie_auth": value} if isinstance(value, str) else value
+    complete = "host" in given and (
+        {"username", "password"} <= given.keys() or {"access_token", "api_key"} & given.keys()
     )
+    configuration = Configuration(**given) if complete else Configuration.from_environment(**given)
     configuration.verify_ssl = options.get("verify_ssl", True)
     configuration.proxy = options.get("proxy")
     timeout = (options.get("request_config") or {}).get("request_timeout")
@@ -73,6 +83,6 @@ def resolve(options: dict[str, Any]) -> Configuration:
 
 def _fingerprint(configuration: Configuration) -> str:
     """Return a digest of whom the configuration talks to, and as whom."""
-    values = [str(getattr(configuration, name)) for name in _CONNECTION]
+    values = [str(getattr(configuration, name)) for name in (*_CONNECTION, "retries")]
     values += map(str, sorted(configuration.api_key.items()))
     return hashlib.sha256("\0".join(values).encode()).hexdigest()

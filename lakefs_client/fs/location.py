@@ -6,8 +6,7 @@ import re
 from glob import has_magic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fsspec.implementations.local import trailing_sep
-from fsspec.utils import other_paths
+from lakefs_client.fs._fsspec import other_paths, trailing_sep
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,12 +67,13 @@ def pair(
     """
     if not found:
         return []
-    one = isinstance(source, str)
-    inside = one and (
+    inside = isinstance(source, str) and (
         (has_magic(source) and len(found) == 1)
         or (not has_magic(source) and target_is_folder and not trailing_sep(source))
     )
-    targets: list[str] = other_paths(list(found), target, exists=inside, flatten=not one)
+    targets: list[str] = other_paths(
+        list(found), target, exists=inside, flatten=not isinstance(source, str)
+    )
     if isinstance(target, str):
         root = target.rstrip("/")
         for path in targets:

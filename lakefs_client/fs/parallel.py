@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING, Any
 
-from fsspec.callbacks import DEFAULT_CALLBACK
+from lakefs_client.fs._fsspec import DEFAULT_CALLBACK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

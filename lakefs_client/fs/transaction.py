@@ -8,14 +8,13 @@ import warnings
 from collections import deque
 from typing import TYPE_CHECKING, Any, Literal
 
-from fsspec.transaction import Transaction
-
 from lakefs_client.api.branches_api import BranchesApi
 from lakefs_client.api.commits_api import CommitsApi
 from lakefs_client.api.refs_api import RefsApi
 from lakefs_client.api.repositories_api import RepositoriesApi
 from lakefs_client.api.tags_api import TagsApi
 from lakefs_client.exceptions import NotFoundException
+from lakefs_client.fs._fsspec import Transaction
 from lakefs_client.models import (
     BranchCreation,
     CommitCreation,
