@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from lakefs_client import apis as apis
     from lakefs_client import client as client
     from lakefs_client import credentials as credentials
+    from lakefs_client import ensure as ensure
     from lakefs_client import exceptions as exceptions
     from lakefs_client import model as model
     from lakefs_client import model_utils as model_utils
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
         ApiTimeoutError,
         ApiTypeError,
         ApiValueError,
+        BranchProtectedError,
+        HookRefusedError,
+        MergeConflictError,
+        NothingToCommitError,
         OpenApiException,
     )
     from lakefs_client.retry import RetryPolicy
@@ -41,7 +46,11 @@ __all__ = [
     "ApiTimeoutError",
     "ApiTypeError",
     "ApiValueError",
+    "BranchProtectedError",
     "Configuration",
+    "HookRefusedError",
+    "MergeConflictError",
+    "NothingToCommitError",
     "OpenApiException",
     "RetryPolicy",
     "__version__",
@@ -56,8 +65,8 @@ _HOMES = {
     "paginate": "_paginate",
 }
 _MODULES = (
-    "api", "api_client", "apis", "client", "configuration", "credentials", "exceptions", "model",
-    "model_utils", "models", "rest", "retry", "sandbox", "transfer",
+    "api", "api_client", "apis", "client", "configuration", "credentials", "ensure", "exceptions",
+    "model", "model_utils", "models", "rest", "retry", "sandbox", "transfer",
 )  # fmt: skip
 
 

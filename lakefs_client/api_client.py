@@ -17,7 +17,12 @@ from lakefs_client import __version__, _body, _encode, auth
 from lakefs_client._request import OPTIONS, Request, bind
 from lakefs_client._types import File, Primitive, Source, kind_of
 from lakefs_client.configuration import Configuration
-from lakefs_client.exceptions import ApiTypeError, ApiValueError, InvalidAnswerError
+from lakefs_client.exceptions import (
+    ApiTypeError,
+    ApiValueError,
+    InvalidAnswerError,
+    MergeConflictError,
+)
 from lakefs_client.rest import Message, RESTClientObject, RESTResponse
 from lakefs_client.retry import retry_policy
 
@@ -158,15 +163,21 @@ class ApiClient:
         preload = options["_preload_content"]
         download = preload and isinstance(request.kind, File)
 
-        response = self.rest_client.send(
-            lambda: self._message(request, host),
-            safety=request.safety,
-            policy=retry_policy(self.configuration.retries),
-            timeout=options["_request_timeout"],
-            preload=preload and not download,
-            elsewhere=self.store_client,
-            receive=self._download if download else None,
-        )
+        try:
+            response = self.rest_client.send(
+                lambda: self._message(request, host),
+                safety=request.safety,
+                policy=retry_policy(self.configuration.retries),
+                timeout=options["_request_timeout"],
+                preload=preload and not download,
+                elsewhere=self.store_client,
+                receive=self._download if download else None,
+            )
+        except MergeConflictError as error:
+            from lakefs_client._conflicts import conflicting_paths
+
+            error._find_paths = lambda: conflicting_paths(self.call_api, request.path, host)
+            raise
         if not preload:
             return response
         if download:

@@ -77,10 +77,10 @@ LAYERS = (
     ("rest",),
     ("_model", "_schema", "_types", "models", "model", "_encode"),
     ("_body",),
-    ("_operation", "_request", "_endpoint"),
+    ("_operation", "_request", "_endpoint", "_conflicts"),
     ("api_client",),
     ("api", "apis", "_paginate", "model_utils"),
-    ("client",),
+    ("client", "ensure"),
     ("transfer", "sandbox"),
 )
 # A default that is made for a caller who gave none.
