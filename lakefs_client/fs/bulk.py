@@ -118,6 +118,7 @@ def remove(fs: LakeFSFileSystem, given: Any, *, recursive: bool, maxdepth: int |
 
     Raises:
         FileNotFoundError: There is nothing to delete.
+        IsADirectoryError: A folder would have to be deleted, and `recursive` is False.
         OSError: The server refused to delete one of the objects.
     """
     if recursive and maxdepth is None:
@@ -126,6 +127,8 @@ def remove(fs: LakeFSFileSystem, given: Any, *, recursive: bool, maxdepth: int |
         found = expand(fs, given, recursive=recursive, maxdepth=maxdepth)
         if isinstance(given, (str, os.PathLike)) and [*found.values()] == [None]:
             found = {name: fs.info(name) for name in found}
+            if any(map(is_folder, found.values())):
+                raise IsADirectoryError(f"{given!r} is a folder: give recursive=True")
         places = (parse(name) for name, info in found.items() if not is_folder(info))
     for (repository, branch), group in groupby(places, key=lambda place: place[:2]):
         try:

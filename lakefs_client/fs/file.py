@@ -237,7 +237,7 @@ class WrappedFile(io.BufferedIOBase):
 
     def flush(self) -> None:
         """Flush the compressor."""
-        if not self.closed:
+        if not self._compressor.closed:
             self._compressor.flush()
 
     def close(self) -> None:

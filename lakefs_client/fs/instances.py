@@ -40,8 +40,9 @@ class SharedInstances(_Meta):
         options = {**dict(zip(_ARGUMENTS, args)), **apply_config(cls, options)}
         fresh = options.pop("skip_instance_cache", False)
         configuration = resolve(options)
-        others = {name: value for name, value in options.items() if name not in _CONNECTION}
-        token = tokenize(cls.__name__, _fingerprint(configuration), sorted(others.items()))
+        # Pickles hold the arguments given, so that instances differ by those too.
+        given = sorted((n, None if n in _CONNECTION else v) for n, v in options.items())
+        token = tokenize(cls.__name__, _fingerprint(configuration), given)
         with SharedInstances._sharing:
             instance = None if fresh else cls._cache.get(token)
             if instance is None:

@@ -82,6 +82,7 @@ LAYERS = (
     ("api", "apis", "_paginate", "model_utils"),
     ("client", "ensure"),
     ("transfer", "sandbox"),
+    ("fs",),
 )
 # A default that is made for a caller who gave none.
 UPWARDS = {
