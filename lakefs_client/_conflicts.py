@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lakefs_client import auth
+from lakefs_client._security import ALL_SCHEMES
 from lakefs_client.model.diff_list import DiffList
 from lakefs_client.model.pull_request import PullRequest
 
@@ -22,7 +22,7 @@ def conflicting_paths(call_api: Callable[..., Any], path: str, host: str) -> lis
     """
 
     def get(resource: str, model: type, **query: Any) -> Any:
-        options = {"_host": host, "auth_settings": auth.ALL, "_return_http_data_only": True}
+        options = {"_host": host, "auth_settings": ALL_SCHEMES, "_return_http_data_only": True}
         return call_api(resource, "GET", query_params=query, response_type=(model,), **options)
 
     start, _, destination = path.partition("/merge")

@@ -16,14 +16,14 @@ from lakefs_client.models import PathList
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lakefs_client.fs.filesystem import LakeFSFileSystem
+    from lakefs_client.fs.tree import Tree
 
 BATCH = 1000
 """Paths that the server deletes in one request."""
 
 
 def copy(
-    fs: LakeFSFileSystem,
+    fs: Tree,
     source: Any,
     target: Any,
     *,
@@ -50,7 +50,7 @@ def copy(
 
 
 def get(
-    fs: LakeFSFileSystem,
+    fs: Tree,
     source: Any,
     target: Any,
     *,
@@ -84,7 +84,7 @@ def get(
 
 
 def put(
-    fs: LakeFSFileSystem,
+    fs: Tree,
     source: Any,
     target: Any,
     *,
@@ -113,7 +113,7 @@ def put(
     )
 
 
-def remove(fs: LakeFSFileSystem, given: Any, *, recursive: bool, maxdepth: int | None) -> None:
+def remove(fs: Tree, given: Any, *, recursive: bool, maxdepth: int | None) -> None:
     """Delete objects, in batches of 1,000.
 
     Raises:
@@ -138,7 +138,7 @@ def remove(fs: LakeFSFileSystem, given: Any, *, recursive: bool, maxdepth: int |
             fs.invalidate_cache(f"{repository}/{branch}")
 
 
-def _delete(fs: LakeFSFileSystem, repository: str, branch: str, paths: list[str]) -> None:
+def _delete(fs: Tree, repository: str, branch: str, paths: list[str]) -> None:
     with os_errors(f"{repository}/{branch}"):
         answer = fs.objects.delete_objects(repository, branch, PathList(paths=paths))
     for error in answer.errors:
@@ -146,7 +146,7 @@ def _delete(fs: LakeFSFileSystem, repository: str, branch: str, paths: list[str]
         raise os_error(ApiException(error.status_code, error.message), path)
 
 
-def _below(fs: LakeFSFileSystem, given: Any) -> Iterator[Location]:
+def _below(fs: Tree, given: Any) -> Iterator[Location]:
     """Yield the given objects and those in the given folders.
 
     Raises:
@@ -167,7 +167,7 @@ def _below(fs: LakeFSFileSystem, given: Any) -> Iterator[Location]:
 
 
 def _found(
-    fs: LakeFSFileSystem,
+    fs: Tree,
     source: Any,
     target: Any,
     recursive: bool,

@@ -13,7 +13,7 @@ from lakefs_client.fs.location import parse
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from lakefs_client.fs.filesystem import LakeFSFileSystem
+    from lakefs_client.fs.tree import Tree
     from lakefs_client.transfer import ObjectReader, ObjectWriter
 
 READ_AHEAD = 1 << 18
@@ -80,7 +80,7 @@ class ReadFile(AbstractBufferedFile):
 
     def __init__(
         self,
-        fs: LakeFSFileSystem,
+        fs: Tree,
         path: str,
         *,
         block_size: int | None = None,
@@ -118,7 +118,7 @@ class WriteFile(io.BufferedIOBase):
     """
 
     def __init__(
-        self, fs: LakeFSFileSystem, path: str, mode: str, writer: ObjectWriter, autocommit: bool
+        self, fs: Tree, path: str, mode: str, writer: ObjectWriter, autocommit: bool
     ) -> None:
         self.fs = fs
         self.path = path

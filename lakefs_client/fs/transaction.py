@@ -26,7 +26,7 @@ from lakefs_client.models import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lakefs_client.fs.filesystem import LakeFSFileSystem
+    from lakefs_client.fs.tree import Tree
     from lakefs_client.model.commit import Commit
     from lakefs_client.model.ref import Ref
 
@@ -54,7 +54,7 @@ class LakeFSTransaction(Transaction):
     Only paths on `branch` take part. What the block did not commit is lost, with a warning.
     """
 
-    def __init__(self, fs: LakeFSFileSystem) -> None:
+    def __init__(self, fs: Tree) -> None:
         super().__init__(fs)
         self.fs: Any = fs
         self.files: deque[Any] = deque()
