@@ -43,6 +43,7 @@ class PreparedCall:
         safety: How harmless its repetition is; see `rest.may_repeat`.
         options: As in `OPTIONS`.
         host: The address to call in place of the configured one.
+        token: The token of the last attempt, if a provider gave it.
     """
 
     operation: str
@@ -55,6 +56,7 @@ class PreparedCall:
     safety: Safety
     options: Mapping[str, Any]
     host: str | None = None
+    token: str | None = None
 
     def __post_init__(self) -> None:
         if self.body is not None and not self.body.repeatable:
