@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __version__ = "2.0.0"
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from lakefs_client import api as api
     from lakefs_client import apis as apis

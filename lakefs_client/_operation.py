@@ -9,7 +9,7 @@ from __future__ import annotations
 from lakefs_client import auth
 from lakefs_client._model import UNSET as UNSET
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime as datetime

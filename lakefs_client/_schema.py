@@ -23,6 +23,7 @@ class Schema:
         properties: By Python name, the required ones first.
         by_wire: By the name in JSON.
         required: Python names of the required properties, in the order of arguments.
+        annotations: Types of the properties, as the class states them.
         entries: The kind of the values of a map model; None for other models.
         lazy: The properties that hold models.
         as_held: Whether values are sent as they are held, so that none needs a look.
@@ -38,6 +39,7 @@ class Schema:
                 annotations |= base.__dict__.get("__annotations__") or {}  # noqa: RUF063
                 optional.update(base.__dict__["_optional"])
         annotations.pop("_", None)
+        self.annotations = annotations
         self.entries = None if cls._entries is None else resolve(cls._entries)
         self.properties: dict[str, Property] = {}
         for name, annotation in annotations.items():
@@ -124,7 +126,10 @@ class Schema:
     @property
     def __signature__(self) -> Signature:
         required, optional = Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY
-        given = [Parameter(name, required) for name in self.required]
-        left = [name for name in self.properties if name not in self.required]
-        given += [Parameter(name, optional, default=UNSET) for name in left]
-        return Signature([*given, Parameter("entries", Parameter.VAR_KEYWORD)])
+        parameters = [
+            Parameter(p.name, required, annotation=self.annotations[p.name])
+            if p.required
+            else Parameter(p.name, optional, annotation=self.annotations[p.name], default=UNSET)
+            for p in self.properties.values()
+        ]
+        return Signature([*parameters, Parameter("entries", Parameter.VAR_KEYWORD)])
