@@ -9,12 +9,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lakefs_client._model import Model
+    from lakefs_client._schema import Schema
 
 
-def model_help(cls: type[Model], text: str | None) -> str:
+def model_help(cls: type, schema: Schema, text: str | None) -> str:
     """Append the types and descriptions of the model's fields to its docstring."""
-    schema = cls._schema()
     descriptions: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         if base.__dict__.get("__annotations__"):  # noqa: RUF063

@@ -197,11 +197,11 @@ def _api_module(groups: list[Group]) -> str:
         names |= {"operation", "TYPE_CHECKING"}
         annotations = [p.annotation for o in operations for p in o.parameters]
         types, models = _names(annotations + [o.returns for o in operations])
-        for_checkers = _import("_operation", {"CallOptions", "Unpack", *types})
+        for_checkers = _import("_api", {"CallOptions", "Unpack", *types})
         for_checkers += _import("models", set(models))
     if any(o.optional for o in operations):
         names.add("UNSET")
-    lines = [MARK, "", *_import("_operation", names)]
+    lines = [MARK, "", *_import("_api", names)]
     lines += _import("api._shared", set(groups[0].bases))
     if for_checkers:
         lines += ["", "if TYPE_CHECKING:", *(f"    {line}" for line in for_checkers)]
