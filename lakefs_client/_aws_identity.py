@@ -58,16 +58,19 @@ def _signed_url(ttl: int, headers: Mapping[str, str]) -> tuple[str, str]:
     region = session.get_config_variable("region") or _GLOBAL_REGION
     meta = session.create_client("sts", region_name=region).meta
     # The client's own presigned URLs leave out headers.
-    request = AWSRequest(
+    request: Any = AWSRequest(
         "POST",
         f"{meta.endpoint_url}/?Action=GetCallerIdentity&Version={_VERSION}",
         headers=dict(headers),
         data=b"",
     )
-    region = _GLOBAL_REGION if meta.region_name == "aws-global" else meta.region_name
+    region = str(meta.region_name)
+    if region == "aws-global":
+        region = _GLOBAL_REGION
     frozen = credentials.get_frozen_credentials()
     SigV4QueryAuth(frozen, "sts", region, expires=ttl).add_auth(request)
-    return request.url, region
+    url: str = request.url
+    return url, region
 
 
 def _encoded(url: str, region: str) -> str:
