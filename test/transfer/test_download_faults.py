@@ -24,7 +24,7 @@ from lakefs_client.exceptions import (
     NotFoundException,
     TransferError,
 )
-from lakefs_client.rest import Interrupt, Timing
+from lakefs_client.rest import Cancellation, Timing
 from lakefs_client.sandbox import FaultKind, http_server
 from lakefs_client.transfer import download as download_module
 from lakefs_client.transfer import ranges as ranges_module
@@ -529,14 +529,14 @@ def test_sockets_go_back_to_the_pool_alone(
     ready: Bench, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
     """An interrupt that still held one would cut whatever uses it next."""
-    made: list[Interrupt] = []
+    made: list[Cancellation] = []
 
-    class Kept(Interrupt):
-        def __init__(self, within: Interrupt | None = None) -> None:
-            super().__init__(within)
+    class Kept(Cancellation):
+        def __init__(self, parent: Cancellation | None = None) -> None:
+            super().__init__(parent)
             made.append(self)
 
-    monkeypatch.setattr(ranges_module, "Interrupt", Kept)
+    monkeypatch.setattr(ranges_module, "Cancellation", Kept)
     if times:
         order(ready, status(503), 1, after=3)
     ready.download(part_size=RANGE)
