@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lakefs_client._version import __version__ as __version__
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from lakefs_client import api as api
     from lakefs_client import apis as apis

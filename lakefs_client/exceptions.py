@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lakefs_client._redact import redact
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
