@@ -1,4 +1,4 @@
-"""The private file that a download goes to until it is whole."""
+"""The private file that holds a download until it is whole."""
 
 from __future__ import annotations
 
@@ -24,18 +24,21 @@ _FLAGS = (
 
 
 class PartialFile:
-    """A file beside its target, for its owner alone, which takes the target's name in the end:
-    one of a name to go on with, or a new one.
+    """A file beside its target that only its owner can read, and that `publish` renames.
+
+    Args:
+        target: Absolute path of the target.
+        name: Name of an existing partial file to continue; by default a new file is made.
 
     Raises:
-        OSError: It cannot be made, or opened.
+        OSError: The file cannot be made, or opened.
     """
 
     def __init__(self, target: str, name: str | None = None) -> None:
         self._target = target
         folder, base = os.path.split(target)
         if name is None:
-            # Names have 255 bytes at the most, and characters up to four.
+            # A name has at most 255 bytes, and a character up to four.
             self._descriptor, self.path = tempfile.mkstemp(".part", f".{base[:50]}.", folder)
         else:
             self.path = os.path.join(folder, name)
@@ -44,8 +47,11 @@ class PartialFile:
 
     @contextmanager
     def writer(self) -> Iterator[Callable[[bytes, int], None]]:
-        """What writes bytes at an offset. It has a descriptor of its own: a thread that is late
-        would write into whatever file got the number of one that is closed."""
+        """Yield a function that writes bytes at an offset, with a descriptor of its own.
+
+        With a shared descriptor, a late thread could write into another file that was given the
+        number of the closed one.
+        """
         descriptor = os.dup(self._descriptor)
         try:
             yield lambda data, offset: self._write(descriptor, memoryview(data), offset)
@@ -53,19 +59,19 @@ class PartialFile:
             os.close(descriptor)
 
     def publish(self) -> None:
-        """Give it the target's name, and the mode of the file that it replaces or a new one's."""
-        self.close()  # before, since some file systems tell only then that they are full
+        """Rename the file to its target, with the mode of the replaced file or of a new one."""
+        self.close()  # first: some file systems report a full disk only now
         os.chmod(self.path, self._mode())
         os.replace(self.path, self._target)
 
     def close(self) -> None:
-        """Close it."""
+        """Close the file."""
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
 
     def remove(self) -> None:
-        """Close it, and remove it."""
+        """Close and delete the file."""
         self.close()
         try:
             os.unlink(self.path)
@@ -94,7 +100,7 @@ class PartialFile:
             return os.stat(self._target).st_mode & 0o777
         except FileNotFoundError:
             pass
-        # os.umask tells what it is by changing it, for all threads: another file shows it.
+        # os.umask can be read only by changing it for all threads; a new file shows it.
         probe = f"{self.path}~"
         descriptor = os.open(probe, os.O_CREAT | os.O_EXCL, 0o666)
         try:
@@ -105,12 +111,12 @@ class PartialFile:
 
 
 def resolved(target: str | os.PathLike[str]) -> str:
-    """The absolute path of the file that is to be written; symbolic links are followed.
+    """Return the absolute path of the file to write; symbolic links are followed.
 
     Raises:
-        ApiTypeError: The target is no str or os.PathLike.
-        ApiValueError: It is no path, or leads to a pipe, a socket or a device.
-        OSError: It is a directory, or in none: IsADirectoryError, FileNotFoundError …
+        ApiTypeError: The target is not a str or os.PathLike.
+        ApiValueError: The target is invalid, or names a pipe, a socket or a device.
+        OSError: The target is a directory, or its directory does not exist.
     """
     if not isinstance(target, (str, os.PathLike)):
         raise ApiTypeError(f"target must be a path, not {type(target).__name__}")
@@ -123,5 +129,5 @@ def resolved(target: str | os.PathLike[str]) -> str:
     except ValueError as error:
         raise ApiValueError(f"target cannot be the path of a file: {error}") from None
     if os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):
-        raise ApiValueError("target must be a regular file; it is a pipe, socket or device")
+        raise ApiValueError("target must be a regular file, not a pipe, socket or device")
     return path

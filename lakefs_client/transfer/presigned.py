@@ -1,4 +1,4 @@
-"""Presigned URLs: how long they are good for, and when to have fresh ones made."""
+"""Presigned URLs: their lifetime, and their renewal."""
 
 from __future__ import annotations
 
@@ -16,34 +16,30 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MARGIN = 15.0
-"""Seconds before its end at which a URL is renewed: a request takes a while to arrive."""
-
-
-def lacks_presigning(error: ApiException) -> bool:
-    """Whether lakeFS refuses a request because its store has no presigned URLs.
-
-    That is what 501 means. Servers of 1.84 say it with 400 where they look at an object, and with
-    500 for a new address, where other things go wrong as well: there the words tell.
-    """
-    words = "operation not supported"
-    return error.status == 501 or (error.status in (400, 500) and words in (error.body or ""))
+"""Seconds before its expiry at which a URL is renewed, since a request takes time to arrive."""
+MAX_RENEWALS = 2
+"""Consecutive renewals of a URL before the store's refusal counts as its answer."""
 
 
 class RenewalUnsupportedError(ApiException):
-    """A presigned URL is over, and the server cannot make another for a part."""
+    """A presigned URL expired, and the server cannot make another one for a part."""
 
 
 class SignedUrl(NamedTuple):
-    """A presigned URL as it came, with the ``Date`` header of the answer that brought it."""
+    """A presigned URL, with the ``Date`` header of the response that it came in."""
 
     url: str
     date: str | None
 
 
 class ExpiringUrl:
-    """A presigned URL that is renewed before it expires. Threads may share it.
+    """A presigned URL that renews itself before it expires. Threads may share it.
 
-    Without a first one, which was received at that time of the clock, one is made when needed.
+    Args:
+        renew: Requests a new URL.
+        clock: Monotonic seconds.
+        first: The URL to start with; without one, `get` requests it.
+        received: The clock's time when `first` arrived.
     """
 
     def __init__(
@@ -63,7 +59,7 @@ class ExpiringUrl:
             self._take(first, received)
 
     def get(self) -> str:
-        """A URL that is good for now."""
+        """Return a URL that is valid now."""
         with self._lock:
             if self._url is None or (self._end is not None and self._clock() >= self._end):
                 self._renew()
@@ -71,25 +67,29 @@ class ExpiringUrl:
                 try:
                     self._renew()
                 except RenewalUnsupportedError:
-                    self._doubts = 0  # it may be good all the same
+                    self._doubts = 0  # the URL may be valid all the same
             assert self._url is not None
             return self._url
 
     def doubt(self) -> None:
-        """The store broke off a request, which may be how the end of the URL's life, or of the
-        credentials behind it, shows while a body is on its way: where the life is not known,
-        and after a second time in a row, `get` has a fresh one made."""
+        """Note that the store broke off a request.
+
+        A store may do so while a body is on its way if the URL or its credentials expired. `get`
+        renews the URL if its lifetime is not known, or after two such failures in a row.
+        """
         self._doubts += 1
 
     def life(self) -> float | None:
-        """Seconds for which the URL is good yet; None where that is not known."""
+        """Return the seconds for which the URL is still valid, or None if that is not known."""
         return None if self._end is None else self._end - self._clock()
 
     def renew(self, refused: str | None = None) -> None:
-        """Have a fresh one made: the store says that this one has expired. Where it is told which
-        one, and another thread had that one renewed meanwhile, nothing is left to do."""
+        """Request a new URL after the store refused one as expired.
+
+        Do nothing if `refused` is given and another thread has renewed that URL already.
+        """
         with self._lock:
-            # Not by its text: another that was made in the same second has the same.
+            # By identity: two URLs of the same second have the same text.
             if refused is None or refused is self._url:
                 self._renew()
 
@@ -104,49 +104,49 @@ class ExpiringUrl:
 
 
 def lifetime(signed: SignedUrl) -> float | None:
-    """Seconds that a presigned URL was good for when the answer that brought it was written; None
-    where it cannot be told.
+    """Return the seconds that a presigned URL was valid for when its response was written, or
+    None if they are not known.
 
-    No field of lakeFS's answer says so: it is read from the URL's own parameters, as AWS and
+    No field of lakeFS's response names them. They come from the URL's own parameters, as AWS and
     Google (``X-Amz-Date`` and ``X-Amz-Expires``, likewise ``X-Goog-``; or ``Expires``) and
-    Azure (``se``) define them. Both moments are of servers' clocks; this machine's is not asked.
+    Azure (``se``) define them. Both times are those of servers' clocks, not of this machine's.
     """
     try:
-        return _end(_parameters(signed.url)) - _of_header(signed.date or "")
+        return _expiry(_parameters(signed.url)) - _header_time(signed.date or "")
     except (KeyError, ValueError, TypeError, IndexError, OverflowError):
         return None
 
 
-def _end(values: dict[str, str]) -> float:
-    for store in ("x-amz-", "x-goog-"):
-        if store + "expires" in values:
-            return _of_signature(values[store + "date"]) + int(values[store + "expires"])
+def _expiry(values: dict[str, str]) -> float:
+    for prefix in ("x-amz-", "x-goog-"):
+        if prefix + "expires" in values:
+            return _signature_time(values[prefix + "date"]) + int(values[prefix + "expires"])
     if "expires" in values:
         return float(int(values["expires"]))
-    # Azure's fractions have seven digits, which Python 3.10 does not read.
+    # Azure's fractions have seven digits, which Python 3.10 does not parse.
     end = re.sub(r"\.\d+", "", unquote(values["se"]))
     moment = datetime.fromisoformat(end.replace("Z", "+00:00"))
     return moment.replace(tzinfo=moment.tzinfo or timezone.utc).timestamp()
 
 
-# The parts of an upload have these moments in common, and so have small files of one second.
+# The parts of an upload share these dates, as do small files of the same second.
 @lru_cache(maxsize=64)
-def _of_signature(date: str) -> float:
+def _signature_time(date: str) -> float:
     return datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc).timestamp()
 
 
 @lru_cache(maxsize=64)
-def _of_header(date: str) -> float:
+def _header_time(date: str) -> float:
     return parsedate_to_datetime(date).timestamp()
 
 
 def is_azure(url: str) -> bool:
-    """Whether it is a shared access signature, whose store wants to know the type of blob."""
+    """Return True for a shared access signature, whose store requires the type of blob."""
     return "sig=" in url and {"sv", "se", "sig"} <= _parameters(url).keys()
 
 
 def _parameters(url: str) -> dict[str, str]:
-    """What is in a URL's query, by names in lower case; escapes are left as they are."""
-    # urlsplit refuses some hosts; whether the URL is of use is not for here to say.
+    """Return a URL's query parameters by lower-case name, without decoding escapes."""
+    # urlsplit refuses some hosts; the request itself will say whether the URL works.
     pairs = url.partition("?")[2].partition("#")[0].split("&")
     return {name.lower(): value for name, _, value in (pair.partition("=") for pair in pairs)}

@@ -1,4 +1,4 @@
-"""Read an object as a file, without a copy of it on this machine."""
+"""A file-like object that reads an object without a local copy."""
 
 from __future__ import annotations
 
@@ -7,50 +7,49 @@ import io
 import os
 from typing import TYPE_CHECKING, Any
 
-from lakefs_client.exceptions import ApiException, TransferError
-from lakefs_client.transfer.complete import reason
-from lakefs_client.transfer.ranges import Body, RemoteObject
-from lakefs_client.transfer.target import require_names
+from lakefs_client.exceptions import ApiException
+from lakefs_client.transfer.download.remote import RangeBody, RemoteObject
+from lakefs_client.transfer.errors import describe, failure
 
 if TYPE_CHECKING:
-    from lakefs_client.transfer.transfer import Transfer
+    from lakefs_client.transfer.context import TransferContext
+    from lakefs_client.uri import ObjectRef
 
 BUFFER = 1 << 18
-"""Bytes that are asked for at the least, and taken from an answer at a time: pieces of a MiB
-beside a caller's own buffers take three times the CPU, since their memory is mapped anew."""
+"""Smallest request, and the bytes taken from a response at a time. Pieces of 1 MiB beside the
+caller's own buffers take three times the CPU, since their memory is mapped anew."""
 NEAR = 1 << 20
-"""How far ahead the next byte is read up to rather than asked for."""
+"""Largest gap that is read and skipped, rather than requested around."""
 
 
 class ObjectReader(io.BufferedReader):
-    """An object as a binary file to read and seek in, for pandas, pyarrow, zipfile and the like.
+    """An object as a seekable binary file, for pandas, pyarrow, zipfile and the like.
 
-    The bytes come from the store as they are asked for. Whoever reads on gets them from fewer and
-    larger requests, in answers that stay open between reads. They are not held against the
-    object's checksum, which is of the whole.
+    Bytes are requested from the store on demand. Sequential reads use fewer and larger requests,
+    whose responses stay open between reads. The bytes are not verified: the object's checksum
+    covers the whole object.
 
     Attributes:
-        size: Bytes of the object.
+        size: Size of the object in bytes.
         name: ``lakefs://repository/ref/path``.
 
-    Reading raises TransferError where bytes cannot be had, or where another object stands at
-    the path by the time that they are asked for.
+    Reading raises TransferError if the bytes cannot be read, or if the object at the path
+    changed.
     """
 
-    def __init__(self, transfer: Transfer, repository: str, ref: str, path: str) -> None:
-        require_names(repository=repository, ref=ref, path=path)
-        remote = RemoteObject(transfer, (repository, ref, path))
+    def __init__(self, context: TransferContext, ref: ObjectRef) -> None:
+        remote = RemoteObject(context, ref)
         self.size = remote.size
         super().__init__(_RangeReader(remote), BUFFER)
 
 
 class _RangeReader(io.RawIOBase):
-    """Reads as much as it is asked to, and where that goes on, from an answer with more."""
+    """The requests behind an ObjectReader: larger ones for sequential reads."""
 
     def __init__(self, remote: RemoteObject) -> None:
         self._remote = remote
         self._position = 0
-        self._body: Body | None = None
+        self._body: RangeBody | None = None
         self._reach = 0  # bytes of the last request
         self.name = str(remote)
         self.size = remote.size
@@ -68,7 +67,7 @@ class _RangeReader(io.RawIOBase):
         bases = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}
         if whence not in bases:
             raise ValueError(f"whence must be 0, 1 or 2, not {whence}")
-        if bases[whence] + offset < 0:  # as of a file on disk: zipfile counts on it
+        if bases[whence] + offset < 0:  # as for a file on disk: zipfile relies on it
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         self._position = bases[whence] + offset
         return self._position
@@ -92,8 +91,8 @@ class _RangeReader(io.RawIOBase):
         try:
             data = self._remote.repeat(lambda: self._read(wanted))
         except ApiException as error:
-            text = f"{self.name}: at offset {self._position}: {reason(error)}"
-            raise TransferError(text, outcome="aborted", cause=error) from error
+            problem = f"at offset {self._position}: {describe(error)}"
+            raise failure(self.name, problem, "aborted", error) from error
         self._position += len(data)
         return data
 
@@ -105,17 +104,17 @@ class _RangeReader(io.RawIOBase):
             self._drop()
             raise
 
-    def _at_position(self, wanted: int) -> Body:
-        """An answer of which the next byte is that at the position."""
+    def _at_position(self, wanted: int) -> RangeBody:
+        """Return a response whose next byte is at the current position."""
         body = self._body
         if body and body.offset <= self._position < min(body.stop, body.offset + NEAR):
             while body.offset < self._position:
                 body.read(self._position - body.offset)
             return body
-        goes_on = body is not None and body.offset == self._position
+        sequential = body is not None and body.offset == self._position
         self._drop()
-        # Twice as much each time: few requests, and little that is sent for nothing.
-        self._reach = max(wanted, 2 * self._reach if goes_on else 0)
+        # Doubling keeps both the number of requests and the unused bytes low.
+        self._reach = max(wanted, 2 * self._reach if sequential else 0)
         stop = min(self._position + self._reach, self.size)
         self._body = self._remote.open(self._position, stop)
         return self._body
