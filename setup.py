@@ -14,7 +14,7 @@ def requirements(name: str) -> list[str]:
 
 
 version = re.search(
-    r'^__version__ = "(.+)"$', (HERE / "lakefs_client/__init__.py").read_text("utf-8"), re.MULTILINE
+    r'^__version__ = "(.+)"$', (HERE / "lakefs_client/_version.py").read_text("utf-8"), re.MULTILINE
 )
 assert version is not None
 

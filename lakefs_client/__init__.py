@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__version__ = "2.0.0"
+from lakefs_client._version import __version__ as __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lakefs_client import rest as rest
     from lakefs_client import sandbox as sandbox
     from lakefs_client import transfer as transfer
+    from lakefs_client import uri as uri
     from lakefs_client._paginate import paginate
     from lakefs_client.api_client import ApiClient
     from lakefs_client.configuration import Configuration
@@ -56,7 +57,7 @@ _HOMES = {
 }
 _MODULES = (
     "api", "api_client", "apis", "client", "configuration", "exceptions", "model", "model_utils",
-    "models", "rest", "retry", "sandbox", "transfer",
+    "models", "rest", "retry", "sandbox", "transfer", "uri",
 )  # fmt: skip
 
 

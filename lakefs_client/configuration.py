@@ -8,7 +8,8 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
-from lakefs_client import auth
+from lakefs_client._security import SESSION_COOKIES
+from lakefs_client._version import __version__
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ class Configuration:
         if self.access_token is not None:
             token = f"Bearer {self.access_token}"
             settings["jwt_token"] = {"type": "bearer", "format": "JWT", **header, "value": token}
-        for name, cookie in auth.COOKIES.items():
+        for name, cookie in SESSION_COOKIES.items():
             if name in self.api_key:
                 key = self.get_api_key_with_prefix(name)
                 settings[name] = {"type": "api_key", "in": "cookie", "key": cookie, "value": key}
@@ -242,8 +243,6 @@ class Configuration:
     def to_debug_report(self) -> str:
         """A few lines on versions and platform, for a report of an error. No credentials."""
         import platform
-
-        from lakefs_client import __version__
 
         return (
             f"Python SDK Debug Report:\nOS: {platform.platform()}\n"

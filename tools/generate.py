@@ -234,11 +234,11 @@ def api_module(groups: list[Group]) -> str:
         names |= {"operation", "TYPE_CHECKING"}
         annotations = [p.annotation for o in operations for p in o.parameters]
         types, models = named(annotations + [o.returns for o in operations])
-        for_checkers = imported("_operation", {"CallOptions", "Unpack", *types})
+        for_checkers = imported("_api", {"CallOptions", "Unpack", *types})
         for_checkers += imported("models", set(models))
     if any(o.optional for o in operations):
         names.add("UNSET")
-    lines = [MARK, "", *imported("_operation", names)]
+    lines = [MARK, "", *imported("_api", names)]
     lines += imported("api._shared", set(groups[0].bases))
     if for_checkers:
         lines += ["", "if TYPE_CHECKING:", *(f"    {line}" for line in for_checkers)]

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
-from lakefs_client.rest import Interrupt
+from lakefs_client.rest import Cancellation
 from lakefs_client.transfer.arguments import require_names
 from lakefs_client.transfer.download.remote import RemoteObject
 from lakefs_client.transfer.errors import PartError
@@ -176,7 +176,7 @@ class _Composition:
         segments: list[Segment],
     ) -> None:
         self._origins = {segment.origin for segment in segments}
-        self._cancellation = Interrupt()
+        self._cancellation = Cancellation()
         self._context = context
         self._upload = MultipartUpload(
             context, destination, progress, cancellation=self._cancellation

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lakefs_client.retry import retry_policy
 from lakefs_client.transfer.config import TransferConfig
@@ -73,6 +73,6 @@ class TransferContext:
                 "aborted",
             )
 
-    def with_config(self, **changes: object) -> TransferContext:
+    def with_config(self, **changes: Any) -> TransferContext:
         """Return a context with other settings that shares everything else."""
         return replace(self, config=replace(self.config, **changes))

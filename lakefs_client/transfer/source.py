@@ -58,7 +58,9 @@ class FileSource:
         try:
             # Files of Linux's /proc have bytes, but report size 0.
             if not self.size and self._file.read(1):
-                raise ApiValueError("source must be a regular file with a size: it has bytes, but reports size 0")
+                raise ApiValueError(
+                    "source must be a regular file with a size: it has bytes, but reports size 0"
+                )
         except BaseException:
             self.close()
             raise

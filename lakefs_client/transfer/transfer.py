@@ -175,9 +175,7 @@ class Transfer:
             reported = Progress(progress)
             if source is None:
                 stream = StreamUpload(self._context, destination, reported)
-                return _logged(
-                    f"upload of a stream to {destination}", lambda: stream.read(fileobj)
-                )
+                return _logged(f"upload of a stream to {destination}", lambda: stream.read(fileobj))
             upload = FileUpload(self._context, source, destination, reported)
             stats = _logged(
                 f"upload of an open file to {destination}, {source.size} bytes",
@@ -448,9 +446,7 @@ class Transfer:
         """
         context = self._context.with_config(part_size=pending.part_size, multipart_threshold=0)
         ref = ObjectRef(pending.repository, pending.branch, pending.path)
-        destination = Destination(
-            self.api_client, ref, pending.content_type, pending.user_metadata
-        )
+        destination = Destination(self.api_client, ref, pending.content_type, pending.user_metadata)
         with FileSource(pending.source) as file:
             upload = FileUpload(context, file, destination, Progress(progress))
             return _logged(

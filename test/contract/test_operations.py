@@ -26,7 +26,7 @@ from contract.document import (
 from contract.recorder import API, Recorder, path_arguments, query_arguments
 from contract.values import argument, problems, python, sample
 from lakefs_client import api, apis, exceptions, models
-from lakefs_client._model import UNSET
+from lakefs_client._sentinels import UNSET
 
 each_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lakefs_client import ApiClient, Configuration, RetryPolicy
-from lakefs_client.transfer import Transfer, TransferConfig, config, part, plan
+from lakefs_client.transfer import Transfer, TransferConfig, config, plan
 from lakefs_client.transfer import journal as journal_module
+from lakefs_client.transfer.upload import part
 
 PART = 64 << 10
 PATH = "some/where/data.bin"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.bench import MIB, PART, Bench
 
 from lakefs_client import RetryPolicy
 from lakefs_client.exceptions import (
@@ -20,8 +21,6 @@ from lakefs_client.exceptions import (
 )
 from lakefs_client.transfer import Transfer, TransferConfig
 from lakefs_client.transfer.plan import MAX_OBJECT_SIZE
-
-from .conftest import MIB, PART, Bench
 
 GIB = 1024 * MIB
 

@@ -1,4 +1,4 @@
-"""Objects made of ranges of others: how they are cut, what is copied, what is fetched."""
+"""Objects made of ranges of others: how they are divide, what is copied, what is fetched."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.bench import MIB, PART, PATH, Bench, content, interrupt_once
 
 from lakefs_client.api.commits_api import CommitsApi
 from lakefs_client.api.objects_api import ObjectsApi
@@ -23,14 +24,12 @@ from lakefs_client.exceptions import (
 from lakefs_client.models import CommitCreation, RepositoryCreation
 from lakefs_client.transfer import ObjectRange, Transfer, TransferConfig
 from lakefs_client.transfer import compose as compose_module
-from lakefs_client.transfer import multipart as multipart_module
-from lakefs_client.transfer.compose import COPY_SIZE, Segment, cut
-from lakefs_client.transfer.part import Progress
+from lakefs_client.transfer.compose import COPY_SIZE, Segment, divide
+from lakefs_client.transfer.download.remote import RemoteObject
 from lakefs_client.transfer.plan import GIB, MAX_PART_SIZE, MAX_PARTS, MIN_PART_SIZE
-from lakefs_client.transfer.ranges import RemoteObject
+from lakefs_client.transfer.progress import Progress
 from lakefs_client.transfer.source import FileSource
-
-from .conftest import MIB, PART, PATH, Bench, content, interrupt_once
+from lakefs_client.transfer.upload import multipart as multipart_module
 
 CREATE = "create_presign_multipart_upload"
 COPY = "upload_part_copy"
@@ -93,7 +92,7 @@ SIZES = st.fixed_dictionaries(
 def test_parts_join_to_what_is_cut_and_keep_to_the_limits(
     whole: list[Segment], sizes: dict[type, int]
 ) -> None:
-    parts = [*cut(whole, sizes)]
+    parts = [*divide(whole, sizes)]
     assert joined([piece for part in parts for piece in part]) == joined(whole)
     lengths = [sum(piece.length for piece in part) for part in parts]
     assert all(MIN_PART_SIZE <= length <= MAX_PART_SIZE for length in lengths[:-1])
@@ -105,7 +104,7 @@ def test_parts_join_to_what_is_cut_and_keep_to_the_limits(
 def test_only_what_is_too_small_and_what_completes_it_is_fetched(
     whole: list[Segment], sizes: dict[type, int]
 ) -> None:
-    for part in cut(whole, sizes):
+    for part in divide(whole, sizes):
         if len(part) > 1:
             # Every piece but the last was all there was, and too little.
             assert sum(piece.length for piece in part[:-1]) < MIN_PART_SIZE

@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lakefs_client.rest import Interrupt
+from lakefs_client.rest import Cancellation
 from lakefs_client.transfer.directory.report import MAX_FAILURES, DirectoryReport, Failure
 from lakefs_client.transfer.errors import CallbackError, Cancelled, describe
 from lakefs_client.transfer.pool import CANCEL_WAIT, WorkerPool
@@ -47,7 +47,7 @@ class DirectoryJob:
     ) -> None:
         self.context = context
         self.report = DirectoryReport()
-        self.cancellation = Interrupt()
+        self.cancellation = Cancellation()
         self._progress = Progress(progress)
         self._stop_on_error = stop_on_error
         self._large = threading.BoundedSemaphore(MAX_MULTIPART_FILES)

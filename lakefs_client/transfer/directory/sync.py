@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -56,7 +57,7 @@ def upload_directory(
         with FileSource(entry.location) as file:
             if stats is not None and _is_unchanged(file, stats, job):
                 return False, file.size
-            ref = target._replace(path=target.path + entry.path)
+            ref = replace(target, path=target.path + entry.path)
             destination = Destination(client, ref, guess_content_type(ref.path), user_metadata)
             with job.slot(file.size):
                 upload = FileUpload(
@@ -115,7 +116,7 @@ def download_directory(
         with job.slot(size):
             download(
                 job.context,
-                source._replace(path=stats.path),
+                replace(source, path=stats.path),
                 place,
                 job.file_progress(),
                 resume=resume,
@@ -125,9 +126,10 @@ def download_directory(
 
     def tasks() -> Iterator[tuple[str, FileTask | Exception]]:
         objects = ObjectsApi(job.context.client)
-        repository, ref, prefix = source
-        for stats in paginate(objects.list_objects, repository, ref, prefix=prefix, amount=1000):
-            path = stats.path.removeprefix(prefix)
+        for stats in paginate(
+            objects.list_objects, source.repository, source.ref, prefix=source.path, amount=1000
+        ):
+            path = stats.path.removeprefix(source.path)
             if path and wanted.includes(path) and not wanted.excludes(path):
                 yield path, partial(transfer, stats, path)
 
@@ -138,6 +140,4 @@ def _is_unchanged(file: FileSource, stats: ObjectStats, job: DirectoryJob) -> bo
     """Return True if an object has a file's bytes, as far as its size and checksum tell."""
     checksum, part_size = stats.checksum.strip('"'), job.context.config.part_size
     same_size = stats.get("size_bytes") == file.size
-    return same_size and file_has_checksum(
-        file, checksum, part_size, job.cancellation.is_set
-    )
+    return same_size and file_has_checksum(file, checksum, part_size, job.cancellation.is_set)

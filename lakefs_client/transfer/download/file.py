@@ -37,7 +37,7 @@ from lakefs_client.transfer.store import etag_is_md5
 
 if TYPE_CHECKING:
     from lakefs_client.model.object_stats import ObjectStats
-    from lakefs_client.rest import Interrupt
+    from lakefs_client.rest import Cancellation
     from lakefs_client.transfer.context import TransferContext
     from lakefs_client.transfer.progress import Progress
     from lakefs_client.uri import ObjectRef
@@ -55,7 +55,7 @@ def download(
     progress: Progress,
     *,
     resume: bool,
-    cancellation: Interrupt | None = None,
+    cancellation: Cancellation | None = None,
 ) -> ObjectStats:
     """Download an object into a file. Restart if the object changes during the download.
 

@@ -10,7 +10,7 @@ from lakefs_client import rest
 from lakefs_client._body import WINDOW
 from lakefs_client.api.objects_api import ObjectsApi
 from lakefs_client.exceptions import ApiConnectionError, ApiException
-from lakefs_client.rest import Interrupt, Message
+from lakefs_client.rest import Cancellation, Message
 from lakefs_client.retry import RetryPolicy
 from lakefs_client.transfer.errors import Cancelled
 from lakefs_client.transfer.presigned import MAX_RENEWALS, ExpiringUrl, SignedUrl
@@ -51,16 +51,17 @@ class RemoteObject:
     """
 
     def __init__(
-        self, context: TransferContext, ref: ObjectRef, cancellation: Interrupt | None = None
+        self, context: TransferContext, ref: ObjectRef, cancellation: Cancellation | None = None
     ) -> None:
         client = context.client
         self.ref = ref
+        self._key = (ref.repository, ref.ref, ref.path)
         self._objects = ObjectsApi(client)
         self._store = client.store_client
         self._user_agent = client.user_agent
         self._throttle = context.throttle
         self._policy = context.policy
-        self._cancellation = Interrupt(cancellation)
+        self._cancellation = Cancellation(cancellation)
         clock = self._store.timing.clock
         received = clock()
         self.stats, signed = self._stat()
@@ -151,7 +152,7 @@ class RemoteObject:
 
     def _ask(self, wanted: str) -> Any:
         if self._url is None:
-            return self._objects.get_object(*self.ref, range=wanted, _preload_content=False)
+            return self._objects.get_object(*self._key, range=wanted, _preload_content=False)
         headers = {"Range": wanted, "User-Agent": self._user_agent}
         renewed = 0
         while True:
@@ -159,7 +160,7 @@ class RemoteObject:
             try:
                 return self._store.send(
                     partial(Message, "GET", url, headers), safety="never", policy=_ONCE,
-                    preload=False, interrupt=self._cancellation,
+                    preload=False, cancellation=self._cancellation,
                 )  # fmt: skip
             except ApiException as error:
                 if not is_url_expired(error) or renewed == MAX_RENEWALS:
@@ -189,12 +190,12 @@ class RemoteObject:
         """Return the stats and the URL, or None if the store has no presigned URLs."""
         try:
             answer: Any = self._objects.stat_object(
-                *self.ref, presign=True, _return_http_data_only=False
+                *self._key, presign=True, _return_http_data_only=False
             )
         except ApiException as error:
             if not lacks_presigning(error):
                 raise
-            return self._objects.stat_object(*self.ref), None
+            return self._objects.stat_object(*self._key), None
         stats, _, headers = answer
         url: str = stats.physical_address
         address, query, _ = url.partition("?")
@@ -256,7 +257,9 @@ class RangeBody:
         self.offset += len(data)
         # At the end this reads nothing, and returns the connection to the pool.
         if self.offset == self.stop and self._read(1):
-            raise ApiException(self.response.status, "the response has more bytes than the requested range")
+            raise ApiException(
+                self.response.status, "the response has more bytes than the requested range"
+            )
         return data
 
     def close(self) -> None:

@@ -133,9 +133,7 @@ class Completion:
 
     def _own_object(self, stats: ObjectStats | None) -> ObjectStats | None:
         """Return the stats, verified, if they are those of this upload's object."""
-        if stats is None or not same_address(
-            stats.physical_address, self.upload.physical_address
-        ):
+        if stats is None or not same_address(stats.physical_address, self.upload.physical_address):
             return None
         return self._verified(stats)
 

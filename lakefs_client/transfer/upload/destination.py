@@ -58,6 +58,7 @@ class Destination:
     user_metadata: dict[str, str]
 
     def __post_init__(self) -> None:
+        self._key = (self.ref.repository, self.ref.ref, self.ref.path)
         self._experimental = ExperimentalApi(self.client)
         self._objects = ObjectsApi(self.client)
         self._staging = StagingApi(self.client)
@@ -66,14 +67,13 @@ class Destination:
         return str(self.ref)
 
     def _path_arguments(self, upload: MultipartId) -> tuple[str, str, str, str]:
-        repository, branch, path = self.ref
-        return repository, branch, upload.upload_id, path
+        return self.ref.repository, self.ref.ref, upload.upload_id, self.ref.path
 
     def create(self, parts: int) -> tuple[MultipartId, list[SignedUrl]]:
         """Create a multipart upload. Return its identity, and the URLs of its first parts."""
         try:
             answer: Any = self._experimental.create_presign_multipart_upload(
-                *self.ref, parts=parts, _return_http_data_only=False
+                *self._key, parts=parts, _return_http_data_only=False
             )
         except ApiConnectionError as error:
             if error.sent:  # the lost response had the upload id
@@ -110,7 +110,9 @@ class Destination:
         self, upload: MultipartId, number: int, origin: ObjectRef, start: int, end: int
     ) -> str:
         """Copy bytes of an object as a part, within the store. Return the part's ETag."""
-        source = CopyPartSource(*origin, range=f"bytes={start}-{end - 1}")
+        source = CopyPartSource(
+            origin.repository, origin.ref, origin.path, range=f"bytes={start}-{end - 1}"
+        )
         body = UploadPartCopyFrom(upload.physical_address, source)
         answer: Any = self._experimental.upload_part_copy(
             *self._path_arguments(upload), number, body, _return_http_data_only=False
@@ -138,7 +140,7 @@ class Destination:
     def stat(self) -> ObjectStats | None:
         """Return the object at the path, or None."""
         try:
-            return self._objects.stat_object(*self.ref)
+            return self._objects.stat_object(*self._key)
         except NotFoundException:
             return None
 
@@ -146,7 +148,7 @@ class Destination:
         """Return a physical address and its URL, or None if the store has no presigned URLs."""
         try:
             answer: Any = self._staging.get_physical_address(
-                *self.ref, presign=True, _return_http_data_only=False
+                *self._key, presign=True, _return_http_data_only=False
             )
         except ApiException as error:
             if not lacks_presigning(error):
@@ -159,7 +161,7 @@ class Destination:
     def upload(self, content: Any) -> ObjectStats:
         """Upload a stream through the lakeFS server."""
         return self._objects.upload_object(
-            *self.ref,
+            *self._key,
             content=content,
             content_type=self.content_type,
             user_metadata=self.user_metadata,
@@ -174,4 +176,4 @@ class Destination:
             user_metadata=self.user_metadata,
             content_type=self.content_type,
         )
-        return self._staging.link_physical_address(*self.ref, body)
+        return self._staging.link_physical_address(*self._key, body)

@@ -16,7 +16,7 @@ from lakefs_client.transfer.upload.single import NoMultipartError, upload_single
 
 if TYPE_CHECKING:
     from lakefs_client.model.object_stats import ObjectStats
-    from lakefs_client.rest import Interrupt
+    from lakefs_client.rest import Cancellation
     from lakefs_client.transfer.context import TransferContext
     from lakefs_client.transfer.progress import Progress
     from lakefs_client.transfer.source import Source
@@ -37,7 +37,7 @@ class FileUpload:
     source: Source
     destination: Destination
     progress: Progress
-    cancellation: Interrupt | None = None
+    cancellation: Cancellation | None = None
 
     def run(self, *, resume: bool) -> ObjectStats:
         """Upload. With `resume`, an upload of a file in parts keeps a journal.

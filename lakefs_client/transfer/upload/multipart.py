@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lakefs_client.exceptions import ApiException
-from lakefs_client.rest import Interrupt
+from lakefs_client.rest import Cancellation
 from lakefs_client.transfer.errors import PartError, describe, failure
 from lakefs_client.transfer.pool import CANCEL_WAIT
 from lakefs_client.transfer.presigned import ExpiringUrl
@@ -24,6 +24,7 @@ from lakefs_client.transfer.upload.workers import make_workers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lakefs_client.exceptions import TransferOutcome
     from lakefs_client.model.object_stats import ObjectStats
     from lakefs_client.transfer.context import TransferContext
     from lakefs_client.transfer.plan import Part
@@ -65,7 +66,7 @@ class MultipartUpload:
         *,
         size: int | None = None,
         journal: UploadJournal | None = None,
-        cancellation: Interrupt | None = None,
+        cancellation: Cancellation | None = None,
     ) -> None:
         self.context = context
         self.destination = destination
@@ -74,7 +75,7 @@ class MultipartUpload:
         self._size = size
         self._journal = journal
         self._timing = context.client.store_client.timing
-        self._cancellation = Interrupt(cancellation)
+        self._cancellation = Cancellation(cancellation)
         self._workers: Workers | None = None
         self._id: MultipartId | None = None
         self._urls: list[SignedUrl] = []
@@ -147,8 +148,8 @@ class MultipartUpload:
             future.add_done_callback(partial(self._finished, part, release))
         if self._preflight is None:
             # After the first part, which does not wait for the answer.
-            repository, branch, _ = self.destination.ref
-            self._preflight = preflight.refusal(self.context, repository, branch)
+            ref = self.destination.ref
+            self._preflight = preflight.refusal(self.context, ref.repository, ref.ref)
             self._preflight.add_done_callback(self._check_preflight)
 
     def complete(self, size: int, check: Callable[[], object] | None = None) -> ObjectStats:
@@ -196,7 +197,8 @@ class MultipartUpload:
         """
         self._stop()
         outcome = decide(error, self._state)
-        result, cause = "aborted", outcome.cause
+        result: TransferOutcome = "aborted"
+        cause = outcome.cause
         if outcome.action == "forget" and self._journal is not None:
             self._journal.clear()
         elif outcome.action == "keep":

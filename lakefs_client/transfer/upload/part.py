@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lakefs_client import rest
 from lakefs_client.exceptions import ApiConnectionError, ApiException, error_for
-from lakefs_client.rest import BodyError, Interrupt, Message, RESTClientObject
+from lakefs_client.rest import BodyError, Cancellation, Message, RESTClientObject
 from lakefs_client.transfer.errors import Cancelled, DamagedError
 from lakefs_client.transfer.plan import S3_LIMITS
 from lakefs_client.transfer.presigned import MAX_RENEWALS
@@ -83,7 +83,7 @@ class PartSender:
     options: SendOptions
     progress: Progress
     throttle: Throttle
-    cancellation: Interrupt
+    cancellation: Cancellation
 
     def send(
         self, part: Part, source: Source, url: ExpiringUrl, headers: dict[str, str]
@@ -155,7 +155,7 @@ class _Attempt:
         try:
             if sender.cancellation.is_set():
                 raise Cancelled
-            response = sender.client.exchange(message, interrupt=sender.cancellation)
+            response = sender.client.exchange(message, cancellation=sender.cancellation)
             status = response.status
         finally:
             sender.throttle.release(token, slow_down=status in THROTTLED)

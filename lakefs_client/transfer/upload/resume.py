@@ -180,8 +180,9 @@ def upload_key(
     host: str, destination: Destination, source: FileSource, plan: PartPlan
 ) -> dict[str, Any]:
     """Return the values that identify an upload across processes."""
+    ref = destination.ref
     values = (
-        host, *destination.ref, os.path.abspath(source.name), plan.part_size,
+        host, ref.repository, ref.ref, ref.path, os.path.abspath(source.name), plan.part_size,
         destination.content_type, destination.user_metadata,
     )  # fmt: skip
     return dict(zip(_KEY, values))

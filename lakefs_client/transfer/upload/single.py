@@ -8,7 +8,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from lakefs_client.exceptions import ApiException
-from lakefs_client.rest import Interrupt
+from lakefs_client.rest import Cancellation
 from lakefs_client.transfer.errors import SourceError, WrappedError, describe, failure
 from lakefs_client.transfer.plan import Part
 from lakefs_client.transfer.presigned import ExpiringUrl, SignedUrl, is_azure
@@ -36,7 +36,7 @@ def upload_single(
     destination: Destination,
     progress: Progress,
     *,
-    cancellation: Interrupt | None = None,
+    cancellation: Cancellation | None = None,
     instead: NoMultipartError | None = None,
 ) -> ObjectStats:
     """Upload by one presigned PUT and link the address, or through the server if it has no
@@ -70,7 +70,7 @@ def upload_single(
         headers["x-ms-blob-type"] = "BlockBlob"
     url = ExpiringUrl(renew, client.timing.clock, first, client.timing.clock())
     sender = PartSender(
-        client, SendOptions.of(context), progress, context.throttle, cancellation or Interrupt()
+        client, SendOptions.of(context), progress, context.throttle, cancellation or Cancellation()
     )
     try:
         stored = sender.send(Part(1, 0, source.size), source, url, headers)
@@ -104,9 +104,7 @@ def require_single_put(
     ) from instead.cause
 
 
-def link(
-    destination: Destination, physical_address: str, checksum: str, size: int
-) -> ObjectStats:
+def link(destination: Destination, physical_address: str, checksum: str, size: int) -> ObjectStats:
     """Link bytes that one PUT stored. After a failure, the object at the path tells if only the
     response was lost.
 

@@ -179,9 +179,7 @@ class StreamUpload:
             raise ApiValueError(f"the stream has more bytes than {limits.max_parts} parts hold")
         if self._no_multipart is not None:
             # The spool holds as much as one PUT does, and there is more.
-            require_single_put(
-                self._context, self._destination, spool.size + 1, self._no_multipart
-            )
+            require_single_put(self._context, self._destination, spool.size + 1, self._no_multipart)
         if self._upload is None:
             upload = MultipartUpload(self._context, self._destination, self._progress)
             try:
@@ -209,9 +207,7 @@ class StreamUpload:
         require_single_put(self._context, self._destination, spool.size, error)
 
     def _next_size(self) -> int:
-        return growing_part_size(
-            self._offset, self._context.config.part_size, self._context.limits
-        )
+        return growing_part_size(self._offset, self._context.config.part_size, self._context.limits)
 
 
 def _as_bytes(data: Any) -> memoryview:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lakefs_client.configuration import Configuration
 from lakefs_client.exceptions import ApiException
-from lakefs_client.rest import Interrupt, RESTClientObject
+from lakefs_client.rest import Cancellation, RESTClientObject
 from lakefs_client.transfer.errors import Cancelled, SourceChangedError
 from lakefs_client.transfer.pool import WorkerPool
 from lakefs_client.transfer.presigned import (
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 def make_workers(
-    context: TransferContext, progress: Progress, cancellation: Interrupt, *, digest: bool
+    context: TransferContext, progress: Progress, cancellation: Cancellation, *, digest: bool
 ) -> Workers:
     """Return the workers that the settings ask for. `digest` computes MD5s without `verify`."""
     options = SendOptions.of(context, digest=digest)
@@ -57,7 +57,7 @@ class ThreadWorkers:
         context: TransferContext,
         options: SendOptions,
         progress: Progress,
-        cancellation: Interrupt,
+        cancellation: Cancellation,
     ) -> None:
         client, throttle = context.client.store_client, context.throttle
         self._sender = PartSender(client, options, progress, throttle, cancellation)
@@ -85,7 +85,7 @@ class ExecutorWorkers:
         executor: Executor,
         options: SendOptions,
         progress: Progress,
-        cancellation: Interrupt,
+        cancellation: Cancellation,
     ) -> None:
         self._executor = executor
         self._throttle = context.throttle
@@ -251,7 +251,7 @@ def send_part(task: PartTask) -> StoredPart | Expired:
     if task.life is not None and time.time() >= task.made + task.life:
         return Expired()
     client, throttle = _client(task.common.settings), Throttle(1)
-    sender = PartSender(client, task.common.options, Progress(None), throttle, Interrupt())
+    sender = PartSender(client, task.common.options, Progress(None), throttle, Cancellation())
     with FileSource(task.path) as source:
         # Network file systems agree on seconds, not on fractions.
         if [source.stamp[0], source.stamp[1] // 10**9] != [task.stamp[0], task.stamp[1] // 10**9]:

@@ -12,6 +12,7 @@ import time
 from typing import Any, NamedTuple
 
 import pytest
+from support.bench import MIB, PART, PATH, Bench, Row, content, status
 
 from lakefs_client import RetryPolicy
 from lakefs_client.exceptions import (
@@ -22,10 +23,8 @@ from lakefs_client.exceptions import (
 )
 from lakefs_client.sandbox import FaultKind
 from lakefs_client.sandbox.blocks import opaque_etag
-from lakefs_client.transfer import multipart
-from lakefs_client.transfer.part import DamagedError
-
-from .conftest import MIB, PART, PATH, Bench, Row, content, status
+from lakefs_client.transfer.errors import DamagedError
+from lakefs_client.transfer.upload import multipart
 
 ABORT = "abort_presign_multipart_upload"
 COMPLETE = "complete_presign_multipart_upload"

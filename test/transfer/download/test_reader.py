@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.bench import MIB, PATH, Bench, MovableClock, content
 
 from lakefs_client import RetryPolicy
 from lakefs_client.exceptions import (
@@ -22,12 +23,10 @@ from lakefs_client.exceptions import (
 )
 from lakefs_client.rest import Timing
 from lakefs_client.sandbox import FaultKind
-from lakefs_client.transfer import reader as reader_module
-from lakefs_client.transfer.gate import Gate
-from lakefs_client.transfer.ranges import ChangedError
-from lakefs_client.transfer.reader import BUFFER, ObjectReader
-
-from .conftest import MIB, PATH, Bench, MovableClock, content
+from lakefs_client.transfer.download import reader as reader_module
+from lakefs_client.transfer.download.reader import BUFFER, ObjectReader
+from lakefs_client.transfer.download.remote import ChangedError
+from lakefs_client.transfer.throttle import Throttle
 
 GET = "store_get_object"
 SIZE = 3 * MIB + 17
@@ -281,7 +280,7 @@ def test_the_url_is_renewed_before_it_expires(bench: Bench) -> None:
 def test_an_idle_reader_has_no_place_at_the_gate(bench: Bench) -> None:
     bench.put(content(SIZE))
     transfer: Any = bench.transfer(max_concurrency=1)
-    transfer.gate = Gate(1)
+    transfer.gate = Throttle(1)
     with (
         ObjectReader(transfer, "repo", "main", PATH) as one,
         ObjectReader(transfer, "repo", "main", PATH) as other,

@@ -29,6 +29,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 from docs.conftest import ROOT
+from support.bench import NO_WAIT, Bench, bench_of, content
 
 from lakefs_client import ApiClient, RetryPolicy
 from lakefs_client.api.experimental_api import ExperimentalApi
@@ -47,11 +48,11 @@ from lakefs_client.models import (
 from lakefs_client.rest import Message, Timing
 from lakefs_client.sandbox import FaultKind, Sandbox, blocks
 from lakefs_client.sandbox.wire import Reset
-from lakefs_client.transfer import Transfer, TransferConfig, config, part, plan, target
+from lakefs_client.transfer import Transfer, TransferConfig, config, plan
 from lakefs_client.transfer.journal import read_all
-from lakefs_client.transfer.resume import KIND
-
-from .conftest import NO_WAIT, Bench, bench_of, content
+from lakefs_client.transfer.upload import destination as target
+from lakefs_client.transfer.upload import part
+from lakefs_client.transfer.upload.resume import KIND
 
 KIB = 1 << 10
 PART = 64 * KIB

@@ -16,23 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
-from lakefs_client import RetryPolicy
-from lakefs_client.exceptions import (
-    ApiConnectionError,
-    ApiTimeoutError,
-    NotFoundException,
-    TransferError,
-)
-from lakefs_client.rest import Interrupt, Timing
-from lakefs_client.sandbox import FaultKind, wire
-from lakefs_client.transfer import download as download_module
-from lakefs_client.transfer import ranges as ranges_module
-from lakefs_client.transfer.gate import Gate
-from lakefs_client.transfer.partial import PartialFile
-from lakefs_client.transfer.ranges import ChangedError
-
-from .conftest import (
+from support.bench import (
     MIB,
     PATH,
     Bench,
@@ -44,6 +28,21 @@ from .conftest import (
     interrupt_once,
     status,
 )
+
+from lakefs_client import RetryPolicy
+from lakefs_client.exceptions import (
+    ApiConnectionError,
+    ApiTimeoutError,
+    NotFoundException,
+    TransferError,
+)
+from lakefs_client.rest import Cancellation, Timing
+from lakefs_client.sandbox import FaultKind, wire
+from lakefs_client.transfer.download import file as download_module
+from lakefs_client.transfer.download import remote as ranges_module
+from lakefs_client.transfer.download.partial import PartialFile
+from lakefs_client.transfer.download.remote import ChangedError
+from lakefs_client.transfer.throttle import Throttle
 
 GET = "store_get_object"
 SIZE = 1000
@@ -501,7 +500,7 @@ def test_a_wish_to_slow_down_is_followed(ready: Bench) -> None:
     order(ready, status(503), 1)
     left: list[bool] = []
 
-    class Told(Gate):
+    class Told(Throttle):
         def leave(self, ticket: int, *, slow_down: bool = False) -> None:
             left.append(slow_down)
             super().leave(ticket, slow_down=slow_down)
@@ -514,7 +513,7 @@ def test_a_wish_to_slow_down_is_followed(ready: Bench) -> None:
 @pytest.mark.parametrize("fails", [False, True])
 def test_places_at_the_gate_are_given_back(ready: Bench, fails: bool) -> None:
     transfer: Any = ready.transfer(part_size=RANGE, max_concurrency=4)
-    transfer.gate = Gate(1)
+    transfer.gate = Throttle(1)
     if fails:
         order(ready, status(403), 1, after=1)
         with pytest.raises(TransferError, match="403"):
@@ -529,14 +528,14 @@ def test_sockets_go_back_to_the_pool_alone(
     ready: Bench, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
     """An interrupt that still held one would cut whatever uses it next."""
-    made: list[Interrupt] = []
+    made: list[Cancellation] = []
 
-    class Kept(Interrupt):
-        def __init__(self, within: Interrupt | None = None) -> None:
-            super().__init__(within)
+    class Kept(Cancellation):
+        def __init__(self, parent: Cancellation | None = None) -> None:
+            super().__init__(parent)
             made.append(self)
 
-    monkeypatch.setattr(ranges_module, "Interrupt", Kept)
+    monkeypatch.setattr(ranges_module, "Cancellation", Kept)
     if times:
         order(ready, status(503), 1, after=3)
     ready.download(part_size=RANGE)
@@ -549,7 +548,7 @@ def test_an_interrupt_ends_the_wait_for_a_place(
     monkeypatch.setattr(download_module, "ABORT_WAIT", 600)
     asked = 0
 
-    class Asked(Gate):
+    class Asked(Throttle):
         def enter(self, given_up: Callable[[], bool] = bool) -> int | None:
             nonlocal asked
             asked += 1

@@ -22,11 +22,10 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
+from support.bench import PART, PATH, Bench, content
 
 from lakefs_client.transfer import Transfer, TransferConfig
-from lakefs_client.transfer.gate import Gate
-
-from .conftest import PART, PATH, Bench, content
+from lakefs_client.transfer.throttle import Throttle
 
 
 def yes() -> bool:
@@ -41,7 +40,7 @@ class Gates(RuleBasedStateMachine):
     @initialize(most=st.integers(1, 20))
     def make(self, most: int) -> None:
         self.most = most
-        self.gate = Gate(most)
+        self.gate = Throttle(most)
         self.inside = 0
 
     @precondition(lambda self: self.inside < self.gate.limit)
@@ -96,7 +95,7 @@ TestGates.settings = settings(max_examples=60, stateful_step_count=40)
 
 
 def test_a_burst_of_wishes_halves_once() -> None:
-    gate = Gate(8)
+    gate = Throttle(8)
     tickets = [gate.enter() for _ in range(8)]
     for ticket in tickets:
         assert ticket is not None
@@ -105,7 +104,7 @@ def test_a_burst_of_wishes_halves_once() -> None:
 
 
 def test_a_round_without_a_wish_adds_one() -> None:
-    gate = Gate(8)
+    gate = Throttle(8)
     gate.leave(gate.enter() or 0, slow_down=True)
     for expected in (5, 6, 7, 8, 8):
         tickets = [gate.enter() for _ in range(gate.limit)]
@@ -121,7 +120,7 @@ def test_a_round_without_a_wish_adds_one() -> None:
 
 def test_nobody_is_forgotten() -> None:
     """Threads that come and go as they please all get in, and never too many at a time."""
-    gate, lock = Gate(5), threading.Lock()
+    gate, lock = Throttle(5), threading.Lock()
     inside = most = 0
 
     def work(number: int) -> None:
@@ -145,7 +144,7 @@ def test_nobody_is_forgotten() -> None:
 
 
 def test_waiting_can_be_given_up() -> None:
-    gate, given_up, asked = Gate(1), threading.Event(), threading.Event()
+    gate, given_up, asked = Throttle(1), threading.Event(), threading.Event()
     ticket = gate.enter()
     assert ticket is not None
 

@@ -9,13 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support.bench import PART, PATH, Bench, MovableClock, content
 
 from lakefs_client.exceptions import ApiException, ConflictException, TransferError
 from lakefs_client.rest import Timing
 from lakefs_client.transfer import Transfer, TransferConfig
-from lakefs_client.transfer.upload import FRESH_STARTS
-
-from .conftest import PART, PATH, Bench, MovableClock, content
+from lakefs_client.transfer.upload.file import MAX_RESTARTS
 
 SIZE = 2 * PART + 9
 CREATE = "create_presign_multipart_upload"
@@ -68,7 +67,7 @@ def addresses(bench: Bench) -> set[str]:
 
 
 @WAYS
-@pytest.mark.parametrize("starts", [1, FRESH_STARTS])
+@pytest.mark.parametrize("starts", [1, MAX_RESTARTS])
 def test_it_begins_anew_at_another_address(
     bench: Bench, caplog: pytest.LogCaptureFixture, order: Order, starts: int
 ) -> None:
@@ -119,11 +118,11 @@ def test_all_parts_at_a_time(bench: Bench, order: Order) -> None:
 
 @WAYS
 def test_not_for_ever(bench: Bench, order: Order) -> None:
-    order(bench, FRESH_STARTS + 1)
+    order(bench, MAX_RESTARTS + 1)
     with pytest.raises(TransferError) as caught:
         bench.upload(SIZE, max_concurrency=1)
     assert bench.sandbox.faults.pending == []
-    assert bench.operations[CREATE] == FRESH_STARTS + 1
+    assert bench.operations[CREATE] == MAX_RESTARTS + 1
     assert caught.value.outcome == "aborted"
     assert caught.value.status in (404, 409, 500)
     bench.assert_nothing_left()

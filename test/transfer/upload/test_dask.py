@@ -16,13 +16,12 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
+from support.bench import PART, Bench, content
 
 from lakefs_client.exceptions import TransferError
-from lakefs_client.transfer import multipart
-from lakefs_client.transfer.part import Stored
-from lakefs_client.transfer.workers import Expired, PartTask, send_part
-
-from .conftest import PART, Bench, content
+from lakefs_client.transfer.upload import multipart
+from lakefs_client.transfer.upload.part import StoredPart
+from lakefs_client.transfer.upload.workers import Expired, PartTask, send_part
 
 distributed = pytest.importorskip("distributed")
 
@@ -44,7 +43,7 @@ def client(cluster: Any) -> Iterator[Any]:
         yield client
 
 
-def where(task: PartTask) -> Stored | Expired:
+def where(task: PartTask) -> StoredPart | Expired:
     """Send a part, and leave this process's number beside the file."""
     Path(f"{task.path}.{task.part.number}").write_text(str(os.getpid()))
     return send_part(task)

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.bench import MIB, PART, PATH, Bench, content, interrupt_once
 
 from lakefs_client.exceptions import (
     ApiException,
@@ -27,10 +28,8 @@ from lakefs_client.exceptions import (
     TransferError,
 )
 from lakefs_client.transfer import Transfer, TransferConfig
-from lakefs_client.transfer.reader import ObjectReader
-from lakefs_client.transfer.writer import ObjectWriter
-
-from .conftest import MIB, PART, PATH, Bench, content, interrupt_once
+from lakefs_client.transfer.download.reader import ObjectReader
+from lakefs_client.transfer.upload.writer import ObjectWriter
 
 CREATE = "create_presign_multipart_upload"
 ABORT = "abort_presign_multipart_upload"

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.bench import MIB, PART, Bench, content, interrupt_once
 
 from lakefs_client.api.objects_api import ObjectsApi
 from lakefs_client.exceptions import (
@@ -26,13 +27,12 @@ from lakefs_client.exceptions import (
 )
 from lakefs_client.sandbox import blocks
 from lakefs_client.transfer import DirectoryReport, Transfer, TransferConfig
-from lakefs_client.transfer import many as many_module
-from lakefs_client.transfer.checksum import holds
-from lakefs_client.transfer.directory import Standing, place_below
-from lakefs_client.transfer.part import Stopped
+from lakefs_client.transfer.checksum import file_has_checksum
+from lakefs_client.transfer.directory import job as many_module
+from lakefs_client.transfer.directory.listing import RemoteListing
+from lakefs_client.transfer.directory.paths import path_below
+from lakefs_client.transfer.errors import Cancelled
 from lakefs_client.transfer.source import FileSource
-
-from .conftest import MIB, PART, Bench, content, interrupt_once
 
 CREATE = "create_presign_multipart_upload"
 Files = dict[str, bytes]
@@ -599,8 +599,10 @@ def test_files_are_not_read_to_their_end_after_the_end(tmp_path: Path) -> None:
     place = tmp_path / "file"
     place.write_bytes(content(3 * MIB))
     answers = iter([False, False, True])
-    with FileSource(place) as file, pytest.raises(Stopped):
-        holds(file, hashlib.md5(content(3 * MIB)).hexdigest(), PART, lambda: next(answers))
+    with FileSource(place) as file, pytest.raises(Cancelled):
+        file_has_checksum(
+            file, hashlib.md5(content(3 * MIB)).hexdigest(), PART, lambda: next(answers)
+        )
 
 
 def test_large_files_of_a_folder_go_on_after_an_interruption(
@@ -701,10 +703,10 @@ class Listing:
         return SimpleNamespace(path=path)
 
 
-def standing_on(listing: Listing, prefix: str) -> Standing:
+def standing_on(listing: Listing, prefix: str) -> RemoteListing:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("lakefs_client.transfer.directory.ObjectsApi", lambda client: listing)
-        return Standing(SimpleNamespace(api_client=None), "repo", "main", prefix)  # type: ignore[arg-type]
+        return RemoteListing(SimpleNamespace(api_client=None), "repo", "main", prefix)  # type: ignore[arg-type]
 
 
 @given(there=PATHS, here=PATHS, prefix=st.sampled_from(["", "a/"]))
@@ -757,7 +759,7 @@ def test_no_object_leaves_the_folder(folders: Folders) -> None:
 @given(st.text(st.sampled_from("a./\\\0:é"), max_size=8))
 def test_a_place_is_below_the_folder_or_there_is_none(path: str) -> None:
     try:
-        place = place_below("/target/folder", path)
+        place = path_below("/target/folder", path)
     except ApiValueError:
         assert {"", ".", ".."} & {*path.split("/")} or "\0" in path
     else:

@@ -9,16 +9,9 @@ from urllib.parse import urlencode
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from support.bench import MovableClock
 
-from lakefs_client.transfer.url import (
-    MARGIN,
-    ExpiringUrl,
-    SignedUrl,
-    is_azure,
-    lifetime,
-)
-
-from .conftest import MovableClock
+from lakefs_client.transfer.presigned import MARGIN, ExpiringUrl, SignedUrl, is_azure, lifetime
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=timezone.utc)
 DATE = "Wed, 04 Mar 2026 05:06:07 GMT"

@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.bench import MIB, PART, PATH, Bench, Tamper, content
 
 from lakefs_client.api.commits_api import CommitsApi
 from lakefs_client.exceptions import (
@@ -27,12 +28,9 @@ from lakefs_client.exceptions import (
     UnauthorizedException,
 )
 from lakefs_client.models import CommitCreation
-from lakefs_client.transfer import download as download_module
-from lakefs_client.transfer.checksum import md5_of, part_sizes
-from lakefs_client.transfer.complete import composite_md5
+from lakefs_client.transfer.checksum import composite_md5, md5_of, part_sizes
+from lakefs_client.transfer.download import file as download_module
 from lakefs_client.transfer.plan import PartPlan
-
-from .conftest import MIB, PART, PATH, Bench, Tamper, content
 
 SIZE = 2 * PART + 17
 

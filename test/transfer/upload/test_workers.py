@@ -18,16 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.bench import PART, PATH, Bench, content, interrupt_once
 
 from lakefs_client.api.auth_api import AuthApi
 from lakefs_client.exceptions import ApiTypeError, ApiValueError, ForbiddenException, TransferError
 from lakefs_client.models import LoginInformation
-from lakefs_client.transfer import Transfer, TransferConfig, multipart
-from lakefs_client.transfer.part import DamagedError, Stored
-from lakefs_client.transfer.source import SourceChangedError
-from lakefs_client.transfer.workers import Expired, PartTask, send_part
-
-from .conftest import PART, PATH, Bench, content, interrupt_once
+from lakefs_client.transfer import Transfer, TransferConfig
+from lakefs_client.transfer.errors import DamagedError, SourceChangedError
+from lakefs_client.transfer.upload import multipart
+from lakefs_client.transfer.upload.part import StoredPart
+from lakefs_client.transfer.upload.workers import Expired, PartTask, send_part
 
 SIZE = 3 * PART + 9
 CREATE = "create_presign_multipart_upload"
@@ -105,7 +105,7 @@ def test_small_files_do_not_trouble_the_executor(bench: Bench, threads: Executor
     bench.assert_whole(content(9))
 
 
-def where(task: PartTask) -> Stored | Expired:
+def where(task: PartTask) -> StoredPart | Expired:
     """Send a part, and leave this process's number beside the file."""
     Path(f"{task.path}.{task.part.number}").write_text(str(os.getpid()))
     return send_part(task)

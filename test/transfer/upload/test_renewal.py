@@ -11,16 +11,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from support.bench import PART, PATH, Bench, MovableClock, content
 
 from lakefs_client import RetryPolicy
 from lakefs_client.exceptions import ApiException, TransferError
 from lakefs_client.rest import Timing
 from lakefs_client.sandbox import FaultKind
-from lakefs_client.transfer import Transfer, TransferConfig, resume
-from lakefs_client.transfer.part import is_expiry
-from lakefs_client.transfer.url import ExpiringUrl, RenewalUnsupportedError, SignedUrl
-
-from .conftest import PART, PATH, Bench, MovableClock, content
+from lakefs_client.transfer import Transfer, TransferConfig
+from lakefs_client.transfer.presigned import ExpiringUrl, RenewalUnsupportedError, SignedUrl
+from lakefs_client.transfer.store import is_url_expired
+from lakefs_client.transfer.upload import resume
 
 SIZE = 2 * PART + 9
 EXPIRIES: list[FaultKind] = ["expired", "expired_token"]
@@ -238,7 +238,7 @@ def answer(status: int, body: str | None) -> ApiException:
     ],
 )
 def test_what_says_that_a_url_has_expired(status: int, body: str | None, expected: bool) -> None:
-    assert is_expiry(answer(status, body)) is expected
+    assert is_url_expired(answer(status, body)) is expected
 
 
 class Maker:

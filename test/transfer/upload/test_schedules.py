@@ -21,15 +21,15 @@ from urllib.parse import parse_qsl
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from support.bench import Bench, bench_of, content
 
 from lakefs_client import RetryPolicy
 from lakefs_client.exceptions import ApiException, TransferError
 from lakefs_client.model.object_stats import ObjectStats
 from lakefs_client.sandbox import Sandbox, blocks
-from lakefs_client.transfer import Transfer, TransferConfig, config, part, plan
+from lakefs_client.transfer import Transfer, TransferConfig, config, plan
 from lakefs_client.transfer.journal import read_all
-
-from .conftest import Bench, bench_of, content
+from lakefs_client.transfer.upload import part
 
 KIB = 1 << 10
 PART = 64 * KIB

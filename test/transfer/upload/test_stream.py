@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.bench import MIB, PART, PATH, Bench, bench_of, content, interrupt_once
 
 from lakefs_client._body import WINDOW
 from lakefs_client.exceptions import (
@@ -32,9 +33,8 @@ from lakefs_client.exceptions import (
 )
 from lakefs_client.model.object_stats import ObjectStats
 from lakefs_client.sandbox import Sandbox, blocks
-from lakefs_client.transfer import Transfer, TransferConfig, config, part, plan, stream
-
-from .conftest import MIB, PART, PATH, Bench, bench_of, content, interrupt_once
+from lakefs_client.transfer import Transfer, TransferConfig, config, plan
+from lakefs_client.transfer.upload import part, stream
 
 KIB = 1 << 10
 CREATE = "create_presign_multipart_upload"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from support.bench import PART, Bench
 
-from lakefs_client.transfer.source import guess_content_type
-
-from .conftest import PART, Bench
+from lakefs_client.transfer.media_type import guess_content_type
 
 OCTETS = "application/octet-stream"
 

@@ -24,6 +24,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 from support import uploader
+from support.bench import Bench, bench_of, content
 from support.uploader import PART, PATH, Job, start
 
 from lakefs_client import ApiClient
@@ -39,11 +40,10 @@ from lakefs_client.exceptions import (
 from lakefs_client.models import BranchCreation, RepositoryCreation
 from lakefs_client.sandbox import RecordedRequest, Sandbox, blocks
 from lakefs_client.sandbox.wire import Reset
-from lakefs_client.transfer import PendingUpload, Transfer, TransferConfig, config, part, plan
-from lakefs_client.transfer import resume as resume_module
+from lakefs_client.transfer import PendingUpload, Transfer, TransferConfig, config, plan
 from lakefs_client.transfer.journal import read_all
-
-from .conftest import Bench, bench_of, content
+from lakefs_client.transfer.upload import part
+from lakefs_client.transfer.upload import resume as resume_module
 
 CREATE = "create_presign_multipart_upload"
 COMPLETE = "complete_presign_multipart_upload"

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from support.bench import NO_WAIT, PART, PATH, Bench, content, interrupt_once
 
 from lakefs_client.api.branches_api import BranchesApi
 from lakefs_client.api.experimental_api import ExperimentalApi
@@ -33,11 +34,11 @@ from lakefs_client.models import (
 )
 from lakefs_client.rest import Message, Timing
 from lakefs_client.sandbox import FaultKind
-from lakefs_client.transfer.complete import complete, composite_md5, same_address
-from lakefs_client.transfer.part import Stored
-from lakefs_client.transfer.target import Target
-
-from .conftest import NO_WAIT, PART, PATH, Bench, content, interrupt_once
+from lakefs_client.transfer.checksum import composite_md5
+from lakefs_client.transfer.store import same_address
+from lakefs_client.transfer.upload.complete import complete
+from lakefs_client.transfer.upload.destination import Destination
+from lakefs_client.transfer.upload.part import StoredPart
 
 ABORT = "abort_presign_multipart_upload"
 COMPLETE = "complete_presign_multipart_upload"
@@ -395,13 +396,13 @@ def test_a_branch_that_is_deleted_meanwhile(bench: Bench, size: int, outcome: st
     assert bench.held(branch="short-lived") == content(size)
 
 
-def one_part(bench: Bench) -> tuple[Any, list[Stored]]:
+def one_part(bench: Bench) -> tuple[Any, list[StoredPart]]:
     """An upload whose only part is in the store."""
-    target = Target(bench.client, "repo", "main", PATH, "application/x", {})
+    target = Destination(bench.client, "repo", "main", PATH, "application/x", {})
     upload, (signed,) = target.create(1)
     headers = {"Content-Length": "9"}
     response = bench.client.store_client.exchange(Message("PUT", signed.url, headers, content(9)))
-    return (target, upload), [Stored(response.headers["ETag"].strip('"'), None, None)]
+    return (target, upload), [StoredPart(response.headers["ETag"].strip('"'), None, None)]
 
 
 def test_completing_at_the_same_time_does_no_harm(bench: Bench) -> None:

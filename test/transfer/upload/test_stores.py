@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.bench import MIB, NO_WAIT, PART, Bench, content
 from support.scripted import Answer, ScriptedServer
 
 from lakefs_client import ApiClient, Configuration, RetryPolicy
 from lakefs_client.exceptions import TransferError
 from lakefs_client.transfer import Transfer, TransferConfig
-from lakefs_client.transfer.permission import Permissions
-
-from .conftest import MIB, NO_WAIT, PART, Bench, content
+from lakefs_client.transfer.upload.preflight import Permissions
 
 CREATE = "create_presign_multipart_upload"
 GIB = 1024 * MIB

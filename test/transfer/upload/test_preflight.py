@@ -8,15 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from support.bench import PART, PATH, PERMISSION, Bench, content
 
 from lakefs_client.api.branches_api import BranchesApi
 from lakefs_client.api.repositories_api import RepositoriesApi
 from lakefs_client.exceptions import TransferError
 from lakefs_client.models import BranchCreation, BranchProtectionRule, RepositoryCreation
-from lakefs_client.transfer import Transfer, TransferConfig, multipart
-from lakefs_client.transfer.multipart import RefusedError
-
-from .conftest import PART, PATH, PERMISSION, Bench, content
+from lakefs_client.transfer import Transfer, TransferConfig
+from lakefs_client.transfer.upload import multipart
+from lakefs_client.transfer.upload.outcome import WriteRefusedError
 
 SIZE = 3 * PART + 9
 CREATE = "create_presign_multipart_upload"
@@ -79,7 +79,7 @@ def test_a_refusal_stops_an_upload_that_would_take_for_ever(
     bench.sandbox.faults.add("store_put_part", "stall", seconds=3600, times=99)
     with pytest.raises(TransferError, match=reason) as caught:
         upload(Transfer(bench.client, TransferConfig(part_size=PART)), bench, kind, repository)
-    assert isinstance(caught.value.__cause__, RefusedError)
+    assert isinstance(caught.value.__cause__, WriteRefusedError)
     assert (caught.value.status, caught.value.outcome) == (403, "aborted")
     assert caught.value.part_number is None
     assert bench.operations[COMPLETE] == 0

@@ -10,13 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from support.bench import MIB, PART, PATH, Bench, content
 
 from lakefs_client.api.branches_api import BranchesApi
 from lakefs_client.models import BranchCreation
 from lakefs_client.transfer import Transfer, TransferConfig
-from lakefs_client.transfer import part as part_module
-
-from .conftest import MIB, PART, PATH, Bench, content
+from lakefs_client.transfer.upload import part as part_module
 
 CREATE = "create_presign_multipart_upload"
 COMPLETE = "complete_presign_multipart_upload"

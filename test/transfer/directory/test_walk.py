@@ -16,8 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lakefs_client.transfer import walk as walk_module
-from lakefs_client.transfer.walk import sorted_in_runs, walk
+from lakefs_client.transfer.directory import walk as walk_module
+from lakefs_client.transfer.directory.walk import sorted_in_runs, walk
 
 # What sorts around the slash, and in another order as UTF-16 and as code points of surrogates.
 NAMES = st.text(st.sampled_from(" !-.0Aaé\uffee\U0001f600\udcff\n"), min_size=1, max_size=3).filter(
