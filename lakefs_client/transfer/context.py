@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lakefs_client.retry import retry_policy
 from lakefs_client.transfer.config import TransferConfig
@@ -73,6 +73,9 @@ class TransferContext:
                 "aborted",
             )
 
-    def with_config(self, **changes: Any) -> TransferContext:
-        """Return a context with other settings that shares everything else."""
-        return replace(self, config=replace(self.config, **changes))
+    @property
+    def local(self) -> TransferContext:
+        """The context for bytes that an executor's workers cannot read."""
+        if self.config.executor is None:
+            return self
+        return replace(self, config=replace(self.config, executor=None))

@@ -222,7 +222,7 @@ class Transfer:
             raise ApiTypeError("ranges must be a list of ObjectRange")
         return _logged(
             f"composition of {destination} from {len(ranges)} ranges",
-            lambda: compose(self._local, destination, ranges, reported),
+            lambda: compose(self._context.local, destination, ranges, reported),
         )
 
     def upload_directory(
@@ -413,7 +413,7 @@ class Transfer:
         """
         if mode == "wb":
             destination = self._destination(repository, ref, path, content_type, user_metadata)
-            return ObjectWriter(self._local, destination)
+            return ObjectWriter(self._context.local, destination)
         if mode != "rb":
             raise ApiValueError(f"mode must be 'rb' or 'wb': got {mode!r}")
         if content_type is not None or user_metadata is not None:
@@ -444,11 +444,16 @@ class Transfer:
         Raises:
             Exception: As `upload_file`.
         """
-        context = self._context.with_config(part_size=pending.part_size, multipart_threshold=0)
         ref = ObjectRef(pending.repository, pending.branch, pending.path)
         destination = Destination(self.api_client, ref, pending.content_type, pending.user_metadata)
         with FileSource(pending.source) as file:
-            upload = FileUpload(context, file, destination, Progress(progress))
+            upload = FileUpload(
+                self._context,
+                file,
+                destination,
+                Progress(progress),
+                part_size=pending.part_size,
+            )
             return _logged(
                 f"resumption of {file.name} to {destination}, {file.size} bytes",
                 lambda: upload.run(resume=True),
@@ -464,11 +469,6 @@ class Transfer:
                 (AbortIncompleteMultipartUpload) can then delete the parts.
         """
         discard(self.config.journals, self.api_client, pending)
-
-    @property
-    def _local(self) -> TransferContext:
-        """The context for bytes that an executor's workers cannot read."""
-        return self._context.with_config(executor=None)
 
     def _destination(
         self,

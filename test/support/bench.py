@@ -114,10 +114,7 @@ class Bench:
         The size may be smaller than the settings allow if `limits` are smaller too.
         """
         settings.setdefault("journal_dir", self.folder / "journals")
-        part_size = settings.pop("part_size", PART)
-        config = TransferConfig(**settings)
-        object.__setattr__(config, "part_size", part_size)
-        return with_limits(Transfer(self.client, config), limits)
+        return make_transfer(self.client, limits, **settings)
 
     @property
     def target(self) -> Path:
@@ -205,8 +202,15 @@ class Bench:
         assert self.stat(path) is None
 
 
-def with_limits(transfer: Transfer, limits: StoreLimits) -> Transfer:
-    """Give a transfer other store limits, so that small files have many parts."""
+def make_transfer(client: ApiClient, limits: StoreLimits = S3_LIMITS, **settings: Any) -> Transfer:
+    """Return a transfer with parts of 5 MiB, unless `settings` have another size.
+
+    With smaller `limits`, parts may be smaller than a TransferConfig allows.
+    """
+    part_size = settings.pop("part_size", PART)
+    config = TransferConfig(**settings)
+    object.__setattr__(config, "part_size", part_size)
+    transfer = Transfer(client, config)
     transfer._context = replace(transfer._context, limits=limits)
     return transfer
 

@@ -1,4 +1,4 @@
-"""How many requests are under way at a time, and what a store's wish to slow down does to that."""
+"""The limit of concurrent requests, and its reaction to a store that throttles."""
 
 from __future__ import annotations
 
@@ -25,149 +25,150 @@ from hypothesis.stateful import (
 from support.bench import PART, PATH, Bench, content
 
 from lakefs_client.transfer import Transfer, TransferConfig
+from lakefs_client.transfer.checksum import never
 from lakefs_client.transfer.throttle import Throttle
 
 
-def yes() -> bool:
+def always() -> bool:
     return True
 
 
-class Gates(RuleBasedStateMachine):
-    """Requests come and go, one after another."""
+class Throttling(RuleBasedStateMachine):
+    """Requests that start and end one after another."""
 
-    tickets = Bundle("tickets")
+    tokens = Bundle("tokens")
 
     @initialize(most=st.integers(1, 20))
     def make(self, most: int) -> None:
         self.most = most
-        self.gate = Throttle(most)
+        self.throttle = Throttle(most)
         self.inside = 0
 
-    @precondition(lambda self: self.inside < self.gate.limit)
-    @rule(target=tickets)
-    def enter(self) -> int:
-        ticket = self.gate.enter()
-        assert ticket is not None
+    @precondition(lambda self: self.inside < self.throttle.limit)
+    @rule(target=tokens)
+    def acquire(self) -> int:
+        token = self.throttle.acquire(never)
+        assert token is not None
         self.inside += 1
-        return ticket
+        return token
 
-    @precondition(lambda self: self.inside >= self.gate.limit)
+    @precondition(lambda self: self.inside >= self.throttle.limit)
     @rule()
-    def there_is_no_place(self) -> None:
-        assert self.gate.enter(yes) is None
+    def acquire_is_cancelled_at_the_limit(self) -> None:
+        assert self.throttle.acquire(always) is None
 
-    @rule(ticket=consumes(tickets))
-    def succeed(self, ticket: int) -> None:
-        before = self.gate.limit
-        self.gate.leave(ticket)
+    @rule(token=consumes(tokens))
+    def succeed(self, token: int) -> None:
+        before = self.throttle.limit
+        self.throttle.release(token)
         self.inside -= 1
-        assert before <= self.gate.limit <= min(self.most, before + 1)
+        assert before <= self.throttle.limit <= min(self.most, before + 1)
 
-    @rule(ticket=consumes(tickets))
-    def be_asked_to_slow_down(self, ticket: int) -> None:
-        before, halvings = self.gate.limit, self.gate.halvings
-        self.gate.leave(ticket, slow_down=True)
+    @rule(token=consumes(tokens))
+    def be_throttled(self, token: int) -> None:
+        before, epoch = self.throttle.limit, self.throttle.epoch
+        self.throttle.release(token, slow_down=True)
         self.inside -= 1
-        if ticket == halvings:
-            assert self.gate.limit == max(1, before // 2)
-            assert self.gate.halvings == halvings + 1
+        if token == epoch:
+            assert self.throttle.limit == max(1, before // 2)
+            assert self.throttle.epoch == epoch + 1
         else:
-            # It was under way already when another brought the same wish.
-            assert (self.gate.limit, self.gate.halvings) == (before, halvings)
+            # The request started before another one halved the limit.
+            assert (self.throttle.limit, self.throttle.epoch) == (before, epoch)
 
     @precondition(lambda self: self.inside == 0)
     @rule()
     def grow_back(self) -> None:
-        """One more a round: sum(1..most) requests are enough."""
+        """Each round adds one, so sum(1..most) requests are enough."""
         for _ in range(self.most * (self.most + 1) // 2):
-            ticket = self.gate.enter()
-            assert ticket is not None
-            self.gate.leave(ticket)
-        assert self.gate.limit == self.most
+            token = self.throttle.acquire(never)
+            assert token is not None
+            self.throttle.release(token)
+        assert self.throttle.limit == self.most
 
     @invariant()
     def the_limit_has_limits(self) -> None:
-        assert 1 <= self.gate.limit <= self.most
+        assert 1 <= self.throttle.limit <= self.most
 
 
-TestGates = Gates.TestCase
-TestGates.settings = settings(max_examples=60, stateful_step_count=40)
+TestThrottling = Throttling.TestCase
+TestThrottling.settings = settings(max_examples=60, stateful_step_count=40)
 
 
-def test_a_burst_of_wishes_halves_once() -> None:
-    gate = Throttle(8)
-    tickets = [gate.enter() for _ in range(8)]
-    for ticket in tickets:
-        assert ticket is not None
-        gate.leave(ticket, slow_down=True)
-    assert (gate.limit, gate.halvings) == (4, 1)
+def test_burst_of_throttled_requests_halves_limit_once() -> None:
+    throttle = Throttle(8)
+    tokens = [throttle.acquire(never) for _ in range(8)]
+    for token in tokens:
+        assert token is not None
+        throttle.release(token, slow_down=True)
+    assert (throttle.limit, throttle.epoch) == (4, 1)
 
 
-def test_a_round_without_a_wish_adds_one() -> None:
-    gate = Throttle(8)
-    gate.leave(gate.enter() or 0, slow_down=True)
+def test_successful_round_adds_one() -> None:
+    throttle = Throttle(8)
+    throttle.release(throttle.acquire(never) or 0, slow_down=True)
     for expected in (5, 6, 7, 8, 8):
-        tickets = [gate.enter() for _ in range(gate.limit)]
-        for ticket in tickets:
-            assert ticket is not None
-            gate.leave(ticket)
-        # The last of a round finds a limit that has grown already.
-        assert gate.limit in (expected - 1, expected)
-        if gate.limit < expected:
-            gate.leave(gate.enter() or 0)
-        assert gate.limit == expected
+        tokens = [throttle.acquire(never) for _ in range(throttle.limit)]
+        for token in tokens:
+            assert token is not None
+            throttle.release(token)
+        # The last request of a round counts against a limit that has grown already.
+        assert throttle.limit in (expected - 1, expected)
+        if throttle.limit < expected:
+            throttle.release(throttle.acquire(never) or 0)
+        assert throttle.limit == expected
 
 
-def test_nobody_is_forgotten() -> None:
-    """Threads that come and go as they please all get in, and never too many at a time."""
-    gate, lock = Throttle(5), threading.Lock()
+def test_every_waiting_thread_gets_a_slot() -> None:
+    """Never more threads than the limit run at a time, and none waits for ever."""
+    throttle, lock = Throttle(5), threading.Lock()
     inside = most = 0
 
     def work(number: int) -> None:
         nonlocal inside, most
         chance = random.Random(number)
         for _ in range(50):
-            ticket = gate.enter()
-            assert ticket is not None
+            token = throttle.acquire(never)
+            assert token is not None
             with lock:
                 inside += 1
                 most = max(most, inside)
             time.sleep(chance.random() / 5000)
             with lock:
                 inside -= 1
-            gate.leave(ticket, slow_down=chance.random() < 0.1)
+            throttle.release(token, slow_down=chance.random() < 0.1)
 
     with ThreadPoolExecutor(12) as pool:
         list(pool.map(work, range(12)))
     assert 1 < most <= 5
-    assert gate.halvings > 1
+    assert throttle.epoch > 1
 
 
-def test_waiting_can_be_given_up() -> None:
-    gate, given_up, asked = Throttle(1), threading.Event(), threading.Event()
-    ticket = gate.enter()
-    assert ticket is not None
+def test_acquire_returns_none_when_cancelled() -> None:
+    throttle, cancelled, asked = Throttle(1), threading.Event(), threading.Event()
+    token = throttle.acquire(never)
+    assert token is not None
 
-    def is_given_up() -> bool:
+    def is_cancelled() -> bool:
         asked.set()
-        return given_up.is_set()
+        return cancelled.is_set()
 
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(gate.enter, is_given_up)
+        waiting = pool.submit(throttle.acquire, is_cancelled)
         assert asked.wait(60)
-        gate.wake()  # for nothing
-        given_up.set()
-        gate.wake()
+        throttle.wake()  # not cancelled yet
+        cancelled.set()
+        throttle.wake()
         assert waiting.result(60) is None
-    gate.leave(ticket)
-    assert gate.enter(yes) == 0
+    throttle.release(token)
+    assert throttle.acquire(always) == 0
 
 
-class Door:
-    """What stands before a blockstore's writing: it counts, and holds whoever comes.
+class Barrier:
+    """Counts the writes of a blockstore, and blocks them until it opens.
 
     Attributes:
-        inside: How many are being held or served.
+        inside: Number of writes that are blocked or running.
     """
 
     def __init__(self) -> None:
@@ -198,50 +199,50 @@ class Door:
 
 
 @pytest.mark.parametrize("status", [503, 429])
-@pytest.mark.parametrize(("halvings", "expected"), [(0, 6), (1, 3), (2, 2)])
-def test_the_store_sees_fewer_requests_after_its_wish(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, status: int, halvings: int, expected: int
+@pytest.mark.parametrize(("epoch", "expected"), [(0, 6), (1, 3), (2, 2)])
+def test_throttled_store_receives_fewer_concurrent_requests(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, status: int, epoch: int, expected: int
 ) -> None:
     transfer = Transfer(bench.client, TransferConfig(part_size=PART, max_concurrency=6))
 
     def upload(size: int, path: str = PATH) -> None:
         transfer.upload_file(bench.file(size, f"of-{size}"), "repo", "main", path)
 
-    for _ in range(halvings):
-        # A part that is there in the end, at the second attempt.
+    for _ in range(epoch):
+        # The second attempt at the part succeeds.
         bench.sandbox.faults.add("store_put_part", "status", status=status)
         upload(PART)
-    assert transfer.gate.halvings == halvings
-    door = Door()
+    assert transfer._context.throttle.epoch == epoch
+    barrier = Barrier()
     write = bench.sandbox.blockstore.write
 
     def held(*args: Any) -> Any:
-        with door.pass_through():
+        with barrier.pass_through():
             return write(*args)
 
     monkeypatch.setattr(bench.sandbox.blockstore, "write", held)
     with ThreadPoolExecutor(2) as pool:
-        # Two uploads, which have one limit in common.
+        # Two uploads share one limit.
         uploads = [pool.submit(upload, 3 * PART + n, f"{n}") for n in range(2)]
         try:
-            door.wait_for(expected)
-            time.sleep(0.2)  # for those that should not come
-            assert door.inside == expected == transfer.gate.limit
+            barrier.wait_for(expected)
+            time.sleep(0.2)  # for requests above the limit
+            assert barrier.inside == expected == transfer._context.throttle.limit
         finally:
-            door.open()
-        for one in uploads:
-            one.result(60)
+            barrier.open()
+        for future in uploads:
+            future.result(60)
     for n in range(2):
         bench.assert_whole(content(3 * PART + n), f"{n}")
 
 
-def test_other_failures_are_no_wish(bench: Bench) -> None:
+def test_other_failures_keep_the_limit(bench: Bench) -> None:
     transfer = Transfer(bench.client, TransferConfig(part_size=PART))
     for kind, options in FAILURES:
         bench.sandbox.faults.add("store_put_part", kind, **options)
         transfer.upload_file(bench.file(PART), "repo", "main", PATH)
     assert bench.sandbox.faults.pending == []
-    assert transfer.gate.halvings == 0
+    assert transfer._context.throttle.epoch == 0
 
 
 FAILURES: Iterable[tuple[Any, dict[str, Any]]] = (
@@ -255,7 +256,7 @@ FAILURES: Iterable[tuple[Any, dict[str, Any]]] = (
 
 
 @pytest.mark.parametrize("kind", ["status", "status_late", "reset_before", "expired"])
-def test_a_failed_upload_gives_its_places_back(bench: Bench, kind: Any) -> None:
+def test_failed_upload_releases_its_slots(bench: Bench, kind: Any) -> None:
     config = TransferConfig(part_size=PART, max_concurrency=2)
     transfer = Transfer(bench.client, config)
     source = bench.file(4 * PART)
@@ -264,8 +265,8 @@ def test_a_failed_upload_gives_its_places_back(bench: Bench, kind: Any) -> None:
     with pytest.raises(Exception, match="part"):
         transfer.upload_file(source, "repo", "main", PATH)
     bench.sandbox.faults.clear()
-    first = transfer.gate.enter(yes)
+    first = transfer._context.throttle.acquire(always)
     assert first is not None
-    transfer.gate.leave(first)
+    transfer._context.throttle.release(first)
     transfer.upload_file(source, "repo", "main", PATH)
     bench.assert_whole(content(4 * PART))

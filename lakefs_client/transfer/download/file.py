@@ -180,7 +180,7 @@ class _Download:
             self.journal.clear()
 
     def _receive(self) -> None:
-        """Receive every range, `max_concurrency` at a time. The first failure cancels the others."""
+        """Receive every range, `max_concurrency` at a time; the first failure cancels the rest."""
         ranges, lock = iter(self._plan), threading.Lock()
 
         def work() -> None:

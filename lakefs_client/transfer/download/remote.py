@@ -120,7 +120,7 @@ class RemoteObject:
         return result
 
     def read_into(self, window: memoryview, offset: int) -> None:
-        """Fill a window with the bytes at an offset. Raises as `open`, after every attempt failed."""
+        """Fill a window with the bytes at an offset. Raises as `repeat`."""
 
         def attempt() -> None:
             done = 0

@@ -31,13 +31,23 @@ MAX_RESTARTS = 2
 
 @dataclass
 class FileUpload:
-    """An upload of a file or of bytes, in the way that suits the size and the store."""
+    """An upload of a file or of bytes, in the way that suits the size and the store.
+
+    Attributes:
+        context: Client, settings and limits.
+        source: The bytes.
+        destination: The object's place.
+        progress: Receives the bytes sent.
+        cancellation: Cancels the upload from outside.
+        part_size: Part size of an interrupted upload to resume; by default the settings'.
+    """
 
     context: TransferContext
     source: Source
     destination: Destination
     progress: Progress
     cancellation: Cancellation | None = None
+    part_size: int | None = None
 
     def run(self, *, resume: bool) -> ObjectStats:
         """Upload. With `resume`, an upload of a file in parts keeps a journal.
@@ -48,8 +58,9 @@ class FileUpload:
         """
         config, limits, size = self.context.config, self.context.limits, self.source.size
         self.progress.set_size(size)
-        plan = plan_parts(size, config.part_size, limits)
-        small = size < config.threshold and size <= limits.max_single_put
+        plan = plan_parts(size, self.part_size or config.part_size, limits)
+        threshold = config.threshold if self.part_size is None else 0
+        small = size < threshold and size <= limits.max_single_put
         journal = state = None
         if resume:
             host = self.context.client.configuration.host

@@ -80,7 +80,8 @@ def decide(error: BaseException, state: UploadState) -> Outcome:
         # The store may have assembled the object, so nothing is aborted. A later process finds
         # out what happened, unless the object is known to be a different one.
         forget = state.journaled and error.outcome == "mismatch"
-        return Outcome(error, None, "forget" if forget else "nothing", False)
+        action: Action = "forget" if forget else "nothing"
+        return Outcome(error, None, action, False, _restart_reason(error, error, state))
     terminal = isinstance(error, TERMINAL) or isinstance(cause, TERMINAL) or is_upload_gone(cause)
     return Outcome(
         cause,

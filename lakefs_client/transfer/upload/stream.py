@@ -9,7 +9,6 @@ import stat
 import tempfile
 from typing import TYPE_CHECKING, Any
 
-from lakefs_client._body import WINDOW
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
 from lakefs_client.transfer.plan import Part, growing_part_size
 from lakefs_client.transfer.source import BytesSource, FileSource
@@ -113,7 +112,7 @@ class StreamUpload:
     def read(self, stream: Readable) -> ObjectStats:
         """Upload a stream to its end. Raises as `fail` returns, or the stream's own exception."""
         try:
-            while data := _as_bytes(stream.read(WINDOW)):
+            while data := _as_bytes(stream.read(self._context.limits.window)):
                 self.write(data)
             return self.finish()
         except BaseException as error:

@@ -29,7 +29,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 from docs.conftest import ROOT
-from support.bench import NO_WAIT, Bench, bench_of, content
+from support.bench import NO_WAIT, Bench, bench_of, content, make_transfer
 
 from lakefs_client import ApiClient, RetryPolicy
 from lakefs_client.api.experimental_api import ExperimentalApi
@@ -48,14 +48,14 @@ from lakefs_client.models import (
 from lakefs_client.rest import Message, Timing
 from lakefs_client.sandbox import FaultKind, Sandbox, blocks
 from lakefs_client.sandbox.wire import Reset
-from lakefs_client.transfer import Transfer, TransferConfig, config, plan
 from lakefs_client.transfer.journal import read_all
-from lakefs_client.transfer.upload import destination as target
-from lakefs_client.transfer.upload import part
+from lakefs_client.transfer.plan import StoreLimits
+from lakefs_client.transfer.upload import destination
 from lakefs_client.transfer.upload.resume import KIND
 
 KIB = 1 << 10
 PART = 64 * KIB
+LIMITS = StoreLimits(min_part=PART, window=16 * KIB)
 SIZE = 2 * PART + 9
 PARTS = 3
 ALWAYS = 99
@@ -264,16 +264,17 @@ class Stage:
             self.patch.setattr(client, "exchange", exchanged)
 
     def upload(self, client: ApiClient, progress: Callable[[int], object] | None = None) -> Any:
-        settings = TransferConfig(
-            part_size=PART, max_concurrency=2, retry=self.policy, journal_dir=self.journals
-        )
-        return Transfer(client, settings).upload_file(
+        transfer = make_transfer(
+            client, LIMITS, part_size=PART, max_concurrency=2, retry=self.policy,
+            journal_dir=self.journals,
+        )  # fmt: skip
+        return transfer.upload_file(
             self.source, "repo", "main", self.path, resume=self.journal, progress=progress
         )
 
     def pending_uploads(self) -> Any:
-        settings = TransferConfig(part_size=PART, journal_dir=self.journals)
-        return Transfer(self.bench.client, settings).pending_uploads()
+        transfer = make_transfer(self.bench.client, LIMITS, journal_dir=self.journals)
+        return transfer.pending_uploads()
 
     def change_source(self) -> None:
         """As another program does that writes to it; what it writes is the same."""
@@ -329,7 +330,7 @@ def ordered(kind: FaultKind, **details: Any) -> Callable[[Stage], None]:
 def _stall(stage: Stage) -> None:
     # Long enough for a busy machine to answer whatever does not stall.
     stage.client.configuration.read_timeout = 1
-    stage.patch.setattr(target, "ABORT_TIMEOUT", (10, 1))
+    stage.patch.setattr(destination, "ABORT_TIMEOUT", (10, 1))
     times = 1
     if stage.often == ALWAYS:
         stage.policy = stage.client.configuration.retries = RetryPolicy(attempts=1)
@@ -495,10 +496,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         Sandbox(external_principals=True) as sandbox,
         bench_of(sandbox, tmp_path_factory.mktemp("matrix")) as bench,
     ):
-        patch.setattr(plan, "MIN_PART_SIZE", PART)
-        patch.setattr(config, "MIN_PART_SIZE", PART)
         patch.setattr(blocks, "MIN_PART", PART)
-        patch.setattr(part, "WINDOW", 16 * KIB)
         yield bench
 
 

@@ -174,7 +174,7 @@ def test_the_callers_own_policy_counts(bench: Bench, way: Way) -> None:
 @pytest.mark.parametrize("kind", ["corrupt", "wrong_etag"])
 def test_damage_twice_in_a_row_is_no_accident(bench: Bench, way: Way, kind: FaultKind) -> None:
     order(bench, way, Row(kind, {}), 2)
-    with pytest.raises(TransferError, match=r"other bytes.*verify=False") as caught:
+    with pytest.raises(TransferError, match=r"checksum mismatch.*verify=False") as caught:
         bench.upload(way.size, retry=RetryPolicy(attempts=9, min_wait=0))
     assert_given_up(bench, way, caught.value, Row(kind, {}, DamagedError, 200))
 

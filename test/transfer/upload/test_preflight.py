@@ -1,4 +1,4 @@
-"""Whether a branch may be written to: asked beside the parts, refused before all are sent."""
+"""The check that a branch accepts writes, which runs beside the first part."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from lakefs_client.models import BranchCreation, BranchProtectionRule, Repositor
 from lakefs_client.transfer import Transfer, TransferConfig
 from lakefs_client.transfer.upload import multipart
 from lakefs_client.transfer.upload.outcome import WriteRefusedError
+from lakefs_client.transfer.upload.preflight import refusal
 
 SIZE = 3 * PART + 9
 CREATE = "create_presign_multipart_upload"
@@ -43,11 +44,11 @@ def make_read_only(bench: Bench) -> None:
 
 
 def answered(transfer: Transfer, repository: str = "repo", branch: str = "main") -> str | None:
-    """Wait for the answer, which has been asked for."""
-    return transfer.permissions.ask(repository, branch).result(60)
+    """Wait for the answer of the check."""
+    return refusal(transfer._context, repository, branch).result(60)
 
 
-def questions(bench: Bench) -> list[str]:
+def preflight_requests(bench: Bench) -> list[str]:
     return [r.operation for r in bench.sandbox.requests if r.operation in PERMISSION]
 
 
@@ -67,9 +68,7 @@ def upload(
 
 @pytest.mark.parametrize("kind", ["file", "stream"])
 @pytest.mark.parametrize("why", ["protected", "read-only"])
-def test_a_refusal_stops_an_upload_that_would_take_for_ever(
-    bench: Bench, kind: str, why: str
-) -> None:
+def test_refusal_stops_a_stalled_upload(bench: Bench, kind: str, why: str) -> None:
     repository, reason = "repo", "the branch main is protected"
     if why == "read-only":
         make_read_only(bench)
@@ -89,10 +88,8 @@ def test_a_refusal_stops_an_upload_that_would_take_for_ever(
     assert not bench.sandbox.blockstore.objects()
 
 
-def test_a_refusal_stops_an_upload_by_an_executor(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(multipart, "ABORT_WAIT", 0.1)
+def test_refusal_stops_an_executor_upload(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(multipart, "CANCEL_WAIT", 0.1)
     protect(bench, "main")
     bench.sandbox.faults.add("store_put_part", "stall", seconds=1, times=99)
     with (
@@ -106,10 +103,10 @@ def test_a_refusal_stops_an_upload_by_an_executor(
 
 
 @pytest.mark.parametrize("pattern", ["main", "ma*", "*"])
-def test_the_server_has_the_last_word(
+def test_unknown_rules_leave_the_decision_to_the_server(
     bench: Bench, caplog: pytest.LogCaptureFixture, pattern: str
 ) -> None:
-    """Where nobody could be asked, or the rule is a pattern, the parts go up first."""
+    """The parts are sent if the rules cannot be read, or a rule is a pattern."""
     protect(bench, pattern)
     if pattern == "main":
         bench.sandbox.faults.add("get_branch_protection_rules", "status", status=401)
@@ -122,12 +119,14 @@ def test_the_server_has_the_last_word(
     assert answered(transfer) is None
     assert (caught.value.status, caught.value.outcome) == (403, "not linked")
     assert bench.operations["store_put_part"] == 4
-    warnings = [r.getMessage() for r in caplog.records if "seems to be protected" in r.getMessage()]
+    warnings = [
+        r.getMessage() for r in caplog.records if "may protect the branch" in r.getMessage()
+    ]
     assert len(warnings) == (pattern != "main")
     assert all(f"'{pattern}'" in warning for warning in warnings)
 
 
-def test_a_branch_that_other_rules_are_about(
+def test_rules_of_other_branches_are_ignored(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     protect(bench, "mai", "main2", "Main", "release-*", "mai[m]")
@@ -139,7 +138,7 @@ def test_a_branch_that_other_rules_are_about(
     bench.assert_whole(content(SIZE))
 
 
-def test_it_is_warned_once(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+def test_pattern_rule_is_logged_once(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     protect(bench, "m*")
     transfer = Transfer(bench.client, TransferConfig(part_size=PART))
     with caplog.at_level(logging.WARNING, "lakefs_client.transfer"):
@@ -147,10 +146,10 @@ def test_it_is_warned_once(bench: Bench, caplog: pytest.LogCaptureFixture) -> No
             with pytest.raises(TransferError, match="403"):
                 upload(transfer, bench, "file")
         assert answered(transfer) is None
-    assert sum("seems to be protected" in r.getMessage() for r in caplog.records) == 1
+    assert sum("may protect the branch" in r.getMessage() for r in caplog.records) == 1
 
 
-def test_each_branch_is_asked_about_once(bench: Bench) -> None:
+def test_each_branch_is_checked_once(bench: Bench) -> None:
     BranchesApi(bench.client).create_branch("repo", BranchCreation(name="dev", source="main"))
     bench.sandbox.requests.clear()
     transfer = Transfer(bench.client, TransferConfig(part_size=PART))
@@ -158,14 +157,14 @@ def test_each_branch_is_asked_about_once(bench: Bench) -> None:
     for branch in ("main", "dev", "main", "dev"):
         transfer.upload_file(source, "repo", branch, PATH)
         answered(transfer, "repo", branch)
-    assert sorted(questions(bench)) == sorted(PERMISSION * 2)
+    assert sorted(preflight_requests(bench)) == sorted(PERMISSION * 2)
     other = Transfer(bench.client, TransferConfig(part_size=PART))
     other.upload_file(source, "repo", "main", PATH)
     answered(other)
-    assert len(questions(bench)) == 6
+    assert len(preflight_requests(bench)) == 6
 
 
-def test_uploads_at_a_time_ask_together(bench: Bench) -> None:
+def test_concurrent_uploads_share_one_check(bench: Bench) -> None:
     bench.sandbox.faults.add("get_repository", "stall", seconds=0.5)
     transfer = Transfer(bench.client, TransferConfig(part_size=PART))
     with ThreadPoolExecutor(3) as pool:
@@ -173,10 +172,10 @@ def test_uploads_at_a_time_ask_together(bench: Bench) -> None:
             source = bench.file(PART, f"{n}.dat")
             pool.submit(transfer.upload_file, source, "repo", "main", f"{n}")
     answered(transfer)
-    assert sorted(questions(bench)) == sorted(PERMISSION)
+    assert sorted(preflight_requests(bench)) == sorted(PERMISSION)
 
 
-def test_a_refusal_is_not_remembered(bench: Bench) -> None:
+def test_refusal_is_checked_again(bench: Bench) -> None:
     protect(bench, "main")
     transfer = Transfer(bench.client, TransferConfig(part_size=PART))
     bench.sandbox.faults.add("store_put_part", "stall", seconds=3600, times=99)
@@ -190,27 +189,27 @@ def test_a_refusal_is_not_remembered(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "stream"])
-def test_one_request_goes_before_the_first_part(bench: Bench, kind: str) -> None:
+def test_first_part_follows_one_request(bench: Bench, kind: str) -> None:
     transfer = Transfer(bench.client, TransferConfig(part_size=PART))
     upload(transfer, bench, kind)
     answered(transfer)
     operations = [r.operation for r in bench.sandbox.requests]
     before = operations[: operations.index("store_put_part")]
     assert before[0] == CREATE
-    # The rest is asked beside it, and may be there earlier or later.
+    # The other requests run beside it, and may end earlier or later.
     assert set(before[1:]) <= set(PERMISSION)
     assert bench.operations == {CREATE: 1, "store_put_part": 4, COMPLETE: 1}
 
 
 @pytest.mark.parametrize("stalled", PERMISSION)
 @pytest.mark.parametrize("kind", ["file", "stream"])
-def test_nothing_waits_for_the_answer(bench: Bench, kind: str, stalled: str) -> None:
+def test_upload_does_not_wait_for_the_check(bench: Bench, kind: str, stalled: str) -> None:
     bench.sandbox.faults.add(stalled, "stall", seconds=3600)
     transfer = Transfer(bench.client, TransferConfig(part_size=PART))
     for path in ("one", "two"):
         upload(transfer, bench, kind, path=path)
         bench.assert_whole(content(SIZE), path)
-    assert not transfer.permissions.ask("repo", "main").done()
+    assert not refusal(transfer._context, "repo", "main").done()
 
 
 @pytest.mark.parametrize("operation", PERMISSION)
@@ -226,7 +225,7 @@ def test_nothing_waits_for_the_answer(bench: Bench, kind: str, stalled: str) -> 
         ("truncate", {"times": 2}),
     ],
 )
-def test_errors_of_the_question_do_not_matter(
+def test_failed_check_is_ignored(
     bench: Bench,
     caplog: pytest.LogCaptureFixture,
     operation: str,
@@ -244,11 +243,11 @@ def test_errors_of_the_question_do_not_matter(
 
 
 @pytest.mark.parametrize("size", [0, 9, PART - 1])
-def test_one_put_does_not_ask(bench: Bench, size: int) -> None:
+def test_single_put_skips_the_check(bench: Bench, size: int) -> None:
     transfer = Transfer(bench.client, TransferConfig(part_size=PART))
     transfer.upload_file(bench.file(size), "repo", "main", PATH)
     transfer.upload_fileobj(Stream(size), "repo", "main", PATH)
-    # Nobody has asked: this is the first time.
-    assert questions(bench) == []
+    # No earlier check: this is the first one.
+    assert preflight_requests(bench) == []
     assert answered(transfer) is None
-    assert questions(bench) == list(PERMISSION)
+    assert preflight_requests(bench) == list(PERMISSION)

@@ -85,7 +85,7 @@ def test_it_begins_anew_at_another_address(
     assert min(sums) >= 0
     assert max(sums) <= SIZE
     # It says so, and nothing is said to be left.
-    assert [record.getMessage().count("a new one begins") for record in caplog.records] == (
+    assert [record.getMessage().count("starting a new one") for record in caplog.records] == (
         [1] * starts
     )
     assert stats.size_bytes == SIZE

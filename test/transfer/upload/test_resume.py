@@ -24,8 +24,8 @@ from urllib.parse import parse_qsl
 
 import pytest
 from support import uploader
-from support.bench import Bench, bench_of, content
-from support.uploader import PART, PATH, Job, start
+from support.bench import Bench, bench_of, content, make_transfer
+from support.uploader import LIMITS, PART, PATH, Job, make_job_transfer, start
 
 from lakefs_client import ApiClient
 from lakefs_client.api.branches_api import BranchesApi
@@ -40,10 +40,9 @@ from lakefs_client.exceptions import (
 from lakefs_client.models import BranchCreation, RepositoryCreation
 from lakefs_client.sandbox import RecordedRequest, Sandbox, blocks
 from lakefs_client.sandbox.wire import Reset
-from lakefs_client.transfer import PendingUpload, Transfer, TransferConfig, config, plan
+from lakefs_client.transfer import PendingUpload, Transfer
 from lakefs_client.transfer.journal import read_all
-from lakefs_client.transfer.upload import part
-from lakefs_client.transfer.upload import resume as resume_module
+from lakefs_client.transfer.upload import resume
 
 CREATE = "create_presign_multipart_upload"
 COMPLETE = "complete_presign_multipart_upload"
@@ -65,10 +64,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         Sandbox() as sandbox,
         bench_of(sandbox, tmp_path_factory.mktemp("resume")) as bench,
     ):
-        patch.setattr(plan, "MIN_PART_SIZE", PART)
-        patch.setattr(config, "MIN_PART_SIZE", PART)
         patch.setattr(blocks, "MIN_PART", PART)
-        patch.setattr(part, "WINDOW", 16 << 10)
         yield bench
 
 
@@ -89,11 +85,12 @@ class Scene:
         keys = (bench.sandbox.access_key_id, bench.sandbox.secret_access_key)
         self.job = Job(bench.sandbox.endpoint, keys, source, folder / "journals")
         self.kills = 0
+        self.settings: dict[str, Any] = {}
 
     @property
     def transfer(self) -> Transfer:
-        """Of this process."""
-        return uploader.transfer(self.job, self.bench.client)
+        """A transfer in this process, with the scene's settings."""
+        return make_job_transfer(self.job, self.bench.client, **self.settings)
 
     @property
     def uploads(self) -> dict[str, blocks.Upload]:
@@ -116,7 +113,7 @@ class Scene:
 
     def upload(self, **options: Any) -> Any:
         """Make the call, in this process."""
-        return uploader.upload(self.job, self.bench.client, **options)
+        return uploader.upload(self.job, self.transfer, **options)
 
     def interrupt(self, number: int = PARTS // 2, **options: Any) -> TransferError:
         """Have the upload end early, with parts in the store."""
@@ -318,14 +315,8 @@ def test_without_resume_nothing_is_kept_and_nothing_taken_up(scene: Scene) -> No
     assert scene.journals() == journals
 
 
-def test_it_goes_on_without_verification(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The parts are bound to the file all the same."""
-    make = uploader.transfer
-    monkeypatch.setattr(
-        uploader,
-        "transfer",
-        lambda job, client: Transfer(client, replace(make(job, client).config, verify=False)),
-    )
+def test_resume_without_verify_compares_parts_with_the_file(scene: Scene) -> None:
+    scene.settings = {"verify": False}
     scene.interrupt()
     scene.assert_goes_on()
     scene.interrupt()
@@ -334,18 +325,9 @@ def test_it_goes_on_without_verification(scene: Scene, monkeypatch: pytest.Monke
     assert CREATE in scene.bench.operations
 
 
-def test_parts_that_an_executor_sent_are_in_the_journal(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make = uploader.transfer
+def test_journal_records_parts_of_an_executor(scene: Scene) -> None:
     with ThreadPoolExecutor(2) as executor:
-        monkeypatch.setattr(
-            uploader,
-            "transfer",
-            lambda job, client: Transfer(
-                client, replace(make(job, client).config, executor=executor)
-            ),
-        )
+        scene.settings = {"executor": executor}
         scene.interrupt()
         assert scene.arrived()
         scene.assert_goes_on()
@@ -371,7 +353,7 @@ def test_one_process_at_a_time(scene: Scene) -> None:
     def progress(count: int) -> None:
         if not errors:
             for attempt in (scene.upload, lambda: scene.transfer.discard_upload(pending(scene))):
-                with pytest.raises(TransferError, match="under way") as caught:
+                with pytest.raises(TransferError, match="in progress") as caught:
                     attempt()
                 errors.append(caught.value.outcome)
 
@@ -382,8 +364,9 @@ def test_one_process_at_a_time(scene: Scene) -> None:
 
 def test_a_small_file_has_no_journal(scene: Scene) -> None:
     scene.job.source.write_bytes(content(9))
-    settings = TransferConfig(part_size=PART, journal_dir=scene.job.journals)
-    transfer = Transfer(scene.bench.client, settings)
+    transfer = make_transfer(
+        scene.bench.client, LIMITS, part_size=PART, journal_dir=scene.job.journals
+    )
     scene.bench.sandbox.faults.add("store_put_object", "status", status=403)
     with pytest.raises(TransferError) as caught:
         transfer.upload_file(scene.job.source, "repo", "main", PATH, resume=True)
@@ -397,12 +380,10 @@ def test_a_file_that_became_small_starts_afresh_and_says_so(
 ) -> None:
     error = scene.interrupt()
     scene.job.source.write_bytes(content(size))
-    settings = replace(scene.transfer.config, multipart_threshold=None)
+    scene.settings = {"multipart_threshold": None}
     with caplog.at_level(logging.WARNING, "lakefs_client.transfer"):
-        Transfer(scene.bench.client, settings).upload_file(
-            scene.job.source, "repo", "main", PATH, resume=True
-        )
-    assert f"the upload {error.upload_id} cannot go on" in caplog.text
+        scene.upload()
+    assert f"cannot resume the upload {error.upload_id}" in caplog.text
     assert scene.bench.operations["store_put_object"] == 1
     assert scene.bench.held(PATH) == content(size)
     assert not scene.uploads
@@ -411,10 +392,8 @@ def test_a_file_that_became_small_starts_afresh_and_says_so(
 
 def test_what_was_begun_in_parts_goes_on_in_parts(scene: Scene) -> None:
     scene.interrupt()
-    settings = replace(scene.transfer.config, multipart_threshold=2 * SIZE)
-    Transfer(scene.bench.client, settings).upload_file(
-        scene.job.source, "repo", "main", PATH, resume=True
-    )
+    scene.settings = {"multipart_threshold": 2 * SIZE}
+    scene.upload()
     assert scene.bench.operations[COMPLETE] == 1
     scene.assert_whole()
 
@@ -450,8 +429,8 @@ def test_another_upload_has_another_journal(scene: Scene, change: dict[str, Any]
     with ApiClient(scene.bench.sandbox.configuration()) as client:
         if host:
             client.configuration.host = scene.job.endpoint.replace("127.0.0.1", host)
-        settings = replace(uploader.transfer(scene.job, client).config, part_size=size)
-        Transfer(client, settings).upload_file(**call, resume=True)
+        transfer = make_job_transfer(scene.job, client, part_size=size)
+        transfer.upload_file(**call, resume=True)
     assert scene.bench.operations[CREATE] == 1
     assert scene.journals() == journals
 
@@ -471,7 +450,7 @@ def test_the_same_upload_by_other_words(scene: Scene, monkeypatch: pytest.Monkey
     monkeypatch.chdir(scene.job.source.parent)
     job = scene.job._replace(source=Path(scene.job.source.name))
     uploader.upload(
-        job, scene.bench.client, user_metadata={"b": "2", "a": "1"},
+        job, scene.transfer, user_metadata={"b": "2", "a": "1"},
         content_type="application/octet-stream",
     )  # fmt: skip
     assert CREATE not in scene.bench.operations
@@ -513,10 +492,10 @@ def shrink(source: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (touch, "the file was changed since"),
-        (grow, "the file was changed since"),
-        (shrink, "the file was changed since"),
-        (lambda source: change_bytes(source, PART + 1), "the file has other bytes now"),
+        (touch, "the file changed since"),
+        (grow, "the file changed since"),
+        (shrink, "the file changed since"),
+        (lambda source: change_bytes(source, PART + 1), "the file has different bytes now"),
     ],
     ids=["time", "longer", "shorter", "bytes"],
 )
@@ -530,7 +509,7 @@ def test_a_changed_source_starts_afresh_and_says_so(
         scene.upload()
     (record,) = caplog.records
     assert error.upload_id in record.getMessage()
-    assert "a new one begins" in record.getMessage()
+    assert "starting a new one" in record.getMessage()
     assert why in record.getMessage()
     assert scene.bench.operations[ABORT] == scene.bench.operations[CREATE] == 1
     assert scene.sent() == set(range(1, PARTS + 1))
@@ -571,7 +550,7 @@ def test_an_address_that_is_over_by_our_reckoning(
     error = scene.interrupt()
     scene.bench.sandbox.clock.advance(DAY)
     now = time.time()
-    monkeypatch.setattr(resume_module.time, "time", lambda: now + DAY)
+    monkeypatch.setattr(resume.time, "time", lambda: now + DAY)
     with caplog.at_level(logging.WARNING, "lakefs_client.transfer"):
         scene.upload()
     assert_said_to_be_over(scene, caplog.text, error.upload_id)
@@ -599,7 +578,7 @@ def test_an_address_that_is_over_by_the_servers_word(
 def assert_said_to_be_over(scene: Scene, text: str, upload_id: str | None) -> None:
     """A new upload was made; the old one's parts are still there, as the log says."""
     assert upload_id is not None
-    assert "a new one begins" in text
+    assert "starting a new one" in text
     assert upload_id in text
     assert "only a lifecycle rule of the bucket (AbortIncompleteMultipartUpload)" in text
     assert scene.bench.operations[CREATE] == 1
@@ -616,7 +595,7 @@ def test_an_upload_that_was_ended_meanwhile_starts_afresh(
         scene.bench.sandbox.blockstore.abort(upload.key, upload.upload_id)
     with caplog.at_level(logging.WARNING, "lakefs_client.transfer"):
         scene.upload()
-    assert "a new one begins" in caplog.text
+    assert "starting a new one" in caplog.text
     scene.assert_whole()
 
 
@@ -630,7 +609,7 @@ def test_a_server_that_cannot_renew_urls_starts_afresh(
     )
     with caplog.at_level(logging.WARNING, "lakefs_client.transfer"):
         scene.upload()
-    assert "a new one begins" in caplog.text
+    assert "starting a new one" in caplog.text
     assert "1.55" in caplog.text
     scene.assert_whole()
 
@@ -671,7 +650,7 @@ def test_a_wrong_object_is_not_gone_on_with(scene: Scene, monkeypatch: pytest.Mo
     with monkeypatch.context() as patch:
         assemble = store.complete
         patch.setattr(store, "complete", lambda *arguments: replace(assemble(*arguments), size=1))
-        with pytest.raises(TransferError, match="it has 1 bytes") as caught:
+        with pytest.raises(TransferError, match="got 1 bytes, expected") as caught:
             scene.upload()
     assert caught.value.outcome == "mismatch"
     assert not list(scene.job.journals.iterdir())
@@ -718,14 +697,13 @@ def test_pending_uploads_are_listed(scene: Scene) -> None:
     )  # fmt: skip
     assert abs(one.began - time.time()) < DAY
     with ApiClient() as elsewhere:
-        assert uploader.transfer(scene.job, elsewhere).pending_uploads() == []
+        assert make_job_transfer(scene.job, elsewhere).pending_uploads() == []
 
 
 def test_a_pending_upload_is_resumed(scene: Scene) -> None:
     scene.interrupt(user_metadata={"run": "42"}, content_type="text/x")
     arrived, counts = scene.arrived(), list[int]()
-    other = TransferConfig(journal_dir=scene.job.journals)
-    transfer = Transfer(scene.bench.client, other)
+    transfer = make_transfer(scene.bench.client, LIMITS, journal_dir=scene.job.journals)
     stats = transfer.resume_upload(pending(scene), progress=counts.append)
     assert (stats.content_type, stats.metadata.to_dict()) == ("text/x", {"run": "42"})
     assert sum(counts) == SIZE

@@ -21,18 +21,18 @@ from urllib.parse import parse_qsl
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from support.bench import Bench, bench_of, content
+from support.bench import Bench, bench_of, content, make_transfer
 
 from lakefs_client import RetryPolicy
 from lakefs_client.exceptions import ApiException, TransferError
 from lakefs_client.model.object_stats import ObjectStats
 from lakefs_client.sandbox import Sandbox, blocks
-from lakefs_client.transfer import Transfer, TransferConfig, config, plan
 from lakefs_client.transfer.journal import read_all
-from lakefs_client.transfer.upload import part
+from lakefs_client.transfer.plan import StoreLimits
 
 KIB = 1 << 10
 PART = 64 * KIB
+LIMITS = StoreLimits(min_part=PART, window=16 * KIB)
 
 CREATE = "create_presign_multipart_upload"
 COMPLETE = "complete_presign_multipart_upload"
@@ -207,7 +207,7 @@ class Runner:
             bench.sandbox.blockstore.abort(upload.key, upload.upload_id)
 
     def _upload(self, run: Run) -> None:
-        transfer = Transfer(self._bench.client, TransferConfig(**run.settings))
+        transfer = make_transfer(self._bench.client, LIMITS, **run.settings)
         target, counts, named = ("repo", "main", run.path), list[int](), Named()
         logging.getLogger("lakefs_client.transfer").addHandler(named)
         try:
@@ -314,10 +314,7 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
         Sandbox() as sandbox,
         bench_of(sandbox, folder) as bench,
     ):
-        patch.setattr(plan, "MIN_PART_SIZE", PART)
-        patch.setattr(config, "MIN_PART_SIZE", PART)
         patch.setattr(blocks, "MIN_PART", PART)
-        patch.setattr(part, "WINDOW", 16 * KIB)
         yield Runner(bench)
 
 

@@ -18,7 +18,7 @@ from support.scripted import Answer, ScriptedServer
 from lakefs_client import ApiClient, Configuration, RetryPolicy
 from lakefs_client.exceptions import TransferError
 from lakefs_client.transfer import Transfer, TransferConfig
-from lakefs_client.transfer.upload.preflight import Permissions
+from lakefs_client.transfer.upload import preflight
 
 CREATE = "create_presign_multipart_upload"
 GIB = 1024 * MIB
@@ -59,7 +59,7 @@ def test_without_multipart_what_one_put_does_not_take_is_refused(
 ) -> None:
     bench = make_bench(presigned_multipart=False)
     size = 5 * GIB + 1
-    with pytest.raises(TransferError, match=rf"5 GiB at the most, not {size} bytes") as caught:
+    with pytest.raises(TransferError, match=rf"one PUT holds at most 5368709120 bytes: got {size}") as caught:
         bench.upload(bench.sparse(size))
     assert (caught.value.outcome, caught.value.status) == ("aborted", 501)
     assert bench.operations == {CREATE: 1, "get_physical_address": 1}
@@ -68,11 +68,11 @@ def test_without_multipart_what_one_put_does_not_take_is_refused(
 
 def test_without_multipart_one_put_can_be_refused(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(presigned_multipart=False)
-    with pytest.raises(TransferError, match="and allow_single_put is off") as caught:
-        bench.upload(PART, allow_single_put=False)
+    with pytest.raises(TransferError, match=r"and TransferConfig\.fallback is False") as caught:
+        bench.upload(PART, fallback=False)
     assert (caught.value.outcome, caught.value.status) == ("aborted", 501)
     bench.assert_nothing_left()
-    bench.upload(PART - 1, allow_single_put=False)  # which is not instead of parts
+    bench.upload(PART - 1, fallback=False)  # which is not instead of parts
     bench.assert_whole(content(PART - 1))
 
 
@@ -97,8 +97,10 @@ def test_without_presigning_the_server_can_be_refused(
     make_bench: Callable[..., Bench], size: int
 ) -> None:
     bench = make_bench(presign=False)
-    with pytest.raises(TransferError, match="no presigned URLs, and allow_server is off") as caught:
-        bench.upload(size, allow_server=False)
+    with pytest.raises(
+        TransferError, match=r"and TransferConfig\.fallback is False"
+    ) as caught:
+        bench.upload(size, fallback=False)
     assert caught.value.outcome == "aborted"
     assert bench.operations["upload_object"] == 0
     bench.assert_nothing_left()
@@ -231,7 +233,7 @@ def test_another_md5_in_the_answer_is_damage(scripted: Scripted, headers: dict[s
     for _ in range(2):
         scripted.server.script(scripted.address("") if _ == 0 else Answer(headers=headers))
     scripted.server.script(Answer(headers=headers))
-    with pytest.raises(TransferError, match="received other bytes") as caught:
+    with pytest.raises(TransferError, match="checksum mismatch: the store received") as caught:
         scripted.upload(9)
     assert caught.value.outcome == "aborted"
 

@@ -15,13 +15,14 @@ import threading
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.bench import MIB, PART, PATH, Bench, bench_of, content, interrupt_once
+from support.bench import MIB, PART, PATH, Bench, bench_of, content, interrupt_once, make_transfer
 
 from lakefs_client._body import WINDOW
 from lakefs_client.exceptions import (
@@ -33,10 +34,12 @@ from lakefs_client.exceptions import (
 )
 from lakefs_client.model.object_stats import ObjectStats
 from lakefs_client.sandbox import Sandbox, blocks
-from lakefs_client.transfer import Transfer, TransferConfig, config, plan
-from lakefs_client.transfer.upload import part, stream
+from lakefs_client.transfer import Transfer
+from lakefs_client.transfer.plan import StoreLimits
+from lakefs_client.transfer.upload import stream
 
 KIB = 1 << 10
+SMALL = StoreLimits(min_part=KIB, window=2 * KIB, unit=KIB)
 CREATE = "create_presign_multipart_upload"
 COMPLETE = "complete_presign_multipart_upload"
 
@@ -44,8 +47,8 @@ COMPLETE = "complete_presign_multipart_upload"
 def upload(
     bench: Bench, fileobj: Any, path: str = PATH, *, progress: Any = None, **settings: Any
 ) -> ObjectStats:
-    """Upload a stream in parts of 5 MiB unless `settings` say other."""
-    transfer = Transfer(bench.client, TransferConfig(**{"part_size": PART, **settings}))
+    """Upload a stream in parts of 5 MiB, unless `settings` have another size."""
+    transfer = make_transfer(bench.client, **settings)
     return transfer.upload_fileobj(fileobj, "repo", "main", path, progress=progress)
 
 
@@ -173,15 +176,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         Sandbox() as sandbox,
         bench_of(sandbox, tmp_path_factory.mktemp("small")) as bench,
     ):
-        for module, name, value in [
-            (plan, "MIN_PART_SIZE", KIB),
-            (config, "MIN_PART_SIZE", KIB),
-            (blocks, "MIN_PART", KIB),
-            (plan, "MIB", KIB),
-            (part, "WINDOW", 2 * KIB),
-            (stream, "WINDOW", 3 * KIB),
-        ]:
-            patch.setattr(module, name, value)
+        patch.setattr(blocks, "MIN_PART", KIB)
         yield bench
 
 
@@ -213,25 +208,25 @@ class TestSmallParts:
         }
         ends = [sum(chunks[: n + 1]) for n in range(len(chunks))]
         small.sandbox.requests.clear()
-        upload(small, Chunks(data[end - size : end] for end, size in zip(ends, chunks)), **options)
+        stream = Chunks(data[end - size : end] for end, size in zip(ends, chunks))
+        upload(small, stream, limits=SMALL, **options)
         small.assert_whole(data)
         parts = small.operations["store_put_part"]
         assert parts == 0 or parts <= max(1, len(data) // part_size + 1)
         # In place, from where it stands on.
         held = io.BytesIO(bytes(offset) + data)
         held.seek(offset)
-        upload(small, held, **options)
+        upload(small, held, limits=SMALL, **options)
         assert held.tell() == offset + len(data)
         small.assert_whole(data)
 
-    def test_more_parts_than_an_upload_can_have_are_refused(
-        self, small: Bench, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(stream, "MAX_PARTS", 3)
-        upload(small, Chunks(windows(content(3 * KIB))), part_size=KIB)
+    def test_too_many_parts_are_an_error(self, small: Bench) -> None:
+        limits = replace(SMALL, max_parts=3)
+        upload(small, Chunks(windows(content(3 * KIB))), part_size=KIB, limits=limits)
         small.assert_whole(content(3 * KIB))
+        stream = Chunks(windows(content(3 * KIB + 1)))
         with pytest.raises(ApiValueError, match="more bytes than 3 parts hold"):
-            upload(small, Chunks(windows(content(3 * KIB + 1))), "other", part_size=KIB)
+            upload(small, stream, "other", part_size=KIB, limits=limits)
         small.assert_nothing_left("other")
 
 
@@ -441,8 +436,8 @@ def test_the_content_type_is_that_of_the_path_or_the_file(bench: Bench) -> None:
         ("path", ApiTypeError, "upload_file takes paths"),
         (Path("path"), ApiTypeError, "upload_file takes paths"),
         (io.StringIO("text"), ApiTypeError, "binary mode"),
-        (None, ApiTypeError, "NoneType has none"),
-        (7, ApiTypeError, "int has none"),
+        (None, ApiTypeError, "got NoneType"),
+        (7, ApiTypeError, "got int"),
     ],
 )
 def test_what_is_no_stream_is_refused(
@@ -551,18 +546,16 @@ def test_stores_that_can_do_less(
     assert bench.operations["upload_object"] == (not presign)
 
 
-@pytest.mark.parametrize(
-    ("presign", "setting"), [(True, "allow_single_put"), (False, "allow_server")]
-)
+@pytest.mark.parametrize("presign", [True, False])
 @linux
-def test_a_way_that_must_not_be_gone_is_refused_before_all_was_read(
-    make_bench: Callable[..., Bench], presign: bool, setting: str
+def test_refused_fallback_is_an_error_before_the_stream_ends(
+    make_bench: Callable[..., Bench], presign: bool
 ) -> None:
     bench = make_bench(presigned_multipart=False, presign=presign)
     bench.client.configuration.temp_folder_path = str(bench.folder)
     chunks = iter([*windows(content(PART)), b"x", b"this is not read"])
-    with pytest.raises(TransferError, match=f"{setting} is off"):
-        upload(bench, Chunks(chunks), **{setting: False})
+    with pytest.raises(TransferError, match=r"TransferConfig\.fallback is False"):
+        upload(bench, Chunks(chunks), fallback=False)
     assert next(chunks) == b"this is not read"
     assert open_files(bench.folder) == {}
     bench.assert_nothing_left()
@@ -572,12 +565,11 @@ def test_what_one_put_cannot_take_is_refused_once_there_is_too_much(
     make_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = make_bench(presigned_multipart=False)
-    monkeypatch.setattr(stream, "MAX_SINGLE_PUT", 2 * PART)
-    monkeypatch.setattr("lakefs_client.transfer.upload.MAX_SINGLE_PUT", 2 * PART)
-    upload(bench, Chunks(windows(content(2 * PART))))
+    limits = StoreLimits(max_single_put=2 * PART)
+    upload(bench, Chunks(windows(content(2 * PART))), limits=limits)
     bench.assert_whole(content(2 * PART))
-    with pytest.raises(TransferError, match="5 GiB at the most"):
-        upload(bench, Chunks(windows(content(2 * PART + 1))), "other")
+    with pytest.raises(TransferError, match=f"one PUT holds at most {2 * PART} bytes"):
+        upload(bench, Chunks(windows(content(2 * PART + 1))), "other", limits=limits)
     bench.assert_nothing_left("other")
 
 
