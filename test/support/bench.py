@@ -26,6 +26,7 @@ from lakefs_client.sandbox.wire import Request, Response
 from lakefs_client.transfer import Transfer, TransferConfig
 from lakefs_client.transfer.download.reader import ObjectReader
 from lakefs_client.transfer.plan import S3_LIMITS, StoreLimits
+from lakefs_client.transfer.throttle import Throttle
 from lakefs_client.uri import ObjectRef
 
 MIB = 1 << 20
@@ -213,6 +214,12 @@ def make_transfer(client: ApiClient, limits: StoreLimits = S3_LIMITS, **settings
     transfer = Transfer(client, config)
     transfer._context = replace(transfer._context, limits=limits)
     return transfer
+
+
+def set_throttle(transfer: Transfer, throttle: Throttle) -> Throttle:
+    """Give a transfer a throttle, and return the throttle."""
+    transfer._context = replace(transfer._context, throttle=throttle)
+    return throttle
 
 
 @contextmanager

@@ -142,7 +142,7 @@ class _Download:
                     self._plan = PartPlan(self.remote.size, start["range_size"])
                     self._known = {record["range"]: record["md5"] for record in ranges}
                     return partial
-                logger.warning("%s has changed: restarting its download", self.remote)
+                logger.warning("%s has changed; restarting the download", self.remote)
                 partial.remove()
             except FileNotFoundError:
                 logger.warning("%s: the partial file is gone; restarting the download", self.remote)
@@ -180,7 +180,7 @@ class _Download:
             self.journal.clear()
 
     def _receive(self) -> None:
-        """Receive every range, `max_concurrency` at a time; the first failure cancels the rest."""
+        """Receive all ranges, `max_concurrency` at a time. A failure cancels the others."""
         ranges, lock = iter(self._plan), threading.Lock()
 
         def work() -> None:

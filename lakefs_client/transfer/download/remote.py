@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from lakefs_client import rest
 from lakefs_client._body import WINDOW
+from lakefs_client._request import bind
 from lakefs_client.api.objects_api import ObjectsApi
 from lakefs_client.exceptions import ApiConnectionError, ApiException
 from lakefs_client.rest import Cancellation, Message
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     Result = TypeVar("Result")
 
-_ONCE = RetryPolicy(attempts=1)
+ONCE = RetryPolicy(attempts=1)
 
 
 class ChangedError(ApiException):
@@ -56,7 +57,7 @@ class RemoteObject:
         client = context.client
         self.ref = ref
         self._key = (ref.repository, ref.ref, ref.path)
-        self._objects = ObjectsApi(client)
+        self._client = client
         self._store = client.store_client
         self._user_agent = client.user_agent
         self._throttle = context.throttle
@@ -152,14 +153,16 @@ class RemoteObject:
 
     def _ask(self, wanted: str) -> Any:
         if self._url is None:
-            return self._objects.get_object(*self._key, range=wanted, _preload_content=False)
+            return self._call(
+                ObjectsApi.get_object, range=wanted, policy=ONCE, _preload_content=False
+            )
         headers = {"Range": wanted, "User-Agent": self._user_agent}
         renewed = 0
         while True:
             url = self._url.get()
             try:
                 return self._store.send(
-                    partial(Message, "GET", url, headers), safety="never", policy=_ONCE,
+                    partial(Message, "GET", url, headers), safety="never", policy=ONCE,
                     preload=False, cancellation=self._cancellation,
                 )  # fmt: skip
             except ApiException as error:
@@ -186,17 +189,21 @@ class RemoteObject:
                 f"{content_range or 'no Content-Range'}, {length} bytes",
             )
 
-    def _stat(self) -> tuple[ObjectStats, SignedUrl | None]:
+    def _call(self, method: Any, *, policy: RetryPolicy | None = None, **arguments: Any) -> Any:
+        """Call a method for the object. `repeat` has the one retry loop, so it passes `ONCE`."""
+        call = bind(method.operation, self._key, arguments, self._client.configuration)
+        call.policy = policy
+        return self._client.perform(call)
+
+    def _stat(self, policy: RetryPolicy | None = None) -> tuple[ObjectStats, SignedUrl | None]:
         """Return the stats and the URL, or None if the store has no presigned URLs."""
+        stat = partial(self._call, ObjectsApi.stat_object, policy=policy)
         try:
-            answer: Any = self._objects.stat_object(
-                *self._key, presign=True, _return_http_data_only=False
-            )
+            stats, _, headers = stat(presign=True, _return_http_data_only=False)
         except ApiException as error:
             if not lacks_presigning(error):
                 raise
-            return self._objects.stat_object(*self._key), None
-        stats, _, headers = answer
+            return stat(), None
         url: str = stats.physical_address
         address, query, _ = url.partition("?")
         if not query or not url.startswith(("http://", "https://")):
@@ -207,13 +214,13 @@ class RemoteObject:
         return stats, SignedUrl(url, headers.get("Date"))
 
     def _fresh_url(self) -> SignedUrl:
-        signed = self._fresh_stat()
+        signed = self._fresh_stat(ONCE)
         if signed is None:
             raise ApiException(200, "the server no longer offers presigned URLs")
         return signed
 
-    def _fresh_stat(self) -> SignedUrl | None:
-        stats, signed = self._stat()
+    def _fresh_stat(self, policy: RetryPolicy | None = None) -> SignedUrl | None:
+        stats, signed = self._stat(policy)
         if _identity(stats) != self.identity:
             raise ChangedError(200, f"{self}: another object is at the path now")
         return signed

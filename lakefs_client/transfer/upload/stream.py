@@ -30,7 +30,7 @@ logger = logging.getLogger("lakefs_client.transfer")
 
 FIRST_URLS = 100
 """Number of URLs that an upload of unknown length begins with; later ones come one by one."""
-_NOT_REPEATABLE = ". Only a new upload can succeed, and the stream cannot be read again"
+_NOT_REPEATABLE = ". Only a new upload can succeed, and a stream cannot be read again"
 
 
 def source_of(stream: Any) -> FileSource | BytesSource | None:

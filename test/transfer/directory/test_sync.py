@@ -1,4 +1,4 @@
-"""Folders: what goes, what is skipped, what fails, and that the rest goes on."""
+"""Directory transfers: files, skips, failures, progress and cancellation."""
 
 from __future__ import annotations
 
@@ -28,18 +28,20 @@ from lakefs_client.exceptions import (
 from lakefs_client.sandbox import blocks
 from lakefs_client.transfer import DirectoryReport, Transfer, TransferConfig
 from lakefs_client.transfer.checksum import file_has_checksum
-from lakefs_client.transfer.directory import job as many_module
+from lakefs_client.transfer.directory import job as job_module
+from lakefs_client.transfer.directory import listing as listing_module
 from lakefs_client.transfer.directory.listing import RemoteListing
 from lakefs_client.transfer.directory.paths import path_below
 from lakefs_client.transfer.errors import Cancelled
 from lakefs_client.transfer.source import FileSource
+from lakefs_client.uri import ObjectRef
 
 CREATE = "create_presign_multipart_upload"
 Files = dict[str, bytes]
 
 
 class Folders:
-    """A bench, the folder `here` to upload and the folder `there` to download to."""
+    """A bench with the folder `here` to upload, and the folder `there` to download to."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
@@ -50,7 +52,7 @@ class Folders:
         self.there = bench.folder / "there"
 
     def write(self, files: dict[str, bytes | int]) -> Files:
-        """Make files, of some bytes or of `content`."""
+        """Make files, of the given bytes or of `content` of a size."""
         made = {
             name: content(data) if isinstance(data, int) else data for name, data in files.items()
         }
@@ -78,14 +80,14 @@ class Folders:
         transfer = self.transfer(**dict(settings))
         return transfer.download_directory("repo", "main", prefix, self.there, **options)
 
-    def standing(self) -> Files:
-        """The objects."""
+    def remote(self) -> Files:
+        """Return the objects of the branch."""
         page = self.objects.list_objects("repo", "main", amount=1000)
         assert not page.pagination.has_more
-        return {one.path: self.bench.at(one.physical_address) for one in page.results}
+        return {stats.path: self.bench.at(stats.physical_address) for stats in page.results}
 
     def downloaded(self) -> Files:
-        """The files that are there."""
+        """Return the files of the folder `there`."""
         return {
             str(place.relative_to(self.there)): place.read_bytes()
             for place in sorted(self.there.rglob("*"))
@@ -123,14 +125,14 @@ TREE: dict[str, bytes | int] = {
 
 
 @pytest.mark.parametrize("prefix", ["", "p", "p/", "p/q r", "p//"])
-def test_there_and_back(folders: Folders, prefix: str) -> None:
+def test_upload_and_download_round_trip(folders: Folders, prefix: str) -> None:
     files = folders.write(TREE)
     (folders.here / "empty").mkdir()
     size = sum(map(len, files.values()))
     sent: list[int] = []
     report = folders.upload(prefix, progress=sent.append, user_metadata={"k": "v"})
     start = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
-    assert folders.standing() == {start + name: data for name, data in files.items()}
+    assert folders.remote() == {start + name: data for name, data in files.items()}
     assert report == DirectoryReport(transferred=8, transferred_bytes=size)
     assert sum(sent) == size
     report.raise_for_failures()
@@ -146,7 +148,7 @@ def test_there_and_back(folders: Folders, prefix: str) -> None:
     assert sum(came) == size
 
 
-def test_small_files_take_three_requests_each_and_large_ones_go_in_parts(folders: Folders) -> None:
+def test_requests_per_file(folders: Folders) -> None:
     folders.write({f"small/{n}": n for n in range(30)})
     folders.upload()
     assert folders.bench.operations == {
@@ -162,10 +164,10 @@ def test_small_files_take_three_requests_each_and_large_ones_go_in_parts(folders
     folders.download()
     operations = folders.bench.operations
     assert (operations["list_objects"], operations["stat_object"]) == (1, 33)
-    assert operations["store_get_object"] == 29 + 8  # of what is empty nothing is asked for
+    assert operations["store_get_object"] == 29 + 8  # none for the empty file
 
 
-def test_what_is_unchanged_is_skipped_and_what_changed_is_not(folders: Folders) -> None:
+def test_unchanged_files_are_skipped(folders: Folders) -> None:
     files = folders.write(TREE)
     size = sum(map(len, files.values()))
     folders.upload("p")
@@ -184,7 +186,7 @@ def test_what_is_unchanged_is_skipped_and_what_changed_is_not(folders: Folders) 
     folders.write(dict(changed))
     assert counts(folders.upload("p")) == (4, 5, 0)
     files |= changed
-    assert folders.standing() == {f"p/{name}": data for name, data in files.items()}
+    assert folders.remote() == {f"p/{name}": data for name, data in files.items()}
 
     assert counts(folders.download("p")) == (9, 0, 0)
     assert counts(folders.download("p")) == (0, 9, 0)
@@ -195,7 +197,7 @@ def test_what_is_unchanged_is_skipped_and_what_changed_is_not(folders: Folders) 
     assert folders.downloaded() == files
 
 
-def test_what_went_in_parts_of_another_size_is_recognised_if_it_is_a_usual_one(
+def test_other_part_sizes_are_recognized(
     folders: Folders,
 ) -> None:
     folders.write({"large": 2 * PART + 7})
@@ -205,7 +207,7 @@ def test_what_went_in_parts_of_another_size_is_recognised_if_it_is_a_usual_one(
     assert counts(folders.upload(settings={"part_size": 6 * MIB + 5})) == (0, 1, 0)
 
 
-def test_checksums_that_are_no_md5s_skip_nothing(folders: Folders) -> None:
+def test_opaque_checksum_skips_nothing(folders: Folders) -> None:
     folders.write({"a": 9})
     folders.faults.add("store_put_object", "opaque_etag")
     folders.upload(settings={"verify": False})
@@ -230,12 +232,14 @@ def test_checksums_that_are_no_md5s_skip_nothing(folders: Folders) -> None:
         ("", (), []),
     ],
 )
-def test_patterns(folders: Folders, include: Any, exclude: Any, expected: list[str]) -> None:
+def test_include_and_exclude_patterns(
+    folders: Folders, include: Any, exclude: Any, expected: list[str]
+) -> None:
     names = ["a.csv", "b.txt", "d/a.csv", "d/e/c.txt"]
     folders.write(dict.fromkeys(names, 9))
     report = folders.upload("p", include=include, exclude=exclude)
     assert counts(report) == (len(expected), 0, 0)
-    assert list(folders.standing()) == [f"p/{name}" for name in expected]
+    assert list(folders.remote()) == [f"p/{name}" for name in expected]
     folders.put({f"q/{name}": b"x" for name in names})
     report = folders.download("q", include=include, exclude=exclude)
     assert counts(report) == (len(expected), 0, 0)
@@ -255,7 +259,7 @@ def test_patterns(folders: Folders, include: Any, exclude: Any, expected: list[s
         ({"repository": 7}, ApiTypeError),
     ],
 )
-def test_bad_arguments_are_refused_before_anything(
+def test_invalid_arguments_raise_before_any_request(
     folders: Folders, options: dict[str, Any], error: type[Exception]
 ) -> None:
     folders.write({"a": 1})
@@ -269,14 +273,14 @@ def test_bad_arguments_are_refused_before_anything(
     assert not folders.there.exists()
 
 
-def test_bad_metadata_is_refused_before_anything(folders: Folders) -> None:
+def test_invalid_metadata_raises_before_any_request(folders: Folders) -> None:
     folders.write({"a": 1})
     with pytest.raises(ApiTypeError):
         folders.upload(user_metadata={"a": 1})
     assert not folders.bench.operations
 
 
-def test_links_are_passed_over_unless_they_are_to_be_followed(folders: Folders) -> None:
+def test_symlinks_are_skipped_or_followed(folders: Folders) -> None:
     folders.write({"a": b"a", "d/b": b"b"})
     elsewhere = folders.bench.folder / "elsewhere"
     elsewhere.mkdir()
@@ -293,9 +297,9 @@ def test_links_are_passed_over_unless_they_are_to_be_followed(folders: Folders) 
         "d/loop": "OSError",
         "itself": "OSError",
     }
-    standing = folders.standing()
-    assert [path for path in standing if path[0] == "p"] == ["p/a", "p/d/b"]
-    assert {path: data for path, data in standing.items() if path[0] == "q"} == {
+    remote = folders.remote()
+    assert [path for path in remote if path[0] == "p"] == ["p/a", "p/d/b"]
+    assert {path: data for path, data in remote.items() if path[0] == "q"} == {
         "q/a": b"a",
         "q/d/b": b"b",
         "q/file": b"e",
@@ -303,7 +307,7 @@ def test_links_are_passed_over_unless_they_are_to_be_followed(folders: Folders) 
     }
 
 
-def test_names_that_are_not_utf_8_are_refused_by_name(folders: Folders) -> None:
+def test_names_outside_utf_8_are_failures(folders: Folders) -> None:
     folders.write({"a": b"a", "é": b"e"})
     here = os.fsencode(folders.here)
     os.mkdir(here + b"/\xfe")
@@ -316,13 +320,13 @@ def test_names_that_are_not_utf_8_are_refused_by_name(folders: Folders) -> None:
     assert sorted(found) == ["\\udcfe/inside", "\\udcff.csv"]
     assert all(isinstance(error, ApiValueError) for error in found.values())
     assert all("UTF-8" in str(error) for error in found.values())
-    # What is not wanted is not complained of.
+    # Excluded names are not reported.
     assert counts(folders.upload(exclude=["*.csv", "*/inside"])) == (0, 2, 0)
-    with pytest.raises(TransferError, match=r"2 files were not transferred.*udcf"):
+    with pytest.raises(TransferError, match=r"2 files failed, the first with: .*udcf"):
         report.raise_for_failures()
 
 
-def test_what_is_no_file_fails_by_name(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pipes_and_sockets_are_failures(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
     folders.write({"a": b"a", "z": b"z"})
     monkeypatch.chdir(folders.here)
     os.mkfifo("pipe")
@@ -333,9 +337,7 @@ def test_what_is_no_file_fails_by_name(folders: Folders, monkeypatch: pytest.Mon
     assert report.transferred == 2
 
 
-def test_a_folder_that_cannot_be_read_fails_by_name(
-    folders: Folders, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreadable_folder_is_failure(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
     folders.write({"a": b"a", "lost+found/x": b"x", "z": b"z"})
     scandir = os.scandir
 
@@ -351,7 +353,7 @@ def test_a_folder_that_cannot_be_read_fails_by_name(
     assert counts(folders.upload(exclude="lost+found")) == (0, 2, 0)
 
 
-def test_the_folder_must_be_there(folders: Folders) -> None:
+def test_missing_folder_raises(folders: Folders) -> None:
     for name, error in (("missing", FileNotFoundError), ("file", NotADirectoryError)):
         (folders.bench.folder / "file").touch()
         with pytest.raises(error):
@@ -361,21 +363,21 @@ def test_the_folder_must_be_there(folders: Folders) -> None:
         folders.transfer().download_directory("repo", "main", "", folders.bench.folder / "file")
 
 
-def test_the_branch_must_be_there(folders: Folders) -> None:
+def test_missing_branch_raises(folders: Folders) -> None:
     with pytest.raises(NotFoundException):
         folders.transfer().upload_directory(folders.here, "repo", "nope")
     with pytest.raises(NotFoundException):
         folders.transfer().download_directory("repo", "nope", "", folders.there)
 
 
-def test_a_prefix_of_nothing(folders: Folders) -> None:
+def test_empty_prefix_transfers_nothing(folders: Folders) -> None:
     folders.put({"pre": b"x", "prefix": b"x"})
     assert folders.download("pre") == DirectoryReport()
     assert folders.there.is_dir()
     assert folders.upload("pre") == DirectoryReport()
 
 
-def test_a_listing_that_cannot_be_had_ends_it(folders: Folders) -> None:
+def test_failed_listing_raises(folders: Folders) -> None:
     folders.write({"a": 1})
     for call in (folders.upload, folders.download):
         folders.faults.add("list_objects", "status", status=500, times=9)
@@ -384,7 +386,7 @@ def test_a_listing_that_cannot_be_had_ends_it(folders: Folders) -> None:
         folders.faults.clear()
 
 
-# One failure, and the others.
+# Failures
 
 SMALL_AND_LARGE = {"1": 9, "2": 9, "3": 2 * PART, "4": 9, "5": PART + 1, "6": 9}
 
@@ -392,7 +394,7 @@ SMALL_AND_LARGE = {"1": 9, "2": 9, "3": 2 * PART, "4": 9, "5": PART + 1, "6": 9}
 @pytest.mark.parametrize(
     "operation", ["store_put_object", "store_put_part", CREATE, "link_physical_address"]
 )
-def test_one_failure_does_not_stop_the_rest(folders: Folders, operation: str) -> None:
+def test_failed_upload_is_reported(folders: Folders, operation: str) -> None:
     files = folders.write(dict(SMALL_AND_LARGE))
     folders.faults.add(operation, "status", status=403)
     report = folders.upload()
@@ -400,17 +402,19 @@ def test_one_failure_does_not_stop_the_rest(folders: Folders, operation: str) ->
     assert counts(report) == (5, 0, 1)
     assert getattr(error, "status", None) == 403
     expected = {path: data for path, data in files.items() if path != name}
-    assert folders.standing() == expected
+    assert folders.remote() == expected
     folders.assert_nothing_pending()
-    with pytest.raises(TransferError, match=f"1 files were not transferred.*'{name}'") as caught:
+    with pytest.raises(
+        TransferError, match=f"^[^:]*{name}: 1 files failed, the first with: .*403"
+    ) as caught:
         report.raise_for_failures()
     assert caught.value.__cause__ is error
-    # The same call goes on where this one stopped.
+    # The same call continues this one.
     assert counts(folders.upload()) == (1, 5, 0)
-    assert folders.standing() == files
+    assert folders.remote() == files
 
 
-def test_one_download_that_fails_does_not_stop_the_rest(folders: Folders) -> None:
+def test_failed_download_is_reported(folders: Folders) -> None:
     files = folders.write(dict(SMALL_AND_LARGE))
     folders.upload()
     folders.faults.add("store_get_object", "status", status=403)
@@ -423,7 +427,7 @@ def test_one_download_that_fails_does_not_stop_the_rest(folders: Folders) -> Non
     assert folders.downloaded() == files
 
 
-def test_an_object_that_is_gone_by_then(folders: Folders) -> None:
+def test_object_deleted_after_listing_is_failure(folders: Folders) -> None:
     folders.put({"a": b"a", "b": b"b"})
     folders.faults.add("stat_object", "status", status=404)
     report = folders.download(settings={"max_concurrency": 1})
@@ -431,19 +435,19 @@ def test_an_object_that_is_gone_by_then(folders: Folders) -> None:
     assert folders.downloaded() == {"b": b"b"}
 
 
-def test_what_is_repeated_does_not_fail(folders: Folders) -> None:
+def test_retried_requests_do_not_fail(folders: Folders) -> None:
     files = folders.write(dict(SMALL_AND_LARGE))
     sent: list[int] = []
     folders.faults.add("store_put_object", "status_late", status=503)
     folders.faults.add("store_put_part", "reset_during", at=MIB)
     assert counts(folders.upload(progress=sent.append)) == (6, 0, 0)
-    assert folders.standing() == files
+    assert folders.remote() == files
     assert sum(sent) == sum(map(len, files.values()))
     assert any(count < 0 for count in sent)
 
 
 @pytest.mark.parametrize("operation", ["store_put_object", "store_put_part"])
-def test_the_first_failure_ends_it_where_that_is_wanted(folders: Folders, operation: str) -> None:
+def test_stop_on_error_raises_first_failure(folders: Folders, operation: str) -> None:
     folders.write({f"{n:03}": 9 if operation == "store_put_object" else PART for n in range(30)})
     folders.faults.add(operation, "status", status=403)
     with pytest.raises(TransferError) as caught:
@@ -453,8 +457,8 @@ def test_the_first_failure_ends_it_where_that_is_wanted(folders: Folders, operat
     folders.assert_nothing_pending()
 
 
-def test_what_waits_for_its_turn_is_not_begun_after_the_end(folders: Folders) -> None:
-    """Large files go two at a time; the others wait for theirs."""
+def test_waiting_files_do_not_start_after_failure(folders: Folders) -> None:
+    """Large files are sent two at a time; the others wait."""
     folders.write({f"{n}": PART for n in range(8)})
     folders.faults.add("store_put_part", "status_late", status=403)
     with pytest.raises(TransferError):
@@ -463,14 +467,14 @@ def test_what_waits_for_its_turn_is_not_begun_after_the_end(folders: Folders) ->
     folders.assert_nothing_pending()
 
 
-def test_the_first_bad_name_ends_it_where_that_is_wanted(folders: Folders) -> None:
+def test_stop_on_error_raises_invalid_name(folders: Folders) -> None:
     folders.write({"a": 1})
     open(os.fsencode(folders.here) + b"/\xff", "xb").close()
     with pytest.raises(ApiValueError, match="UTF-8"):
         folders.upload(stop_on_error=True)
 
 
-def test_the_first_download_that_fails_ends_it_where_that_is_wanted(folders: Folders) -> None:
+def test_stop_on_error_raises_first_failed_download(folders: Folders) -> None:
     folders.put({f"{n:03}": b"x" for n in range(60)})
     folders.faults.add("store_get_object", "status", status=403)
     with pytest.raises(TransferError):
@@ -478,45 +482,41 @@ def test_the_first_download_that_fails_ends_it_where_that_is_wanted(folders: Fol
     assert folders.bench.operations["store_get_object"] < 30
 
 
-def test_of_many_failures_the_first_are_kept_by_name(
-    folders: Folders, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(many_module, "FAILURES_KEPT", 3)
+def test_report_names_first_failures(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_module, "MAX_FAILURES", 3)
     folders.put({f"{n}/../x": b"x" for n in range(5)})
     report = folders.download()
     assert (report.failed, len(report.failures)) == (5, 3)
 
 
-# Progress and the end from outside.
+# Progress and cancellation
 
 
 WAYS = pytest.mark.parametrize("way", ["upload", "download"])
 
 
 @WAYS
-def test_one_thread_at_a_time_calls(folders: Folders, way: str) -> None:
+def test_progress_is_called_by_one_thread_at_a_time(folders: Folders, way: str) -> None:
     files = folders.write({**{f"{n}": 3000 + n for n in range(30)}, "large": 4 * PART})
     size = sum(map(len, files.values()))
     folders.put({f"there/{name}": data for name, data in files.items()})
     busy = threading.Lock()
-    threads, told = set(), []
+    threads, counted = set(), []
 
     def progress(count: int) -> None:
         assert busy.acquire(blocking=False), "two threads at a time"
         threads.add(threading.get_ident())
-        told.append(count)
+        counted.append(count)
         busy.release()
 
     getattr(folders, way)("there" if way == "download" else "", progress=progress)
-    assert sum(told) == size
+    assert sum(counted) == size
     assert len(threads) > 1
 
 
 @WAYS
 @pytest.mark.parametrize("large", [False, True])
-def test_an_exception_in_progress_ends_it_and_is_raised_as_it_is(
-    folders: Folders, large: bool, way: str
-) -> None:
+def test_progress_exception_is_raised_unchanged(folders: Folders, large: bool, way: str) -> None:
     files = folders.write({f"{n:02}": PART + 1 if large else 9 for n in range(12)})
     folders.put({f"there/{name}": data for name, data in files.items()})
     mine = RuntimeError("mine")
@@ -539,7 +539,7 @@ def test_an_exception_in_progress_ends_it_and_is_raised_as_it_is(
 
 
 @pytest.mark.parametrize("operation", ["store_put_object", "store_put_part"])
-def test_ctrl_c_ends_an_upload_and_leaves_nothing_pending(folders: Folders, operation: str) -> None:
+def test_interrupted_upload_leaves_nothing_pending(folders: Folders, operation: str) -> None:
     large = operation == "store_put_part"
     files = folders.write({f"{n:02}": 2 * PART if large else 9 for n in range(9 if large else 60)})
     folders.faults.add(operation, "stall", seconds=1000, times=2, after=3)
@@ -553,14 +553,14 @@ def test_ctrl_c_ends_an_upload_and_leaves_nothing_pending(folders: Folders, oper
     assert began < len(files)
     report = folders.upload()
     assert report.transferred + report.skipped == len(files)
-    assert folders.standing() == files
+    assert folders.remote() == files
 
 
 @pytest.mark.parametrize("way", ["Ctrl-C", "failure"])
-def test_who_waits_for_lakefs_is_not_waited_for(
+def test_end_does_not_wait_for_lakefs(
     folders: Folders, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    monkeypatch.setattr(many_module, "ABORT_WAIT", 0.01)
+    monkeypatch.setattr(job_module, "CANCEL_WAIT", 0.01)
     folders.write({f"{n}": 9 for n in range(9)})
     folders.faults.add("get_physical_address", "stall", seconds=1000)
     if way == "Ctrl-C":
@@ -570,16 +570,16 @@ def test_who_waits_for_lakefs_is_not_waited_for(
         folders.faults.add("link_physical_address", "status", status=403)
         with pytest.raises(TransferError):
             folders.upload(stop_on_error=True)
-    folders.bench.sandbox.restart()  # which ends what stalls
+    folders.bench.sandbox.restart()  # ends the stall
     for thread in threading.enumerate():
         if thread.name.startswith("lakefs-client-directory"):
             thread.join(60)
             assert not thread.is_alive()
-    # What was not waited for does not go on when its answer comes.
-    assert len(folders.standing()) < 9
+    # An abandoned request does not continue when its answer arrives.
+    assert len(folders.remote()) < 9
 
 
-def test_ctrl_c_ends_a_download_and_leaves_no_half_files(folders: Folders) -> None:
+def test_interrupted_download_leaves_no_partial_files(folders: Folders) -> None:
     files = folders.write({"large": 3 * PART, **{f"{n:02}": 9 for n in range(40)}})
     folders.upload()
     folders.faults.add("store_get_object", "stall", seconds=1000, times=2, after=3)
@@ -595,7 +595,7 @@ def test_ctrl_c_ends_a_download_and_leaves_no_half_files(folders: Folders) -> No
     assert folders.downloaded() == files
 
 
-def test_files_are_not_read_to_their_end_after_the_end(tmp_path: Path) -> None:
+def test_cancellation_stops_hashing(tmp_path: Path) -> None:
     place = tmp_path / "file"
     place.write_bytes(content(3 * MIB))
     answers = iter([False, False, True])
@@ -605,9 +605,7 @@ def test_files_are_not_read_to_their_end_after_the_end(tmp_path: Path) -> None:
         )
 
 
-def test_large_files_of_a_folder_go_on_after_an_interruption(
-    folders: Folders, tmp_path: Path
-) -> None:
+def test_resume_continues_large_files(folders: Folders, tmp_path: Path) -> None:
     files = folders.write({"large": 4 * PART, "small": 9})
     settings = {"journal_dir": tmp_path / "journals", "max_concurrency": 1}
     folders.faults.add("store_put_part", "status", status=403, after=2)
@@ -616,7 +614,7 @@ def test_large_files_of_a_folder_go_on_after_an_interruption(
     assert folders.bench.sandbox.blockstore.uploads()
     assert counts(folders.upload(resume=True, settings=settings)) == (1, 1, 0)
     assert folders.bench.operations["store_put_part"] == 2
-    assert folders.standing() == files
+    assert folders.remote() == files
     folders.assert_nothing_pending()
 
     folders.faults.add("store_get_object", "status", status=403, after=2)
@@ -627,13 +625,15 @@ def test_large_files_of_a_folder_go_on_after_an_interruption(
     assert folders.downloaded() == {"large": files["large"]}
 
 
-# One pool of connections, one limit.
+# Concurrency
 
 
 @contextmanager
 def most_at_a_time(monkeypatch: pytest.MonkeyPatch, name: str, together: int) -> Iterator[Any]:
-    """What the most requests were whose bytes the blockstore had in hand at a time. Each waits
-    until there are as many as are expected, so that fewer are not for want of speed."""
+    """Yield a function that returns the largest number of simultaneous blockstore calls.
+
+    Each call waits until `together` calls are there.
+    """
     busy, most, lock = 0, 0, threading.Condition()
     original = getattr(blocks.Blockstore, name)
 
@@ -654,7 +654,7 @@ def most_at_a_time(monkeypatch: pytest.MonkeyPatch, name: str, together: int) ->
     yield lambda: most
 
 
-def test_one_limit_holds_for_files_and_parts_together(
+def test_one_throttle_limits_files_and_parts(
     folders: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folders.write({**{f"{n}": 9 for n in range(8)}, "3l": 3 * PART, "5l": 3 * PART})
@@ -671,24 +671,24 @@ def test_one_limit_holds_for_files_and_parts_together(
         assert pool.num_connections <= 5  # type: ignore[attr-defined]
 
 
-# What stands there, found page by page.
+# The listing
 
 PATHS = st.lists(
     st.text(st.sampled_from("ab/-.0\uffee\U0001f600"), min_size=1, max_size=4), unique=True
 )
 
 
-class Listing:
-    """The objects of a branch, as a server lists them, in pages of two."""
+class ListingServer:
+    """A server that lists the objects of a branch in pages of two."""
 
     def __init__(self, paths: list[str]) -> None:
         self.paths = sorted(paths, key=str.encode)
-        self.asked: list[str] = []
+        self.requests: list[str] = []
 
     def list_objects(
         self, repository: str, ref: str, *, prefix: str, after: str, amount: int
     ) -> Any:
-        self.asked.append("list")
+        self.requests.append("list")
         found = [path for path in self.paths if path.startswith(prefix)]
         found = [path for path in found if path.encode() > after.encode()]
         return SimpleNamespace(
@@ -697,44 +697,45 @@ class Listing:
         )
 
     def stat_object(self, repository: str, ref: str, path: str) -> Any:
-        self.asked.append("stat")
+        self.requests.append("stat")
         if path not in self.paths:
             raise NotFoundException(404, "Not Found")
         return SimpleNamespace(path=path)
 
 
-def standing_on(listing: Listing, prefix: str) -> RemoteListing:
+def listing_of(server: ListingServer, prefix: str) -> RemoteListing:
+    client: Any = None
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lakefs_client.transfer.directory.ObjectsApi", lambda client: listing)
-        return RemoteListing(SimpleNamespace(api_client=None), "repo", "main", prefix)  # type: ignore[arg-type]
+        patch.setattr(listing_module, "ObjectsApi", lambda client: server)
+        return RemoteListing(client, ObjectRef("repo", "main", prefix))
 
 
 @given(there=PATHS, here=PATHS, prefix=st.sampled_from(["", "a/"]))
-def test_what_stands_there_is_found(there: list[str], here: list[str], prefix: str) -> None:
-    listing = Listing(there)
-    standing = standing_on(listing, prefix)
+def test_listing_finds_objects(there: list[str], here: list[str], prefix: str) -> None:
+    server = ListingServer(there)
+    listing = listing_of(server, prefix)
     for path in sorted((prefix + path for path in here), key=str.encode):
-        found = standing.find(path)
+        found = listing.find(path)
         assert (found and found.path) == (path if path in there else None)
-    # Neither more pages than the listing has and files look for, nor more than one look a file.
-    assert listing.asked.count("stat") <= len(here)
-    assert listing.asked.count("list") <= 1 + len(here)
+    # At most one stat and one page per file.
+    assert server.requests.count("stat") <= len(here)
+    assert server.requests.count("list") <= 1 + len(here)
 
 
 @given(there=PATHS)
-def test_where_everything_stands_already_the_pages_are_all_that_is_asked_for(
+def test_listing_requests_pages_only(
     there: list[str],
 ) -> None:
-    listing = Listing(there)
-    standing = standing_on(listing, "")
-    for path in listing.paths:
-        found = standing.find(path)
+    server = ListingServer(there)
+    listing = listing_of(server, "")
+    for path in server.paths:
+        found = listing.find(path)
         assert found is not None
         assert found.path == path
-    assert listing.asked == ["list"] * max(1, -(-len(there) // 2))
+    assert server.requests == ["list"] * max(1, -(-len(there) // 2))
 
 
-# Object paths that would be anywhere but in the folder.
+# Paths outside the folder
 
 HOSTILE = [
     "../x", "..", "a/..", "a/../../b", "/etc/x", "//x", "a//b", "a/./b", ".", "./a", "nul\0here",
@@ -742,7 +743,7 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-def test_no_object_leaves_the_folder(folders: Folders) -> None:
+def test_paths_outside_folder_are_failures(folders: Folders) -> None:
     good = {"p/good": b"good", "p/back\\slash": b"x", "p/..dots": b"x", "p/~": b"x", "p/-": b"x"}
     bad = [f"p/{path}" for path in HOSTILE]
     folders.put(good)
@@ -757,7 +758,7 @@ def test_no_object_leaves_the_folder(folders: Folders) -> None:
 
 
 @given(st.text(st.sampled_from("a./\\\0:é"), max_size=8))
-def test_a_place_is_below_the_folder_or_there_is_none(path: str) -> None:
+def test_path_below_stays_in_folder(path: str) -> None:
     try:
         place = path_below("/target/folder", path)
     except ApiValueError:
@@ -767,7 +768,7 @@ def test_a_place_is_below_the_folder_or_there_is_none(path: str) -> None:
         assert place == f"/target/folder/{path}"
 
 
-def test_links_in_the_folder_are_not_left_by(folders: Folders) -> None:
+def test_symlinks_out_of_folder_are_failures(folders: Folders) -> None:
     folders.put({"out/x": b"evil", "file": b"evil", "in/x": b"good", "itself/x": b"", "own": b"o"})
     outside = folders.bench.folder / "outside"
     outside.mkdir()
@@ -785,7 +786,7 @@ def test_links_in_the_folder_are_not_left_by(folders: Folders) -> None:
     assert (folders.there / "real" / "x").read_bytes() == b"good"
 
 
-def test_the_folder_itself_may_be_a_link(folders: Folders) -> None:
+def test_folder_may_be_symlink(folders: Folders) -> None:
     folders.put({"a/b": b"x"})
     (folders.bench.folder / "real").mkdir()
     folders.there.symlink_to(folders.bench.folder / "real")
@@ -793,8 +794,8 @@ def test_the_folder_itself_may_be_a_link(folders: Folders) -> None:
     assert (folders.bench.folder / "real" / "a" / "b").read_bytes() == b"x"
 
 
-def test_an_object_at_the_path_of_a_folder(folders: Folders) -> None:
-    """One of the two can be had; the other fails by name."""
+def test_object_at_path_of_folder_is_failure(folders: Folders) -> None:
+    """The one that arrives second fails."""
     folders.put({"a": b"file", "a/b": b"below", "c": b"c"})
     report = folders.download(settings={"max_concurrency": 1})
     assert list(failures(report)) == ["a/b"]
@@ -806,18 +807,18 @@ def test_an_object_at_the_path_of_a_folder(folders: Folders) -> None:
     assert folders.downloaded() == {"a/b": b"below", "c": b"c"}
 
 
-def test_markers_of_folders_make_folders(folders: Folders) -> None:
+def test_folder_markers_make_folders(folders: Folders) -> None:
     folders.put({"p/": b"", "p/d/": b"", "p/d/e/": b"", "p/d/x": b"x", "p/full/": b"bytes"})
     report = folders.download("p")
     assert list(failures(report)) == ["full/"]
-    # What is below a folder may come first, and make it.
+    # A file below the folder may be first to make it.
     assert report.transferred + report.skipped == 3
     assert (folders.there / "d" / "e").is_dir()
     assert folders.downloaded() == {"d/x": b"x"}
     assert counts(folders.download("p", exclude="full/")) == (0, 3, 0)
 
 
-def test_a_pipe_in_the_place_of_a_file(folders: Folders) -> None:
+def test_pipe_at_target_is_failure(folders: Folders) -> None:
     folders.put({"a": b"x", "b": b"x"})
     folders.there.mkdir()
     os.mkfifo(folders.there / "a")

@@ -1,6 +1,6 @@
-"""What can go wrong on the way from the store, what becomes of the file, and going on with it.
+"""Faults of downloads: retries, failures, cancellation and resumption.
 
-With `NO_WAIT` each range is asked for twice at the most.
+With `NO_WAIT` each range is requested at most twice.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from support.bench import (
     Tamper,
     content,
     interrupt_once,
+    set_throttle,
     status,
 )
 
@@ -38,8 +40,9 @@ from lakefs_client.exceptions import (
 )
 from lakefs_client.rest import Cancellation, Timing
 from lakefs_client.sandbox import FaultKind, wire
+from lakefs_client.transfer.checksum import never
 from lakefs_client.transfer.download import file as download_module
-from lakefs_client.transfer.download import remote as ranges_module
+from lakefs_client.transfer.download import remote as remote_module
 from lakefs_client.transfer.download.partial import PartialFile
 from lakefs_client.transfer.download.remote import ChangedError
 from lakefs_client.transfer.throttle import Throttle
@@ -67,7 +70,7 @@ def rows(table: list[Row]) -> Any:
     return pytest.mark.parametrize("row", table, ids=lambda row: row.id)
 
 
-def order(bench: Bench, row: Row, times: int, after: int = 0) -> None:
+def add_fault(bench: Bench, row: Row, times: int, after: int = 0) -> None:
     bench.sandbox.faults.add(GET, row.kind, times=times, after=after, **row.details)
 
 
@@ -79,7 +82,7 @@ def assert_nothing_left(bench: Bench) -> None:
 
 @pytest.fixture
 def ready(bench: Bench) -> Bench:
-    """A bench with an object, and a former file at the target."""
+    """A bench with an object, and an existing file at the target."""
     bench.put(content(SIZE))
     bench.target.write_bytes(b"old")
     return bench
@@ -87,8 +90,8 @@ def ready(bench: Bench) -> Bench:
 
 @rows(REPEATED)
 @pytest.mark.parametrize("part_size", [RANGE, SIZE])
-def test_once_is_mended(ready: Bench, row: Row, part_size: int) -> None:
-    order(ready, row, 1)
+def test_one_fault_is_retried(ready: Bench, row: Row, part_size: int) -> None:
+    add_fault(ready, row, 1)
     counts: list[int] = []
     ready.download(part_size=part_size, progress=counts.append)
     assert ready.sandbox.faults.pending == []
@@ -99,27 +102,27 @@ def test_once_is_mended(ready: Bench, row: Row, part_size: int) -> None:
 
 @rows(REPEATED)
 @pytest.mark.parametrize("part_size", [RANGE, SIZE])
-def test_as_often_as_it_is_tried_ends_the_download(ready: Bench, row: Row, part_size: int) -> None:
-    order(ready, row, 2)
+def test_fault_in_every_attempt_fails_download(ready: Bench, row: Row, part_size: int) -> None:
+    add_fault(ready, row, 2)
     with pytest.raises(TransferError) as caught:
         ready.download(part_size=part_size, max_concurrency=1)
     assert ready.sandbox.faults.pending == []
-    assert_given_up(caught.value, row)
+    assert_reported(caught.value, row)
     assert_nothing_left(ready)
 
 
 @rows(FATAL)
 @pytest.mark.parametrize("part_size", [RANGE, SIZE])
-def test_a_refusal_ends_the_download_at_once(ready: Bench, row: Row, part_size: int) -> None:
-    order(ready, row, 1)
+def test_fatal_status_is_not_retried(ready: Bench, row: Row, part_size: int) -> None:
+    add_fault(ready, row, 1)
     with pytest.raises(TransferError) as caught:
         ready.download(part_size=part_size, max_concurrency=1, retry=RetryPolicy(min_wait=0))
     assert len(ready.ranges) == 1
-    assert_given_up(caught.value, row)
+    assert_reported(caught.value, row)
     assert_nothing_left(ready)
 
 
-def assert_given_up(error: TransferError, row: Row) -> None:
+def assert_reported(error: TransferError, row: Row) -> None:
     assert (error.outcome, error.status, error.part_number) == ("aborted", row.status, 1)
     cause = error.__cause__
     assert isinstance(cause, row.error)
@@ -127,7 +130,7 @@ def assert_given_up(error: TransferError, row: Row) -> None:
     assert f"lakefs://repo/main/{PATH}: range 1: " in str(error)
 
 
-def test_a_range_goes_on_where_it_stopped(bench: Bench) -> None:
+def test_truncated_range_continues_at_offset(bench: Bench) -> None:
     size = 8 * MIB
     bench.put(content(size))
     bench.sandbox.faults.add(GET, "truncate", times=2)
@@ -139,7 +142,7 @@ def test_a_range_goes_on_where_it_stopped(bench: Bench) -> None:
     assert min(counts) > 0
 
 
-def test_a_store_that_stalls(ready: Bench) -> None:
+def test_stalled_store_times_out(ready: Bench) -> None:
     ready.client.configuration.read_timeout = 2
     ready.sandbox.faults.add(GET, "stall", seconds=600)
     with pytest.raises(TransferError, match="no progress within 2 s") as caught:
@@ -148,7 +151,7 @@ def test_a_store_that_stalls(ready: Bench) -> None:
     assert_nothing_left(ready)
 
 
-# Answers that are not what was asked for
+# Unexpected responses
 
 
 def other_status(response: Any, request: Any) -> None:
@@ -164,13 +167,13 @@ def other_range(response: Any, request: Any) -> None:
 
 
 def other_total(response: Any, request: Any) -> None:
-    told = response.headers["Content-Range"]
-    response.headers["Content-Range"] = told.replace(f"/{SIZE}", f"/{SIZE + 1}")
+    content_range = response.headers["Content-Range"]
+    response.headers["Content-Range"] = content_range.replace(f"/{SIZE}", f"/{SIZE + 1}")
 
 
 def unknown_total(response: Any, request: Any) -> None:
-    told = response.headers["Content-Range"]
-    response.headers["Content-Range"] = told.replace(f"/{SIZE}", "/*")
+    content_range = response.headers["Content-Range"]
+    response.headers["Content-Range"] = content_range.replace(f"/{SIZE}", "/*")
 
 
 def too_few(response: Any, request: Any) -> None:
@@ -197,31 +200,31 @@ LIES = [other_status, no_range, other_range, other_total, unknown_total, too_few
 
 @pytest.mark.parametrize("lie", LIES)
 @pytest.mark.parametrize("verify", [True, False])
-def test_another_answer_than_was_asked_for_is_an_error(
+def test_unexpected_response_to_range_raises(
     ready: Bench, tamper: Tamper, lie: Callable[[Any, Any], None], verify: bool
 ) -> None:
     tamper(lie)
-    with pytest.raises(TransferError, match="the answer is another") as caught:
+    with pytest.raises(TransferError, match="unexpected response") as caught:
         ready.download(part_size=RANGE, verify=verify)
     assert caught.value.outcome == "aborted"
     assert_nothing_left(ready)
 
 
 @pytest.mark.parametrize("lie", [other_total, too_few, too_many, nothing, no_content])
-def test_so_it_is_where_the_whole_was_asked_for(
+def test_unexpected_response_to_whole_object_raises(
     ready: Bench, tamper: Tamper, lie: Callable[[Any, Any], None]
 ) -> None:
     tamper(lie)
-    with pytest.raises(TransferError, match="the answer is another"):
+    with pytest.raises(TransferError, match="unexpected response"):
         ready.download()
     assert_nothing_left(ready)
 
 
 @pytest.mark.parametrize(("surplus", "match"), [(-1, "early"), (1, "more bytes")])
-def test_without_a_length_bytes_are_counted(
+def test_bytes_are_counted_without_content_length(
     ready: Bench, tamper: Tamper, monkeypatch: pytest.MonkeyPatch, surplus: int, match: str
 ) -> None:
-    """As from a proxy that closes the connection at the end."""
+    """A proxy may close the connection at the end instead."""
     send = wire._Connection._send
 
     class WithoutLength:
@@ -234,7 +237,7 @@ def test_without_a_length_bytes_are_counted(
         def sendall(self, data: bytes) -> None:
             lines = data.split(b"\r\n")
             if lines[0] == b"HTTP/1.1 206 Partial Content":
-                lines = [one for one in lines if not one.startswith(b"Content-Length:")]
+                lines = [line for line in lines if not line.startswith(b"Content-Length:")]
             self._sock.sendall(b"\r\n".join(lines))
 
     def without_length(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -257,9 +260,9 @@ def test_without_a_length_bytes_are_counted(
 
 
 @pytest.mark.parametrize("kind", ["expired", "expired_token"])
-def test_a_url_is_renewed_once_for_all(ready: Bench, kind: FaultKind) -> None:
-    """All ranges are refused before any of them has the URL renewed."""
-    order(ready, Row(kind, {}), 4)
+def test_url_is_renewed_once_for_all_ranges(ready: Bench, kind: FaultKind) -> None:
+    """The store refuses every range before the first renewal."""
+    add_fault(ready, Row(kind, {}), 4)
     together = threading.Barrier(4, timeout=60)
     exchange = ready.client.store_client.exchange
 
@@ -277,7 +280,7 @@ def test_a_url_is_renewed_once_for_all(ready: Bench, kind: FaultKind) -> None:
     assert len(ready.ranges) == 8
 
 
-def test_urls_are_renewed_before_they_expire(ready: Bench) -> None:
+def test_url_is_renewed_before_expiry(ready: Bench) -> None:
     clock = MovableClock()
     ready.client.store_client.timing = Timing(clock=clock)
 
@@ -291,9 +294,30 @@ def test_urls_are_renewed_before_they_expire(ready: Bench) -> None:
     assert ready.target.read_bytes() == content(SIZE)
 
 
+@pytest.mark.parametrize(("faults", "requests"), [(1, 2), (2, 2)])
+def test_requests_through_server_have_one_retry_loop(
+    make_bench: Callable[..., Bench], faults: int, requests: int
+) -> None:
+    bench = make_bench(presign=False)
+    bench.put(content(SIZE))
+    bench.sandbox.faults.add("get_object", "status", times=faults, status=503)
+    with nullcontext() if faults == 1 else pytest.raises(TransferError, match="503"):
+        bench.download()
+    assert bench.operations["get_object"] == requests
+
+
+@pytest.mark.parametrize(("faults", "requests"), [(1, 3), (2, 3)])
+def test_renewals_have_one_retry_loop(ready: Bench, faults: int, requests: int) -> None:
+    add_fault(ready, Row("expired", {}), 2)
+    ready.sandbox.faults.add("stat_object", "status", times=faults, status=503, after=1)
+    with nullcontext() if faults == 1 else pytest.raises(TransferError, match="503"):
+        ready.download()
+    assert ready.operations["stat_object"] == requests
+
+
 @pytest.mark.parametrize("kind", ["expired", "expired_token"])
-def test_a_third_refusal_in_a_row_is_an_answer(ready: Bench, kind: FaultKind) -> None:
-    order(ready, Row(kind, {}), 3)
+def test_third_expired_url_fails_download(ready: Bench, kind: FaultKind) -> None:
+    add_fault(ready, Row(kind, {}), 3)
     with pytest.raises(TransferError, match="range 1") as caught:
         ready.download()
     assert ready.sandbox.faults.pending == []
@@ -303,8 +327,8 @@ def test_a_third_refusal_in_a_row_is_an_answer(ready: Bench, kind: FaultKind) ->
     assert_nothing_left(ready)
 
 
-def test_a_failing_renewal_ends_the_download(ready: Bench) -> None:
-    order(ready, Row("expired", {}), 1)
+def test_failed_renewal_fails_download(ready: Bench) -> None:
+    add_fault(ready, Row("expired", {}), 1)
     ready.sandbox.faults.add("stat_object", "status", status=404, after=1)
     with pytest.raises(TransferError, match="range 1: 404") as caught:
         ready.download()
@@ -312,12 +336,11 @@ def test_a_failing_renewal_ends_the_download(ready: Bench) -> None:
     assert_nothing_left(ready)
 
 
-# Objects that change
+# Changed objects
 
 
 def changing(bench: Bench, times: int) -> Callable[[int], None]:
-    """A progress callback that puts another object at the path, so many times, and has the URL
-    that is in use refused."""
+    """Return a progress callback that replaces the object `times` times, and expires its URL."""
     left = times
 
     def progress(count: int) -> None:
@@ -335,7 +358,7 @@ def changing(bench: Bench, times: int) -> Callable[[int], None]:
 
 @pytest.mark.parametrize("resume", [False, True])
 @pytest.mark.parametrize("times", [1, 2])
-def test_another_object_is_downloaded_from_its_start(
+def test_changed_object_restarts_download(
     ready: Bench, caplog: pytest.LogCaptureFixture, times: int, resume: bool
 ) -> None:
     progress = changing(ready, times)
@@ -345,13 +368,13 @@ def test_another_object_is_downloaded_from_its_start(
     assert sum(progress.counts) == SIZE  # type: ignore[attr-defined]
     assert ready.beside == ["target.bin"]
     assert list(ready.folder.glob("journals/*")) == []
-    told = [r for r in caplog.records if "starts afresh" in r.getMessage()]
-    assert [r.levelname for r in told] == ["WARNING"] * times
+    warnings = [r for r in caplog.records if "restarting the download" in r.getMessage()]
+    assert [r.levelname for r in warnings] == ["WARNING"] * times
 
 
 @pytest.mark.parametrize("resume", [False, True])
-def test_an_object_that_does_not_stay_is_given_up(ready: Bench, resume: bool) -> None:
-    with pytest.raises(TransferError, match=r"changed during the download \(try 3\)") as caught:
+def test_object_that_keeps_changing_fails_download(ready: Bench, resume: bool) -> None:
+    with pytest.raises(TransferError, match=r"changed during the download \(attempt 3\)") as caught:
         ready.download(
             part_size=RANGE, max_concurrency=1, progress=changing(ready, 9), resume=resume
         )
@@ -360,7 +383,7 @@ def test_an_object_that_does_not_stay_is_given_up(ready: Bench, resume: bool) ->
     assert_nothing_left(ready)
 
 
-def test_an_object_that_changed_and_is_gone(ready: Bench) -> None:
+def test_object_deleted_after_change_fails_download(ready: Bench) -> None:
     ready.sandbox.faults.add(GET, "wrong_etag", after=1)
     ready.sandbox.faults.add("stat_object", "status", status=404, after=1)
     with pytest.raises(TransferError, match="404") as caught:
@@ -369,18 +392,16 @@ def test_an_object_that_changed_and_is_gone(ready: Bench) -> None:
     assert_nothing_left(ready)
 
 
-def test_bytes_of_another_object_at_the_same_address_are_noticed(
-    ready: Bench, caplog: pytest.LogCaptureFixture
-) -> None:
-    """As where an imported object is written to in the store, past lakeFS."""
+def test_changed_etag_restarts_download(ready: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """An imported object can change in the store without lakeFS."""
     ready.sandbox.faults.add(GET, "wrong_etag", after=1)
     ready.download(part_size=RANGE, max_concurrency=1)
-    assert "starts afresh" in caplog.text
+    assert "restarting the download" in caplog.text
     assert len(ready.ranges) == 2 + 4
     assert ready.target.read_bytes() == content(SIZE)
 
 
-def test_an_object_that_changes_where_the_server_gives_the_bytes(
+def test_changed_object_restarts_download_through_server(
     make_bench: Callable[..., Bench],
 ) -> None:
     bench = make_bench(presign=False)
@@ -397,14 +418,14 @@ def test_an_object_that_changes_where_the_server_gives_the_bytes(
     assert bench.target.read_bytes() == content(SIZE)[::-1]
 
 
-# The end of the rest
+# Cancellation
 
 
-def test_the_first_failure_stops_bodies_that_stall(
+def test_first_failure_cancels_stalled_bodies(
     ready: Bench, tamper: Tamper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # They would go on until the read timeout, and so would the wait for them.
-    monkeypatch.setattr(download_module, "ABORT_WAIT", 600)
+    # Without the cancellation they would end at the read timeout.
+    monkeypatch.setattr(download_module, "CANCEL_WAIT", 600)
     stalls: list[Stall] = []
     both = threading.Barrier(2, timeout=60)
 
@@ -429,9 +450,9 @@ def test_the_first_failure_stops_bodies_that_stall(
     assert_nothing_left(ready)
 
 
-def test_the_first_failure_stops_those_that_wait_for_another_try(ready: Bench) -> None:
-    order(ready, status(503), 1)
-    order(ready, status(403), 1)
+def test_first_failure_cancels_waiting_retries(ready: Bench) -> None:
+    add_fault(ready, status(503), 1)
+    add_fault(ready, status(403), 1)
     patient = RetryPolicy(min_wait=3600, max_wait=3600)
     with pytest.raises(TransferError, match="403"):
         ready.download(part_size=SIZE // 2, max_concurrency=2, retry=patient)
@@ -440,7 +461,9 @@ def test_the_first_failure_stops_those_that_wait_for_another_try(ready: Bench) -
 
 @pytest.mark.parametrize("part_size", [RANGE, SIZE])
 @pytest.mark.parametrize("resume", [False, True])
-def test_an_interrupt_ends_it(ready: Bench, tamper: Tamper, part_size: int, resume: bool) -> None:
+def test_interrupt_cancels_download(
+    ready: Bench, tamper: Tamper, part_size: int, resume: bool
+) -> None:
     stall = Stall(10)
     tamper(lambda response, request: setattr(response, "content", cut(response, stall)))
     try:
@@ -456,13 +479,13 @@ def test_an_interrupt_ends_it(ready: Bench, tamper: Tamper, part_size: int, resu
 
 
 def cut(response: Any, stall: Stall) -> Any:
-    """The content but for its end, which stalls."""
+    """Return the content with an end that stalls."""
     (segment,) = response.content
     return (segment._replace(size=segment.size - stall.size), stall)
 
 
 @pytest.mark.parametrize("resume", [False, True])
-def test_errors_of_the_disk_are_raised_as_they_are(
+def test_disk_errors_are_raised(
     ready: Bench, monkeypatch: pytest.MonkeyPatch, resume: bool
 ) -> None:
     def full(self: Any, *arguments: Any) -> int:
@@ -481,7 +504,7 @@ def test_errors_of_the_disk_are_raised_as_they_are(
     assert ready.beside == ["target.bin"]
 
 
-def test_writes_may_come_in_pieces(ready: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_short_writes_are_completed(ready: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     write_at = PartialFile._write_at
     monkeypatch.setattr(
         PartialFile,
@@ -492,71 +515,71 @@ def test_writes_may_come_in_pieces(ready: Bench, monkeypatch: pytest.MonkeyPatch
     assert ready.target.read_bytes() == content(SIZE)
 
 
-# The gate
+# The throttle
 
 
-def test_a_wish_to_slow_down_is_followed(ready: Bench) -> None:
-    transfer: Any = ready.transfer(part_size=RANGE, max_concurrency=4)
-    order(ready, status(503), 1)
-    left: list[bool] = []
+def test_slow_down_reaches_throttle(ready: Bench) -> None:
+    transfer = ready.transfer(part_size=RANGE, max_concurrency=4)
+    add_fault(ready, status(503), 1)
+    released: list[bool] = []
 
-    class Told(Throttle):
-        def leave(self, ticket: int, *, slow_down: bool = False) -> None:
-            left.append(slow_down)
-            super().leave(ticket, slow_down=slow_down)
+    class Recording(Throttle):
+        def release(self, token: int, *, slow_down: bool = False) -> None:
+            released.append(slow_down)
+            super().release(token, slow_down=slow_down)
 
-    transfer.gate = Told(4)
+    set_throttle(transfer, Recording(4))
     transfer.download_file("repo", "main", PATH, ready.target)
-    assert sorted(left) == [False] * 4 + [True]
+    assert sorted(released) == [False] * 4 + [True]
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_places_at_the_gate_are_given_back(ready: Bench, fails: bool) -> None:
-    transfer: Any = ready.transfer(part_size=RANGE, max_concurrency=4)
-    transfer.gate = Throttle(1)
+def test_throttle_slots_are_released(ready: Bench, fails: bool) -> None:
+    transfer = ready.transfer(part_size=RANGE, max_concurrency=4)
+    throttle = set_throttle(transfer, Throttle(1))
     if fails:
-        order(ready, status(403), 1, after=1)
+        add_fault(ready, status(403), 1, after=1)
         with pytest.raises(TransferError, match="403"):
             transfer.download_file("repo", "main", PATH, ready.target)
     else:
         transfer.download_file("repo", "main", PATH, ready.target)
-    assert transfer.gate._inside == 0
+    assert throttle._active == 0
 
 
 @pytest.mark.parametrize("times", [0, 1])
-def test_sockets_go_back_to_the_pool_alone(
+def test_cancellation_releases_sockets(
     ready: Bench, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
-    """An interrupt that still held one would cut whatever uses it next."""
+    """A cancellation that kept a socket would break the socket's next request."""
     made: list[Cancellation] = []
 
-    class Kept(Cancellation):
+    class Recorded(Cancellation):
         def __init__(self, parent: Cancellation | None = None) -> None:
             super().__init__(parent)
             made.append(self)
 
-    monkeypatch.setattr(ranges_module, "Cancellation", Kept)
+    monkeypatch.setattr(remote_module, "Cancellation", Recorded)
     if times:
-        order(ready, status(503), 1, after=3)
+        add_fault(ready, status(503), 1, after=3)
     ready.download(part_size=RANGE)
-    assert [interrupt._sockets for interrupt in made] == [{}]
+    assert [cancellation._sockets for cancellation in made] == [{}]
 
 
-def test_an_interrupt_ends_the_wait_for_a_place(
+def test_interrupt_ends_wait_for_throttle_slot(
     ready: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download_module, "ABORT_WAIT", 600)
+    monkeypatch.setattr(download_module, "CANCEL_WAIT", 600)
     asked = 0
 
-    class Asked(Throttle):
-        def enter(self, given_up: Callable[[], bool] = bool) -> int | None:
+    class Counting(Throttle):
+        def acquire(self, cancelled: Callable[[], bool]) -> int | None:
             nonlocal asked
             asked += 1
-            return super().enter(given_up)
+            return super().acquire(cancelled)
 
-    transfer: Any = ready.transfer(part_size=SIZE // 2, max_concurrency=2)
-    transfer.gate = Asked(1)
-    assert transfer.gate.enter() is not None  # as by another transfer, which keeps its place
+    transfer = ready.transfer(part_size=SIZE // 2, max_concurrency=2)
+    throttle = set_throttle(transfer, Counting(1))
+    assert throttle.acquire(never) is not None  # a slot of another transfer
     with interrupt_once(lambda: asked == 3), pytest.raises(KeyboardInterrupt):
         transfer.download_file("repo", "main", PATH, ready.target)
     assert ready.ranges == []
@@ -567,7 +590,7 @@ def test_an_interrupt_ends_the_wait_for_a_place(
 
 
 def left(bench: Bench) -> tuple[list[Any], Any]:
-    """The journal's records, and the file's path, that an interrupted download left."""
+    """Return the journal's records and the partial file of an interrupted download."""
     (path,) = bench.folder.glob("journals/*")
     records = [json.loads(line.partition(" ")[2]) for line in path.read_text().splitlines()]
     (hidden,) = bench.target.parent.glob(".target.bin.*.part")
@@ -575,15 +598,15 @@ def left(bench: Bench) -> tuple[list[Any], Any]:
 
 
 def interrupted(bench: Bench, **options: Any) -> TransferError:
-    """A download that has the first two of four ranges when the network fails."""
-    order(bench, status(503), 2, after=2)
+    """Download the first two of four ranges, until the network fails."""
+    add_fault(bench, status(503), 2, after=2)
     with pytest.raises(TransferError) as caught:
         bench.download(part_size=RANGE, max_concurrency=1, resume=True, **options)
     bench.sandbox.requests.clear()
     return caught.value
 
 
-def test_an_interrupted_download_goes_on(ready: Bench) -> None:
+def test_resume_requests_missing_ranges_only(ready: Bench) -> None:
     error = interrupted(ready)
     assert error.outcome == "resumable"
     assert "resume=True" in str(error)
@@ -591,7 +614,7 @@ def test_an_interrupted_download_goes_on(ready: Bench) -> None:
     (first, *ranges), hidden = left(ready)
     assert first["file"] == hidden.name
     assert "?" not in json.dumps(first)
-    assert [one["range"] for one in ranges] == [1, 2]
+    assert [record["range"] for record in ranges] == [1, 2]
     counts: list[int] = []
     ready.download(part_size=RANGE, resume=True, progress=counts.append)
     assert sorted(ready.ranges) == ["600-899", "900-999"]
@@ -601,7 +624,7 @@ def test_an_interrupted_download_goes_on(ready: Bench) -> None:
     assert list(ready.folder.glob("journals/*")) == []
 
 
-def test_it_goes_on_with_its_own_ranges(ready: Bench) -> None:
+def test_resume_keeps_range_size(ready: Bench) -> None:
     interrupted(ready)
     ready.download(part_size=450, resume=True)
     assert sorted(ready.ranges) == ["600-899", "900-999"]
@@ -609,7 +632,7 @@ def test_it_goes_on_with_its_own_ranges(ready: Bench) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"", b"x" * 299, b"x" * SIZE])
-def test_only_what_the_file_holds_is_taken_for_done(ready: Bench, damage: bytes) -> None:
+def test_resume_verifies_partial_file(ready: Bench, damage: bytes) -> None:
     interrupted(ready)
     _, hidden = left(ready)
     hidden.write_bytes(damage)
@@ -618,27 +641,29 @@ def test_only_what_the_file_holds_is_taken_for_done(ready: Bench, damage: bytes)
     assert ready.target.read_bytes() == content(SIZE)
 
 
-def test_without_the_file_it_starts_afresh(ready: Bench, caplog: pytest.LogCaptureFixture) -> None:
+def test_resume_restarts_without_partial_file(
+    ready: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
     interrupted(ready)
     left(ready)[1].unlink()
     ready.download(part_size=RANGE, resume=True)
-    assert "starting afresh" in caplog.text
+    assert "restarting the download" in caplog.text
     assert len(ready.ranges) == 4
     assert ready.target.read_bytes() == content(SIZE)
     assert ready.beside == ["target.bin"]
 
 
-def test_a_changed_object_starts_afresh(ready: Bench, caplog: pytest.LogCaptureFixture) -> None:
+def test_resume_restarts_if_object_changed(ready: Bench, caplog: pytest.LogCaptureFixture) -> None:
     interrupted(ready)
     ready.put(content(SIZE)[::-1])
     ready.download(part_size=RANGE, resume=True)
-    assert "starts afresh" in caplog.text
+    assert "has changed; restarting the download" in caplog.text
     assert len(ready.ranges) == 4
     assert ready.target.read_bytes() == content(SIZE)[::-1]
     assert ready.beside == ["target.bin"]
 
 
-def test_a_call_without_resume_leaves_the_other_alone(ready: Bench) -> None:
+def test_call_without_resume_keeps_journal(ready: Bench) -> None:
     interrupted(ready)
     ready.download(part_size=RANGE)
     assert len(ready.ranges) == 4
@@ -646,7 +671,7 @@ def test_a_call_without_resume_leaves_the_other_alone(ready: Bench) -> None:
     ready.put(content(SIZE))
 
 
-def test_an_object_that_is_gone_leaves_what_is_there(ready: Bench) -> None:
+def test_missing_object_keeps_journal(ready: Bench) -> None:
     interrupted(ready)
     ready.sandbox.faults.add("stat_object", "status", status=404)
     with pytest.raises(NotFoundException):
@@ -655,11 +680,11 @@ def test_an_object_that_is_gone_leaves_what_is_there(ready: Bench) -> None:
     assert len(ready.ranges) == 2
 
 
-def test_a_download_that_is_under_way_is_not_begun_again(ready: Bench) -> None:
+def test_concurrent_resume_raises(ready: Bench) -> None:
     errors: list[TransferError] = []
 
     def progress(count: int) -> None:
-        with pytest.raises(TransferError, match="under way") as caught:
+        with pytest.raises(TransferError, match="in progress") as caught:
             ready.download(resume=True)
         errors.append(caught.value)
 
@@ -694,7 +719,7 @@ with lakefs_client.ApiClient(configuration) as client:
 
 
 @pytest.mark.parametrize(("kill_after", "ranges"), [(1, 4), (301, 3), (901, 1)])
-def test_a_killed_process_is_gone_on_with(ready: Bench, kill_after: int, ranges: int) -> None:
+def test_resume_after_kill(ready: Bench, kill_after: int, ranges: int) -> None:
     configuration = ready.sandbox.configuration()
     arguments = [
         configuration.host,

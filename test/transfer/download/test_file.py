@@ -1,4 +1,4 @@
-"""Downloads of files: what arrives, what is asked for, where it goes, what it is held against."""
+"""Downloads of files: bytes, requests, targets and verification."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ def md5(data: bytes) -> str:
 
 
 def composite(data: bytes, part_size: int) -> str:
-    """The checksum of an object of parts of that size."""
+    """Return the checksum of an object that was uploaded in parts of this size."""
     parts = (data[at : at + part_size] for at in range(0, len(data), part_size))
     found = composite_md5([md5(part) for part in parts])
     assert found is not None
     return found
 
 
-# What arrives, and what is asked for
+# Bytes and requests
 
 
 @pytest.mark.parametrize("size", [0, 1, 9, PART - 1, PART, PART + 1, SIZE])
 @pytest.mark.parametrize("verify", [True, False])
-def test_what_arrives_is_the_object(bench: Bench, size: int, verify: bool) -> None:
+def test_download_returns_bytes_and_stats(bench: Bench, size: int, verify: bool) -> None:
     bench.upload(size, user_metadata={"run": "7"})
     bench.sandbox.requests.clear()
     counts: list[int] = []
@@ -69,7 +69,7 @@ def test_what_arrives_is_the_object(bench: Bench, size: int, verify: bool) -> No
 
 
 @given(st.data())
-def test_any_size_in_ranges_of_any_size(law_bench: Bench, data: st.DataObject) -> None:
+def test_ranges_cover_object_of_any_size(law_bench: Bench, data: st.DataObject) -> None:
     bench = law_bench
     size = data.draw(st.integers(0, 3000))
     part_size = data.draw(st.integers(max(1, size // 20), 3001))
@@ -82,8 +82,8 @@ def test_any_size_in_ranges_of_any_size(law_bench: Bench, data: st.DataObject) -
     assert sorted(bench.ranges) == sorted(wanted)
 
 
-def test_as_many_ranges_at_a_time_as_are_allowed(bench: Bench, tamper: Tamper) -> None:
-    # Nobody gets an answer before three have asked; a fourth would be alone for ever.
+def test_max_concurrency_ranges_run_in_parallel(bench: Bench, tamper: Tamper) -> None:
+    # The store answers three requests together; a fourth at a time would never be answered.
     bench.put(content(900))
     together = threading.Barrier(3, timeout=60)
     tamper(lambda response, request: together.wait())
@@ -91,7 +91,7 @@ def test_as_many_ranges_at_a_time_as_are_allowed(bench: Bench, tamper: Tamper) -
     assert bench.target.read_bytes() == content(900)
 
 
-def test_any_ref_will_do(bench: Bench) -> None:
+def test_download_from_commit_branch_and_expression(bench: Bench) -> None:
     bench.put(b"committed")
     commit = CommitsApi(bench.client).commit("repo", "main", CommitCreation("message"))
     bench.put(b"and changed")
@@ -100,15 +100,15 @@ def test_any_ref_will_do(bench: Bench) -> None:
         assert bench.target.read_bytes() == data
 
 
-def test_compressed_objects_arrive_as_they_are(bench: Bench, tamper: Tamper) -> None:
+def test_content_encoding_is_not_decoded(bench: Bench, tamper: Tamper) -> None:
     bench.put(content(99))
     tamper(lambda response, request: response.headers.update({"Content-Encoding": "gzip"}))
     bench.download()
     assert bench.target.read_bytes() == content(99)
 
 
-def test_the_whole_without_a_range_is_what_was_asked_for(bench: Bench, tamper: Tamper) -> None:
-    """As from a store that knows no ranges: of an object of one range nothing is missing."""
+def test_status_200_answers_range_of_whole_object(bench: Bench, tamper: Tamper) -> None:
+    """A store without ranges sends the whole object."""
 
     def ignore(response: Any, request: Any) -> None:
         response.status = 200
@@ -120,19 +120,19 @@ def test_the_whole_without_a_range_is_what_was_asked_for(bench: Bench, tamper: T
     assert bench.target.read_bytes() == content(99)
 
 
-# Where it goes
+# Targets
 
 
 @pytest.mark.parametrize("convert", [str, Path, Path.__fspath__])
-def test_a_target_is_a_path(bench: Bench, convert: Callable[[Path], Any]) -> None:
+def test_target_accepts_str_and_path(bench: Bench, convert: Callable[[Path], Any]) -> None:
     bench.put(b"new")
-    bench.target.write_bytes(b"a former file, which is longer")
+    bench.target.write_bytes(b"an existing file, which is longer")
     bench.download(target=convert(bench.target))
     assert bench.target.read_bytes() == b"new"
     assert bench.beside == ["target.bin"]
 
 
-def test_a_target_may_be_relative(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_target_may_be_relative(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.put(b"new")
     monkeypatch.chdir(bench.target.parent)
     bench.download(target="target.bin")
@@ -140,14 +140,14 @@ def test_a_target_may_be_relative(bench: Bench, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("name", ["x" * 255, "é" * 127, "𝛑" * 63])
-def test_names_may_be_as_long_as_they_can(bench: Bench, name: str) -> None:
+def test_target_name_may_have_255_bytes(bench: Bench, name: str) -> None:
     bench.put(b"new")
     bench.download(target=bench.target.with_name(name))
     assert bench.beside == [name]
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_link_is_followed(bench: Bench, there: bool) -> None:
+def test_symlink_target_is_followed(bench: Bench, there: bool) -> None:
     bench.put(b"new")
     elsewhere = bench.folder / "elsewhere.bin"
     if there:
@@ -172,7 +172,7 @@ def mode(path: Path) -> int:
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o007, 0o077])
-def test_a_new_file_has_the_mode_of_new_files(bench: Bench, mask: int) -> None:
+def test_new_file_has_mode_of_umask(bench: Bench, mask: int) -> None:
     bench.put(b"new")
     with umask(mask):
         bench.download()
@@ -182,7 +182,7 @@ def test_a_new_file_has_the_mode_of_new_files(bench: Bench, mask: int) -> None:
 
 
 @pytest.mark.parametrize("former", [0o600, 0o644, 0o755, 0o444])
-def test_a_file_that_is_replaced_leaves_its_mode(bench: Bench, former: int) -> None:
+def test_replaced_file_keeps_mode(bench: Bench, former: int) -> None:
     bench.put(b"new")
     bench.target.write_bytes(b"old")
     bench.target.chmod(former)
@@ -191,7 +191,7 @@ def test_a_file_that_is_replaced_leaves_its_mode(bench: Bench, former: int) -> N
     assert bench.target.read_bytes() == b"new"
 
 
-def test_until_it_is_whole_it_is_hidden_and_private(bench: Bench) -> None:
+def test_partial_file_is_hidden_and_private(bench: Bench) -> None:
     bench.put(content(300))
     bench.target.write_bytes(b"old")
     seen: list[tuple[list[str], int]] = []
@@ -240,7 +240,7 @@ def make_file_for_a_folder(path: Path) -> Any:
     ],
 )
 @pytest.mark.parametrize("resume", [False, True])
-def test_what_is_no_target_is_refused_before_anything_is_sent(
+def test_invalid_target_raises_before_any_request(
     bench: Bench, make: Callable[[Path], Any], error: type[Exception], resume: bool
 ) -> None:
     bench.put(b"new")
@@ -263,7 +263,7 @@ def test_what_is_no_target_is_refused_before_anything_is_sent(
         (("repo", "main", None), ApiTypeError),
     ],
 )
-def test_names_that_cannot_be_are_refused(
+def test_invalid_names_raise_before_any_request(
     bench: Bench, names: tuple[Any, Any, Any], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
@@ -271,14 +271,14 @@ def test_names_that_cannot_be_are_refused(
     assert not bench.sandbox.requests
 
 
-def test_a_progress_that_cannot_be_called(bench: Bench) -> None:
+def test_invalid_progress_raises_before_any_request(bench: Bench) -> None:
     with pytest.raises(ApiTypeError, match="progress"):
         bench.download(progress=7)  # type: ignore[arg-type]
     assert not bench.sandbox.requests
 
 
 @pytest.mark.parametrize("resume", [False, True])
-def test_what_lakefs_says_of_the_object_is_raised_as_it_is(bench: Bench, resume: bool) -> None:
+def test_lakefs_errors_are_raised_unchanged(bench: Bench, resume: bool) -> None:
     with pytest.raises(NotFoundException):
         bench.download(resume=resume)
     bench.client.configuration.password = "wrong"
@@ -288,15 +288,15 @@ def test_what_lakefs_says_of_the_object_is_raised_as_it_is(bench: Bench, resume:
     assert list(bench.folder.glob("journals/*")) == []
 
 
-# What it is held against
+# Verification
 
 
 @pytest.mark.parametrize("size", [0, 9, SIZE])
-def test_damage_is_an_error(bench: Bench, size: int) -> None:
+def test_checksum_mismatch_raises(bench: Bench, size: int) -> None:
     bench.put(content(size), checksum=md5(b"something else"))
     bench.target.write_bytes(b"old")
     for resume in (False, True):
-        with pytest.raises(TransferError, match=r"other bytes.*verify=False") as caught:
+        with pytest.raises(TransferError, match=r"checksum mismatch.*verify=False") as caught:
             bench.download(resume=resume)
         assert caught.value.outcome == "aborted"
         assert md5(content(size)) in str(caught.value)
@@ -308,7 +308,7 @@ def test_damage_is_an_error(bench: Bench, size: int) -> None:
 
 
 class Passes:
-    """Counts the bytes that are hashed from files."""
+    """A count of the bytes that are hashed from files."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.bytes = 0
@@ -324,28 +324,28 @@ class Passes:
     ("whose", "ours"),
     [(5, 5), (5, 16), (8, 5), (8, 16), (10, 5), (10, 16), (16, 5), (7, 5), (7, 16)],
 )
-def test_a_composite_checksum_is_understood(
+def test_composite_checksum_is_verified(
     bench: Bench,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     whose: int,
     ours: int,
 ) -> None:
-    """7 MiB is nobody's: it is the smallest that suffices for three parts."""
+    """No uploader has 7 MiB: it is the smallest part size for three parts."""
     size = 21 * MIB
     bench.put(content(size), checksum=composite(content(size), whose * MIB))
     passes = Passes(monkeypatch)
     bench.download(part_size=ours * MIB)
     assert bench.target.read_bytes() == content(size)
     assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
-    # Ranges that are the parts are hashed as they arrive.
+    # Ranges that equal the parts are hashed as they arrive.
     likely = part_sizes(f"{'0' * 32}-{-(-size // (whose * MIB))}", size, ours * MIB)
     tried = likely.index(whose * MIB)
     assert passes.bytes == size * (tried + (likely[0] > ours * MIB))
 
 
 @pytest.mark.parametrize(
-    ("checksum", "told"),
+    ("checksum", "warned"),
     [
         (f"{'0' * 32}-3", True),
         (f"{'0' * 32}-1", True),
@@ -355,24 +355,24 @@ def test_a_composite_checksum_is_understood(
         (f"{'0' * 32}-0", False),
     ],
 )
-def test_a_checksum_that_says_nothing(
+def test_unusable_checksum_logs_warning(
     bench: Bench,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     checksum: str,
-    told: bool,
+    warned: bool,
 ) -> None:
     bench.put(content(SIZE), checksum=checksum)
     passes = Passes(monkeypatch)
     bench.download()
     assert bench.target.read_bytes() == content(SIZE)
     warnings = [r for r in caplog.records if r.levelno >= logging.WARNING]
-    assert [r.name for r in warnings] == ["lakefs_client.transfer"] * told
+    assert [r.name for r in warnings] == ["lakefs_client.transfer"] * warned
     assert all("not verified" in r.getMessage() for r in warnings)
     assert passes.bytes <= 3 * SIZE
 
 
-def test_guesses_have_an_end(
+def test_part_size_guesses_are_limited(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     size = 16 * MIB + 17
@@ -385,9 +385,7 @@ def test_guesses_have_an_end(
     assert "not verified" in caplog.text
 
 
-def test_of_an_encrypted_object_an_md5_may_be_none(
-    bench: Bench, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_encrypted_object_is_not_verified(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     bench.put(content(9), checksum=md5(b"an ETag of SSE-KMS"))
     bench.sandbox.faults.add("store_get_object", "opaque_etag")
     bench.download()
@@ -395,7 +393,7 @@ def test_of_an_encrypted_object_an_md5_may_be_none(
     assert "not verified" in caplog.text
 
 
-def test_no_verification_where_none_is_wanted(
+def test_verify_false_hashes_nothing(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     bench.put(content(SIZE), checksum=f"{'0' * 32}-2")
@@ -411,16 +409,16 @@ def test_no_verification_where_none_is_wanted(
     st.sampled_from([5, 8, 16, 50, 64, 100, 512, 17, 33]),
     st.sampled_from([5, 16, 1024]),
 )
-def test_the_size_of_parts_is_among_the_guesses(size: int, whose: int, likely: int) -> None:
+def test_part_sizes_include_actual_size(size: int, whose: int, likely: int) -> None:
     count = PartPlan(size, whose * MIB).count
     guesses = part_sizes(f"{'0' * 32}-{count}", size, likely * MIB)
     assert len(set(guesses)) == len(guesses)
-    assert all(PartPlan(size, one).count == count for one in guesses)
+    assert all(PartPlan(size, guess).count == count for guess in guesses)
     if PartPlan(size, likely * MIB).count == count:
         assert guesses[0] == max(1, min(likely * MIB, size))
     if whose not in (17, 33):
         assert max(1, min(whose * MIB, size)) in guesses
-    if size > 33 * 33 * MIB:  # so that no larger part in whole MiB gives as many
+    if size > 33 * 33 * MIB:  # no larger part in whole MiB gives this count
         assert guesses
 
 
@@ -429,7 +427,7 @@ def test_the_size_of_parts_is_among_the_guesses(size: int, whose: int, likely: i
 
 @pytest.mark.parametrize("size", [0, 9, SIZE])
 @pytest.mark.parametrize("refused", [False, True])
-def test_where_the_store_has_no_presigned_urls(
+def test_download_through_server_without_presigned_urls(
     make_bench: Callable[..., Bench], size: int, refused: bool
 ) -> None:
     bench = make_bench(presign=False)
@@ -446,10 +444,10 @@ def test_where_the_store_has_no_presigned_urls(
     assert bench.operations["store_get_object"] == 0
 
 
-# What others get to know
+# Secrets
 
 
-def test_the_store_gets_nothing_of_lakefs(bench: Bench) -> None:
+def test_store_request_has_no_lakefs_headers(bench: Bench) -> None:
     bench.put(content(SIZE))
     bench.client.configuration.api_key["cookie_auth"] = "SECRET"
     bench.client.cookie = "session=SECRET"
@@ -466,7 +464,9 @@ def test_the_store_gets_nothing_of_lakefs(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_no_signed_url_is_told(bench: Bench, caplog: pytest.LogCaptureFixture, fails: bool) -> None:
+def test_signature_is_not_disclosed(
+    bench: Bench, caplog: pytest.LogCaptureFixture, fails: bool
+) -> None:
     bench.put(content(SIZE))
     text = ""
     with caplog.at_level(logging.DEBUG):
@@ -490,15 +490,15 @@ def test_no_signed_url_is_told(bench: Bench, caplog: pytest.LogCaptureFixture, f
 # Progress
 
 
-class OfTheCallback(Exception):
+class CallbackFailure(Exception):
     pass
 
 
 @pytest.mark.parametrize(
-    "error", [OfTheCallback(), KeyboardInterrupt(), ApiException(503), OSError(28, "")]
+    "error", [CallbackFailure(), KeyboardInterrupt(), ApiException(503), OSError(28, "")]
 )
 @pytest.mark.parametrize("part_size", [100, 1000])
-def test_an_exception_in_progress_is_raised_as_it_is(
+def test_progress_exception_is_raised_unchanged(
     bench: Bench, error: BaseException, part_size: int
 ) -> None:
     bench.put(content(1000))
@@ -516,11 +516,11 @@ def test_an_exception_in_progress_is_raised_as_it_is(
     assert bench.beside == []
 
 
-def test_the_way_through_the_server_can_be_refused(make_bench: Callable[..., Bench]) -> None:
+def test_fallback_false_forbids_server(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(presign=False)
     bench.upload(9)
-    with pytest.raises(TransferError, match="allow_server is off") as caught:
-        bench.download(allow_server=False)
+    with pytest.raises(TransferError, match="fallback is False") as caught:
+        bench.download(fallback=False)
     assert caught.value.outcome == "aborted"
     assert bench.operations["get_object"] == 0
     assert bench.beside == []

@@ -1,4 +1,4 @@
-"""Memory of downloads and readers, in a process of their own."""
+"""Memory of downloads and readers, each in its own process."""
 
 from __future__ import annotations
 

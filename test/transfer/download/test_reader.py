@@ -1,4 +1,4 @@
-"""Objects as files: any sequence of reads and seeks, what is asked for, and what goes wrong."""
+"""Readers: reads and seeks, the requests behind them, and faults."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.bench import MIB, PATH, Bench, MovableClock, content
+from support.bench import MIB, PATH, Bench, MovableClock, content, set_throttle
 
 from lakefs_client import RetryPolicy
 from lakefs_client.exceptions import (
@@ -24,7 +24,7 @@ from lakefs_client.exceptions import (
 from lakefs_client.rest import Timing
 from lakefs_client.sandbox import FaultKind
 from lakefs_client.transfer.download import reader as reader_module
-from lakefs_client.transfer.download.reader import BUFFER, ObjectReader
+from lakefs_client.transfer.download.reader import BUFFER
 from lakefs_client.transfer.download.remote import ChangedError
 from lakefs_client.transfer.throttle import Throttle
 
@@ -49,7 +49,7 @@ STEPS = st.lists(
 
 
 def step(file: Any, name: str, *arguments: int) -> Any:
-    """What a step gives, of the reader and of a file on disk alike."""
+    """Return the result of a step, of a reader or of a file on disk."""
     if name == "readinto":
         target = bytearray(arguments[0])
         count = file.readinto(target)
@@ -65,12 +65,12 @@ def step(file: Any, name: str, *arguments: int) -> Any:
 
 
 @given(st.sampled_from([0, 1, 700, 2048]), STEPS)
-def test_any_sequence_of_reads_and_seeks(
+def test_reads_and_seeks_equal_those_of_a_file(
     law_bench: Bench, size: int, steps: list[tuple[Any, ...]]
 ) -> None:
     bench = law_bench
     with pytest.MonkeyPatch.context() as patch:
-        # As with a large object: the buffer, and what is near, are a few bytes.
+        # Small buffers make small objects behave as large ones.
         patch.setattr(reader_module, "BUFFER", 64)
         patch.setattr(reader_module, "NEAR", 100)
         bench.put(content(size))
@@ -89,7 +89,7 @@ def test_any_sequence_of_reads_and_seeks(
 
 
 @pytest.mark.parametrize("size", [0, 9, SIZE])
-def test_what_it_says_of_itself(bench: Bench, size: int) -> None:
+def test_attributes(bench: Bench, size: int) -> None:
     bench.put(content(size))
     with bench.open() as file:
         assert isinstance(file, io.BufferedIOBase)
@@ -110,7 +110,7 @@ def test_what_it_says_of_itself(bench: Bench, size: int) -> None:
         file.read()
 
 
-def test_reading_on_asks_for_ever_more(bench: Bench) -> None:
+def test_sequential_reads_double_the_request(bench: Bench) -> None:
     bench.put(content(32 * MIB))
     with bench.open() as file:
         assert b"".join(iter(lambda: file.read(50_000), b"")) == content(32 * MIB)
@@ -120,12 +120,12 @@ def test_reading_on_asks_for_ever_more(bench: Bench) -> None:
 
 
 def spans(bench: Bench) -> list[tuple[int, int]]:
-    found = [one.split("-") for one in bench.ranges]
+    found = [item.split("-") for item in bench.ranges]
     return [(int(first), int(last)) for first, last in found]
 
 
 @pytest.mark.parametrize("start", [0, 5])
-def test_all_that_is_left_is_one_request(bench: Bench, start: int) -> None:
+def test_read_to_end_is_one_request(bench: Bench, start: int) -> None:
     bench.put(content(SIZE))
     with bench.open() as file:
         file.seek(start)
@@ -133,14 +133,14 @@ def test_all_that_is_left_is_one_request(bench: Bench, start: int) -> None:
     assert bench.ranges == [f"{start}-{SIZE - 1}"]
 
 
-def test_a_large_read_is_one_request(bench: Bench) -> None:
+def test_large_read_is_one_request(bench: Bench) -> None:
     bench.put(content(SIZE))
     with bench.open() as file:
         assert file.read(2 * MIB) == content(2 * MIB)
     assert len(bench.ranges) == 1
 
 
-def test_a_small_read_asks_for_a_buffer(bench: Bench) -> None:
+def test_small_read_requests_one_buffer(bench: Bench) -> None:
     bench.put(content(SIZE))
     with bench.open() as file:
         for at in (2 * MIB, 9, MIB):
@@ -149,10 +149,10 @@ def test_a_small_read_asks_for_a_buffer(bench: Bench) -> None:
     assert spans(bench) == [(at, at + BUFFER - 1) for at in (2 * MIB, 9, MIB)]
 
 
-def test_what_is_near_is_read_up_to(bench: Bench) -> None:
+def test_short_seek_reuses_open_response(bench: Bench) -> None:
     bench.put(content(SIZE))
     with bench.open() as file:
-        file.read(2 * BUFFER + 9)  # the answer goes on behind what is buffered
+        file.read(2 * BUFFER + 9)  # the response has bytes behind the buffer
         asked = len(bench.ranges)
         at = file.seek(BUFFER + 9, io.SEEK_CUR)
         assert file.read(9) == content(SIZE)[at : at + 9]
@@ -162,7 +162,7 @@ def test_what_is_near_is_read_up_to(bench: Bench) -> None:
         assert len(bench.ranges) == asked + 1
 
 
-def test_it_is_a_file_to_zipfile(bench: Bench) -> None:
+def test_zipfile_reads_object(bench: Bench) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for number in range(20):
@@ -176,14 +176,14 @@ def test_it_is_a_file_to_zipfile(bench: Bench) -> None:
         zipfile.ZipFile(file)
 
 
-def test_lines(bench: Bench) -> None:
+def test_iteration_yields_lines(bench: Bench) -> None:
     lines = [b"%d\n" % number for number in range(100_000)]
     bench.put(b"".join(lines))
     with bench.open() as file:
         assert list(file) == lines
 
 
-def test_through_the_server(make_bench: Callable[..., Bench]) -> None:
+def test_reads_through_server_without_presigned_urls(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(presign=False)
     bench.put(content(SIZE))
     with bench.open() as file:
@@ -193,10 +193,10 @@ def test_through_the_server(make_bench: Callable[..., Bench]) -> None:
     assert bench.operations["get_object"] == 2
 
 
-# What goes wrong
+# Faults
 
 
-def test_what_cannot_be_opened(bench: Bench) -> None:
+def test_invalid_object_raises_on_open(bench: Bench) -> None:
     with pytest.raises(NotFoundException):
         bench.open()
     with pytest.raises(ApiValueError, match="ref"):
@@ -217,7 +217,7 @@ FAULTS: list[tuple[FaultKind, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("kind", "details"), FAULTS)
 @pytest.mark.parametrize("piece", [-1, 50_000, 2 * MIB])
-def test_twice_is_mended(bench: Bench, kind: FaultKind, details: Any, piece: int) -> None:
+def test_two_faults_are_retried(bench: Bench, kind: FaultKind, details: Any, piece: int) -> None:
     bench.put(content(SIZE))
     bench.sandbox.faults.add(GET, kind, times=2, **details)
     with bench.open(retry=RetryPolicy(3, 0, 0)) as file:
@@ -225,8 +225,8 @@ def test_twice_is_mended(bench: Bench, kind: FaultKind, details: Any, piece: int
     assert not bench.sandbox.faults.pending
 
 
-def test_attempts_are_counted_for_each_read(bench: Bench) -> None:
-    """A long read must not fail because of as many mishaps as a short one may have."""
+def test_retries_are_counted_per_read(bench: Bench) -> None:
+    """A long read may meet more faults than a short one."""
     bench.put(content(SIZE))
     bench.sandbox.faults.add(GET, "truncate", times=5)
     with bench.open(retry=RetryPolicy(2, 0, 0)) as file:
@@ -235,7 +235,7 @@ def test_attempts_are_counted_for_each_read(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(("status", "times"), [(403, 1), (404, 1), (503, 2)])
-def test_a_read_fails_and_the_next_goes_on(bench: Bench, status: int, times: int) -> None:
+def test_read_succeeds_after_failed_read(bench: Bench, status: int, times: int) -> None:
     bench.put(content(SIZE))
     with bench.open() as file:
         file.seek(9)
@@ -250,7 +250,7 @@ def test_a_read_fails_and_the_next_goes_on(bench: Bench, status: int, times: int
 
 @pytest.mark.parametrize("kind", ["expired", "expired_token"])
 @pytest.mark.parametrize("begun", [False, True])
-def test_an_object_that_changed_is_an_error(bench: Bench, kind: FaultKind, begun: bool) -> None:
+def test_changed_object_raises(bench: Bench, kind: FaultKind, begun: bool) -> None:
     bench.put(content(SIZE))
     with bench.open() as file:
         if begun:
@@ -263,7 +263,7 @@ def test_an_object_that_changed_is_an_error(bench: Bench, kind: FaultKind, begun
         assert isinstance(caught.value.__cause__, ChangedError)
 
 
-def test_the_url_is_renewed_before_it_expires(bench: Bench) -> None:
+def test_url_is_renewed_before_expiry(bench: Bench) -> None:
     bench.put(content(SIZE))
     clock = MovableClock()
     bench.client.store_client.timing = Timing(clock=clock)
@@ -277,20 +277,20 @@ def test_the_url_is_renewed_before_it_expires(bench: Bench) -> None:
     assert len(bench.ranges) == 3
 
 
-def test_an_idle_reader_has_no_place_at_the_gate(bench: Bench) -> None:
+def test_idle_reader_holds_no_throttle_slot(bench: Bench) -> None:
     bench.put(content(SIZE))
-    transfer: Any = bench.transfer(max_concurrency=1)
-    transfer.gate = Throttle(1)
+    transfer = bench.transfer(max_concurrency=1)
+    throttle = set_throttle(transfer, Throttle(1))
     with (
-        ObjectReader(transfer, "repo", "main", PATH) as one,
-        ObjectReader(transfer, "repo", "main", PATH) as other,
+        transfer.open("repo", "main", PATH) as first,
+        transfer.open("repo", "main", PATH) as second,
     ):
         for _ in range(3):
-            assert one.read(BUFFER + 1) == other.read(BUFFER + 1)
-    assert transfer.gate._inside == 0
+            assert first.read(BUFFER + 1) == second.read(BUFFER + 1)
+    assert throttle._active == 0
 
 
-def test_no_signed_url_is_told(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+def test_signature_is_not_disclosed(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     bench.put(content(SIZE))
     bench.sandbox.faults.add(GET, "lost_answer", times=2)
     with caplog.at_level(logging.DEBUG), bench.open() as file:

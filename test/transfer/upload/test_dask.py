@@ -167,7 +167,7 @@ def test_the_store_may_ask_to_slow_down(bench: Bench, client: Any) -> None:
 def test_a_cluster_that_goes_away_ends_the_upload(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(multipart, "ABORT_WAIT", 0.5)
+    monkeypatch.setattr(multipart, "CANCEL_WAIT", 0.5)
     bench.sandbox.faults.add("store_put_part", "stall", seconds=600, part_number=3)
     cluster = distributed.LocalCluster(
         n_workers=1, threads_per_worker=2, processes=True, dashboard_address=":0"

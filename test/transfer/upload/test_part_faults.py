@@ -248,7 +248,7 @@ def test_the_first_failure_stops_parts_that_are_on_their_way(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # They would go on for ten minutes, and so would the wait for them.
-    monkeypatch.setattr(multipart, "ABORT_WAIT", 600)
+    monkeypatch.setattr(multipart, "CANCEL_WAIT", 600)
     for number in (1, 3):
         bench.sandbox.faults.add(
             "store_put_part", "slow", bytes_per_second=PART / 600, part_number=number
@@ -337,13 +337,13 @@ def test_the_last_parts_failure_is_known_before_it_counts_as_done(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise the object is made of the parts that did arrive."""
-    fail = multipart.MultipartUpload._fail
+    fail = multipart.MultipartUpload._set_failure
 
     def late(upload: Any, failure: BaseException) -> None:
         time.sleep(0.2)  # whoever does not wait for it, completes meanwhile
         fail(upload, failure)
 
-    monkeypatch.setattr(multipart.MultipartUpload, "_fail", late)
+    monkeypatch.setattr(multipart.MultipartUpload, "_set_failure", late)
     bench.sandbox.faults.add("store_put_part", "status", status=418, part_number=2)
     with pytest.raises(TransferError, match="part 2: 418"):
         bench.upload(PART + 9)

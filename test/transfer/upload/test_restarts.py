@@ -68,7 +68,7 @@ def addresses(bench: Bench) -> set[str]:
 
 @WAYS
 @pytest.mark.parametrize("starts", [1, MAX_RESTARTS])
-def test_it_begins_anew_at_another_address(
+def test_restart_uses_another_address(
     bench: Bench, caplog: pytest.LogCaptureFixture, order: Order, starts: int
 ) -> None:
     order(bench, starts)
@@ -94,7 +94,7 @@ def test_it_begins_anew_at_another_address(
 
 @WAYS
 @pytest.mark.parametrize("kind", ["file", "bytes"])
-def test_open_files_and_bytes_begin_anew(bench: Bench, order: Order, kind: str) -> None:
+def test_open_file_and_bytes_restart(bench: Bench, order: Order, kind: str) -> None:
     order(bench, 1)
     transfer = Transfer(bench.client, TransferConfig(part_size=PART, max_concurrency=1))
     with bench.file(SIZE + 3).open("rb") as file:
@@ -107,7 +107,7 @@ def test_open_files_and_bytes_begin_anew(bench: Bench, order: Order, kind: str) 
 
 
 @pytest.mark.parametrize("order", [conflict, spent, part_gone, last_part_gone])
-def test_all_parts_at_a_time(bench: Bench, order: Order) -> None:
+def test_restart_with_parts_in_flight(bench: Bench, order: Order) -> None:
     order(bench, 1)
     counts: list[int] = []
     bench.upload(5 * PART, progress=counts.append)
@@ -117,7 +117,7 @@ def test_all_parts_at_a_time(bench: Bench, order: Order) -> None:
 
 
 @WAYS
-def test_not_for_ever(bench: Bench, order: Order) -> None:
+def test_restarts_are_limited(bench: Bench, order: Order) -> None:
     order(bench, MAX_RESTARTS + 1)
     with pytest.raises(TransferError) as caught:
         bench.upload(SIZE, max_concurrency=1)
@@ -128,7 +128,7 @@ def test_not_for_ever(bench: Bench, order: Order) -> None:
     bench.assert_nothing_left()
 
 
-def test_different_reasons_count_together(bench: Bench) -> None:
+def test_restarts_for_different_reasons_add_up(bench: Bench) -> None:
     conflict(bench, 1)
     part_gone(bench, 1)
     last_part_gone(bench, 1)
@@ -145,7 +145,7 @@ class Stream:
 
 
 @WAYS
-def test_streams_cannot_begin_anew_and_say_so(bench: Bench, order: Order) -> None:
+def test_stream_error_says_that_it_cannot_restart(bench: Bench, order: Order) -> None:
     order(bench, 1)
     transfer = Transfer(bench.client, TransferConfig(part_size=PART, max_concurrency=1))
     with pytest.raises(TransferError, match="a stream cannot be read again") as caught:
@@ -157,7 +157,7 @@ def test_streams_cannot_begin_anew_and_say_so(bench: Bench, order: Order) -> Non
     bench.assert_nothing_left()
 
 
-def test_streams_that_fail_otherwise_do_not_say_so(bench: Bench) -> None:
+def test_other_stream_errors_do_not_mention_a_restart(bench: Bench) -> None:
     bench.sandbox.faults.add("store_put_part", "status", status=418)
     transfer = Transfer(bench.client, TransferConfig(part_size=PART, max_concurrency=1))
     with pytest.raises(TransferError, match="418") as caught:
@@ -165,7 +165,7 @@ def test_streams_that_fail_otherwise_do_not_say_so(bench: Bench) -> None:
     assert "stream" not in str(caught.value)
 
 
-def test_a_real_abort_by_someone_else(bench: Bench) -> None:
+def test_upload_restarts_after_a_foreign_abort(bench: Bench) -> None:
     """Not a fault on order: the upload is gone, as after a lifecycle rule."""
     store = bench.sandbox.blockstore
     aborted = 0

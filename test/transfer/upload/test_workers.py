@@ -26,6 +26,7 @@ from lakefs_client.models import LoginInformation
 from lakefs_client.transfer import Transfer, TransferConfig
 from lakefs_client.transfer.errors import DamagedError, SourceChangedError
 from lakefs_client.transfer.upload import multipart
+from lakefs_client.transfer.checksum import never
 from lakefs_client.transfer.upload.part import StoredPart
 from lakefs_client.transfer.upload.workers import Expired, PartTask, send_part
 
@@ -163,16 +164,17 @@ def test_no_more_is_submitted_than_is_to_be_sent_at_a_time(
     bench.assert_whole(content(6 * PART))
 
 
-def test_fewer_are_submitted_once_the_store_asks_to_slow_down(
+def test_throttled_store_receives_fewer_tasks(
     bench: Bench, executor: Executor
 ) -> None:
     watched = Watched(executor)
     transfer = Transfer(bench.client, TransferConfig(part_size=PART, executor=watched))
-    transfer.gate.leave(transfer.gate.enter() or 0)
+    throttle = transfer._context.throttle
+    throttle.release(throttle.acquire(never) or 0)
     bench.sandbox.faults.add("store_put_part", "status", status=503, part_number=1)
     transfer.upload_file(bench.file(PART), "repo", "main", PATH)
-    assert transfer.gate.halvings == 1
-    assert transfer.gate.limit == 4
+    assert throttle.epoch == 1
+    assert throttle.limit == 4
     transfer.upload_file(bench.file(6 * PART), "repo", "main", PATH)
     assert watched.most <= 5
     bench.assert_whole(content(6 * PART))
@@ -402,7 +404,7 @@ def test_what_an_executor_raises_ends_the_upload_and_no_later_one(
 def test_an_interrupt_aborts_though_workers_go_on(
     bench: Bench, processes: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(multipart, "ABORT_WAIT", 0.1)
+    monkeypatch.setattr(multipart, "CANCEL_WAIT", 0.1)
     faults = bench.sandbox.faults
     faults.add("store_put_part", "stall", seconds=1, times=4)
     told: list[int] = []
