@@ -33,8 +33,13 @@ setup(
     extras_require={
         "dask": ["distributed>=2024.1"],
         "dev": requirements("test-requirements.txt"),
+        "fsspec": ["fsspec>=2024.2"],
+        "yaml": ["PyYAML>=6.0"],
     },
-    entry_points={"pytest11": ["lakefs_client = lakefs_client.sandbox.plugin"]},
+    entry_points={
+        "fsspec.specs": ["lakefs = lakefs_client.fs.registered:LakeFSFileSystem"],
+        "pytest11": ["lakefs_client = lakefs_client.sandbox.plugin"],
+    },
     classifiers=[
         "Development Status :: 5 - Production/Stable",
         "Intended Audience :: Developers",

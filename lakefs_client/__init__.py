@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from lakefs_client import api as api
     from lakefs_client import apis as apis
     from lakefs_client import client as client
+    from lakefs_client import credentials as credentials
+    from lakefs_client import ensure as ensure
     from lakefs_client import exceptions as exceptions
     from lakefs_client import model as model
     from lakefs_client import model_utils as model_utils
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
         ApiTimeoutError,
         ApiTypeError,
         ApiValueError,
+        BranchProtectedError,
+        HookRefusedError,
+        MergeConflictError,
+        NothingToCommitError,
         OpenApiException,
     )
     from lakefs_client.retry import RetryPolicy
@@ -41,7 +47,11 @@ __all__ = [
     "ApiTimeoutError",
     "ApiTypeError",
     "ApiValueError",
+    "BranchProtectedError",
     "Configuration",
+    "HookRefusedError",
+    "MergeConflictError",
+    "NothingToCommitError",
     "OpenApiException",
     "RetryPolicy",
     "__version__",
@@ -56,8 +66,8 @@ _HOMES = {
     "paginate": "_paginate",
 }
 _MODULES = (
-    "api", "api_client", "apis", "client", "configuration", "exceptions", "model", "model_utils",
-    "models", "rest", "retry", "sandbox", "transfer", "uri",
+    "api", "api_client", "apis", "client", "configuration", "credentials", "ensure", "exceptions",
+    "model", "model_utils", "models", "rest", "retry", "sandbox", "transfer", "uri",
 )  # fmt: skip
 
 

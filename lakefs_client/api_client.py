@@ -18,7 +18,12 @@ from lakefs_client._kinds import Decoding, File, Primitive, kind_of
 from lakefs_client._request import OPTIONS, PreparedCall, bind
 from lakefs_client._version import __version__
 from lakefs_client.configuration import Configuration
-from lakefs_client.exceptions import ApiTypeError, ApiValueError, InvalidAnswerError
+from lakefs_client.exceptions import (
+    ApiTypeError,
+    ApiValueError,
+    InvalidAnswerError,
+    MergeConflictError,
+)
 from lakefs_client.rest import Message, RESTClientObject, RESTResponse
 from lakefs_client.retry import retry_policy
 
@@ -27,10 +32,11 @@ if TYPE_CHECKING:
     from multiprocessing.pool import ApplyResult, ThreadPool
 
     import urllib3
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
     from lakefs_client._kinds import Kind
     from lakefs_client._operation import Operation
+    from lakefs_client.configuration import Options
     from lakefs_client.rest import RequestTimeout
 
 # What an object may weigh to be held in memory by a download; larger ones are buffered on disk.
@@ -81,6 +87,11 @@ class ApiClient:
         self.user_agent = f"lakefs-client-python/{__version__}"
         self._lock = threading.Lock()
         self._pool: tuple[int, ThreadPool] | None = None
+
+    @classmethod
+    def from_environment(cls, **explicit: Unpack[Options]) -> Self:
+        """Return a client for lakectl's settings; see `Configuration.from_environment`."""
+        return cls(Configuration.from_environment(**explicit))
 
     def __enter__(self) -> Self:
         return self
@@ -153,15 +164,21 @@ class ApiClient:
         preload = options["_preload_content"]
         download = preload and isinstance(request.kind, File)
 
-        response = self.rest_client.send(
-            lambda: self._message(request, host),
-            safety=request.safety,
-            policy=request.policy or retry_policy(self.configuration.retries),
-            timeout=options["_request_timeout"],
-            preload=preload and not download,
-            elsewhere=self.store_client,
-            receive=self._download if download else None,
-        )
+        try:
+            response = self.rest_client.send(
+                lambda: self._message(request, host),
+                safety=request.safety,
+                policy=request.policy or retry_policy(self.configuration.retries),
+                timeout=options["_request_timeout"],
+                preload=preload and not download,
+                elsewhere=self.store_client,
+                receive=self._download if download else None,
+            )
+        except MergeConflictError as error:
+            from lakefs_client._conflicts import conflicting_paths
+
+            error._find_paths = lambda: conflicting_paths(self.call_api, request.path, host)
+            raise
         if not preload:
             return response
         if download:

@@ -15,10 +15,30 @@ from lakefs_client.exceptions import ApiTypeError, ApiValueError
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Mapping, Sequence
+    from typing import TypedDict
 
     import urllib3
+    from typing_extensions import Self, Unpack
 
     from lakefs_client.retry import RetryPolicy
+
+    class Options(TypedDict, total=False):
+        """The arguments of `Configuration`, each of which may be None."""
+
+        host: str | None
+        api_key: dict[str, str] | None
+        api_key_prefix: dict[str, str] | None
+        access_token: str | None
+        username: str | None
+        password: str | None
+        discard_unknown_keys: bool | None
+        disabled_client_side_validations: str | None
+        server_index: int | None
+        server_variables: Mapping[str, str] | None
+        server_operation_index: Mapping[str, int] | None
+        server_operation_variables: Mapping[str, Mapping[str, str]] | None
+        ssl_ca_cert: str | None
+
 
 DEFAULT_HOST = "http://localhost/api/v1"
 BASE_PATH = "/api/v1"
@@ -160,6 +180,28 @@ class Configuration:
             listed = ", ".join(sorted(unknown))
             raise ApiValueError(f"disabled_client_side_validations: no such check: {listed}")
         self.disabled_validations = frozenset(names)
+
+    @classmethod
+    def from_environment(cls, **explicit: Unpack[Options]) -> Self:
+        """Return a configuration with lakectl's settings, of which `explicit` win.
+
+        Each value comes from the first place that has it: the arguments, the ``LAKECTL_*``
+        variables, the file that ``LAKECTL_CONFIG_FILE`` names, else ``~/.lakectl.yaml``. Files need
+        PyYAML, the extra ``[yaml]``. ``lakefs_client.credentials.discover`` says where a value
+        comes from.
+
+        Args:
+            explicit: Arguments of this class.
+
+        Raises:
+            ApiTypeError: A value in the file has the wrong type.
+            ApiValueError: No server or no credentials were found, or what was found cannot be used.
+            OSError: The file cannot be read.
+            ImportError: There is a file and PyYAML is missing.
+        """
+        from lakefs_client.credentials import discover
+
+        return discover(**explicit).instantiate(cls)
 
     @classmethod
     def set_default(cls, default: Configuration | None) -> None:

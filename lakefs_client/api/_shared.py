@@ -23,7 +23,7 @@ AMOUNT = {"amount": {"minimum": -1, "maximum": 1000}}
 
 
 class PullsOperations(Api):
-    """Pull requests; in the groups pulls, experimental."""
+    """Pull requests (part of PullsApi, ExperimentalApi)."""
 
     @operation("POST", "/repositories/{repository}/pulls")
     def create_pull_request(
@@ -32,22 +32,22 @@ class PullsOperations(Api):
         pull_request_creation: PullRequestCreation | dict[str, Any],
         **options: Unpack[CallOptions],
     ) -> PullRequestCreationResponse:
-        """Open a pull request; a repeated call opens another one.
+        """Open a pull request.
 
         Args:
-            pull_request_creation: Title, source_branch, destination_branch, optionally description.
-        Raises: ForbiddenException (403: pull requests may not be opened here), NotFoundException
-            (404), ConflictException (409: a clash with another change)."""
+            pull_request_creation: `title`, `source_branch` and `destination_branch`, and optionally
+                `description`.
+        """
 
     @operation("GET", "/repositories/{repository}/pulls/{pull_request}")
     def get_pull_request(
         self, repository: str, pull_request: str, **options: Unpack[CallOptions]
     ) -> PullRequest:
-        """Get a pull request.
+        """Return a pull request.
 
         Args:
-            pull_request: Id of the pull request, as given by create_pull_request.
-        Raises: ApiException (400: the id is malformed), NotFoundException (404)."""
+            pull_request: Id of the pull request, from `create_pull_request`.
+        """
 
     @operation("GET", "/repositories/{repository}/pulls", limits=AMOUNT)
     def list_pull_requests(
@@ -63,10 +63,11 @@ class PullsOperations(Api):
         """List the pull requests of a repository, one page per call.
 
         Args:
-            prefix: Only entries whose name begins with this text.
-            after: Continue behind this name; pass the next_offset of the previous page.
-            amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
-            status: Open, closed or all; default all."""
+            prefix: Prefix that names must begin with.
+            after: Start after this name: `next_offset` of the previous page.
+            amount: Page size, 1 to 1000. Default 100, also for -1.
+            status: `open`, `closed` or `all`. Default `all`.
+        """
 
     @operation("PUT", "/repositories/{repository}/pulls/{pull_request}/merge")
     def merge_pull_request(
@@ -74,13 +75,18 @@ class PullsOperations(Api):
     ) -> MergeResult:
         """Merge a pull request.
 
-        A retry after a lost answer may fail for a merge that took place: see get_pull_request.
+        A retry after a lost response may fail although the merge took place: check with
+        `get_pull_request`.
 
         Args:
-            pull_request: Id of the pull request, as given by create_pull_request.
-        Raises: ApiException (400: it is merged or closed already), ForbiddenException (403:
-            read-only repository), NotFoundException (404), ConflictException (409: a conflict,
-            nothing was merged), PreconditionFailedException (412: a hook refused the merge)."""
+            pull_request: Id of the pull request, from `create_pull_request`.
+
+        Raises:
+            ApiException (400): The pull request is already merged or closed.
+            ForbiddenException (403): The repository is read-only, or the merge is not permitted.
+            ConflictException (409): A conflict. Nothing is merged.
+            PreconditionFailedException (412): A hook failed.
+        """
 
     @operation("PATCH", "/repositories/{repository}/pulls/{pull_request}")
     def update_pull_request(
@@ -90,17 +96,17 @@ class PullsOperations(Api):
         pull_request_basic: PullRequestBasic | dict[str, Any],
         **options: Unpack[CallOptions],
     ) -> None:
-        """Change title, description or status of a pull request.
+        """Change the title, description or status of a pull request.
 
         Args:
-            pull_request: Id of the pull request, as given by create_pull_request.
-            pull_request_basic: The fields to change: title, description, status.
-        Raises: ForbiddenException (403: the request may not be changed), NotFoundException
-            (404)."""
+            pull_request: Id of the pull request, from `create_pull_request`.
+            pull_request_basic: The fields to change: `title`, `description`, `status`.
+        """
 
 
 class ExternalOperations(Api):
-    """Identities of other systems that act as users; in the groups auth, external, experimental."""
+    """External identities that log in as lakeFS users (part of AuthApi, ExternalApi,
+    ExperimentalApi)."""
 
     @operation(
         "POST", "/auth/users/{user_id}/external/principals", wire={"principal_id": "principalId"}
@@ -113,13 +119,16 @@ class ExternalOperations(Api):
         external_principal_creation: ExternalPrincipalCreation | dict[str, Any] = UNSET,
         **options: Unpack[CallOptions],
     ) -> None:
-        """Attach an external identity to a user, so that it can log in as this user.
+        """Attach an external identity to a user.
 
         Args:
             principal_id: Id of the identity in the external system, such as an AWS role session.
-            external_principal_creation: Optional settings, strings such as {"team": "data"}.
-        Raises: NotFoundException (404), ConflictException (409: attached already), ServiceException
-            (501: on open-source servers)."""
+            external_principal_creation: Optional settings for the authenticator, such as `{"team":
+                "data"}`.
+
+        Raises:
+            ConflictException (409): The identity is already attached, to this user or another.
+        """
 
     @operation(
         "DELETE", "/auth/users/{user_id}/external/principals", wire={"principal_id": "principalId"}
@@ -131,7 +140,7 @@ class ExternalOperations(Api):
 
         Args:
             principal_id: Id of the identity in the external system, such as an AWS role session.
-        Raises: NotFoundException (404), ServiceException (501: on open-source servers)."""
+        """
 
     @operation("POST", "/auth/external/principal/login", auth=())
     def external_principal_login(
@@ -140,24 +149,29 @@ class ExternalOperations(Api):
         external_login_information: ExternalLoginInformation | dict[str, Any] = UNSET,
         **options: Unpack[CallOptions],
     ) -> AuthenticationToken:
-        """Log in with an external identity, not the configured credentials.
+        """Log in with an external identity and return a token.
 
         Args:
-            external_login_information: The proof, and optionally the token's lifetime in seconds.
-        Raises: ForbiddenException (403: the proof was refused, for instance because it has run
-            out), NotFoundException (404: the identity is attached to no user), ServiceException
-            (501: on open-source servers)."""
+            external_login_information: `identity_request`, and optionally the token's lifetime in
+                seconds.
+
+        Raises:
+            ForbiddenException (403): The server rejected the proof, for example because it expired.
+            NotFoundException (404): The identity is not attached to a user.
+        """
 
     @operation("GET", "/auth/external/principals", wire={"principal_id": "principalId"})
     def get_external_principal(
         self, principal_id: str, **options: Unpack[CallOptions]
     ) -> ExternalPrincipal:
-        """Find the user behind an external identity, among all users.
+        """Return the user behind an external identity.
 
         Args:
             principal_id: Id of the identity in the external system, such as an AWS role session.
-        Raises: NotFoundException (404: the identity is attached to no user), ServiceException (501:
-            on open-source servers)."""
+
+        Raises:
+            NotFoundException (404): The identity is not attached to a user.
+        """
 
     @operation("GET", "/auth/users/{user_id}/external/principals/ls", limits=AMOUNT)
     def list_user_external_principals(
@@ -172,14 +186,14 @@ class ExternalOperations(Api):
         """List the external identities of a user by id, one page per call.
 
         Args:
-            prefix: Only entries whose name begins with this text.
-            after: Continue behind this name; pass the next_offset of the previous page.
-            amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
-        Raises: NotFoundException (404), ServiceException (501: on open-source servers)."""
+            prefix: Prefix that names must begin with.
+            after: Start after this name: `next_offset` of the previous page.
+            amount: Page size, 1 to 1000. Default 100, also for -1.
+        """
 
 
 class ObjectsOperations(Api):
-    """Objects: upload, read, list, copy, delete; in the groups objects, experimental."""
+    """Objects: upload, read, list, copy, delete (part of ObjectsApi, ExperimentalApi)."""
 
     @operation(
         "PUT",
@@ -194,10 +208,9 @@ class ObjectsOperations(Api):
         update_object_user_metadata: UpdateObjectUserMetadata | dict[str, Any],
         **options: Unpack[CallOptions],
     ) -> None:
-        """Replace an object's user metadata as a whole: keys that are not sent are gone.
+        """Replace an object's user metadata.
 
         Args:
-            branch: Name of the branch; other kinds of ref are not accepted.
-            path: Path of the object inside the repository, without a leading slash.
-            update_object_user_metadata: Set, an object of strings with the complete new
-                metadata."""
+            path: Path of the object in the repository, without a leading slash.
+            update_object_user_metadata: `set`, an object of strings with the complete new metadata.
+        """

@@ -10,21 +10,21 @@ AMOUNT = {"amount": {"minimum": -1, "maximum": 1000}}
 
 
 class ActionsApi(Api):
-    """Runs of actions, and the output of their hooks."""
+    """Runs of actions and the output of their hooks."""
 
     @operation("GET", "/repositories/{repository}/actions/runs/{run_id}")
     def get_run(self, repository: str, run_id: str, **options: Unpack[CallOptions]) -> ActionRun:
-        """Get an action run."""
+        """Return an action run."""
 
     @operation("GET", "/repositories/{repository}/actions/runs/{run_id}/hooks/{hook_run_id}/output")
     def get_run_hook_output(
         self, repository: str, run_id: str, hook_run_id: str, **options: Unpack[CallOptions]
     ) -> BinaryIO:
-        """Download what a hook wrote.
+        """Download the output of a hook.
 
         Args:
-            hook_run_id: hook_run_id of an entry from list_run_hooks.
-        Returns: the output as an open binary file."""
+            hook_run_id: `hook_run_id` of an entry from `list_run_hooks`.
+        """
 
     @operation("GET", "/repositories/{repository}/actions/runs", limits=AMOUNT)
     def list_repository_runs(
@@ -37,14 +37,17 @@ class ActionsApi(Api):
         commit: str = UNSET,
         **options: Unpack[CallOptions],
     ) -> ActionRunList:
-        """List the runs of the actions of a repository, one page per call.
+        """List the action runs of a repository, one page per call.
 
         Args:
-            after: Continue behind this run id; pass the next_offset of the previous page.
-            amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
-            branch: Only runs on this branch.
-            commit: Only runs for this commit id.
-        Raises: ApiException (400: branch and commit were both given), NotFoundException (404)."""
+            after: Start after this run id: `next_offset` of the previous page.
+            amount: Page size, 1 to 1000. Default 100, also for -1.
+            branch: Branch to list runs of.
+            commit: Commit id to list runs of.
+
+        Raises:
+            ApiException (400): Both `branch` and `commit` are given.
+        """
 
     @operation("GET", "/repositories/{repository}/actions/runs/{run_id}/hooks", limits=AMOUNT)
     def list_run_hooks(
@@ -59,5 +62,6 @@ class ActionsApi(Api):
         """List the hooks of an action run, one page per call.
 
         Args:
-            after: Continue behind this hook run id; pass the next_offset of the previous page.
-            amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum."""
+            after: Start after this hook run id: `next_offset` of the previous page.
+            amount: Page size, 1 to 1000. Default 100, also for -1.
+        """

@@ -27,40 +27,38 @@ AMOUNT = {"amount": {"minimum": -1, "maximum": 1000}}
 
 
 class AuthApi(ExternalOperations):
-    """Users, groups, policies, credentials and logging in."""
+    """Users, groups, policies, credentials and login."""
 
     @operation("PUT", "/auth/groups/{group_id}/members/{user_id}")
     def add_group_membership(
         self, group_id: str, user_id: str, **options: Unpack[CallOptions]
     ) -> None:
-        """Add a user to a group.
-
-        Raises: NotFoundException (404), ServiceException (501: on open-source servers)."""
+        """Add a user to a group."""
 
     @operation("PUT", "/auth/groups/{group_id}/policies/{policy_id}")
     def attach_policy_to_group(
         self, group_id: str, policy_id: str, **options: Unpack[CallOptions]
     ) -> None:
-        """Attach a policy to a group and so to every member.
-
-        Raises: NotFoundException (404), ServiceException (501: on open-source servers)."""
+        """Attach a policy to a group and thereby to its members."""
 
     @operation("PUT", "/auth/users/{user_id}/policies/{policy_id}")
     def attach_policy_to_user(
         self, user_id: str, policy_id: str, **options: Unpack[CallOptions]
     ) -> None:
-        """Attach a policy to a user.
-
-        Raises: NotFoundException (404), ServiceException (501: on open-source servers)."""
+        """Attach a policy to a user."""
 
     @operation("POST", "/auth/users/{user_id}/credentials")
     def create_credentials(
         self, user_id: str, **options: Unpack[CallOptions]
     ) -> CredentialsWithSecret:
-        """Create an access key pair for a user; this answer alone ever shows its secret.
+        """Create an access key pair for a user.
 
-        Raises: ApiException (400: the user has as many pairs as allowed), NotFoundException
-            (404)."""
+        Returns:
+            The new key pair. Only this response contains its secret.
+
+        Raises:
+            ApiException (400): The user already has the maximum number of key pairs.
+        """
 
     @operation("POST", "/auth/groups")
     def create_group(
@@ -72,20 +70,21 @@ class AuthApi(ExternalOperations):
         """Create a group.
 
         Args:
-            group_creation: Id of the group and optionally a description.
-        Raises: NotFoundException (404: the authorisation service misses something it needs),
-            ServiceException (501: on open-source servers)."""
+            group_creation: `id`, and optionally a description.
+
+        Raises:
+            NotFoundException (404): The authorization service lacks something that it needs.
+        """
 
     @operation("POST", "/auth/policies")
     def create_policy(
         self, policy: Policy | dict[str, Any], **options: Unpack[CallOptions]
     ) -> Policy:
-        """Create a policy, to be attached to users and groups.
+        """Create a policy.
 
         Args:
-            policy: Id and at least one statement.
-        Raises: ConflictException (409: id taken), ServiceException (501: on open-source
-            servers)."""
+            policy: `id`, and at least one statement.
+        """
 
     @operation("POST", "/auth/users")
     def create_user(
@@ -97,8 +96,8 @@ class AuthApi(ExternalOperations):
         """Create a user.
 
         Args:
-            user_creation: Id, and optionally invite_user to send an invitation.
-        Raises: ConflictException (409: id taken)."""
+            user_creation: `id`, and optionally `invite_user` to send an invitation.
+        """
 
     @operation("DELETE", "/auth/users/{user_id}/credentials/{access_key_id}")
     def delete_credentials(
@@ -107,82 +106,72 @@ class AuthApi(ExternalOperations):
         """Delete an access key pair.
 
         Args:
-            access_key_id: The public half of the key pair."""
+            access_key_id: Public half of the key pair.
+        """
 
     @operation("DELETE", "/auth/groups/{group_id}")
     def delete_group(self, group_id: str, **options: Unpack[CallOptions]) -> None:
-        """Delete a group; its members remain as users.
-
-        Raises: NotFoundException (404), ServiceException (501: on open-source servers)."""
+        """Delete a group, but not its members."""
 
     @operation("DELETE", "/auth/groups/{group_id}/members/{user_id}")
     def delete_group_membership(
         self, group_id: str, user_id: str, **options: Unpack[CallOptions]
     ) -> None:
-        """Remove a user from a group.
-
-        Raises: NotFoundException (404), ServiceException (501: on open-source servers)."""
+        """Remove a user from a group."""
 
     @operation("DELETE", "/auth/policies/{policy_id}")
     def delete_policy(self, policy_id: str, **options: Unpack[CallOptions]) -> None:
-        """Delete a policy.
-
-        Raises: NotFoundException (404), ServiceException (501: on open-source servers)."""
+        """Delete a policy."""
 
     @operation("DELETE", "/auth/users/{user_id}")
     def delete_user(self, user_id: str, **options: Unpack[CallOptions]) -> None:
-        """Delete a user, whose key pairs stop working."""
+        """Delete a user and invalidate the user's key pairs."""
 
     @operation("DELETE", "/auth/groups/{group_id}/policies/{policy_id}")
     def detach_policy_from_group(
         self, group_id: str, policy_id: str, **options: Unpack[CallOptions]
     ) -> None:
-        """Detach a policy from a group.
-
-        Raises: NotFoundException (404), ServiceException (501: on open-source servers)."""
+        """Detach a policy from a group."""
 
     @operation("DELETE", "/auth/users/{user_id}/policies/{policy_id}")
     def detach_policy_from_user(
         self, user_id: str, policy_id: str, **options: Unpack[CallOptions]
     ) -> None:
-        """Detach a policy from a user.
-
-        Raises: NotFoundException (404), ServiceException (501: on open-source servers)."""
+        """Detach a policy from a user."""
 
     @operation("GET", "/auth/users/{user_id}/credentials/{access_key_id}")
     def get_credentials(
         self, user_id: str, access_key_id: str, **options: Unpack[CallOptions]
     ) -> Credentials:
-        """Get an access key pair without its secret.
+        """Return an access key pair, without its secret.
 
         Args:
-            access_key_id: The public half of the key pair."""
+            access_key_id: Public half of the key pair.
+        """
 
     @operation("GET", "/user")
     def get_current_user(self, **options: Unpack[CallOptions]) -> CurrentUser:
-        """Get the user that the credentials belong to."""
+        """Return the user that the credentials belong to."""
 
     @operation("GET", "/auth/groups/{group_id}")
     def get_group(self, group_id: str, **options: Unpack[CallOptions]) -> Group:
-        """Get a group.
-
-        Raises: NotFoundException (404), ServiceException (501: on open-source servers)."""
+        """Return a group."""
 
     @operation("GET", "/auth/groups/{group_id}/acl")
     def get_group_acl(self, group_id: str, **options: Unpack[CallOptions]) -> ACL:
-        """Get the permission level of a group.
+        """Return the permission level of a group.
 
-        Raises: NotFoundException (404: no such group, or one without a level)."""
+        Raises:
+            NotFoundException (404): The group does not exist or has no level.
+        """
 
     @operation("GET", "/auth/policies/{policy_id}")
     def get_policy(self, policy_id: str, **options: Unpack[CallOptions]) -> Policy:
-        """Get a policy.
-
-        Raises: NotFoundException (404), ServiceException (501: on open-source servers)."""
+        """Return a policy."""
 
     @operation("GET", "/auth/users/{user_id}")
     def get_user(self, user_id: str, **options: Unpack[CallOptions]) -> User:
-        """Get a user."""
+        """Return a user."""
 
     @operation("GET", "/auth/groups/{group_id}/members", limits=AMOUNT)
     def list_group_members(
@@ -197,10 +186,10 @@ class AuthApi(ExternalOperations):
         """List the members of a group.
 
         Args:
-            prefix: Only entries whose name begins with this text.
-            after: Continue behind this name; pass the next_offset of the previous page.
-            amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
-        Raises: ServiceException (501: on open-source servers)."""
+            prefix: Prefix that names must begin with.
+            after: Start after this name: `next_offset` of the previous page.
+            amount: Page size, 1 to 1000. Default 100, also for -1.
+        """
 
     @operation("GET", "/auth/groups/{group_id}/policies", limits=AMOUNT)
     def list_group_policies(
@@ -215,10 +204,10 @@ class AuthApi(ExternalOperations):
         """List the policies of a group.
 
         Args:
-            prefix: Only entries whose name begins with this text.
-            after: Continue behind this name; pass the next_offset of the previous page.
-            amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
-        Raises: NotFoundException (404), ServiceException (501: on open-source servers)."""
+            prefix: Prefix that names must begin with.
+            after: Start after this name: `next_offset` of the previous page.
+            amount: Page size, 1 to 1000. Default 100, also for -1.
+        """
 
     @operation("GET", "/auth/groups", limits=AMOUNT)
     def list_groups(
@@ -232,10 +221,10 @@ class AuthApi(ExternalOperations):
         """List groups by name, one page per call.
 
         Args:
-            prefix: Only entries whose name begins with this text.
-            after: Continue behind this name; pass the next_offset of the previous page.
-            amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
-        Raises: ServiceException (501: on open-source servers)."""
+            prefix: Prefix that names must begin with.
+            after: Start after this name: `next_offset` of the previous page.
+            amount: Page size, 1 to 1000. Default 100, also for -1.
+        """
 
     @operation("GET", "/auth/policies", limits=AMOUNT)
     def list_policies(
@@ -249,10 +238,10 @@ class AuthApi(ExternalOperations):
         """List policies by id, one page per call.
 
         Args:
-            prefix: Only entries whose name begins with this text.
-            after: Continue behind this name; pass the next_offset of the previous page.
-            amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
-        Raises: ServiceException (501: on open-source servers)."""
+            prefix: Prefix that names must begin with.
+            after: Start after this name: `next_offset` of the previous page.
+            amount: Page size, 1 to 1000. Default 100, also for -1.
+        """
 
     @operation("GET", "/auth/users/{user_id}/credentials", limits=AMOUNT)
     def list_user_credentials(
@@ -267,10 +256,10 @@ class AuthApi(ExternalOperations):
         """List a user's access key pairs, without secrets.
 
         Args:
-            prefix: Only entries whose name begins with this text.
-            after: Continue behind this name; pass the next_offset of the previous page.
-            amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
-        Raises: NotFoundException (404), ServiceException (501: on open-source servers)."""
+            prefix: Prefix that names must begin with.
+            after: Start after this name: `next_offset` of the previous page.
+            amount: Page size, 1 to 1000. Default 100, also for -1.
+        """
 
     @operation("GET", "/auth/users/{user_id}/groups", limits=AMOUNT)
     def list_user_groups(
@@ -282,13 +271,13 @@ class AuthApi(ExternalOperations):
         amount: int = UNSET,
         **options: Unpack[CallOptions],
     ) -> GroupList:
-        """List the groups a user is in.
+        """List the groups of a user.
 
         Args:
-            prefix: Only entries whose name begins with this text.
-            after: Continue behind this name; pass the next_offset of the previous page.
-            amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
-        Raises: NotFoundException (404), ServiceException (501: on open-source servers)."""
+            prefix: Prefix that names must begin with.
+            after: Start after this name: `next_offset` of the previous page.
+            amount: Page size, 1 to 1000. Default 100, also for -1.
+        """
 
     @operation("GET", "/auth/users/{user_id}/policies", limits=AMOUNT)
     def list_user_policies(
@@ -304,11 +293,11 @@ class AuthApi(ExternalOperations):
         """List the policies of a user.
 
         Args:
-            prefix: Only entries whose name begins with this text.
-            after: Continue behind this name; pass the next_offset of the previous page.
-            amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
-            effective: Count the policies of the user's groups in, each once; default False.
-        Raises: NotFoundException (404), ServiceException (501: on open-source servers)."""
+            prefix: Prefix that names must begin with.
+            after: Start after this name: `next_offset` of the previous page.
+            amount: Page size, 1 to 1000. Default 100, also for -1.
+            effective: If True, include the policies of the user's groups, each once. Default False.
+        """
 
     @operation("GET", "/auth/users", limits=AMOUNT)
     def list_users(
@@ -322,9 +311,10 @@ class AuthApi(ExternalOperations):
         """List users by id, one page per call.
 
         Args:
-            prefix: Only entries whose name begins with this text.
-            after: Continue behind this name; pass the next_offset of the previous page.
-            amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum."""
+            prefix: Prefix that names must begin with.
+            after: Start after this name: `next_offset` of the previous page.
+            amount: Page size, 1 to 1000. Default 100, also for -1.
+        """
 
     @operation("POST", "/auth/login", auth=())
     def login(
@@ -333,11 +323,11 @@ class AuthApi(ExternalOperations):
         login_information: LoginInformation | dict[str, Any] = UNSET,
         **options: Unpack[CallOptions],
     ) -> AuthenticationToken:
-        """Log in with an access key pair, not the configured credentials.
+        """Log in with an access key pair and return a token.
 
         Args:
-            login_information: access_key_id and secret_access_key.
-        Raises: UnauthorizedException (401: a wrong pair)."""
+            login_information: `access_key_id` and `secret_access_key`.
+        """
 
     @operation("GET", "/oidc/callback", auth=(), idempotent=False)
     def oauth_callback(self, **options: Unpack[CallOptions]) -> None:
@@ -350,7 +340,8 @@ class AuthApi(ExternalOperations):
         """Set the permission level of a group.
 
         Args:
-            acl: Permission: Read, Write, Super or Admin."""
+            acl: `permission`: Read, Write, Super or Admin.
+        """
 
     @operation("PUT", "/auth/policies/{policy_id}", idempotent=True)
     def update_policy(
@@ -359,5 +350,5 @@ class AuthApi(ExternalOperations):
         """Replace the statements of a policy, wherever it is attached.
 
         Args:
-            policy: The whole policy; statements that are not sent are gone.
-        Raises: NotFoundException (404), ServiceException (501: on open-source servers)."""
+            policy: The whole policy. Statements left out are removed.
+        """

@@ -29,14 +29,15 @@ class BranchesApi(Api):
         cherry_pick_creation: CherryPickCreation | dict[str, Any],
         **options: Unpack[CallOptions],
     ) -> Commit:
-        """Repeat the changes of one commit on a branch.
+        """Apply the changes of one commit to a branch.
 
         Args:
-            branch: Name of the branch; other kinds of ref are not accepted.
-            cherry_pick_creation: Ref of the commit, and optionally the other fields.
-        Raises: ApiException (400: the branch has uncommitted changes), ForbiddenException (403:
-            protected or read-only), NotFoundException (404), ConflictException (409: the branch
-            changed the same objects)."""
+            cherry_pick_creation: `ref`, and optionally other fields.
+
+        Raises:
+            ApiException (400): The branch has uncommitted changes.
+            ConflictException (409): The branch changed the same objects. Nothing is committed.
+        """
 
     @operation("POST", "/repositories/{repository}/branches")
     def create_branch(
@@ -45,13 +46,15 @@ class BranchesApi(Api):
         branch_creation: BranchCreation | dict[str, Any],
         **options: Unpack[CallOptions],
     ) -> str:
-        """Create a branch; uncommitted changes of its source do not come along.
+        """Create a branch.
 
         Args:
-            branch_creation: Name and source, optionally force and hidden (experimental).
-        Returns: the id of the commit the branch starts at, as text.
-        Raises: ForbiddenException (403: read-only repository), NotFoundException (404),
-            ConflictException (409: name taken)."""
+            branch_creation: `name` and `source`, and optionally `force` and `hidden`
+                (experimental).
+
+        Returns:
+            The id of the commit that the branch starts at, as text.
+        """
 
     @operation("DELETE", "/repositories/{repository}/branches/{branch}")
     def delete_branch(
@@ -59,12 +62,14 @@ class BranchesApi(Api):
     ) -> None:
         """Delete a branch.
 
-        Uncommitted changes are lost; commits remain while something else leads to them.
+        Uncommitted changes are lost. Commits remain if another ref leads to them.
 
         Args:
-            branch: Name of the branch; other kinds of ref are not accepted.
-            force: Go ahead although the repository is read-only; default False.
-        Raises: ForbiddenException (403: default branch, or read-only), NotFoundException (404)."""
+            force: If True, write even to a read-only repository. Default False.
+
+        Raises:
+            ForbiddenException (403): The default branch cannot be deleted.
+        """
 
     @operation("GET", "/repositories/{repository}/branches/{branch}/diff", limits=AMOUNT)
     def diff_branch(
@@ -78,21 +83,18 @@ class BranchesApi(Api):
         delimiter: str = UNSET,
         **options: Unpack[CallOptions],
     ) -> DiffList:
-        """List the uncommitted changes of a branch, by path, one page per call.
+        """List the uncommitted changes of a branch by path, one page per call.
 
         Args:
-            after: Continue behind this name; pass the next_offset of the previous page.
-            amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
-            prefix: Only entries whose name begins with this text.
-            delimiter: Names are folded up to its next occurrence after prefix.
-            branch: Name of the branch; other kinds of ref are not accepted."""
+            after: Start after this name: `next_offset` of the previous page.
+            amount: Page size, 1 to 1000. Default 100, also for -1.
+            prefix: Prefix that names must begin with.
+            delimiter: Text at which names after `prefix` fold into one entry, usually `/`.
+        """
 
     @operation("GET", "/repositories/{repository}/branches/{branch}")
     def get_branch(self, repository: str, branch: str, **options: Unpack[CallOptions]) -> Ref:
-        """Get a branch.
-
-        Args:
-            branch: Name of the branch; other kinds of ref are not accepted."""
+        """Return a branch."""
 
     @operation("GET", "/repositories/{repository}/branches", limits=AMOUNT)
     def list_branches(
@@ -108,10 +110,11 @@ class BranchesApi(Api):
         """List branches by name, one page per call.
 
         Args:
-            prefix: Only entries whose name begins with this text.
-            after: Continue behind this name; pass the next_offset of the previous page.
-            amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
-            show_hidden: Also list branches that were created as hidden."""
+            prefix: Prefix that names must begin with.
+            after: Start after this name: `next_offset` of the previous page.
+            amount: Page size, 1 to 1000. Default 100, also for -1.
+            show_hidden: If True, also list hidden branches. Default False.
+        """
 
     @operation("PUT", "/repositories/{repository}/branches/{branch}")
     def reset_branch(
@@ -121,12 +124,12 @@ class BranchesApi(Api):
         reset_creation: ResetCreation | dict[str, Any],
         **options: Unpack[CallOptions],
     ) -> None:
-        """Discard uncommitted changes of a branch, beyond recall.
+        """Discard uncommitted changes of a branch permanently.
 
         Args:
-            branch: Name of the branch; other kinds of ref are not accepted.
-            reset_creation: Type, and path for the types object and common_prefix; optionally force.
-        Raises: ForbiddenException (403: protected or read-only), NotFoundException (404)."""
+            reset_creation: `type`, `path` for types `object` and `common_prefix`, and optionally
+                `force`.
+        """
 
     @operation("POST", "/repositories/{repository}/branches/{branch}/revert")
     def revert_branch(
@@ -136,11 +139,13 @@ class BranchesApi(Api):
         revert_creation: RevertCreation | dict[str, Any],
         **options: Unpack[CallOptions],
     ) -> None:
-        """Undo a commit by a new commit; history is kept.
+        """Undo a commit with a new commit.
 
         Args:
-            branch: Name of the branch; other kinds of ref are not accepted.
-            revert_creation: Ref of the commit, parent_number (0 if it has one), extras.
-        Raises: ApiException (400: uncommitted changes, or nothing to undo), ForbiddenException
-            (403: protected or read-only), NotFoundException (404), ConflictException (409: later
-            commits changed the same objects)."""
+            revert_creation: `ref`, `parent_number` (0 unless a merge commit), and optionally other
+                fields.
+
+        Raises:
+            ApiException (400): The branch has uncommitted changes, or there is nothing to undo.
+            ConflictException (409): Later commits changed the same objects.
+        """

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 class CommitsApi(Api):
-    """Commit a branch; look commits up."""
+    """Commit a branch and look up commits."""
 
     @operation("POST", "/repositories/{repository}/branches/{branch}/commits")
     def commit(
@@ -22,20 +22,23 @@ class CommitsApi(Api):
     ) -> Commit:
         """Commit the changes of a branch.
 
-        A retry after a lost answer may report "no changes" although the commit was made.
+        A retry after a lost response may fail with "no changes" although the commit exists.
 
         Args:
-            branch: Name of the branch; other kinds of ref are not accepted.
-            source_metarange: Commit this ready meta-range in place of the staged changes.
-            commit_creation: Message, optionally metadata, date in Unix epoch seconds and flags.
-        Raises: ApiException (400: no changes and no allow_empty), ForbiddenException (403:
-            protected or read-only), NotFoundException (404), ConflictException (409: another update
-            of the branch came first), PreconditionFailedException (412: a pre-commit hook refused
-            it)."""
+            source_metarange: Meta-range to commit in place of the staged changes.
+            commit_creation: `message`, and optionally `metadata`, `date`, `allow_empty` and
+                `force`.
+
+        Raises:
+            ApiException (400): The branch has no changes and `allow_empty` is not set.
+            ConflictException (409): Another update of the branch came first. Nothing is committed.
+            PreconditionFailedException (412): A pre-commit hook failed.
+        """
 
     @operation("GET", "/repositories/{repository}/commits/{commit_id}")
     def get_commit(self, repository: str, commit_id: str, **options: Unpack[CallOptions]) -> Commit:
-        """Get a commit.
+        """Return a commit.
 
         Args:
-            commit_id: Id of the commit, or a prefix that fits no other."""
+            commit_id: Id of the commit, or a unique prefix.
+        """

@@ -8,8 +8,8 @@ if TYPE_CHECKING:
 
 
 class ConfigApi(Api):
-    """The server's configuration."""
+    """Configuration of the server."""
 
     @operation("GET", "/config")
     def get_config(self, **options: Unpack[CallOptions]) -> Config:
-        """Get the configuration of the server: its version, what its object store can do."""
+        """Return the server's configuration: its version and its store's capabilities."""

@@ -21,7 +21,7 @@ PART_NUMBER = {"part_number": {"minimum": 1, "maximum": 10000}}
 
 
 class ExperimentalApi(PullsOperations, ExternalOperations, ObjectsOperations):
-    """Operations that may still change, presigned multipart upload among them."""
+    """Operations that may still change, such as presigned multipart upload."""
 
     @operation(
         "DELETE",
@@ -40,15 +40,16 @@ class ExperimentalApi(PullsOperations, ExternalOperations, ObjectsOperations):
     ) -> None:
         """Abort a presigned multipart upload.
 
-        Stop all part transfers first. Repeating it, or aborting what was completed, does no harm.
+        Stop all part transfers first. To abort twice, or to abort a completed upload, is harmless.
 
         Args:
-            branch: Name of the branch; other kinds of ref are not accepted.
-            upload_id: upload_id from create_presign_multipart_upload.
-            path: Path of the object inside the repository, without a leading slash.
-            abort_presign_multipart_upload: The physical address that came with the upload id.
-        Raises: ApiException (400: not the upload's branch or path, or no body), NotFoundException
-            (404)."""
+            upload_id: `upload_id` from `create_presign_multipart_upload`.
+            path: Path of the object in the repository, without a leading slash.
+            abort_presign_multipart_upload: `physical_address` of the upload.
+
+        Raises:
+            ApiException (400): The branch or path is not the upload's, or the body is missing.
+        """
 
     @operation(
         "PUT",
@@ -65,22 +66,27 @@ class ExperimentalApi(PullsOperations, ExternalOperations, ObjectsOperations):
         complete_presign_multipart_upload: CompletePresignMultipartUpload | dict[str, Any] = UNSET,
         **options: Unpack[CallOptions],
     ) -> ObjectStats:
-        """Finish a presigned multipart upload.
+        """Complete a presigned multipart upload.
 
-        Never repeat the call blindly: the store assembles before the server records, so a second
-        attempt gets 500 NoSuchUpload even where the first one succeeded; look with stat_object
-        first. After a 403 or 404 the data is still there, and link_physical_address can attach it.
+        Never repeat the call blindly: the store assembles the parts before the server records the
+        object. A second call gives 500 NoSuchUpload even if the first one succeeded. Check with
+        `stat_object` first. After a 403 or 404 the data is still in the store, and
+        `link_physical_address` can link it.
 
         Args:
-            branch: Name of the branch; other kinds of ref are not accepted.
-            upload_id: upload_id from create_presign_multipart_upload.
-            path: Path of the object inside the repository, without a leading slash.
-            complete_presign_multipart_upload: Address of the upload, its parts, optional extras.
-        Returns: the stats of the new object; physical_address is relative to the storage namespace,
-            checksum the MD5 over the MD5s of the N parts, then -N.
-        Raises: ForbiddenException (403: protected or read-only), NotFoundException (404),
-            ConflictException (409: the write collided with a commit), ServiceException (500: wrong
-            ETag or order, undersized part, or spent upload)."""
+            upload_id: `upload_id` from `create_presign_multipart_upload`.
+            path: Path of the object in the repository, without a leading slash.
+            complete_presign_multipart_upload: `physical_address`, `parts`, and optionally other
+                fields.
+
+        Returns:
+            The object's stats. `physical_address` is relative to the storage namespace.
+
+        Raises:
+            NotFoundException (404): The repository or branch does not exist.
+            ConflictException (409): A commit got in between. Upload the object again.
+            ServiceException (500): A wrong ETag, order or part size, or a spent upload.
+        """
 
     @operation("POST", "/repositories/{repository}/branches/{branch}/staging/pmpu")
     def create_presign_multipart_upload(
@@ -94,16 +100,17 @@ class ExperimentalApi(PullsOperations, ExternalOperations, ObjectsOperations):
     ) -> PresignMultipartUpload:
         """Start a multipart upload through presigned URLs.
 
-        On S3 every part but the last must hold 5 MiB to 5 GiB. URLs live 15 minutes by default, the
-        address 24 hours (6 before server v1.80). A protected branch or read-only repository shows
-        only at complete_presign_multipart_upload, as 403.
+        On S3, every part except the last must have 5 MiB to 5 GiB. By default, URLs are valid for
+        15 minutes and the address for 24 hours (6 before server 1.80). A protected branch or a
+        read-only repository gives 403 only at `complete_presign_multipart_upload`.
 
         Args:
-            branch: Name of the branch; other kinds of ref are not accepted.
-            path: Path of the object inside the repository, without a leading slash.
-            parts: How many part URLs to sign, 0 to 10000.
-        Returns: upload id, physical address and part URLs; the latter in order of part number.
-        Raises: NotFoundException (404), ServiceException (501: the store does not support it)."""
+            path: Path of the object in the repository, without a leading slash.
+            parts: Number of part URLs to presign, 0 to 10000. Default 0.
+
+        Raises:
+            ServiceException (501): The store does not support presigned multipart uploads.
+        """
 
     @operation("PUT", "/repositories/{repository}/branches/{branch}/hard_reset")
     def hard_reset_branch(
@@ -115,27 +122,25 @@ class ExperimentalApi(PullsOperations, ExternalOperations, ObjectsOperations):
         force: bool = UNSET,
         **options: Unpack[CallOptions],
     ) -> None:
-        """Move a branch to another commit, discarding changes.
+        """Move a branch to another commit and discard its changes.
 
-        Uncommitted changes are lost without warning. Do not repeat it with a relative ref: main~1
-        sent twice goes back two commits.
+        Uncommitted changes are lost without warning. Do not repeat the call with a relative ref:
+        `main~1` sent twice goes back two commits.
 
         Args:
-            branch: Name of the branch; other kinds of ref are not accepted.
-            ref: Commit id (or unique prefix), tag, branch, or expression such as main~1.
-            force: Go ahead although the repository is read-only; default False.
-        Raises: ForbiddenException (403: protected or read-only), NotFoundException (404)."""
+            ref: Commit id (or unique prefix), tag, branch, or an expression such as `main~1`.
+            force: If True, write even to a read-only repository. Default False.
+        """
 
     @operation("POST", "/sts/login", auth=())
     def sts_login(
         self, sts_auth_request: StsAuthRequest | dict[str, Any], **options: Unpack[CallOptions]
     ) -> AuthenticationToken:
-        """Log in with an identity provider's authorisation code, not the configured credentials.
+        """Log in with an identity provider's authorization code and return a token.
 
         Args:
-            sts_auth_request: Code, state, redirect_uri, optionally ttl_seconds (default 3600).
-        Raises: UnauthorizedException (401: refused code), ServiceException (501: on open-source
-            servers)."""
+            sts_auth_request: `code`, `state` and `redirect_uri`, and optionally `ttl_seconds`.
+        """
 
     @operation(
         "PUT",
@@ -153,18 +158,21 @@ class ExperimentalApi(PullsOperations, ExternalOperations, ObjectsOperations):
         upload_part_from: UploadPartFrom | dict[str, Any],
         **options: Unpack[CallOptions],
     ) -> UploadTo:
-        """Get a fresh presigned URL for one part.
+        """Return a fresh presigned URL for one part.
 
-        An unknown, aborted or finished upload_id also gets a URL, which then fails at the store.
+        An unknown, aborted or completed `upload_id` also gets a URL. The store then rejects the
+        PUT.
 
         Args:
-            branch: Name of the branch; other kinds of ref are not accepted.
-            upload_id: upload_id from create_presign_multipart_upload.
-            path: Path of the object inside the repository, without a leading slash.
-            part_number: Number of the part, 1 to 10000; parts are put together in this order.
-            upload_part_from: The physical address that came with the upload id.
-        Raises: ApiException (400: not the repository, branch or path of the upload),
-            NotFoundException (404: no such repository or branch, or a server before v1.55)."""
+            upload_id: `upload_id` from `create_presign_multipart_upload`.
+            path: Path of the object in the repository, without a leading slash.
+            part_number: Number of the part, 1 to 10000. The store joins parts in this order.
+            upload_part_from: `physical_address` of the upload.
+
+        Raises:
+            ApiException (400): The repository, branch or path is not the upload's.
+            NotFoundException (404): Not found, or the server is older than 1.55.
+        """
 
     @operation(
         "PUT",
@@ -182,13 +190,13 @@ class ExperimentalApi(PullsOperations, ExternalOperations, ObjectsOperations):
         upload_part_copy_from: UploadPartCopyFrom | dict[str, Any],
         **options: Unpack[CallOptions],
     ) -> None:
-        """Fill one part with bytes of an existing object.
+        """Copy bytes of an existing object into one part.
 
-        The part's ETag comes in a header: call with _return_http_data_only=False to see it.
+        The part's ETag is in a header: to see it, pass `_return_http_data_only=False`.
 
         Args:
-            branch: Name of the branch; other kinds of ref are not accepted.
-            upload_id: upload_id from create_presign_multipart_upload.
-            path: Path of the object inside the repository, without a leading slash.
-            part_number: Number of the part, 1 to 10000; parts are put together in this order.
-            upload_part_copy_from: physical_address of the upload and copy_source."""
+            upload_id: `upload_id` from `create_presign_multipart_upload`.
+            path: Path of the object in the repository, without a leading slash.
+            part_number: Number of the part, 1 to 10000. The store joins parts in this order.
+            upload_part_copy_from: `physical_address` of the upload, and `copy_source`.
+        """

@@ -7,8 +7,8 @@ if TYPE_CHECKING:
 
 
 class HealthCheckApi(Api):
-    """Whether the server is up."""
+    """Health check of the server."""
 
     @operation("GET", "/healthcheck", auth=())
     def health_check(self, **options: Unpack[CallOptions]) -> None:
-        """Check that the server answers, without credentials."""
+        """Check that the server responds, without credentials."""

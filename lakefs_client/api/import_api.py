@@ -8,19 +8,17 @@ if TYPE_CHECKING:
 
 
 class ImportApi(Api):
-    """Bring objects that are in the store already under version control."""
+    """Import of existing objects from the object store."""
 
     @operation("DELETE", "/repositories/{repository}/branches/{branch}/import")
     def import_cancel(
         self, repository: str, branch: str, id: str, **options: Unpack[CallOptions]
     ) -> None:
-        """Cancel a running import, so that nothing of it reaches the branch.
+        """Cancel a running import, leaving the branch unchanged.
 
         Args:
-            branch: Name of the branch; other kinds of ref are not accepted.
-            id: Id from import_start.
-        Raises: ForbiddenException (403: protected or read-only), NotFoundException (404),
-            ConflictException (409: it has ended already)."""
+            id: Id from `import_start`.
+        """
 
     @operation("POST", "/repositories/{repository}/branches/{branch}/import")
     def import_start(
@@ -32,20 +30,21 @@ class ImportApi(Api):
     ) -> ImportCreationResponse:
         """Start importing objects from the object store.
 
-        The objects stay where they are, and must not be changed there. Poll import_status.
+        The objects stay in place and must not change there. Poll `import_status`.
 
         Args:
-            branch: Name of the branch; other kinds of ref are not accepted.
-            import_creation: Paths, and commit with the message.
-        Raises: ApiException (400: a source lies in the repository's namespace), ForbiddenException
-            (403: protected or read-only), NotFoundException (404)."""
+            import_creation: `paths`, and `commit` with the message, and optionally `force`.
+
+        Raises:
+            ApiException (400): A source lies in the repository's namespace.
+        """
 
     @operation("GET", "/repositories/{repository}/branches/{branch}/import")
     def import_status(
         self, repository: str, branch: str, id: str, **options: Unpack[CallOptions]
     ) -> ImportStatus:
-        """Get the state of an import; stop polling once it is completed or has an error.
+        """Return the state of an import.
 
         Args:
-            branch: Name of the branch; other kinds of ref are not accepted.
-            id: Id from import_start."""
+            id: Id from `import_start`.
+        """

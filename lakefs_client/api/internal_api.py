@@ -35,15 +35,13 @@ if TYPE_CHECKING:
 
 
 class InternalApi(Api):
-    """For tools that administer an installation."""
+    """Operations for administration tools."""
 
     @operation("GET", "/repositories/{repository}/branch_protection/set_allowed")
     def create_branch_protection_rule_preflight(
         self, repository: str, **options: Unpack[CallOptions]
     ) -> None:
-        """Check the permission to set branch protection rules.
-
-        Raises: NotFoundException (404), ConflictException (409: a clash with another change)."""
+        """Check the permission to set branch protection rules."""
 
     @operation("POST", "/repositories/{repository}/commits")
     def create_commit_record(
@@ -55,20 +53,23 @@ class InternalApi(Api):
         """Write a commit record with a given id, on no branch.
 
         Args:
-            commit_record_creation: Every field of the commit, generation too; optionally force.
-        Raises: ForbiddenException (403: read-only repository), NotFoundException (404: no such
-            repository, or a parent is missing)."""
+            commit_record_creation: All fields of the commit, including `generation`, and optionally
+                `force`.
+        """
 
     @operation("POST", "/repositories/{repository}/refs/{branch}/symlink")
     def create_symlink_file(
         self, repository: str, branch: str, *, location: str = UNSET, **options: Unpack[CallOptions]
     ) -> StorageURI:
-        """Write symlink manifests for a directory, as the branch is now.
+        """Write symlink manifests for a directory of a branch.
 
         Args:
             branch: Branch whose objects are listed.
-            location: Path prefix of the table; without it, everything.
-        Raises: NotFoundException (404), ServiceException (500: the store refuses them)."""
+            location: Path prefix of the table. Default: the whole branch.
+
+        Raises:
+            ServiceException (500): The store does not support symlink manifests.
+        """
 
     @operation("DELETE", "/repositories/{repository}/metadata")
     def delete_repository_metadata(
@@ -80,25 +81,26 @@ class InternalApi(Api):
         """Remove keys from the metadata of a repository.
 
         Args:
-            repository_metadata_keys: Keys, the list of names to remove."""
+            repository_metadata_keys: `keys`, the list of names to remove.
+        """
 
     @operation("PUT", "/repositories/{repository}/refs/dump")
     def dump_refs(self, repository: str, **options: Unpack[CallOptions]) -> RefsDump:
-        """Back up branches, tags and commits at once (deprecated: use dump_submit)."""
+        """Back up branches, tags and commits (deprecated: use dump_submit)."""
 
     @operation("GET", "/auth/capabilities", auth=())
     def get_auth_capabilities(self, **options: Unpack[CallOptions]) -> AuthCapabilities:
-        """Get what the authentication service can do."""
+        """Return the capabilities of the authentication service."""
 
     @operation("GET", "/config/garbage-collection")
     def get_garbage_collection_config(
         self, **options: Unpack[CallOptions]
     ) -> GarbageCollectionConfig:
-        """Get the settings of garbage collection, among them the grace period in seconds."""
+        """Return the settings of garbage collection."""
 
     @operation("GET", "/config/version")
     def get_lake_fs_version(self, **options: Unpack[CallOptions]) -> VersionConfig:
-        """Get the version of the server (deprecated: use version_config of get_config)."""
+        """Return the version of the server (deprecated: use version_config of get_config)."""
 
     @operation("GET", "/repositories/{repository}/metadata/object/{type}/{object_id}")
     def get_metadata_object(
@@ -113,23 +115,22 @@ class InternalApi(Api):
         """Download a range or meta-range file.
 
         Args:
-            type: Range or meta_range.
-            presign: Fetch straight from the object store through a signed URL; default False.
-        Returns: the file, in SSTable form."""
+            object_id: Id of the file.
+            type: `range` or `meta_range`.
+            presign: If True, read from the object store through a presigned URL. Default False.
+        """
 
     @operation("GET", "/setup_lakefs", auth=())
     def get_setup_state(self, **options: Unpack[CallOptions]) -> SetupState:
-        """Get whether the installation has been set up."""
+        """Return the setup state of the installation."""
 
     @operation("GET", "/config/storage")
     def get_storage_config(self, **options: Unpack[CallOptions]) -> StorageConfig:
-        """Get the configuration of its object store (deprecated: use get_config)."""
+        """Return the storage configuration of the server (deprecated: use get_config)."""
 
     @operation("GET", "/usage-report/summary")
     def get_usage_report_summary(self, **options: Unpack[CallOptions]) -> InstallationUsageReport:
-        """Get the usage report of the installation.
-
-        Raises: NotFoundException (404: usage reporting is switched off)."""
+        """Return the usage report of the installation."""
 
     @operation("POST", "/repositories/{repository}/branch_protection")
     def internal_create_branch_protection_rule(
@@ -141,7 +142,8 @@ class InternalApi(Api):
         """Add a branch protection rule (deprecated: use set_branch_protection_rules).
 
         Args:
-            branch_protection_rule: Pattern for branch names, with the wildcards * and ?"""
+            branch_protection_rule: Pattern for branch names, with the wildcards `*` and `?`.
+        """
 
     @operation("DELETE", "/repositories/{repository}/branch_protection")
     def internal_delete_branch_protection_rule(
@@ -154,7 +156,10 @@ class InternalApi(Api):
 
         Args:
             inline_object1: Pattern of the rule, exactly as it was set.
-        Raises: NotFoundException (404: no such repository, or no rule has this pattern)."""
+
+        Raises:
+            NotFoundException (404): The repository does not exist, or no rule has this pattern.
+        """
 
     @operation("DELETE", "/repositories/{repository}/gc/rules")
     def internal_delete_garbage_collection_rules(
@@ -166,17 +171,13 @@ class InternalApi(Api):
     def internal_get_branch_protection_rules(
         self, repository: str, **options: Unpack[CallOptions]
     ) -> list[BranchProtectionRule]:
-        """Get the branch protection rules (deprecated: use get_branch_protection_rules).
-
-        Returns: one branch name pattern each."""
+        """Return the branch protection rules (deprecated: use get_branch_protection_rules)."""
 
     @operation("GET", "/repositories/{repository}/gc/rules")
     def internal_get_garbage_collection_rules(
         self, repository: str, **options: Unpack[CallOptions]
     ) -> GarbageCollectionRules:
-        """Get the garbage collection rules (deprecated: use get_gc_rules).
-
-        Raises: NotFoundException (404: no such repository, or no rules are set)."""
+        """Return the garbage collection rules (deprecated: use get_gc_rules)."""
 
     @operation("POST", "/repositories/{repository}/gc/rules", idempotent=True)
     def internal_set_garbage_collection_rules(
@@ -188,7 +189,8 @@ class InternalApi(Api):
         """Replace the garbage collection rules (deprecated: use set_gc_rules).
 
         Args:
-            garbage_collection_rules: default_retention_days, and branches with days for each."""
+            garbage_collection_rules: `default_retention_days`, and `branches` for exceptions.
+        """
 
     @operation("POST", "/statistics")
     def post_stats_events(
@@ -197,7 +199,8 @@ class InternalApi(Api):
         """Report usage statistics.
 
         Args:
-            stats_events_list: Events, a list of class, name and count."""
+            stats_events_list: `events`, a list of class, name and count.
+        """
 
     @operation("POST", "/repositories/{repository}/gc/prepare_commits")
     def prepare_garbage_collection_commits(
@@ -205,9 +208,8 @@ class InternalApi(Api):
     ) -> GarbageCollectionPrepareResponse:
         """List live and expired commits for garbage collection.
 
-        On a large repository prefer prepare_garbage_collection_commits_async.
-
-        Raises: ForbiddenException (403: read-only repository), NotFoundException (404)."""
+        For a large repository, prefer `prepare_garbage_collection_commits_async`.
+        """
 
     @operation("POST", "/repositories/{repository}/gc/prepare_commits/async")
     def prepare_garbage_collection_commits_async(
@@ -215,21 +217,20 @@ class InternalApi(Api):
     ) -> TaskCreation:
         """Start listing commits for garbage collection.
 
-        Poll prepare_garbage_collection_commits_status with the id.
-
-        Raises: ForbiddenException (403: read-only repository), NotFoundException (404)."""
+        Poll `prepare_garbage_collection_commits_status` with the id.
+        """
 
     @operation("GET", "/repositories/{repository}/gc/prepare_commits/status")
     def prepare_garbage_collection_commits_status(
         self, repository: str, id: str, **options: Unpack[CallOptions]
     ) -> PrepareGarbageCollectionCommitsStatus:
-        """Get the state of a commit listing for garbage collection.
+        """Return the state of a commit listing for garbage collection.
 
-        completed is True after failures as well; then error is set in place of result.
+        `completed` is also True after a failure. Then `error` is set, not `result`.
 
         Args:
-            id: Id from prepare_garbage_collection_commits_async.
-        Raises: ForbiddenException (403: read-only repository), NotFoundException (404)."""
+            id: Id from `prepare_garbage_collection_commits_async`.
+        """
 
     @operation("POST", "/repositories/{repository}/gc/prepare_uncommited")
     def prepare_garbage_collection_uncommitted(
@@ -239,11 +240,12 @@ class InternalApi(Api):
         prepare_gc_uncommitted_request: PrepareGCUncommittedRequest | dict[str, Any] = UNSET,
         **options: Unpack[CallOptions],
     ) -> PrepareGCUncommittedResponse:
-        """List uncommitted objects for garbage collection, in portions.
+        """List uncommitted objects for garbage collection, step by step.
 
         Args:
-            prepare_gc_uncommitted_request: The continuation_token of the previous answer.
-        Raises: ForbiddenException (403: read-only repository), NotFoundException (404)."""
+            prepare_gc_uncommitted_request: `continuation_token` of the previous response. Leave out
+                in the first call.
+        """
 
     @operation("PUT", "/repositories/{repository}/refs/restore")
     def restore_refs(
@@ -252,10 +254,11 @@ class InternalApi(Api):
         refs_restore: RefsRestore | dict[str, Any],
         **options: Unpack[CallOptions],
     ) -> None:
-        """Restore branches, tags and commits at once (deprecated: use restore_submit).
+        """Restore branches, tags and commits (deprecated: use restore_submit).
 
         Args:
-            refs_restore: The three meta-range ids from dump_refs, and optionally force."""
+            refs_restore: The three meta-range ids from `dump_refs`, and optionally `force`.
+        """
 
     @operation("GET", "/repositories/{repository}/gc/rules/set_allowed")
     def set_garbage_collection_rules_preflight(
@@ -270,33 +273,36 @@ class InternalApi(Api):
         repository_metadata_set: RepositoryMetadataSet | dict[str, Any],
         **options: Unpack[CallOptions],
     ) -> None:
-        """Add or overwrite metadata of a repository; other keys keep their value.
+        """Add or overwrite metadata of a repository.
 
         Args:
-            repository_metadata_set: Metadata, an object of strings."""
+            repository_metadata_set: `metadata`, an object of strings.
+        """
 
     @operation("POST", "/setup_lakefs", auth=())
     def setup(
         self, setup: Setup | dict[str, Any], **options: Unpack[CallOptions]
     ) -> CredentialsWithSecret:
-        """Set up a new installation and its first user.
+        """Set up a new installation and create its first user.
 
-        Works once. The secret is shown in this answer alone, unless the pair was given in key.
+        Works once. Only this response contains the secret, unless `key` gave the key pair.
 
         Args:
-            setup: Username, and optionally key (an access key pair) and contact data.
-        Raises: ConflictException (409: the installation has been set up before)."""
+            setup: `username`, and optionally `key` (an access key pair) and contact data.
+
+        Raises:
+            ConflictException (409): The installation is already set up.
+        """
 
     @operation("POST", "/setup_comm_prefs", auth=())
     def setup_comm_prefs(
         self, comm_prefs_input: CommPrefsInput | dict[str, Any], **options: Unpack[CallOptions]
     ) -> None:
-        """Store contact preferences of a new installation.
+        """Save the contact preferences of a new installation.
 
         Args:
-            comm_prefs_input: feature_updates and security_updates, optionally contact data.
-        Raises: ConflictException (409: stored already), PreconditionFailedException (412: not at
-            this stage)."""
+            comm_prefs_input: `feature_updates` and `security_updates`, and optionally contact data.
+        """
 
     @operation("PUT", "/repositories/{repository}/branches/{branch}/objects", idempotent=True)
     def stage_object(
@@ -307,13 +313,13 @@ class InternalApi(Api):
         object_stage_creation: ObjectStageCreation | dict[str, Any],
         **options: Unpack[CallOptions],
     ) -> ObjectStats:
-        """Record data in the store as an object (deprecated: use link_physical_address).
+        """Link stored data to a path as an object (deprecated: use link_physical_address).
 
         Args:
-            branch: Name of the branch; other kinds of ref are not accepted.
-            path: Path of the object inside the repository, without a leading slash.
-            object_stage_creation: Physical address, checksum, size in bytes.
-        Raises: ForbiddenException (403: protected or read-only), NotFoundException (404)."""
+            path: Path of the object in the repository, without a leading slash.
+            object_stage_creation: The physical address, checksum and size in bytes, and optionally
+                other fields.
+        """
 
     @operation("GET", "/repositories/{repository}/branches/{branch}/objects/stage_allowed")
     def upload_object_preflight(
@@ -322,6 +328,5 @@ class InternalApi(Api):
         """Check the permission to upload an object.
 
         Args:
-            branch: Name of the branch; other kinds of ref are not accepted.
-            path: Path of the object inside the repository, without a leading slash.
-        Raises: ForbiddenException (403: not permitted), NotFoundException (404)."""
+            path: Path of the object in the repository, without a leading slash.
+        """

@@ -8,17 +8,18 @@ if TYPE_CHECKING:
 
 
 class MetadataApi(Api):
-    """Where ranges and meta-ranges are stored."""
+    """Locations of ranges and meta-ranges."""
 
     @operation("GET", "/repositories/{repository}/metadata/meta_range/{meta_range}")
     def get_meta_range(
         self, repository: str, meta_range: str, **options: Unpack[CallOptions]
     ) -> StorageURI:
-        """Get where a meta-range is stored.
+        """Return the location of a meta-range.
 
         Args:
-            meta_range: Id of the meta-range, as in meta_range_id of a commit."""
+            meta_range: Id of the meta-range: `meta_range_id` of a commit.
+        """
 
     @operation("GET", "/repositories/{repository}/metadata/range/{range}")
     def get_range(self, repository: str, range: str, **options: Unpack[CallOptions]) -> StorageURI:
-        """Get where a range is stored."""
+        """Return the location of a range."""

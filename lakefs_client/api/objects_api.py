@@ -32,13 +32,13 @@ class ObjectsApi(ObjectsOperations):
     ) -> ObjectStats:
         """Copy an object inside a repository.
 
-        Replaces what stood at dest_path. Garbage collection may take the data of a shallow copy.
+        Replaces an object at `dest_path`. Garbage collection may remove the data of a shallow copy.
 
         Args:
             branch: Branch that receives the copy.
             dest_path: Path of the copy.
-            object_copy_creation: src_path, and optionally src_ref, shallow and force.
-        Raises: ForbiddenException (403: protected or read-only), NotFoundException (404)."""
+            object_copy_creation: `src_path`, and optionally `src_ref`, `shallow` and `force`.
+        """
 
     @operation("DELETE", "/repositories/{repository}/branches/{branch}/objects", idempotent=True)
     def delete_object(
@@ -51,14 +51,14 @@ class ObjectsApi(ObjectsOperations):
         no_tombstone: bool = UNSET,
         **options: Unpack[CallOptions],
     ) -> None:
-        """Delete an object; earlier commits keep it.
+        """Delete an object.
 
         Args:
-            branch: Name of the branch; other kinds of ref are not accepted.
-            path: Path of the object inside the repository, without a leading slash.
-            force: Go ahead although the repository is read-only; default False.
-            no_tombstone: Drop the staged entry instead of recording a deletion.
-        Raises: ForbiddenException (403: protected or read-only), NotFoundException (404)."""
+            path: Path of the object in the repository, without a leading slash.
+            force: If True, write even to a read-only repository. Default False.
+            no_tombstone: If True, drop the staged entry instead of recording a deletion. Default
+                False.
+        """
 
     @operation(
         "POST", "/repositories/{repository}/branches/{branch}/objects/delete", idempotent=True
@@ -73,17 +73,20 @@ class ObjectsApi(ObjectsOperations):
         no_tombstone: bool = UNSET,
         **options: Unpack[CallOptions],
     ) -> ObjectErrorList:
-        """Delete several objects, at most 1000 per call; earlier commits keep them.
+        """Delete up to 1000 objects.
 
-        Success does not mean that all are gone: look into errors. Absent paths count as deleted.
+        Success does not mean that all objects are deleted: check `errors`. A path without an object
+        counts as deleted.
 
         Args:
-            branch: Name of the branch; other kinds of ref are not accepted.
-            force: Go ahead although the repository is read-only; default False.
-            no_tombstone: Drop the staged entry instead of recording a deletion.
-            path_list: Paths, the list of paths.
-        Returns: errors, with path, status and message; empty when all paths could be deleted.
-        Raises: ForbiddenException (403: protected or read-only), NotFoundException (404)."""
+            force: If True, write even to a read-only repository. Default False.
+            no_tombstone: If True, drop the staged entry instead of recording a deletion. Default
+                False.
+            path_list: `paths`, the list of paths.
+
+        Returns:
+            `errors`, each with path, status and message. Empty if all paths were deleted.
+        """
 
     @operation(
         "GET",
@@ -105,24 +108,31 @@ class ObjectsApi(ObjectsOperations):
         """Download an object.
 
         Args:
-            ref: Branch, tag, commit id (or unique prefix), or expression such as main~1.
-            path: Path of the object inside the repository, without a leading slash.
-            range: One span of bytes, both ends included, in the form bytes=0-1023.
-            if_none_match: ETag of a copy at hand.
-            presign: Fetch straight from the object store through a signed URL; default False.
-        Returns: the content, open for reading.
-        Raises: NotFoundException (404), ApiException (410: its data is gone from the store),
-            ApiException (416: range lies outside the object)."""
+            ref: Branch, tag, commit id (or unique prefix), or an expression such as `main~1`.
+            path: Path of the object in the repository, without a leading slash.
+            range: One byte range, both ends included, such as `bytes=0-1023`.
+            if_none_match: ETag of a local copy. If it is current, the server sends 304 and no
+                content.
+            presign: If True, read from the object store through a presigned URL. Default False.
+
+        Returns:
+            The content, open for reading.
+
+        Raises:
+            ApiException (410): The object's data is missing from the store.
+            ApiException (416): The range lies outside the object.
+        """
 
     @operation("GET", "/repositories/{repository}/refs/{ref}/objects/underlyingProperties")
     def get_underlying_properties(
         self, repository: str, ref: str, path: str, **options: Unpack[CallOptions]
     ) -> UnderlyingObjectProperties:
-        """Get an object's properties in the object store.
+        """Return an object's properties in the object store.
 
         Args:
-            ref: Branch, tag, commit id (or unique prefix), or expression such as main~1.
-            path: Path of the object inside the repository, without a leading slash."""
+            ref: Branch, tag, commit id (or unique prefix), or an expression such as `main~1`.
+            path: Path of the object in the repository, without a leading slash.
+        """
 
     @operation(
         "HEAD",
@@ -139,16 +149,19 @@ class ObjectsApi(ObjectsOperations):
         range: str = UNSET,
         **options: Unpack[CallOptions],
     ) -> None:
-        """Check whether an object can be read.
+        """Check that an object exists and is readable.
 
-        Call with _return_http_data_only=False to see the headers, or stat_object for a model.
+        To see the headers, pass `_return_http_data_only=False`. For a model, use `stat_object`.
 
         Args:
-            ref: Branch, tag, commit id (or unique prefix), or expression such as main~1.
-            path: Path of the object inside the repository, without a leading slash.
-            range: One span of bytes, both ends included, in the form bytes=0-1023.
-        Raises: NotFoundException (404), ApiException (410: its data is gone from the store),
-            ApiException (416: range lies outside the object)."""
+            ref: Branch, tag, commit id (or unique prefix), or an expression such as `main~1`.
+            path: Path of the object in the repository, without a leading slash.
+            range: One byte range, both ends included, such as `bytes=0-1023`.
+
+        Raises:
+            ApiException (410): The object's data is missing from the store.
+            ApiException (416): The range lies outside the object.
+        """
 
     @operation("GET", "/repositories/{repository}/refs/{ref}/objects/ls", limits=AMOUNT)
     def list_objects(
@@ -166,17 +179,18 @@ class ObjectsApi(ObjectsOperations):
     ) -> ObjectStatsList:
         """List objects by path, one page per call.
 
-        Go on with after=pagination.next_offset while pagination.has_more is true. Signing makes a
-        page several times as large: ask for presign only when the URLs are wanted.
+        Continue with `after=pagination.next_offset` while `pagination.has_more` is true. Presigned
+        URLs make a page several times larger: set `presign` only if you need them.
 
         Args:
-            ref: Branch, tag, commit id (or unique prefix), or expression such as main~1.
-            user_metadata: Include each object's user metadata; default True.
-            presign: Give HTTP URLs signed by the object store, not native addresses.
-            after: Continue behind this name; pass the next_offset of the previous page.
-            amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
-            delimiter: Names are folded up to its next occurrence after prefix.
-            prefix: Only entries whose name begins with this text."""
+            ref: Branch, tag, commit id (or unique prefix), or an expression such as `main~1`.
+            user_metadata: If True, include each object's user metadata. Default True.
+            presign: If True, return presigned HTTP URLs, not native addresses. Default False.
+            after: Start after this name: `next_offset` of the previous page.
+            amount: Page size, 1 to 1000. Default 100, also for -1.
+            delimiter: Text at which names after `prefix` fold into one entry, usually `/`.
+            prefix: Prefix that names must begin with.
+        """
 
     @operation("GET", "/repositories/{repository}/refs/{ref}/objects/stat")
     def stat_object(
@@ -189,14 +203,17 @@ class ObjectsApi(ObjectsOperations):
         presign: bool = UNSET,
         **options: Unpack[CallOptions],
     ) -> ObjectStats:
-        """Get the stats of an object, without reading its content.
+        """Return the stats of an object, without its content.
 
         Args:
-            ref: Branch, tag, commit id (or unique prefix), or expression such as main~1.
-            path: Path of the object inside the repository, without a leading slash.
-            user_metadata: Include each object's user metadata; default True.
-            presign: Give HTTP URLs signed by the object store, not native addresses.
-        Raises: NotFoundException (404), ApiException (410: its data has expired)."""
+            ref: Branch, tag, commit id (or unique prefix), or an expression such as `main~1`.
+            path: Path of the object in the repository, without a leading slash.
+            user_metadata: If True, include each object's user metadata. Default True.
+            presign: If True, return presigned HTTP URLs, not native addresses. Default False.
+
+        Raises:
+            ApiException (410): The object's data is missing from the store.
+        """
 
     @operation(
         "POST",
@@ -227,19 +244,19 @@ class ObjectsApi(ObjectsOperations):
     ) -> ObjectStats:
         """Upload an object through the server.
 
-        Replaces what stood at path. For large files prefer lakefs_client.transfer, which goes
-        straight to the store. if_none_match="*" holds against concurrent writers too.
+        Replaces an object at `path`. For large files, prefer `lakefs_client.transfer`, which
+        uploads to the store directly. `if_none_match="*"` is safe with concurrent writers, too.
 
         Args:
-            branch: Name of the branch; other kinds of ref are not accepted.
-            path: Path of the object inside the repository, without a leading slash.
-            if_none_match: Only "*": write where nothing exists at path, else fail with 412.
-            if_match: Write only while the object has this ETag, else fail with 412.
+            path: Path of the object in the repository, without a leading slash.
+            if_none_match: Only `*`: fail with 412 if an object exists at `path`.
+            if_match: ETag that the object must have. Otherwise the call fails with 412.
             storage_class: Storage class for the object store.
-            force: Go ahead although the repository is read-only; default False.
-            content: The content, an open binary file, read from its current position.
-            content_type: Media type of the object; application/octet-stream when left out.
-            user_metadata: Key-value pairs to keep with the object.
-        Raises: ForbiddenException (403: protected or read-only), NotFoundException (404),
-            PreconditionFailedException (412: if_none_match or if_match does not hold),
-            ServiceException (501: the server cannot honour the condition)."""
+            force: If True, write even to a read-only repository. Default False.
+            content: Open file or stream, read from its current position, or bytes, or a path.
+            content_type: Media type of the object. Default `application/octet-stream`.
+            user_metadata: Key-value pairs to store with the object.
+
+        Raises:
+            PreconditionFailedException (412): The object does not match the condition.
+        """

@@ -27,17 +27,18 @@ class RefsApi(Api):
         include_right_stats: bool = UNSET,
         **options: Unpack[CallOptions],
     ) -> DiffList:
-        """Compare two refs: committed changes, by path, one page per call.
+        """List the differences between two refs by path, one page per call.
 
         Args:
             left_ref: Ref to compare with, the older side.
-            right_ref: Ref whose changes are shown.
-            after: Continue behind this name; pass the next_offset of the previous page.
-            amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
-            prefix: Only entries whose name begins with this text.
-            delimiter: Names are folded up to its next occurrence after prefix.
-            type: three_dot (default: since the two parted) or two_dot (as they are).
-            include_right_stats: Add what is known of the right side to each change."""
+            right_ref: Ref whose changes are listed.
+            after: Start after this name: `next_offset` of the previous page.
+            amount: Page size, 1 to 1000. Default 100, also for -1.
+            prefix: Prefix that names must begin with.
+            delimiter: Text at which names after `prefix` fold into one entry, usually `/`.
+            type: `three_dot` (changes since the refs diverged, the default) or `two_dot`.
+            include_right_stats: If True, add the right side's stats to each change. Default False.
+        """
 
     @operation("GET", "/repositories/{repository}/refs/{source_ref}/merge/{destination_branch}")
     def find_merge_base(
@@ -47,11 +48,12 @@ class RefsApi(Api):
         destination_branch: str,
         **options: Unpack[CallOptions],
     ) -> FindMergeBaseResult:
-        """Find the common ancestor of two refs.
+        """Return the common ancestor of two refs.
 
         Args:
-            source_ref: One of the two refs.
-            destination_branch: The other ref, as a rule a branch."""
+            source_ref: First ref.
+            destination_branch: Second ref, usually a branch.
+        """
 
     @operation("GET", "/repositories/{repository}/refs/{ref}/commits", limits=AMOUNT)
     def log_commits(
@@ -71,18 +73,19 @@ class RefsApi(Api):
     ) -> CommitList:
         """List the commits that lead to a ref, newest first, one page per call.
 
-        With objects or prefixes it can be slow on a long history; limit bounds the work.
+        With `objects` or `prefixes`, a long history can be slow. `limit` bounds the work.
 
         Args:
-            ref: Where the walk begins: branch, tag, commit id or an expression such as main~1.
-            after: Continue behind this commit id; pass the next_offset of the previous page.
-            amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
-            objects: Paths of single objects; only commits that changed one of them.
-            prefixes: Path prefixes; only commits that changed something below one of them.
-            limit: End with the first amount matches.
-            first_parent: At merge commits follow only the branch that was merged into.
-            since: Leave out commits before this moment; a datetime.
-            stop_at: Ref of the commit at which the walk ends."""
+            ref: Start of the log: branch, tag, commit id or an expression such as `main~1`.
+            after: Start after this commit id: `next_offset` of the previous page.
+            amount: Page size, 1 to 1000. Default 100, also for -1.
+            objects: Object paths. List only commits that changed one of them.
+            prefixes: Path prefixes. List only commits that changed an object under one of them.
+            limit: If True, stop after the first `amount` matches.
+            first_parent: If True, follow only the first parent of merge commits.
+            since: Earliest creation date to list, a datetime.
+            stop_at: Ref of the commit at which the log ends.
+        """
 
     @operation("POST", "/repositories/{repository}/refs/{source_ref}/merge/{destination_branch}")
     def merge_into_branch(
@@ -96,12 +99,15 @@ class RefsApi(Api):
     ) -> MergeResult:
         """Merge a ref into a branch.
 
-        Conflicts stop the merge unless strategy decides them for all objects at once.
+        Conflicts stop the merge, unless `strategy` resolves them for all objects.
 
         Args:
-            source_ref: Ref whose changes are meant: branch, tag, commit id or expression.
-            destination_branch: Branch on the receiving side.
-            merge: All optional, message, strategy and squash_merge among them.
-        Raises: ApiException (400: uncommitted changes, or nothing new), ForbiddenException (403:
-            read-only repository), NotFoundException (404), ConflictException (409: a conflict,
-            nothing was merged), PreconditionFailedException (412: a pre-merge hook refused it)."""
+            source_ref: Ref to merge: branch, tag, commit id or an expression.
+            destination_branch: Branch that receives the merge.
+            merge: Optional settings, such as `message`, `strategy` and `squash_merge`.
+
+        Raises:
+            ApiException (400): The branch has uncommitted changes, or there is nothing to merge.
+            ConflictException (409): A conflict. Nothing is merged.
+            PreconditionFailedException (412): A pre-merge hook failed.
+        """

@@ -31,19 +31,19 @@ class RepositoriesApi(Api):
         bare: bool = UNSET,
         **options: Unpack[CallOptions],
     ) -> Repository:
-        """Create a repository, on a storage namespace that no other has.
+        """Create a repository on an unused storage namespace.
 
         Args:
-            bare: Leave out first commit and branch, as a restore needs it; default False.
-            repository_creation: Name and storage_namespace, optionally the other fields.
-        Raises: ApiException (400: the namespace is not writable), ConflictException (409: name
-            taken)."""
+            bare: If True, create no first commit and no branch, for a later restore. Default False.
+            repository_creation: `name` and `storage_namespace`, and optionally other settings.
+
+        Raises:
+            ApiException (400): The server cannot write to the storage namespace.
+        """
 
     @operation("DELETE", "/repositories/{repository}/settings/gc_rules")
     def delete_gc_rules(self, repository: str, **options: Unpack[CallOptions]) -> None:
-        """Remove the garbage collection rules, so that nothing committed is collected.
-
-        Raises: ForbiddenException (403: read-only repository), NotFoundException (404)."""
+        """Remove the garbage collection rules."""
 
     @operation("DELETE", "/repositories/{repository}")
     def delete_repository(
@@ -51,52 +51,47 @@ class RepositoriesApi(Api):
     ) -> None:
         """Delete a repository.
 
-        Branches, tags and commits are gone for good; the objects stay in the object store.
+        Deletes branches, tags and commits permanently. The objects remain in the object store.
 
         Args:
-            force: Delete even a read-only repository; default False.
-        Raises: ForbiddenException (403: read-only repository), NotFoundException (404)."""
+            force: If True, delete even a read-only repository. Default False.
+        """
 
     @operation("GET", "/repositories/{repository}/dump")
     def dump_status(
         self, repository: str, task_id: str, **options: Unpack[CallOptions]
     ) -> RepositoryDumpStatus:
-        """Get the state of a backup task.
+        """Return the state of a backup task.
 
         Args:
-            task_id: Id that the submitting call returned."""
+            task_id: Id that the submitting call returned.
+        """
 
     @operation("POST", "/repositories/{repository}/dump")
     def dump_submit(self, repository: str, **options: Unpack[CallOptions]) -> TaskInfo:
-        """Start a backup of branches, tags and commits; object data is not copied."""
+        """Start a backup of branches, tags and commits, without object data."""
 
     @operation("GET", "/repositories/{repository}/settings/branch_protection")
     def get_branch_protection_rules(
         self, repository: str, **options: Unpack[CallOptions]
     ) -> list[BranchProtectionRule]:
-        """Get the branch protection rules.
-
-        Returns: one branch name pattern each; empty when there are none."""
+        """Return the branch protection rules."""
 
     @operation("GET", "/repositories/{repository}/settings/gc_rules")
     def get_gc_rules(
         self, repository: str, **options: Unpack[CallOptions]
     ) -> GarbageCollectionRules:
-        """Get the garbage collection rules.
-
-        Raises: NotFoundException (404: no such repository, or no rules are set)."""
+        """Return the garbage collection rules."""
 
     @operation("GET", "/repositories/{repository}")
     def get_repository(self, repository: str, **options: Unpack[CallOptions]) -> Repository:
-        """Get a repository."""
+        """Return a repository."""
 
     @operation("GET", "/repositories/{repository}/metadata")
     def get_repository_metadata(
         self, repository: str, **options: Unpack[CallOptions]
     ) -> RepositoryMetadata:
-        """Get the metadata of a repository.
-
-        Returns: the pairs, strings to strings; empty when none are set."""
+        """Return the metadata of a repository."""
 
     @operation("GET", "/repositories", limits=AMOUNT)
     def list_repositories(
@@ -108,22 +103,24 @@ class RepositoriesApi(Api):
         search: str = UNSET,
         **options: Unpack[CallOptions],
     ) -> RepositoryList:
-        """List the repositories the caller may see, by name, one page per call.
+        """List the repositories that the user may see, by name, one page per call.
 
         Args:
-            prefix: Only entries whose name begins with this text.
-            after: Continue behind this name; pass the next_offset of the previous page.
-            amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum.
-            search: Only repositories whose name contains this text."""
+            prefix: Prefix that names must begin with.
+            after: Start after this name: `next_offset` of the previous page.
+            amount: Page size, 1 to 1000. Default 100, also for -1.
+            search: Text that repository names must contain.
+        """
 
     @operation("GET", "/repositories/{repository}/restore")
     def restore_status(
         self, repository: str, task_id: str, **options: Unpack[CallOptions]
     ) -> RepositoryRestoreStatus:
-        """Get the state of a restore task.
+        """Return the state of a restore task.
 
         Args:
-            task_id: Id that the submitting call returned."""
+            task_id: Id that the submitting call returned.
+        """
 
     @operation("POST", "/repositories/{repository}/restore")
     def restore_submit(
@@ -135,8 +132,8 @@ class RepositoriesApi(Api):
         """Start restoring branches, tags and commits into a bare repository.
 
         Args:
-            refs_restore: The three meta-range ids from dump_status, and optionally force.
-        Raises: ForbiddenException (403: read-only repository), NotFoundException (404)."""
+            refs_restore: The three meta-range ids from `dump_status`, and optionally `force`.
+        """
 
     @operation(
         "PUT",
@@ -152,13 +149,16 @@ class RepositoriesApi(Api):
         if_match: str = UNSET,
         **options: Unpack[CallOptions],
     ) -> None:
-        """Replace the branch protection rules; an empty list lifts all protection.
+        """Replace the branch protection rules.
 
         Args:
-            if_match: ETag from get_branch_protection_rules.
-            branch_protection_rule: The list of rules, each with a pattern for branch names.
-        Raises: ForbiddenException (403: read-only repository), NotFoundException (404),
-            PreconditionFailedException (412: the rules have changed since)."""
+            if_match: ETag from `get_branch_protection_rules`. The server rejects the call if the
+                rules changed.
+            branch_protection_rule: The rules, each with a `pattern` for branch names.
+
+        Raises:
+            PreconditionFailedException (412): The rules changed since `if_match` was read.
+        """
 
     @operation("PUT", "/repositories/{repository}/settings/gc_rules", idempotent=True)
     def set_gc_rules(
@@ -169,8 +169,8 @@ class RepositoriesApi(Api):
     ) -> None:
         """Replace the garbage collection rules.
 
-        What a garbage collection job has removed cannot be brought back.
+        Objects that a garbage collection job removed cannot be restored.
 
         Args:
-            garbage_collection_rules: default_retention_days, and branches with days for each.
-        Raises: ForbiddenException (403: read-only repository), NotFoundException (404)."""
+            garbage_collection_rules: `default_retention_days`, and `branches` for exceptions.
+        """

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 class StagingApi(Api):
-    """Addresses for data that a client writes to the store itself."""
+    """Staging addresses for clients that write to the object store directly."""
 
     @operation("GET", "/repositories/{repository}/branches/{branch}/staging/backing")
     def get_physical_address(
@@ -20,16 +20,16 @@ class StagingApi(Api):
         presign: bool = UNSET,
         **options: Unpack[CallOptions],
     ) -> StagingLocation:
-        """Get an address to upload an object to.
+        """Return a staging address to upload an object to.
 
-        The address is for this repository, branch and path alone, and valid for 24 hours (6 before
-        server v1.80). S3 limits a single PUT to 5 GiB; Azure wants x-ms-blob-type: BlockBlob with
-        it.
+        The address is valid for this repository, branch and path, for 24 hours (6 before server
+        1.80). S3 limits a single PUT to 5 GiB. Azure requires the header `x-ms-blob-type:
+        BlockBlob`.
 
         Args:
-            branch: Name of the branch; other kinds of ref are not accepted.
-            path: Path of the object inside the repository, without a leading slash.
-            presign: Also return a signed URL for an HTTP PUT; default False."""
+            path: Path of the object in the repository, without a leading slash.
+            presign: If True, also return a presigned URL for an HTTP PUT. Default False.
+        """
 
     @operation(
         "PUT",
@@ -48,19 +48,20 @@ class StagingApi(Api):
         if_match: str = UNSET,
         **options: Unpack[CallOptions],
     ) -> ObjectStats:
-        """Record uploaded data as an object.
+        """Link uploaded data to a path as an object.
 
-        Replaces what stood at path. Checksum and size are taken on trust: where no data exists, the
-        call succeeds and get_object answers 410 later. Repeating it does no harm.
+        Replaces an object at `path`. The server does not verify checksum and size: if the data does
+        not exist, the call succeeds and `get_object` gives 410 later. The call may be repeated.
 
         Args:
-            branch: Name of the branch; other kinds of ref are not accepted.
-            path: Path of the object inside the repository, without a leading slash.
-            if_none_match: Only "*": write where nothing exists at path, else fail with 412.
-            if_match: Write only while the object has this ETag, else fail with 412.
-            staging_metadata: The staging location, checksum, size in bytes.
-        Raises: ApiException (400: the address has expired or was issued for something else),
-            ForbiddenException (403: protected or read-only), NotFoundException (404),
-            ConflictException (409: the write collided with a commit), PreconditionFailedException
-            (412: if_none_match or if_match does not hold), ServiceException (501: the server cannot
-            honour the condition)."""
+            path: Path of the object in the repository, without a leading slash.
+            if_none_match: Only `*`: fail with 412 if an object exists at `path`.
+            if_match: ETag that the object must have. Otherwise the call fails with 412.
+            staging_metadata: The staging location, checksum and size in bytes, and optionally other
+                fields.
+
+        Raises:
+            ApiException (400): The address expired, or belongs to another branch or path.
+            ConflictException (409): A commit got in between. Upload to the address in the body.
+            PreconditionFailedException (412): The object does not match the condition.
+        """

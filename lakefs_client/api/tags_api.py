@@ -22,23 +22,22 @@ class TagsApi(Api):
         """Create a tag, a fixed name for a commit.
 
         Args:
-            tag_creation: Id, the name of the tag, and ref, what it shall point at.
-        Raises: ForbiddenException (403: read-only repository), NotFoundException (404),
-            ConflictException (409: name taken)."""
+            tag_creation: `id` (the tag's name) and `ref` (its target), and optionally `force`.
+        """
 
     @operation("DELETE", "/repositories/{repository}/tags/{tag}")
     def delete_tag(
         self, repository: str, tag: str, *, force: bool = UNSET, **options: Unpack[CallOptions]
     ) -> None:
-        """Delete a tag; its commit remains.
+        """Delete a tag, but not its commit.
 
         Args:
-            force: Go ahead although the repository is read-only; default False.
-        Raises: ForbiddenException (403: read-only repository), NotFoundException (404)."""
+            force: If True, write even to a read-only repository. Default False.
+        """
 
     @operation("GET", "/repositories/{repository}/tags/{tag}")
     def get_tag(self, repository: str, tag: str, **options: Unpack[CallOptions]) -> Ref:
-        """Get a tag."""
+        """Return a tag."""
 
     @operation("GET", "/repositories/{repository}/tags", limits=AMOUNT)
     def list_tags(
@@ -53,6 +52,7 @@ class TagsApi(Api):
         """List tags by name, one page per call.
 
         Args:
-            prefix: Only entries whose name begins with this text.
-            after: Continue behind this name; pass the next_offset of the previous page.
-            amount: Page size, 1 to 1000, 100 by default; -1 stands for the server's own maximum."""
+            prefix: Prefix that names must begin with.
+            after: Start after this name: `next_offset` of the previous page.
+            amount: Page size, 1 to 1000. Default 100, also for -1.
+        """

@@ -8,9 +8,9 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from .server import Sandbox
+from lakefs_client.sandbox.server import Sandbox
 
-_USE = """\
+_BANNER = """\
 lakeFS sandbox at {sandbox.endpoint}
 
   access key id      {sandbox.access_key_id}
@@ -26,33 +26,33 @@ In Python:
       password="{sandbox.secret_access_key}",
   )
 
-{keeping} Stop with Ctrl-C.
+{storage} Stop with Ctrl-C.
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status."""
+    """Run the command and return its exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m lakefs_client.sandbox",
         description="Run a stand-in for a lakeFS server over an S3 store, for tests.",
     )
-    # The options have the names of the arguments of `Sandbox`.
+    # Each option has the name of an argument of `Sandbox`.
     add = parser.add_argument
-    add("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
+    add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     add("--port", type=int, default=8000, help="port of the API, 0 for any (default: %(default)s)")
     add("--data", metavar="DIR", help="keep everything in this directory")
-    add("--access-key-id", metavar="ID", help="the user's credentials (default: made up)")
-    add("--secret-access-key", metavar="KEY", help="the user's credentials (default: made up)")
+    add("--access-key-id", metavar="ID", help="the user's access key id (default: random)")
+    add("--secret-access-key", metavar="KEY", help="the user's secret (default: random)")
     add(
         "--external-principals",
         action="store_true",
-        help="have external principals, their login and STS",
+        help="support external principals, their login and STS",
     )
     add(
         "--no-presigned-multipart",
         dest="presigned_multipart",
         action="store_false",
-        help="have a store without presigned multipart uploads",
+        help="simulate a store without presigned multipart uploads",
     )
     options = parser.parse_args(arguments)
     try:
@@ -65,11 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
         if options.data is None:
-            keeping = "It forgets everything when it stops; --data DIR keeps it."
+            storage = "The data is deleted when the sandbox stops; --data DIR keeps the data."
         else:
-            keeping = f"It keeps its data in {options.data}."
-        print(_USE.format(sandbox=sandbox, keeping=keeping), flush=True)
-        # With a timeout, because on Windows an endless wait does not notice Ctrl-C.
+            storage = f"The data is kept in {options.data}."
+        print(_BANNER.format(sandbox=sandbox, storage=storage), flush=True)
+        # On Windows a wait without a timeout ignores Ctrl-C.
         while not stop.wait(timeout=1):
             pass
     return 0

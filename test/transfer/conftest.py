@@ -11,8 +11,8 @@ import pytest
 from support.bench import Bench, Tamper, bench_of
 
 from lakefs_client.sandbox import Sandbox
+from lakefs_client.sandbox.http_server import Request, Response
 from lakefs_client.sandbox.store_server import StoreServer
-from lakefs_client.sandbox.wire import Request, Response
 
 
 @pytest.fixture

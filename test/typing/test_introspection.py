@@ -26,8 +26,11 @@ METHODS = [
 MODELS = [name for name in dir(models) if isinstance(getattr(models, name), type)]
 KINDS = inspect.Parameter
 
-# Arguments that their names explain.
-OBVIOUS = {"repository", "user_id", "group_id", "policy_id", "run_id", "tag", "object_id", "range"}
+# Arguments whose names explain them.
+OBVIOUS = {
+    "repository", "branch", "user_id", "group_id", "policy_id", "run_id", "tag", "object_id",
+    "range",
+}  # fmt: skip
 
 
 def test_the_tables_below_are_complete() -> None:
@@ -69,7 +72,7 @@ def test_help_shows_the_signature_and_explains_what_names_do_not(method: Any) ->
 
 def test_help_of_the_complete_operation_warns_of_repetition() -> None:
     text = pydoc.plain(pydoc.render_doc(apis.ExperimentalApi.complete_presign_multipart_upload))
-    for part in ("Finish a presigned multipart upload", "Args:", "Returns:", "Raises:", "Never"):
+    for part in ("Complete a presigned multipart upload", "Args:", "Returns:", "Raises:", "Never"):
         assert part in text
 
 

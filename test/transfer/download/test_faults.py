@@ -39,7 +39,7 @@ from lakefs_client.exceptions import (
     TransferError,
 )
 from lakefs_client.rest import Cancellation, Timing
-from lakefs_client.sandbox import FaultKind, wire
+from lakefs_client.sandbox import FaultKind, http_server
 from lakefs_client.transfer.checksum import never
 from lakefs_client.transfer.download import file as download_module
 from lakefs_client.transfer.download import remote as remote_module
@@ -225,7 +225,7 @@ def test_bytes_are_counted_without_content_length(
     ready: Bench, tamper: Tamper, monkeypatch: pytest.MonkeyPatch, surplus: int, match: str
 ) -> None:
     """A proxy may close the connection at the end instead."""
-    send = wire._Connection._send
+    send = http_server._Connection._send
 
     class WithoutLength:
         def __init__(self, sock: Any) -> None:
@@ -249,7 +249,7 @@ def test_bytes_are_counted_without_content_length(
         response.content = (segment._replace(size=2 * (segment.size + surplus)),)
         response.truncated = True  # to half of it
 
-    monkeypatch.setattr(wire._Connection, "_send", without_length)
+    monkeypatch.setattr(http_server._Connection, "_send", without_length)
     tamper(change)
     with pytest.raises(TransferError, match=match):
         ready.download(part_size=RANGE, max_concurrency=1, retry=RetryPolicy(attempts=1))

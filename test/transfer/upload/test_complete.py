@@ -38,8 +38,8 @@ from lakefs_client.transfer.checksum import composite_md5
 from lakefs_client.transfer.store import same_address
 from lakefs_client.transfer.upload.complete import Completion
 from lakefs_client.transfer.upload.destination import Destination
-from lakefs_client.uri import ObjectRef
 from lakefs_client.transfer.upload.part import StoredPart
+from lakefs_client.uri import ObjectRef
 
 ABORT = "abort_presign_multipart_upload"
 COMPLETE = "complete_presign_multipart_upload"
@@ -413,9 +413,7 @@ def test_different_object_is_a_mismatch(
     assert bench.operations[ABORT] == 0
 
 
-def test_size_is_verified_without_verify(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_size_is_verified_without_verify(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     store = bench.sandbox.blockstore
     assemble = store.complete
     monkeypatch.setattr(store, "complete", lambda *a: replace(assemble(*a), size=1))
@@ -460,9 +458,7 @@ def test_throttled_create_is_retried(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("kind", ["lost_answer", "truncate"])
-def test_lost_answer_to_create_leaves_an_empty_upload(
-    bench: Bench, kind: FaultKind
-) -> None:
+def test_lost_answer_to_create_leaves_an_empty_upload(bench: Bench, kind: FaultKind) -> None:
     # Its id was in the answer, so that nobody can abort it.
     order(bench, (CREATE, kind, {}))
     with pytest.raises(ApiConnectionError):

@@ -47,7 +47,7 @@ from lakefs_client.models import (
 )
 from lakefs_client.rest import Message, Timing
 from lakefs_client.sandbox import FaultKind, Sandbox, blocks
-from lakefs_client.sandbox.wire import Reset
+from lakefs_client.sandbox.http_server import Reset
 from lakefs_client.transfer.journal import read_all
 from lakefs_client.transfer.plan import StoreLimits
 from lakefs_client.transfer.upload import destination

@@ -18,7 +18,6 @@ from support.scripted import Answer, ScriptedServer
 from lakefs_client import ApiClient, Configuration, RetryPolicy
 from lakefs_client.exceptions import TransferError
 from lakefs_client.transfer import Transfer, TransferConfig
-from lakefs_client.transfer.upload import preflight
 
 CREATE = "create_presign_multipart_upload"
 GIB = 1024 * MIB
@@ -59,7 +58,9 @@ def test_without_multipart_what_one_put_does_not_take_is_refused(
 ) -> None:
     bench = make_bench(presigned_multipart=False)
     size = 5 * GIB + 1
-    with pytest.raises(TransferError, match=rf"one PUT holds at most 5368709120 bytes: got {size}") as caught:
+    with pytest.raises(
+        TransferError, match=rf"one PUT holds at most 5368709120 bytes: got {size}"
+    ) as caught:
         bench.upload(bench.sparse(size))
     assert (caught.value.outcome, caught.value.status) == ("aborted", 501)
     assert bench.operations == {CREATE: 1, "get_physical_address": 1}
@@ -97,9 +98,7 @@ def test_without_presigning_the_server_can_be_refused(
     make_bench: Callable[..., Bench], size: int
 ) -> None:
     bench = make_bench(presign=False)
-    with pytest.raises(
-        TransferError, match=r"and TransferConfig\.fallback is False"
-    ) as caught:
+    with pytest.raises(TransferError, match=r"and TransferConfig\.fallback is False") as caught:
         bench.upload(size, fallback=False)
     assert caught.value.outcome == "aborted"
     assert bench.operations["upload_object"] == 0

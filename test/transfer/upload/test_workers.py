@@ -24,9 +24,9 @@ from lakefs_client.api.auth_api import AuthApi
 from lakefs_client.exceptions import ApiTypeError, ApiValueError, ForbiddenException, TransferError
 from lakefs_client.models import LoginInformation
 from lakefs_client.transfer import Transfer, TransferConfig
+from lakefs_client.transfer.checksum import never
 from lakefs_client.transfer.errors import DamagedError, SourceChangedError
 from lakefs_client.transfer.upload import multipart
-from lakefs_client.transfer.checksum import never
 from lakefs_client.transfer.upload.part import StoredPart
 from lakefs_client.transfer.upload.workers import Expired, PartTask, send_part
 
@@ -164,9 +164,7 @@ def test_no_more_is_submitted_than_is_to_be_sent_at_a_time(
     bench.assert_whole(content(6 * PART))
 
 
-def test_throttled_store_receives_fewer_tasks(
-    bench: Bench, executor: Executor
-) -> None:
+def test_throttled_store_receives_fewer_tasks(bench: Bench, executor: Executor) -> None:
     watched = Watched(executor)
     transfer = Transfer(bench.client, TransferConfig(part_size=PART, executor=watched))
     throttle = transfer._context.throttle
