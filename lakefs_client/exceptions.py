@@ -251,7 +251,7 @@ class TransferError(ApiException):
     ) -> None:
         super().__init__(status=getattr(cause, "status", None) or 0, reason=reason)
         self.__cause__ = cause
-        self.outcome = outcome
+        self.outcome: TransferOutcome = outcome
         self.part_number = part_number
         self.upload_id = upload_id
         self.physical_address = physical_address
