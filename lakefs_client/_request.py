@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lakefs_client._operation import Operation
     from lakefs_client.configuration import Configuration
     from lakefs_client.rest import Safety
+    from lakefs_client.retry import RetryPolicy
 
 OPTIONS = {
     "async_req": False,
@@ -44,6 +45,7 @@ class PreparedCall:
         options: As in `OPTIONS`.
         host: The address to call in place of the configured one.
         token: The token of the last attempt, if a provider gave it.
+        policy: The retry policy in place of the configured one.
     """
 
     operation: str
@@ -57,6 +59,7 @@ class PreparedCall:
     options: Mapping[str, Any]
     host: str | None = None
     token: str | None = None
+    policy: RetryPolicy | None = None
 
     def __post_init__(self) -> None:
         if self.body is not None and not self.body.repeatable:
