@@ -7,6 +7,7 @@ Bytes pass through the lakeFS server.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -48,7 +49,7 @@ class S3Gateway:
             ImportError: boto3 is missing, the extra ``[s3]``.
         """
         try:
-            from botocore.config import Config
+            config = import_module("botocore.config").Config
         except ImportError as error:
             text = "options for boto3 need boto3: pip install 'lakefs_client[s3]'"
             raise ImportError(text, name="boto3") from error
@@ -58,7 +59,7 @@ class S3Gateway:
             "aws_secret_access_key": self.secret_access_key,
             "region_name": self.region,
             "verify": self.verify,
-            "config": Config(s3={"addressing_style": "path"}, **_CHECKSUMS),
+            "config": config(s3={"addressing_style": "path"}, **_CHECKSUMS),
         }
 
     def s3fs(self) -> dict[str, Any]:
