@@ -163,7 +163,7 @@ class LakeFSTransaction(Transaction):
         return self.rev_parse(branch)
 
     def rev_parse(self, ref: Any) -> Commit:
-        """Return the commit that a ref stands for."""
+        """Return the commit that a ref resolves to."""
         commits = RefsApi(self.fs.client).log_commits(
             self.repository, _id(ref), amount=1, limit=True
         )

@@ -30,7 +30,7 @@ class Place(NamedTuple):
 
 @pytest.fixture
 def place() -> Iterator[Place]:
-    """A branch in a fresh repository."""
+    """Return a branch in a fresh repository."""
     register()
     with any_server() as (options, repository):
         fs = fsspec.filesystem("lakefs", **options)
@@ -40,7 +40,7 @@ def place() -> Iterator[Place]:
 
 @pytest.fixture
 def in_environment(place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
-    """The branch, with server and credentials in the environment."""
+    """Put server and credentials into the environment, and return the branch."""
     monkeypatch.setenv("LAKECTL_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("LAKECTL_SERVER_ENDPOINT_URL", place.options["host"])
     monkeypatch.setenv("LAKECTL_CREDENTIALS_ACCESS_KEY_ID", place.options["username"])

@@ -1,4 +1,4 @@
-"""What other libraries accept as options for the S3 gateway, which the sandbox does not have."""
+"""Other libraries with their options for the S3 gateway, which the sandbox does not have."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Bucket(NamedTuple):
 
 @pytest.fixture
 def bucket() -> Iterator[Bucket]:
-    """A fresh repository."""
+    """Return a fresh repository."""
     with any_server() as (options, repository):
         yield Bucket(Configuration(**options).s3_gateway(), repository)
 
