@@ -6,7 +6,7 @@ JSON) and, where the client knows them, by their value. Everything takes time li
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     import re
     from collections.abc import Iterable, Mapping
