@@ -155,7 +155,7 @@ class _FinalAnswer(http.client.HTTPResponse):
 
     def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self._socket = sock
+        self._socket: Any = sock
         deadline = current.deadline
         raw = getattr(self.fp, "raw", None)
         if deadline is not None and raw is not None:
