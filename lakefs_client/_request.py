@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lakefs_client._operation import Operation
     from lakefs_client.configuration import Configuration
     from lakefs_client.rest import Safety
+    from lakefs_client.retry import RetryPolicy
 
 OPTIONS = {
     "async_req": False,
@@ -45,6 +46,7 @@ class PreparedCall:
         options: As in `OPTIONS`.
         host: The address to call in place of the configured one.
         value: What the body was made of, for the secrets in it.
+        policy: The retry policy in place of the configured one.
     """
 
     operation: str
@@ -58,6 +60,7 @@ class PreparedCall:
     options: Mapping[str, Any]
     host: str | None = None
     value: Any = None
+    policy: RetryPolicy | None = None
 
     def secrets(self) -> list[str]:
         """Return the secrets that the body holds."""

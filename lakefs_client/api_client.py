@@ -182,7 +182,7 @@ class ApiClient:
             response = self.rest_client.send(
                 lambda: self._message(request, host),
                 safety=request.safety,
-                policy=retry_policy(self.configuration.retries),
+                policy=request.policy or retry_policy(self.configuration.retries),
                 timeout=options["_request_timeout"],
                 preload=preload and not download,
                 elsewhere=self.store_client,

@@ -408,7 +408,10 @@ def errors(api: ObjectsApi) -> str | None:
     except (UnauthorizedException, ForbiddenException, ConflictException, ServiceException):
         raise
     except TransferError as error:
-        assert_type(error.outcome, str)
+        assert_type(
+            error.outcome,
+            Literal["aborted", "resumable", "abort failed", "not linked", "unknown", "mismatch"],
+        )
         assert_type(error.upload_id, str | None)
     except ApiTimeoutError as error:
         assert_type(error.sent, bool)
