@@ -35,6 +35,7 @@ setup(
         "dask": ["distributed>=2024.1"],
         "dev": requirements("test-requirements.txt"),
         "fsspec": ["fsspec>=2024.2"],
+        "s3": ["boto3>=1.36"],
         "yaml": ["PyYAML>=6.0"],
     },
     entry_points={

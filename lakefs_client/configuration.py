@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import urllib3
     from typing_extensions import Self, Unpack
 
+    from lakefs_client.gateway import S3Gateway
     from lakefs_client.retry import RetryPolicy
 
     class Options(TypedDict, total=False):
@@ -255,6 +256,30 @@ class Configuration:
                 key = self.get_api_key_with_prefix(name)
                 settings[name] = {"type": "api_key", "in": "cookie", "key": cookie, "value": key}
         return settings
+
+    def s3_gateway(
+        self, *, endpoint_url: str | None = None, region: str = "us-east-1"
+    ) -> S3Gateway:
+        """Return the options of boto3, s3fs, deltalake, polars, DuckDB and pyarrow for lakeFS.
+
+        Args:
+            endpoint_url: The gateway's address if it has one of its own; by default the host's.
+            region: The region that requests are signed for.
+
+        Raises:
+            ApiValueError: There is no access key pair, which the gateway needs.
+        """
+        from lakefs_client.gateway import S3Gateway
+
+        if not self.username or not self.password:
+            text = "the S3 gateway takes access keys alone: give username and password"
+            raise ApiValueError(text)
+        if endpoint_url is None:
+            endpoint_url = "{0.scheme}://{0.netloc}".format(urlsplit(self.host))
+        verify = (self.ssl_ca_cert or True) if self.verify_ssl else False
+        return S3Gateway(
+            endpoint_url.rstrip("/"), self.username, self.password, region=region, verify=verify
+        )
 
     def get_host_settings(self) -> list[dict[str, Any]]:
         """The servers that the API document names."""
