@@ -45,8 +45,9 @@ class PreparedCall:
         safety: How harmless its repetition is; see `rest.may_repeat`.
         options: As in `OPTIONS`.
         host: The address to call in place of the configured one.
-        value: What the body was made of, for the secrets in it.
+        token: The token of the last attempt, if a provider gave it.
         policy: The retry policy in place of the configured one.
+        value: The value that the body was made of, for the secrets in it.
     """
 
     operation: str
@@ -59,8 +60,9 @@ class PreparedCall:
     safety: Safety
     options: Mapping[str, Any]
     host: str | None = None
-    value: Any = None
+    token: str | None = None
     policy: RetryPolicy | None = None
+    value: Any = None
 
     def secrets(self) -> list[str]:
         """Return the secrets that the body holds."""
