@@ -1,10 +1,10 @@
 """A TCP proxy on the loopback that delays each direction, in a process of its own.
 
 ``python delay.py SECONDS LISTEN=TARGET…`` (addresses as HOST:PORT, port 0 for any free one) prints
-the addresses that it listens on. For each line on its stdin it then prints how many HTTP requests
-and connections went through it since the last one. It ends with its stdin.
+the addresses that it listens on. For each line on its stdin, it prints the numbers of HTTP requests
+and connections since the last line. It ends with its stdin.
 
-The delay is a latency: bytes overtake nothing, and their rate stays as it is. Connections are
+The delay is a latency: the order of the bytes and their rate stay the same. Connections are
 accepted without delay.
 """
 
@@ -30,14 +30,14 @@ class Traffic(NamedTuple):
 
 
 class DelayProxy:
-    """A running proxy; close it by leaving its `with` block.
+    """A running proxy, which ends with its `with` block.
 
     Args:
         seconds: Delay of each direction.
-        routes: Where to listen, and where each of these leads to; HOST:PORT both.
+        routes: Addresses to listen on, each with the address that it leads to (HOST:PORT).
 
     Attributes:
-        addresses: Where it listens, in the order of `routes`.
+        addresses: The addresses that it listens on, in the order of `routes`.
     """
 
     def __init__(self, seconds: float, routes: dict[str, str]) -> None:
@@ -56,7 +56,7 @@ class DelayProxy:
         self._process.__exit__(None, None, None)  # closes its stdin, upon which it ends
 
     def take_traffic(self) -> Traffic:
-        """Return what went through since the last call."""
+        """Return the traffic since the last call."""
         assert self._process.stdin is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
@@ -75,7 +75,7 @@ class _Counter:
 
 
 class _End(asyncio.Protocol):
-    """One of the two connections of a pair: what it receives, the other one sends later."""
+    """One of the two connections of a pair; the other one sends its bytes, after the delay."""
 
     def __init__(self, delay: float, counter: _Counter) -> None:
         self.transport: asyncio.Transport | None = None
@@ -105,7 +105,7 @@ class _End(asyncio.Protocol):
         return True
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Close the other connection once it has everything."""
+        """Close the other connection after the delay."""
         self.pass_on(None, close=True)
 
     def pass_on(self, data: bytes | None, close: bool = False) -> None:
@@ -127,7 +127,7 @@ class _End(asyncio.Protocol):
 
 
 class _Client(_End):
-    """The connection of a client, which opens another one to the target."""
+    """The connection of a client, which opens a connection to the target."""
 
     def __init__(self, delay: float, counter: _Counter, target: str) -> None:
         super().__init__(delay, counter)
@@ -136,7 +136,7 @@ class _Client(_End):
         self._opening: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Open the connection to the target; nothing is read before it is open."""
+        """Open the connection to the target, and read nothing before it is open."""
         super().connection_made(transport)
         self._counter.connections += 1
         assert self.transport is not None

@@ -1,7 +1,7 @@
 """Ways to upload and to download a folder: this package and its peers.
 
 Each function takes the fields of a `Site` and returns seconds of wall time and of CPU. The clock
-starts when everything is imported; for lakectl it covers the whole command.
+starts after the imports; for lakectl, it covers the whole command.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
 from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -29,11 +30,11 @@ class Site(NamedTuple):
 
     Attributes:
         lakefs: Address of the lakeFS server.
-        store: Address of its store; empty if boto3 is not asked for.
-        namespace: Storage namespace of the repository, of which boto3 takes the bucket.
+        store: Address of its store; empty if boto3 is not measured.
+        namespace: Storage namespace of the repository; boto3 uses its bucket.
         repository: Name of the repository.
         prefix: Prefix of the paths, with its slash.
-        folder: The local folder of an upload; the folder for a temporary one of a download.
+        folder: The local folder to upload; downloads go to temporary folders beside it.
         files: How many files there are.
     """
 
@@ -62,7 +63,7 @@ def _clocked(work: Callable[[], Any]) -> tuple[float, float]:
 
 @contextmanager
 def _target(site: Site) -> Iterator[str]:
-    """A new folder to download into, which must be complete in the end."""
+    """Yield a new folder to download into; check afterwards that all files are there."""
     with TemporaryDirectory(dir=os.path.dirname(site.folder)) as folder:
         yield folder
         found = sum(len(files) for _, _, files in os.walk(folder))
@@ -70,7 +71,7 @@ def _target(site: Site) -> Iterator[str]:
 
 
 def transfer_of(lakefs: str, **settings: Any) -> Any:
-    """Return a `Transfer` with default settings but for those."""
+    """Return a `Transfer` with these settings, and defaults for the others."""
     import lakefs_client
     from lakefs_client.transfer import Transfer, TransferConfig
 
@@ -82,12 +83,12 @@ def transfer_of(lakefs: str, **settings: Any) -> Any:
 
 
 def upload_client(*fields: str) -> tuple[float, float]:
-    """`Transfer.upload_directory` with defaults."""
+    """Upload by `Transfer.upload_directory` with defaults."""
     return _upload(Site(*fields))
 
 
 def upload_threshold(*fields: str) -> tuple[float, float]:
-    """The same through the lakeFS server, by `server_threshold`."""
+    """Upload by `Transfer.upload_directory` through the lakeFS server, by `server_threshold`."""
     return _upload(Site(*fields), server_threshold=_SERVER_THRESHOLD)
 
 
@@ -102,7 +103,7 @@ def _upload(site: Site, **settings: Any) -> tuple[float, float]:
 
 
 def download_client(*fields: str) -> tuple[float, float]:
-    """`Transfer.download_directory` with defaults."""
+    """Download by `Transfer.download_directory` with defaults."""
     site = Site(*fields)
     transfer = transfer_of(site.lakefs)
     with _target(site) as folder:
@@ -112,7 +113,7 @@ def download_client(*fields: str) -> tuple[float, float]:
 
 
 class _Bare:
-    """urllib3 and json in threads, with the checksums that this package computes too."""
+    """A loop of urllib3 and json in threads, with the checksums that this package computes."""
 
     def __init__(self, site: Site) -> None:
         import urllib3
@@ -137,7 +138,7 @@ class _Bare:
 
 
 def upload_bare(*fields: str) -> tuple[float, float]:
-    """Three requests a file: address, PUT, link."""
+    """Upload in three requests a file: address, PUT, link."""
     site = Site(*fields)
     bare = _Bare(site)
 
@@ -162,7 +163,7 @@ def upload_bare(*fields: str) -> tuple[float, float]:
 
 
 def upload_bare_server(*fields: str) -> tuple[float, float]:
-    """One request a file, through the lakeFS server."""
+    """Upload in one request a file, through the lakeFS server."""
     site = Site(*fields)
     bare = _Bare(site)
     bare.headers["Content-Type"] = _TYPE
@@ -182,7 +183,7 @@ def _read(site: Site, name: str) -> bytes:
 
 
 def download_bare(*fields: str) -> tuple[float, float]:
-    """One request a file, by the presigned URLs of the listing."""
+    """Download in one request a file, by the presigned URLs of the listing."""
     site = Site(*fields)
     bare = _Bare(site)
 
@@ -210,13 +211,13 @@ def download_bare(*fields: str) -> tuple[float, float]:
 
 
 def upload_lakectl(*fields: str) -> tuple[float, float]:
-    """`lakectl fs upload -r`, the whole command with its defaults."""
+    """Upload by `lakectl fs upload -r` with its defaults."""
     site = Site(*fields)
     return _lakectl(site, "upload", "--source", site.folder, _uri(site))
 
 
 def download_lakectl(*fields: str) -> tuple[float, float]:
-    """`lakectl fs download -r`, the whole command with its defaults."""
+    """Download by `lakectl fs download -r` with its defaults."""
     site = Site(*fields)
     with _target(site) as folder:
         return _lakectl(site, "download", _uri(site), folder)
@@ -246,69 +247,78 @@ def _lakectl(site: Site, command: str, *arguments: str) -> tuple[float, float]:
 
 
 class _Boto3:
-    """The transfer manager of boto3, straight to the bucket, with as many threads."""
+    """The transfer methods of boto3, straight to the bucket, in some threads."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, threads: int) -> None:
         import boto3
-        from boto3.s3.transfer import TransferConfig, create_transfer_manager
+        from boto3.s3.transfer import TransferConfig
         from botocore.config import Config
 
-        settings = Config(max_pool_connections=THREADS)
+        settings = Config(max_pool_connections=threads)
         self.client = boto3.client("s3", endpoint_url=site.store, config=settings)
-        self.manager = create_transfer_manager(self.client, TransferConfig(max_concurrency=THREADS))
+        # The files are too small for several threads each.
+        self.config = TransferConfig(use_threads=False)
+        self.threads = threads
         address = urlsplit(site.namespace)
         self.bucket = address.netloc
         self.prefix = f"{address.path.strip('/')}/boto3/{site.prefix}"
-        self.client.head_bucket(Bucket=self.bucket)  # whatever botocore loads at its first call
+        self.client.head_bucket(Bucket=self.bucket)  # botocore loads its data at the first call
 
-    def pages(self) -> Iterator[list[str]]:
+    def each(self, work: Callable[[str], Any], names: Iterable[str]) -> None:
+        with ThreadPoolExecutor(self.threads) as threads:
+            for _ in threads.map(work, names):
+                pass
+
+    def keys(self) -> Iterator[str]:
         pages = self.client.get_paginator("list_objects_v2")
         for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix):
-            yield [entry["Key"] for entry in page.get("Contents", ())]
+            yield from (entry["Key"] for entry in page.get("Contents", ()))
 
     def delete(self) -> None:
-        for keys in self.pages():
-            objects = [{"Key": name} for name in keys]
+        keys = iter([*self.keys()])
+        while objects := [{"Key": key} for key in islice(keys, 1000)]:
             self.client.delete_objects(Bucket=self.bucket, Delete={"Objects": objects})
 
 
-def upload_boto3(*fields: str, keep: bool = False) -> tuple[float, float]:
-    """Each file to the bucket of the storage namespace; lakeFS hears nothing of it."""
+def upload_boto3(*fields: str, threads: int = THREADS, keep: bool = False) -> tuple[float, float]:
+    """Upload by `upload_file` to the bucket of the storage namespace, past lakeFS."""
     site = Site(*fields)
-    boto3 = _Boto3(site)
+    boto3 = _Boto3(site, threads)
 
-    def upload() -> None:
-        with boto3.manager as manager:
-            futures = [
-                manager.upload(entry.path, boto3.bucket, boto3.prefix + entry.name)
-                for entry in os.scandir(site.folder)
-            ]
-        for future in futures:
-            future.result()
+    def upload(name: str) -> None:
+        file, key = os.path.join(site.folder, name), boto3.prefix + name
+        boto3.client.upload_file(file, boto3.bucket, key, Config=boto3.config)
 
     try:
-        return _clocked(upload)
+        return _clocked(lambda: boto3.each(upload, sorted(os.listdir(site.folder))))
     finally:
         if not keep:
             boto3.delete()
 
 
-def download_boto3(*fields: str) -> tuple[float, float]:
-    """The objects that `upload_boto3` put there."""
+def upload_boto3_loop(*fields: str) -> tuple[float, float]:
+    """Upload as `upload_boto3`, one file after the other."""
+    return upload_boto3(*fields, threads=1)
+
+
+def download_boto3(*fields: str, threads: int = THREADS) -> tuple[float, float]:
+    """Download by `download_file` what `upload_boto3` kept."""
     site = Site(*fields)
-    boto3 = _Boto3(site)
+    boto3 = _Boto3(site, threads)
     with _target(site) as folder:
 
-        def download() -> None:
-            with boto3.manager as manager:
-                futures = [
-                    manager.download(
-                        boto3.bucket, name, os.path.join(folder, os.path.basename(name))
-                    )
-                    for keys in boto3.pages()
-                    for name in keys
-                ]
-            for future in futures:
-                future.result()
+        def download(key: str) -> None:
+            file = os.path.join(folder, os.path.basename(key))
+            boto3.client.download_file(boto3.bucket, key, file, Config=boto3.config)
 
-        return _clocked(download)
+        return _clocked(lambda: boto3.each(download, boto3.keys()))
+
+
+def download_boto3_loop(*fields: str) -> tuple[float, float]:
+    """Download as `download_boto3`, one object after the other."""
+    return download_boto3(*fields, threads=1)
+
+
+def delete_boto3(*fields: str) -> None:
+    """Delete what `upload_boto3` kept."""
+    _Boto3(Site(*fields), 1).delete()

@@ -1,9 +1,8 @@
 """Memory, threads, open files and listing pages of a folder of many files.
 
-Each function takes the address of the stand-in server, a folder to work in, and how many files
-there are. It returns the seconds of wall time, MiB of memory above the imported library at its
-peak, the highest numbers of threads and of open files and sockets, and the pages that the server
-was asked for.
+Each function takes the address of the stand-in server, a folder to work in, and the number of
+files. It returns seconds of wall time, MiB of peak memory above the imported library, the highest
+numbers of threads and of open files and sockets, and the number of listing pages.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _EACH = 1000
 
 
 def upload(url: str, folder: str, files: str) -> dict[str, float]:
-    """Upload a folder, half of whose files are in one folder, and the others 1,000 in each."""
+    """Upload files of which half are in one folder, and the others in folders of 1,000."""
     source = os.path.join(folder, "source")
     if not os.path.isdir(source):
         _fill(source, int(files))
@@ -43,7 +42,7 @@ def download(url: str, folder: str, files: str) -> dict[str, float]:
 
 
 def compare(url: str, folder: str, files: str) -> dict[str, float]:
-    """Upload the folder that `download` made to where it came from, which has all its files."""
+    """Upload the folder that `download` made; the server has all its files already."""
     target, repository = os.path.join(folder, "target"), f"folder-{files}-{SIZE}"
     return _watched(
         lambda transfer: transfer.upload_directory(target, repository, "main", "down"),
@@ -92,6 +91,6 @@ def _watched(work: Callable[[Any], Any], url: str, files: int) -> dict[str, floa
 
 
 def _listings(url: str) -> int:
-    """Return how often the server was asked for a page, or for this number."""
+    """Return the number of requests for a page, or for this number, that the server had."""
     with urlopen(f"{url}/api/v1/repositories/listings") as answer:
         return int(answer.read())
