@@ -14,7 +14,7 @@ def requirements(name: str) -> list[str]:
 
 
 version = re.search(
-    r'^__version__ = "(.+)"$', (HERE / "lakefs_client/__init__.py").read_text("utf-8"), re.MULTILINE
+    r'^__version__ = "(.+)"$', (HERE / "lakefs_client/_version.py").read_text("utf-8"), re.MULTILINE
 )
 assert version is not None
 
@@ -31,10 +31,17 @@ setup(
     package_data={"lakefs_client": ["py.typed", "sandbox/openapi.json"]},
     install_requires=requirements("requirements.txt"),
     extras_require={
+        "cli": ["PyYAML>=6.0", "tqdm>=4.66"],
         "dask": ["distributed>=2024.1"],
         "dev": requirements("test-requirements.txt"),
+        "fsspec": ["fsspec>=2024.2"],
+        "yaml": ["PyYAML>=6.0"],
     },
-    entry_points={"pytest11": ["lakefs_client = lakefs_client.sandbox.plugin"]},
+    entry_points={
+        "console_scripts": ["lakefs-client = lakefs_client.cli:main"],
+        "fsspec.specs": ["lakefs = lakefs_client.fs.registered:LakeFSFileSystem"],
+        "pytest11": ["lakefs_client = lakefs_client.sandbox.plugin"],
+    },
     classifiers=[
         "Development Status :: 5 - Production/Stable",
         "Intended Audience :: Developers",

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-__version__ = "2.0.0"
+from lakefs_client._version import __version__ as __version__
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from lakefs_client import api as api
     from lakefs_client import apis as apis
     from lakefs_client import client as client
+    from lakefs_client import credentials as credentials
+    from lakefs_client import ensure as ensure
     from lakefs_client import exceptions as exceptions
     from lakefs_client import model as model
     from lakefs_client import model_utils as model_utils
     from lakefs_client import models as models
     from lakefs_client import rest as rest
     from lakefs_client import sandbox as sandbox
+    from lakefs_client import transactions as transactions
     from lakefs_client import transfer as transfer
+    from lakefs_client import uri as uri
     from lakefs_client._paginate import paginate
     from lakefs_client.api_client import ApiClient
     from lakefs_client.configuration import Configuration
@@ -27,9 +31,14 @@ if TYPE_CHECKING:
         ApiTimeoutError,
         ApiTypeError,
         ApiValueError,
+        BranchProtectedError,
+        HookRefusedError,
+        MergeConflictError,
+        NothingToCommitError,
         OpenApiException,
     )
     from lakefs_client.retry import RetryPolicy
+    from lakefs_client.transactions import transaction
 
 __all__ = [
     "ApiAttributeError",
@@ -40,11 +49,16 @@ __all__ = [
     "ApiTimeoutError",
     "ApiTypeError",
     "ApiValueError",
+    "BranchProtectedError",
     "Configuration",
+    "HookRefusedError",
+    "MergeConflictError",
+    "NothingToCommitError",
     "OpenApiException",
     "RetryPolicy",
     "__version__",
     "paginate",
+    "transaction",
 ]
 
 # Where names are that are loaded when they are first asked for; the errors are in `exceptions`.
@@ -53,10 +67,12 @@ _HOMES = {
     "Configuration": "configuration",
     "RetryPolicy": "retry",
     "paginate": "_paginate",
+    "transaction": "transactions",
 }
 _MODULES = (
-    "api", "api_client", "apis", "client", "configuration", "exceptions", "model", "model_utils",
-    "models", "rest", "retry", "sandbox", "transfer",
+    "api", "api_client", "apis", "client", "configuration", "credentials", "ensure", "exceptions",
+    "model", "model_utils", "models", "rest", "retry", "sandbox", "transactions",
+    "transfer", "uri",
 )  # fmt: skip
 
 

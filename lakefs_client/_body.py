@@ -20,7 +20,7 @@ _SMALL = 1 << 16
 OCTETS = "application/octet-stream"
 
 
-class Body:
+class RequestBody:
     """A request's body, which may be sent several times.
 
     Attributes:
@@ -41,7 +41,7 @@ class Body:
         raise NotImplementedError
 
 
-class BytesBody(Body):
+class BytesBody(RequestBody):
     """Bytes in memory, sent without a copy."""
 
     def __init__(self, data: Any, content_type: str = OCTETS) -> None:
@@ -55,7 +55,7 @@ class BytesBody(Body):
         return (self._view[i : i + WINDOW] for i in range(0, len(self._view), WINDOW))
 
 
-class StreamBody(Body):
+class StreamBody(RequestBody):
     """An open binary file, from where it stands. It is left open, at its end.
 
     It is read again for a second attempt where it can be rewound.
@@ -92,7 +92,7 @@ class StreamBody(Body):
             raise BodyError from error
 
 
-class FileBody(Body):
+class FileBody(RequestBody):
     """A file by its path, opened anew for each attempt."""
 
     def __init__(self, path: str) -> None:
@@ -105,12 +105,12 @@ class FileBody(Body):
             yield from StreamBody(file)._windows()
 
 
-def of_json(value: Any) -> Body:
+def of_json(value: Any) -> RequestBody:
     """A body of JSON."""
     return BytesBody(to_json(value), "application/json")
 
 
-def of_upload(content: Any, name: str) -> Body:
+def of_upload(content: Any, name: str) -> RequestBody:
     """A body of what a caller gave to upload: a file or stream, bytes, or the path of a file."""
     if isinstance(content, str):  # which could be a path or the content itself
         raise ApiTypeError(
@@ -136,7 +136,7 @@ def of_upload(content: Any, name: str) -> Body:
     return StreamBody(content)
 
 
-def of_form(fields: Iterable[tuple[str, Any]], files: Mapping[str, Any]) -> Body:
+def of_form(fields: Iterable[tuple[str, Any]], files: Mapping[str, Any]) -> RequestBody:
     """A form with fields and files, held in memory."""
     from urllib3 import encode_multipart_formdata
 

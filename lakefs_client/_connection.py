@@ -48,22 +48,22 @@ class _Redacting(logging.Filter):
 logging.getLogger("urllib3.connectionpool").addFilter(_Redacting())
 
 
-class Interrupt(threading.Event):
-    """Ends exchanges of other threads: their sockets are shut, and no new one starts.
+class Cancellation(threading.Event):
+    """A switch that ends the exchanges of other threads and lets no new one start.
 
     Args:
-        within: Another whose end is this one's as well.
+        parent: Setting `parent` sets this cancellation as well.
     """
 
-    def __init__(self, within: Interrupt | None = None) -> None:
+    def __init__(self, parent: Cancellation | None = None) -> None:
         super().__init__()
-        self._inner: WeakSet[Interrupt] = WeakSet()
+        self._children: WeakSet[Cancellation] = WeakSet()
         self._lock = threading.Lock()
         self._sockets: dict[int, socket.socket] = {}  # a thread is in one exchange at a time
-        if within is not None:
-            with within._lock:
-                within._inner.add(self)
-            if within.is_set():
+        if parent is not None:
+            with parent._lock:
+                parent._children.add(self)
+            if parent.is_set():
                 self.set()
 
     def set(self) -> None:
@@ -72,9 +72,9 @@ class Interrupt(threading.Event):
             super().set()
             for sock in self._sockets.values():
                 _shut(sock)
-            inner = [*self._inner]
-        for interrupt in inner:
-            interrupt.set()
+            children = [*self._children]
+        for child in children:
+            child.set()
 
     def attach(self, sock: socket.socket) -> None:
         """Take the socket that this thread's exchange is about to use."""
@@ -105,13 +105,13 @@ class Exchange(threading.local):
 
     write_timeout: float | None = None
     connecting: bool = False
-    interrupt: Interrupt | None = None
+    cancellation: Cancellation | None = None
 
 
 current = Exchange()
 
 
-class _Sending:
+class _ReadTimeoutSends:
     """Sends under the read timeout, and lets an early answer be read after a broken pipe."""
 
     sock: Any
@@ -136,15 +136,15 @@ class _Sending:
             raise BrokenPipeError(errno.EPIPE, "the server closed the connection") from error
 
     def _enter(self) -> None:
-        if current.interrupt is not None:
-            current.interrupt.attach(self.sock)
+        if current.cancellation is not None:
+            current.cancellation.attach(self.sock)
 
 
-class _HTTPConnection(_Sending, HTTPConnection):
+class _HTTPConnection(_ReadTimeoutSends, HTTPConnection):
     pass
 
 
-class _HTTPSConnection(_Sending, HTTPSConnection):
+class _HTTPSConnection(_ReadTimeoutSends, HTTPSConnection):
     pass
 
 

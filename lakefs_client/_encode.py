@@ -107,7 +107,7 @@ def to_json(value: Any) -> bytes:
 
 def _jsonable(value: Any) -> Any:
     if isinstance(value, Model):
-        return value._json()
+        return value._as_wire()
     if isinstance(value, (date, datetime)):
         return date_text(value)
     raise ApiValueError(f"Unable to prepare type {type(value).__name__} for serialization")

@@ -13,50 +13,32 @@ from __future__ import annotations
 from itertools import repeat
 
 from lakefs_client._redact import HIDDEN, redact
+from lakefs_client._sentinels import KW_ONLY as KW_ONLY
+from lakefs_client._sentinels import TYPE_CHECKING as TYPE_CHECKING
+from lakefs_client._sentinels import UNKNOWN
+from lakefs_client._sentinels import UNSET as UNSET
+from lakefs_client._sentinels import Any as Any
+from lakefs_client._sentinels import BinaryIO as BinaryIO
+from lakefs_client._sentinels import Literal as Literal
+from lakefs_client._sentinels import datetime as datetime
 from lakefs_client.exceptions import ApiAttributeError, ApiTypeError
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from dataclasses import KW_ONLY as KW_ONLY
-    from datetime import datetime as datetime
-    from typing import Any as Any
-    from typing import BinaryIO as BinaryIO
     from typing import ClassVar, TypeVar
-    from typing import Literal as Literal
 
     from typing_extensions import Self, dataclass_transform
 
+    from lakefs_client._kinds import Decoding, Kind, Location
     from lakefs_client._schema import Schema
-    from lakefs_client._types import Kind, Path, Source
 
-    UNSET: Any
-    """The value of what was left out: an optional property or argument."""
     Item = TypeVar("Item")
 else:
-    Any = BinaryIO = KW_ONLY = Literal = datetime = None  # annotations stay strings
     Item = "Item"  # list itself can be subscribed, and then remembers by what
-
-    class _Unset:
-        __slots__ = ()
-
-        def __repr__(self):
-            return "UNSET"
-
-        def __bool__(self):
-            return False
-
-        def __reduce__(self):
-            return "UNSET"
-
-    UNSET = _Unset()
 
     def dataclass_transform(**_):
         return lambda cls: cls
 
-
-UNKNOWN = ""
-"""The key, in a model's ``__dict__``, of the dict of what this release does not know."""
 
 # Keywords of the constructors of older releases, which steered their checks.
 _OLD_OPTIONS = (
@@ -101,6 +83,20 @@ class _FromSchema:
         return getattr(owner._schema(), self.name)
 
 
+class _Docstring:
+    """The docstring of a model class, which `_help` completes on first use."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str | None) -> None:
+        self.text = text
+
+    def __get__(self, model: Model | None, owner: type[Model]) -> str:
+        from lakefs_client._help import model_help
+
+        return model_help(owner, owner._schema(), self.text)
+
+
 @dataclass_transform(eq_default=False)
 class Model:
     """A value of the API: a few named properties.
@@ -135,7 +131,7 @@ class Model:
                 if name in schema.properties:
                     values[name] = value
                 elif name not in _OLD_OPTIONS:
-                    self._keep(name, value)
+                    self._set_undeclared(name, value)
             missing = [name for name in names if name not in values]
             if missing:
                 text = f"{type(self).__name__} lacks required arguments: {', '.join(missing)}"
@@ -162,6 +158,7 @@ class Model:
     discriminator: ClassVar[None] = None
 
     def __init_subclass__(cls) -> None:
+        cls.__doc__ = _Docstring(cls.__dict__.get("__doc__"))  # type: ignore[assignment]
         cls._compiled = None  # the base's is of other properties
         # The defaults tell which properties are optional; as class attributes they would
         # stand for a value where none is set.
@@ -175,7 +172,8 @@ class Model:
         if schema is None:
             from lakefs_client._schema import Schema
 
-            schema = Schema(cls)
+            bases = [base for base in reversed(cls.__mro__) if issubclass(base, Model)]
+            schema = Schema(cls, bases[1:])  # the first is Model itself
             for prop in schema.lazy:
                 setattr(cls, prop.name, _Lazy(prop.name, prop.kind))
             cls._compiled = schema
@@ -187,26 +185,26 @@ class Model:
         return cls(*args, **kwargs)
 
     @classmethod
-    def _load(cls, value: dict[str, Any], path: Path, source: Source) -> Self:
+    def _load(cls, value: dict[str, Any], path: Location, decoding: Decoding) -> Self:
         """Make a model from a dict: JSON of an answer, or what a caller gave for a model."""
         schema = cls._schema()
-        adoptable = source.wire and source.check and not source.discard_unknown
+        adoptable = decoding.wire and decoding.check and not decoding.discard_unknown
         if adoptable and schema.fits(value):
             return cls._adopt(value)
         model = cls.__new__(cls)
-        properties = schema.by_wire if source.wire else schema.properties
+        properties = schema.by_wire if decoding.wire else schema.properties
         for key, item in value.items():
             prop = properties.get(key)
             if prop is not None:
-                model.__dict__[prop.name] = prop.kind.load(item, (*path, key), source)
-                if not source.wire:
+                model.__dict__[prop.name] = prop.kind.load(item, (*path, key), decoding)
+                if not decoding.wire:
                     prop.check(model.__dict__[prop.name])
-            elif schema.entries is not None or not source.discard_unknown:
-                if source.check and schema.entries is not None:
-                    item = schema.entries.load(item, (*path, key), source)
+            elif schema.entries is not None or not decoding.discard_unknown:
+                if decoding.check and schema.entries is not None:
+                    item = schema.entries.load(item, (*path, key), decoding)
                 model.__dict__.setdefault(UNKNOWN, {})[key] = item
         for name in schema.required:
-            if source.check and name not in model.__dict__:
+            if decoding.check and name not in model.__dict__:
                 text = f"{cls.__name__} lacks the required property {name!r}"
                 raise ApiTypeError(text, list(path))
         return model
@@ -228,14 +226,14 @@ class Model:
             pass
         return models
 
-    def _keep(self, name: str, value: Any) -> None:
+    def _set_undeclared(self, name: str, value: Any) -> None:
         """Keep a value that the class does not declare."""
         entries = self._schema().entries
         if entries is not None:
             entries.check(value, (name,))
         self.__dict__.setdefault(UNKNOWN, {})[name] = value
 
-    def _kept(self, name: str) -> Any:
+    def _undeclared(self, name: str) -> Any:
         """A value that the class does not declare."""
         try:
             return self.__dict__[UNKNOWN][name]
@@ -252,10 +250,10 @@ class Model:
                 yield name, value
         yield from self.__dict__.get(UNKNOWN, {}).items()
 
-    def _json(self) -> dict[str, Any]:
+    def _as_wire(self) -> dict[str, Any]:
         """What `json` is to write for this model; nested models are its business."""
         schema = self._schema()
-        if schema.as_held and UNKNOWN not in self.__dict__:
+        if schema.is_wire_form and UNKNOWN not in self.__dict__:
             return self.__dict__
         known = schema.properties
         return {
@@ -266,9 +264,9 @@ class Model:
         }
 
     @classmethod
-    def _held(cls, models: Sequence[Any]) -> Sequence[Any]:
+    def _list_as_wire(cls, models: Sequence[Any]) -> Sequence[Any]:
         """What `json` is to write for a list, without coming back here for each model in it."""
-        if not cls._schema().as_held:
+        if not cls._schema().is_wire_form:
             return models
         return [
             model.__dict__ if type(model) is cls and UNKNOWN not in model.__dict__ else model
@@ -276,19 +274,19 @@ class Model:
         ]
 
     def __getitem__(self, name: str) -> Any:
-        return getattr(self, name) if name in self._schema().properties else self._kept(name)
+        return getattr(self, name) if name in self._schema().properties else self._undeclared(name)
 
     def __setitem__(self, name: str, value: Any) -> None:
         prop = self._schema().properties.get(name)
         if prop is None:
-            self._keep(name, value)
+            self._set_undeclared(name, value)
         else:
             prop.check(value)
             self.__dict__[name] = value
 
     if not TYPE_CHECKING:
         # Checkers would take every name for an attribute.
-        __getattr__, __setattr__ = _kept, __setitem__
+        __getattr__, __setattr__ = _undeclared, __setitem__
 
     def __contains__(self, name: object) -> bool:
         return name in (
@@ -367,7 +365,7 @@ def plain(value: Any, *, wire: bool = False, hide: bool = False) -> Any:
         secret = value._secret if hide else ()
         return {
             name: HIDDEN if name in secret and item else plain(item, wire=wire, hide=hide)
-            for name, item in (value._json().items() if wire else value._items())
+            for name, item in (value._as_wire().items() if wire else value._items())
         }
     if isinstance(value, (list, tuple)):
         return [plain(item, wire=wire, hide=hide) for item in value]

@@ -6,10 +6,9 @@ arguments is in `_request`.
 
 from __future__ import annotations
 
-from lakefs_client import auth
-from lakefs_client._model import UNSET as UNSET
+from lakefs_client._security import ALL_SCHEMES
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime as datetime
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack as Unpack
 
-    from lakefs_client._types import Kind, Property
-    from lakefs_client.api_client import ApiClient
+    from lakefs_client._kinds import Kind, Property
     from lakefs_client.rest import RequestTimeout, Safety
 
     F = TypeVar("F", bound=Callable[..., object])
@@ -66,7 +64,7 @@ class Operation:
         path: Path below the host, with the names of arguments in braces.
         wire: Names in the query, where they differ from the argument's.
         headers: Names of the headers that arguments are sent in; of user metadata the prefix.
-        limits: Limits of arguments; see `lakefs_client._types.check_limits`.
+        limits: Limits of arguments; see `lakefs_client._kinds.check_limits`.
         auth: The ways to authenticate; () for an operation that needs none and gets none.
         idempotent: Whether a second call has the same effect and the same answer as the first;
             by default that of GET and HEAD has.
@@ -92,7 +90,7 @@ class Operation:
         wire: Mapping[str, str] = {},
         headers: Mapping[str, str] = {},
         limits: Mapping[str, Mapping[str, Any]] = {},
-        auth: Sequence[str] = auth.ALL,
+        auth: Sequence[str] = ALL_SCHEMES,
         idempotent: bool | None = None,
         repeatable: bool = True,
     ) -> None:
@@ -113,7 +111,7 @@ class Operation:
         self.name = declaration.__name__
         self._declaration = declaration
 
-        def call(api: Api, /, *args: Any, **kwargs: Any) -> Any:
+        def call(api: Any, /, *args: Any, **kwargs: Any) -> Any:
             return api.api_client.call(self, args, kwargs)
 
         for name in ("__name__", "__qualname__", "__module__", "__doc__"):
@@ -127,13 +125,17 @@ class Operation:
         """The arguments by name, the required ones first."""
         if self._parameters is not None:
             return self._parameters
-        from lakefs_client._types import File, Property, resolve
+        from lakefs_client import models
+        from lakefs_client._kinds import File, Property, resolve
+
+        def find(name: str) -> Any:
+            return getattr(models, name)
 
         code = self._declaration.__code__
         annotations = self._declaration.__annotations__
         parameters: dict[str, Property] = {}
         for name in code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]:
-            kind = resolve(annotations[name])
+            kind = resolve(annotations[name], find)
             wire = self._wire.get(name, name)
             if f"{{{name}}}" in self.path:
                 place = "path"
@@ -148,35 +150,6 @@ class Operation:
             parameters[name] = Property(name, wire, kind, required, limits, place)
         self.required = [p for p in parameters.values() if p.required]
         returns = annotations["return"]
-        self.kind = None if returns == "None" else resolve(returns)
+        self.kind = None if returns == "None" else resolve(returns, find)
         self._parameters = parameters
         return parameters
-
-
-operation = Operation  # as the generated modules write it
-
-
-class Api:
-    """The operations of one group.
-
-    Args:
-        api_client: The client to call through; by default one of its own, for the default
-            configuration.
-    """
-
-    def __init__(self, api_client: ApiClient | None = None) -> None:
-        if api_client is None:
-            from lakefs_client.api_client import ApiClient
-
-            api_client = ApiClient()
-        self.api_client = api_client
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name):
-            method = name.endswith("_endpoint") and getattr(self, name[: -len("_endpoint")], None)
-            if not method:
-                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-            from lakefs_client._endpoint import Endpoint
-
-            return Endpoint(method, self.api_client)

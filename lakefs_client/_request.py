@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lakefs_client import _body, _encode, auth
-from lakefs_client._model import UNSET
-from lakefs_client._types import CALLER
+from lakefs_client._kinds import CALLER
+from lakefs_client._sentinels import UNSET
 from lakefs_client.exceptions import ApiTypeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lakefs_client._body import Body
+    from lakefs_client._body import RequestBody
+    from lakefs_client._kinds import Kind
     from lakefs_client._operation import Operation
-    from lakefs_client._types import Kind
     from lakefs_client.configuration import Configuration
     from lakefs_client.rest import Safety
 
@@ -31,7 +31,7 @@ OPTIONS = {
 
 
 @dataclass(slots=True)
-class Request:
+class PreparedCall:
     """One call, checked and ready: what the client needs to send it and to read the answer.
 
     Attributes:
@@ -49,7 +49,7 @@ class Request:
     method: str
     path: str
     headers: dict[str, str]
-    body: Body | None
+    body: RequestBody | None
     auth: Sequence[str]
     kind: Kind | None
     safety: Safety
@@ -66,7 +66,7 @@ def bind(
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
     configuration: Configuration,
-) -> Request:
+) -> PreparedCall:
     """Check the arguments and lay them out."""
     parameters = operation.parameters
     positional = operation.required
@@ -99,7 +99,7 @@ def _lay_out(
     values: dict[str, Any],
     options: Mapping[str, Any],
     configuration: Configuration,
-) -> Request:
+) -> PreparedCall:
     path = operation.path
     query: list[tuple[str, Any]] = []
     headers: dict[str, str] = {}
@@ -129,7 +129,7 @@ def _lay_out(
                 safety = "unsent"  # what the first time met may refuse the second
     if query:
         path = f"{path}?{_encode.query(query)}"
-    return Request(
+    return PreparedCall(
         operation.name, operation.method, path, headers, body, operation.auth, operation.kind,
         safety, options,
     )  # fmt: skip

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import linecache
 from functools import cached_property
 from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any
 
-from lakefs_client._model import UNKNOWN, UNSET, Model
-from lakefs_client._types import Free, Kind, MapOf, Property, block, resolve
+from lakefs_client._kinds import Free, Kind, MapOf, Property, indent, names_beside, resolve
+from lakefs_client._sentinels import UNKNOWN, UNSET
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+    from lakefs_client._kinds import ModelBase
 
 OLD_LIMITS = {"minimum": "inclusive_minimum", "maximum": "inclusive_maximum", "pattern": "regex"}
 """The names that limits have in `Model.validations`, where they are others."""
@@ -23,32 +26,37 @@ class Schema:
         properties: By Python name, the required ones first.
         by_wire: By the name in JSON.
         required: Python names of the required properties, in the order of arguments.
+        annotations: Types of the properties, as the class states them.
         entries: The kind of the values of a map model; None for other models.
         lazy: The properties that hold models.
-        as_held: Whether values are sent as they are held, so that none needs a look.
+        is_wire_form: Whether values are sent as they are held, so that none needs a look.
 
     Below `fits` is what older releases had as attributes of the class.
     """
 
-    def __init__(self, cls: type[Model]) -> None:
-        annotations: dict[str, str] = {}
+    def __init__(self, cls: type[ModelBase], bases: Iterable[type[ModelBase]]) -> None:
+        self.annotations: dict[str, str] = {}
+        kinds: dict[str, Kind] = {}
         optional: set[str] = set()
-        for base in reversed(cls.__mro__):
-            if issubclass(base, Model) and base is not Model:
-                annotations |= base.__dict__.get("__annotations__") or {}  # noqa: RUF063
-                optional.update(base.__dict__["_optional"])
-        annotations.pop("_", None)
-        self.entries = None if cls._entries is None else resolve(cls._entries)
+        for base in bases:
+            names = names_beside(base)
+            for name, annotation in (base.__dict__.get("__annotations__") or {}).items():  # noqa: RUF063
+                if name != "_":
+                    kinds[name] = resolve(annotation, names)
+                    self.annotations[name] = annotation
+            optional.update(base.__dict__["_optional"])
+        entries = cls._entries
+        self.entries = None if entries is None else resolve(entries, names_beside(cls))
         self.properties: dict[str, Property] = {}
-        for name, annotation in annotations.items():
-            kind, limits = resolve(annotation), cls._limits.get(name, {})
-            wire = cls._wire.get(name, name)
+        for name, kind in kinds.items():
+            wire, limits = cls._wire.get(name, name), cls._limits.get(name, {})
             self.properties[name] = Property(name, wire, kind, name not in optional, limits)
+        self._name = cls.__name__
         # Servers spell some names both ways.
         self.by_wire = self.properties | {p.wire: p for p in self.properties.values()}
         self.required = tuple(p.name for p in self.properties.values() if p.required)
         self.lazy = tuple(p for p in self.properties.values() if p.kind.lazy)
-        self.as_held = not (cls._wire or self.lazy) and all(
+        self.is_wire_form = not (cls._wire or self.lazy) and all(
             type(p.kind).dump is Kind.dump for p in self.properties.values()
         )
 
@@ -62,9 +70,13 @@ class Schema:
         tests = self.tests("v", namespace)
         if tests is None:
             return lambda value: False
-        body = [*block("try:", tests), "except KeyError: return False", "return True"]
+        body = [*indent("try:", tests), "except KeyError: return False", "return True"]
+        code = "\n".join(indent("def fits(v):", body))
+        # Tracebacks and debuggers look for the source here.
+        file = f"<check of {self._name}>"
+        linecache.cache[file] = (len(code), None, code.splitlines(keepends=True), file)
         # Built from our own declarations, never from input.
-        exec("\n".join(block("def fits(v):", body)), namespace)
+        exec(compile(code, file, "exec"), namespace)
         return namespace["fits"]  # type: ignore[no-any-return]
 
     def tests(self, name: str, namespace: dict[str, Any]) -> list[str] | None:
@@ -82,7 +94,7 @@ class Schema:
             if prop.required:
                 lines += tests
             else:
-                lines += block(f"if {prop.name!r} in {name}:", [f"{count} += 1", *tests])
+                lines += indent(f"if {prop.name!r} in {name}:", [f"{count} += 1", *tests])
         return [*lines, f"if len({name}) != {count}: {split}({name})"]
 
     def _split(self, values: dict[str, Any]) -> None:
@@ -124,7 +136,10 @@ class Schema:
     @property
     def __signature__(self) -> Signature:
         required, optional = Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY
-        given = [Parameter(name, required) for name in self.required]
-        left = [name for name in self.properties if name not in self.required]
-        given += [Parameter(name, optional, default=UNSET) for name in left]
-        return Signature([*given, Parameter("entries", Parameter.VAR_KEYWORD)])
+        parameters = [
+            Parameter(p.name, required, annotation=self.annotations[p.name])
+            if p.required
+            else Parameter(p.name, optional, annotation=self.annotations[p.name], default=UNSET)
+            for p in self.properties.values()
+        ]
+        return Signature([*parameters, Parameter("entries", Parameter.VAR_KEYWORD)])

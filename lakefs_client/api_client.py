@@ -13,11 +13,17 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from lakefs_client import __version__, _body, _encode, auth
-from lakefs_client._request import OPTIONS, Request, bind
-from lakefs_client._types import File, Primitive, Source, kind_of
+from lakefs_client import _body, _encode, auth, models
+from lakefs_client._kinds import Decoding, File, Primitive, kind_of
+from lakefs_client._request import OPTIONS, PreparedCall, bind
+from lakefs_client._version import __version__
 from lakefs_client.configuration import Configuration
-from lakefs_client.exceptions import ApiTypeError, ApiValueError, InvalidAnswerError
+from lakefs_client.exceptions import (
+    ApiTypeError,
+    ApiValueError,
+    InvalidAnswerError,
+    MergeConflictError,
+)
 from lakefs_client.rest import Message, RESTClientObject, RESTResponse
 from lakefs_client.retry import retry_policy
 
@@ -26,10 +32,11 @@ if TYPE_CHECKING:
     from multiprocessing.pool import ApplyResult, ThreadPool
 
     import urllib3
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
+    from lakefs_client._kinds import Kind
     from lakefs_client._operation import Operation
-    from lakefs_client._types import Kind
+    from lakefs_client.configuration import Options
     from lakefs_client.rest import RequestTimeout
 
 # What an object may weigh to be held in memory by a download; larger ones are buffered on disk.
@@ -80,6 +87,11 @@ class ApiClient:
         self.user_agent = f"lakefs-client-python/{__version__}"
         self._lock = threading.Lock()
         self._pool: tuple[int, ThreadPool] | None = None
+
+    @classmethod
+    def from_environment(cls, **explicit: Unpack[Options]) -> Self:
+        """Return a client for lakectl's settings; see `Configuration.from_environment`."""
+        return cls(Configuration.from_environment(**explicit))
 
     def __enter__(self) -> Self:
         return self
@@ -136,7 +148,7 @@ class ApiClient:
         """Call an operation, which is what the methods of the APIs do."""
         return self.perform(bind(operation, args, kwargs, self.configuration))
 
-    def perform(self, request: Request) -> Any:
+    def perform(self, request: PreparedCall) -> Any:
         """Send what an operation made of its arguments, and return the result.
 
         Raises:
@@ -152,15 +164,21 @@ class ApiClient:
         preload = options["_preload_content"]
         download = preload and isinstance(request.kind, File)
 
-        response = self.rest_client.send(
-            lambda: self._message(request, host),
-            safety=request.safety,
-            policy=retry_policy(self.configuration.retries),
-            timeout=options["_request_timeout"],
-            preload=preload and not download,
-            elsewhere=self.store_client,
-            receive=self._download if download else None,
-        )
+        try:
+            response = self.rest_client.send(
+                lambda: self._message(request, host),
+                safety=request.safety,
+                policy=retry_policy(self.configuration.retries),
+                timeout=options["_request_timeout"],
+                preload=preload and not download,
+                elsewhere=self.store_client,
+                receive=self._download if download else None,
+            )
+        except MergeConflictError as error:
+            from lakefs_client._conflicts import conflicting_paths
+
+            error._find_paths = lambda: conflicting_paths(self.call_api, request.path, host)
+            raise
         if not preload:
             return response
         if download:
@@ -183,8 +201,8 @@ class ApiClient:
             if isinstance(kind, Primitive) and kind.classes == (str,):
                 return _plain_text(response)
             data = json.loads(_text(response))
-            source = Source(True, self.configuration.discard_unknown_keys, check)
-            return kind.load(data, ("received_data",), source)
+            decoding = Decoding(True, self.configuration.discard_unknown_keys, check)
+            return kind.load(data, ("received_data",), decoding)
         except ApiTypeError as error:
             raise InvalidAnswerError(response, operation, error) from None
         except (ValueError, LookupError, RecursionError) as error:
@@ -196,7 +214,7 @@ class ApiClient:
             problem = ApiTypeError(f"JSON was due, {found} came")
             raise InvalidAnswerError(response, operation, problem) from error
 
-    def _message(self, request: Request, host: str) -> Message:
+    def _message(self, request: PreparedCall, host: str) -> Message:
         credentials = auth.credentials(self.configuration, request.auth)
         if self.cookie and request.auth:
             cookies = filter(None, (self.cookie, credentials.get("Cookie")))
@@ -295,14 +313,14 @@ class ApiClient:
             name.title(): auth.require_header_safe(name, str(value))
             for name, value in (header_params or {}).items()
         }
-        request = Request(
+        request = PreparedCall(
             operation=f"{method} {resource_path}",
             method=method.upper(),
             path=path,
             headers=headers,
             body=_any_body(body, post_params, files),
             auth=auth_settings or (),
-            kind=kind_of(response_type) if response_type else None,
+            kind=kind_of(response_type, _model) if response_type else None,
             safety="idempotent" if method.upper() in ("GET", "HEAD") else "unsent",
             options={
                 **OPTIONS,
@@ -332,10 +350,14 @@ class ApiClient:
             ApiTypeError: It is something else.
         """
         answer = SimpleNamespace(status=200, reason="OK", headers={}, data=response.data)
-        return self._decoded(answer, kind_of(response_type), _check_type, "deserialize")
+        return self._decoded(answer, kind_of(response_type, _model), _check_type, "deserialize")
 
 
-def _any_body(body: Any, fields: Any, files: Any) -> _body.Body | None:
+def _model(name: str) -> Any:
+    return getattr(models, name)
+
+
+def _any_body(body: Any, fields: Any, files: Any) -> _body.RequestBody | None:
     if fields or files:
         if body is not None:
             raise ApiValueError("call_api takes either body or post_params and files")

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
+from lakefs_client._security import SESSION_COOKIES
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from lakefs_client.configuration import Configuration
-
-ALL = ("basic_auth", "cookie_auth", "jwt_token", "oidc_auth", "saml_auth")
-"""The names of every way to authenticate; operations that need none are declared with ()."""
-
-COOKIES = {
-    "cookie_auth": "internal_auth_session",
-    "oidc_auth": "oidc_auth_session",
-    "saml_auth": "saml_auth_session",
-}
-"""The session cookie that each of the cookie methods sends."""
 
 
 def require_header_safe(name: str, value: str) -> str:
@@ -57,7 +48,7 @@ def credentials(configuration: Configuration, names: Iterable[str]) -> dict[str,
         elif name in configuration.api_key:
             key = configuration.get_api_key_with_prefix(name) or ""
             require_header_safe(f"Configuration.api_key[{name!r}]", key)
-            cookie = COOKIES.get(name, name)
+            cookie = SESSION_COOKIES.get(name, name)
             cookies.append(key if key.startswith(f"{cookie}=") else f"{cookie}={key}")
     if cookies:
         headers["Cookie"] = "; ".join(cookies)

@@ -9,9 +9,9 @@ from lakefs_client import apis
 from lakefs_client.api_client import ApiClient
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
-    from lakefs_client.configuration import Configuration
+    from lakefs_client.configuration import Configuration, Options
 
 
 class LakeFSClient:
@@ -47,6 +47,13 @@ class LakeFSClient:
         pool_threads: int = 1,
     ) -> None:
         self._api = ApiClient(configuration, header_name, header_value, cookie, pool_threads)
+
+    @classmethod
+    def from_environment(cls, **explicit: Unpack[Options]) -> Self:
+        """Return a client for lakectl's settings; see `Configuration.from_environment`."""
+        from lakefs_client.configuration import Configuration
+
+        return cls(Configuration.from_environment(**explicit))
 
     def __enter__(self) -> Self:
         return self

@@ -8,16 +8,37 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
-from lakefs_client import auth
+from lakefs_client._security import SESSION_COOKIES
+from lakefs_client._version import __version__
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Mapping, Sequence
+    from typing import TypedDict
 
     import urllib3
+    from typing_extensions import Self, Unpack
 
     from lakefs_client.retry import RetryPolicy
+
+    class Options(TypedDict, total=False):
+        """The arguments of `Configuration`, each of which may be None."""
+
+        host: str | None
+        api_key: dict[str, str] | None
+        api_key_prefix: dict[str, str] | None
+        access_token: str | None
+        username: str | None
+        password: str | None
+        discard_unknown_keys: bool | None
+        disabled_client_side_validations: str | None
+        server_index: int | None
+        server_variables: Mapping[str, str] | None
+        server_operation_index: Mapping[str, int] | None
+        server_operation_variables: Mapping[str, Mapping[str, str]] | None
+        ssl_ca_cert: str | None
+
 
 DEFAULT_HOST = "http://localhost/api/v1"
 BASE_PATH = "/api/v1"
@@ -161,6 +182,28 @@ class Configuration:
         self.disabled_validations = frozenset(names)
 
     @classmethod
+    def from_environment(cls, **explicit: Unpack[Options]) -> Self:
+        """Return a configuration with lakectl's settings, of which `explicit` win.
+
+        Each value comes from the first place that has it: the arguments, the ``LAKECTL_*``
+        variables, the file that ``LAKECTL_CONFIG_FILE`` names, else ``~/.lakectl.yaml``. Files need
+        PyYAML, the extra ``[yaml]``. ``lakefs_client.credentials.discover`` says where a value
+        comes from.
+
+        Args:
+            explicit: Arguments of this class.
+
+        Raises:
+            ApiTypeError: A value in the file has the wrong type.
+            ApiValueError: No server or no credentials were found, or what was found cannot be used.
+            OSError: The file cannot be read.
+            ImportError: There is a file and PyYAML is missing.
+        """
+        from lakefs_client.credentials import discover
+
+        return discover(**explicit).instantiate(cls)
+
+    @classmethod
     def set_default(cls, default: Configuration | None) -> None:
         """Keep a deep copy, of which every ``ApiClient()`` without a configuration gets a copy."""
         cls._default = copy.deepcopy(default)
@@ -195,7 +238,7 @@ class Configuration:
         if self.access_token is not None:
             token = f"Bearer {self.access_token}"
             settings["jwt_token"] = {"type": "bearer", "format": "JWT", **header, "value": token}
-        for name, cookie in auth.COOKIES.items():
+        for name, cookie in SESSION_COOKIES.items():
             if name in self.api_key:
                 key = self.get_api_key_with_prefix(name)
                 settings[name] = {"type": "api_key", "in": "cookie", "key": cookie, "value": key}
@@ -242,8 +285,6 @@ class Configuration:
     def to_debug_report(self) -> str:
         """A few lines on versions and platform, for a report of an error. No credentials."""
         import platform
-
-        from lakefs_client import __version__
 
         return (
             f"Python SDK Debug Report:\nOS: {platform.platform()}\n"

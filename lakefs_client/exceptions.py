@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from lakefs_client._redact import redact
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
 
@@ -82,7 +82,11 @@ class ApiException(OpenApiException):
         reason: The status's reason phrase, or what happened on the network.
         body: The answer's body as text, None without one.
         headers: The answer's headers, looked up in any case; None without an answer.
+        hint: What became of the work that the request was part of, and what to do; None if there
+            is nothing to say.
     """
+
+    hint: str | None = None
 
     def __init__(
         self, status: int | None = None, reason: str | None = None, http_resp: Any = None
@@ -105,7 +109,13 @@ class ApiException(OpenApiException):
             text += f"HTTP response headers: {self.headers}\n"
         if self.body:
             text += f"HTTP response body: {self.body}\n"
+        if self.hint:
+            text += f"{self.hint}\n"
         return redact(text)
+
+
+class NothingToCommitError(ApiException):
+    """400: a commit or a merge would change nothing."""
 
 
 class UnauthorizedException(ApiException):
@@ -116,6 +126,10 @@ class ForbiddenException(ApiException):
     """403: the user may not do this, or the branch is protected, or the repository read-only."""
 
 
+class BranchProtectedError(ForbiddenException):
+    """403: a rule protects the branch against the write or the commit."""
+
+
 class NotFoundException(ApiException):
     """404: no such repository, reference, object or whatever was named."""
 
@@ -124,8 +138,61 @@ class ConflictException(ApiException):
     """409: it exists already, or changes conflict."""
 
 
+class MergeConflictError(ConflictException):
+    """409: both sides of a merge changed the same paths. Nothing was merged."""
+
+    _paths: list[str] | None = None
+    _find_paths: Callable[[], list[str]] | None = None
+
+    @property
+    def paths(self) -> list[str]:
+        """The conflicting paths, sorted.
+
+        The first access asks the server, which lists every difference between the two sides as
+        they are at that time. An error that was pickled keeps only paths that were read before.
+
+        Raises:
+            ApiException: The request failed.
+            ApiValueError: The error has no client: it was pickled, or raised by a test.
+        """
+        if self._paths is None:
+            if self._find_paths is None:
+                text = "MergeConflictError.paths: the error has no client to look them up."
+                raise ApiValueError(f"{text} Use RefsApi.diff_refs, and the type 'conflict'.")
+            self._paths = self._find_paths()
+        return self._paths
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = {name: value for name, value in self.__dict__.items() if name != "_find_paths"}
+        return _restore, (type(self), self.args, state)
+
+
 class PreconditionFailedException(ApiException):
     """412: a condition such as ``if_none_match`` does not hold."""
+
+
+class HookRefusedError(PreconditionFailedException):
+    """412: a hook refused a commit, a merge or another change of the repository.
+
+    Attributes:
+        message: The hook's reason, without the traceback of its interpreter. The reasons of several
+            hooks are separated by semicolons. `body` has the whole text.
+        hook_id: Id of the hook, the first of several; None if the server does not name it.
+        run_id: Id of the run, for `ActionsApi.get_run`; None if the server does not name it.
+    """
+
+    message: str
+    hook_id: str | None
+    run_id: str | None
+
+    def __init__(
+        self, status: int | None = None, reason: str | None = None, http_resp: Any = None
+    ) -> None:
+        super().__init__(status, reason, http_resp)
+        text = _message(self.body) or ""
+        self.run_id, hooks = _refusals(text)
+        self.hook_id = hooks[0][0] if hooks else None
+        self.message = "; ".join(said for _, said in hooks) or text
 
 
 class RateLimitException(ApiException):
@@ -196,6 +263,8 @@ class TransferError(ApiException):
             text += f"\nphysical address: {self.physical_address}"
         if self.body:
             text += f"\nanswer: {self.body.strip()}"
+        if self.hint:
+            text += f"\n{self.hint}"
         return redact(text)
 
 
@@ -213,7 +282,7 @@ class InvalidAnswerError(ApiException, ApiTypeError):
         self.message = f"{operation}: the answer (status {self.status}) cannot be used: {error}"
 
     def __str__(self) -> str:
-        return self.message
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
 
 
 _BY_STATUS: dict[int, type[ApiException]] = {
@@ -228,7 +297,71 @@ _BY_STATUS: dict[int, type[ApiException]] = {
 
 
 def error_for(http_resp: Any) -> ApiException:
-    """The exception that stands for an answer outside 2xx."""
+    """Return the exception for a response outside 2xx."""
     status: int = http_resp.status
     cls = _BY_STATUS.get(status, ServiceException if 500 <= status <= 599 else ApiException)
-    return cls(http_resp=http_resp)
+    error = cls(http_resp=http_resp)
+    special = _by_message(status, error.body)
+    return error if special is None else special(http_resp=http_resp)
+
+
+def _by_message(status: int, body: str | None) -> type[ApiException] | None:
+    """Return the class for what the server's message says, which the status does not."""
+    message = _message(body)
+    if message is None:
+        # The server answers a merge's conflict with an empty result in place of a message.
+        conflict = status == 409 and (body or "").startswith('{"reference"')
+        return MergeConflictError if conflict else None
+    if status == 409 and message.startswith("update branch ") and message.endswith(_CONFLICT):
+        return MergeConflictError  # of a pull request
+    if status == 400 and message.startswith(_CHANGING) and message.endswith(": no changes"):
+        return NothingToCommitError
+    if status == 403 and "protected branch" in message:
+        return BranchProtectedError
+    if status == 412 and _ABORTED in message:
+        return HookRefusedError
+    return None
+
+
+_CHANGING = ("commit: ", "update branch")  # what a commit, and what merges and the like begin with
+_CONFLICT = ": conflict found"
+_ABORTED = " hook aborted, run id '"
+
+
+def _message(body: str | None) -> str | None:
+    """Return the message in the body of lakeFS's errors; None if it has none."""
+    if not body or not body.startswith("{"):
+        return None
+    import json
+
+    try:
+        message = json.loads(body).get("message")
+    except (ValueError, RecursionError):
+        return None
+    return message if isinstance(message, str) else None
+
+
+def _refusals(text: str) -> tuple[str | None, list[tuple[str | None, str]]]:
+    """Return the id of a run of hooks, and the id and the reason of each hook that refused.
+
+    The text is ``pre-merge hook aborted, run id 'R': 1 error occurred:``, and for each action a
+    line ``* hook run id 'N' failed on action 'A' hook 'H': action failed: REASON``.
+    """
+    _, _, rest = text.partition(_ABORTED)
+    run_id, _, rest = rest.partition("': ")
+    hooks = []
+    for failure in rest.split("\n\t* ")[1:] or [rest]:
+        _, named, after = failure.partition("' hook '")
+        name, _, said = after.partition("': ") if named else ("", "", failure)
+        hooks.append((name or None, _hook_reason(said)))
+    return run_id or None, hooks
+
+
+def _hook_reason(text: str) -> str:
+    """Return a hook's own words: no traceback, and no place in the script before them."""
+    text = text.partition("\nstack traceback:")[0].strip()
+    text = text.removeprefix("action failed: ").removeprefix("runtime error: ")
+    if text.startswith("[string "):
+        place, _, said = text.partition(": ")
+        text = said or place
+    return text

@@ -6,9 +6,10 @@ import io
 from datetime import date as date
 from datetime import datetime as datetime
 from functools import cached_property as cached_property
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from lakefs_client import _schema, _types
+from lakefs_client import _kinds, _schema, models
 from lakefs_client._model import ListModel, Model, plain
 from lakefs_client.exceptions import ApiAttributeError as ApiAttributeError
 from lakefs_client.exceptions import ApiKeyError as ApiKeyError
@@ -56,13 +57,13 @@ def validate_and_convert_types(
     Raises:
         ApiTypeError: A type is wrong.
     """
-    kind = _types.kind_of(required_types_mixed)
+    kind = _kinds.kind_of(required_types_mixed, partial(getattr, models))
     path = tuple(path_to_item)
     if configuration is None and not spec_property_naming:
         if _check_type:
             kind.check(input_value, path)
         return input_value
-    return kind.load(input_value, path, _types.Source(spec_property_naming, False, _check_type))
+    return kind.load(input_value, path, _kinds.Decoding(spec_property_naming, False, _check_type))
 
 
 def check_allowed_values(
@@ -78,7 +79,7 @@ def check_allowed_values(
     allowed = tuple(allowed_values[input_variable_path].values())
     several = isinstance(input_values, (list, set, dict))
     for value in input_values if several else (input_values,):
-        _types.check_enum(value, input_variable_path[0], allowed)
+        _kinds.check_enum(value, input_variable_path[0], allowed)
 
 
 _LIMITS = {old: name for name, old in _schema.OLD_LIMITS.items()}
@@ -100,4 +101,4 @@ def check_validations(
         for limit, bound in validations[input_variable_path].items()
     }
     disabled = getattr(configuration, "disabled_validations", ())
-    _types.check_limits(input_values, input_variable_path[0], limits, disabled)
+    _kinds.check_limits(input_values, input_variable_path[0], limits, disabled)

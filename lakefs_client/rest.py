@@ -20,7 +20,7 @@ import urllib3
 from urllib3.exceptions import ClosedPoolError, HTTPError, LocationValueError, ProxyError, SSLError
 from urllib3.util import Retry, Timeout
 
-from lakefs_client._connection import Interrupt as Interrupt
+from lakefs_client._connection import Cancellation as Cancellation
 from lakefs_client._connection import Message as Message
 from lakefs_client._connection import close_pools, current, network_error, pools, target_of
 from lakefs_client.exceptions import (
@@ -151,7 +151,7 @@ class RESTClientObject:
         policy: RetryPolicy,
         timeout: RequestTimeout = None,
         preload: bool = True,
-        interrupt: Interrupt | None = None,
+        cancellation: Cancellation | None = None,
         elsewhere: RESTClientObject | None = None,
         receive: Callable[[urllib3.BaseHTTPResponse], Any] | None = None,
     ) -> Any:
@@ -163,7 +163,7 @@ class RESTClientObject:
             policy: How often, and after what waits.
             timeout: Overrides the configuration's timeouts.
             preload: Whether the body is read.
-            interrupt: As for `exchange`.
+            cancellation: As for `exchange`.
             elsewhere: The client for redirects to another host; where it is given, GET and
                 HEAD follow redirects.
             receive: Reads a 2xx answer that is not preloaded, and makes the result.
@@ -174,7 +174,9 @@ class RESTClientObject:
 
         def attempt() -> Any:
             request = message()
-            response = self.exchange(request, timeout=timeout, preload=preload, interrupt=interrupt)
+            response = self.exchange(
+                request, timeout=timeout, preload=preload, cancellation=cancellation
+            )
             if elsewhere is not None and 300 <= response.status <= 399:
                 response = self._follow(request, response, timeout, preload, elsewhere)
             try:
@@ -192,12 +194,12 @@ class RESTClientObject:
         *,
         timeout: RequestTimeout = None,
         preload: bool = True,
-        interrupt: Interrupt | None = None,
+        cancellation: Cancellation | None = None,
     ) -> urllib3.BaseHTTPResponse:
         """Send a request once and return the answer, whatever its status.
 
-        `interrupt` ends the exchange from another thread. Where the body is not read here, it can
-        end the reading as well, until its `detach` is called.
+        Another thread ends the exchange through `cancellation`. If the body is not read here,
+        `cancellation` ends the reading as well, until its `detach` is called.
 
         Raises:
             ApiConnectionError: There is no answer.
@@ -207,9 +209,9 @@ class RESTClientObject:
         connect, read = self._timeouts(timeout)
         together = timeout is not None and not isinstance(timeout, (tuple, list))
         limit = _limit(connect if together else None, connect, read)
-        current.write_timeout, current.interrupt = read, interrupt
+        current.write_timeout, current.cancellation = read, cancellation
         failure: BaseException
-        attached = interrupt
+        attached = cancellation
         try:
             response = self._urlopen(request, limit, preload)
             if not preload:
@@ -230,7 +232,7 @@ class RESTClientObject:
         finally:
             if attached is not None:
                 attached.detach()
-            current.interrupt, current.connecting = None, False
+            current.cancellation, current.connecting = None, False
         raise failure  # out here it keeps the cause that it has
 
     def read(self, response: urllib3.BaseHTTPResponse, request: Message, amount: int) -> bytes:

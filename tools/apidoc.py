@@ -1,9 +1,9 @@
-"""Read spec/lakefs.yaml into a few plain objects, from which code and pages are written."""
+"""The API document spec/lakefs.yaml as plain objects, for the writers of code and pages."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,7 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "spec" / "lakefs.yaml"
 
-# Where a property's or parameter's name is a word of Python, or would hide one of the model's
-# own methods, older releases put an underscore before it.
+# Release 1.44 put an underscore before the names that are keywords of Python.
 _PYTHON_NAMES = {"class": "_class"}
 _LIMITS = {
     "minimum": "minimum",
@@ -23,29 +22,41 @@ _LIMITS = {
     "pattern": "pattern",
 }
 
+CONTENT_TYPE = "Media type of the object. Default `application/octet-stream`."
+METADATA = "Key-value pairs to store with the object."
+
 
 def snake(name: str) -> str:
-    """The Python name of something; acronyms stay together (``setGroupACL``: set_group_acl)."""
+    """Return a name in snake case, with acronyms as one word: `setGroupACL` is `set_group_acl`."""
     name = re.sub(r"([A-Z]+)([A-Z][a-z][a-z]+)", r"\1_\2", name)
     name = re.sub(r"([a-z\d])([A-Z])", r"\1_\2", name).replace("-", "_").lower()
     return _PYTHON_NAMES.get(name, name)
 
 
 def class_name(group: str, ending: str = "Api") -> str:
-    """The class of a group of operations (``healthCheck``: HealthCheckApi)."""
+    """Return the class name of a group of operations: `healthCheck` is `HealthCheckApi`."""
     return f"{group[0].upper()}{group[1:]}{ending}"
 
 
 @dataclass
 class Value:
-    """A property of a model or a parameter of an operation."""
+    """A property of a model, or a parameter of an operation.
+
+    Attributes:
+        name: Name in Python.
+        wire: Name in JSON, in the query or in the header.
+        description: Text for docstrings and pages, or "" if the name says it all.
+        details: Text for the pages alone.
+        place: "path", "query", "header", "body" or "upload" for a parameter.
+    """
 
     name: str
     wire: str
     annotation: str
     required: bool
     description: str
-    limits: dict[str, Any]
+    details: str = ""
+    limits: dict[str, Any] = field(default_factory=dict)
     place: str = ""
     secret: bool = False
     deprecated: bool = False
@@ -54,10 +65,16 @@ class Value:
 
 @dataclass
 class Model:
-    """A schema of the document."""
+    """A schema of the document.
+
+    Attributes:
+        entries: Annotation of the values, if the model is a map.
+        items: Annotation of the items, if the model is a list.
+    """
 
     name: str
     description: str
+    details: str
     properties: list[Value]
     entries: str | None
     items: str | None
@@ -69,8 +86,27 @@ class Model:
 
 
 @dataclass
+class Response:
+    """A response of an operation.
+
+    Attributes:
+        documented: True if the docstring mentions the response.
+    """
+
+    description: str
+    details: str
+    documented: bool
+
+
+@dataclass
 class Operation:
-    """An operation of the document."""
+    """An operation of the document.
+
+    Attributes:
+        returns: Annotation of the result.
+        success: The response with the result.
+        responses: All responses by status code or "default".
+    """
 
     name: str
     method: str
@@ -81,9 +117,8 @@ class Operation:
     details: str
     parameters: list[Value]
     returns: str
-    returned: str
-    responses: dict[str, str]
-    errors: dict[str, str]
+    success: Response | None
+    responses: dict[str, Response]
     auth: bool
     idempotent: bool
     repeatable: bool
@@ -98,7 +133,7 @@ class Operation:
 
 
 class Document:
-    """The API document, references resolved."""
+    """The API document with its references resolved."""
 
     def __init__(self, path: Path = DOCUMENT) -> None:
         self.raw: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))
@@ -115,14 +150,14 @@ class Document:
         )
 
     def resolve(self, node: dict[str, Any]) -> dict[str, Any]:
-        """What a reference stands for; anything else as it is."""
+        """Follow references until they lead to a definition."""
         while "$ref" in node:
             kind, name = node["$ref"].split("/")[-2:]
             node = self.raw["components"][kind][name]
         return node
 
     def annotation(self, schema: dict[str, Any]) -> str:
-        """The Python type of a schema."""
+        """Return the Python type of a schema."""
         if "$ref" in schema:
             text = str(schema["$ref"].rpartition("/")[2])
         elif schema.get("x-merged"):
@@ -146,7 +181,7 @@ class Document:
         return f"{text} | None" if schema.get("nullable") else text
 
     def _members(self, schema: dict[str, Any]) -> tuple[dict[str, Any], set[str]]:
-        """Properties and the names of the required ones, those of ``allOf`` included."""
+        """Return all properties, including those of `allOf`, and the names of the required ones."""
         properties = dict(schema.get("properties", {}))
         required = set(schema.get("required", ()))
         for part in schema.get("allOf", ()):
@@ -166,6 +201,7 @@ class Document:
         return Model(
             name=name,
             description=schema["description"],
+            details=schema.get("x-details", ""),
             properties=sorted(properties, key=lambda p: not p.required),
             entries=self.annotation(entries) if entries else None,
             items=self.annotation(schema["items"]) if schema.get("type") == "array" else None,
@@ -177,10 +213,9 @@ class Document:
         body = raw.get("requestBody")
         if body is not None:
             parameters += self._body(body)
-        success: dict[str, Any] = next(
-            (r for code, r in raw["responses"].items() if code[0] == "2" and "content" in r), {}
-        )
-        content = next(iter(success.get("content", {}).values()), None)
+        responses = {code: self.resolve(response) for code, response in raw["responses"].items()}
+        success = next((r for c, r in responses.items() if c[0] == "2" and "content" in r), None)
+        content = next(iter(success["content"].values())) if success else None
         for p in parameters:
             path = path.replace(f"{{{p.wire}}}", f"{{{p.name}}}") if p.place == "path" else path
         return Operation(
@@ -193,21 +228,16 @@ class Document:
             details=raw.get("x-details", ""),
             parameters=parameters,
             returns=self.annotation(content["schema"]) if content else "None",
-            returned=success.get("description", ""),
-            responses={
-                code: self.resolve(response)["description"]
-                for code, response in raw["responses"].items()
-            },
-            # Those that any operation may meet are referred to, not described.
-            errors={
-                code: response["description"]
-                for code, response in raw["responses"].items()
-                if code[0] in "45" and "description" in response
-            },
+            success=self._response(success) if success else None,
+            responses={code: self._response(r) for code, r in responses.items()},
             auth=raw.get("security") != [],
             idempotent=raw.get("x-idempotent", method in ("get", "head")),
             repeatable=raw.get("x-repeatable", True),
         )
+
+    def _response(self, raw: dict[str, Any]) -> Response:
+        details, documented = raw.get("x-details", ""), raw.get("x-docstring", False)
+        return Response(raw["description"], details, documented)
 
     def _parameter(self, raw: dict[str, Any]) -> Value:
         required = raw.get("required", False)
@@ -222,13 +252,14 @@ class Document:
         required: bool,
         place: str = "",
     ) -> Value:
-        """A value of a schema; `raw` is what is said of it besides."""
+        """Build a value of a schema. `raw` has its description."""
         return Value(
             name=snake(wire),
             wire=wire,
             annotation=self.annotation(schema),
             required=required,
             description=raw.get("description", ""),
+            details=raw.get("x-details", ""),
             limits={ours: schema[theirs] for theirs, ours in _LIMITS.items() if theirs in schema},
             place=place,
             secret=raw.get("x-secret", False),
@@ -238,24 +269,19 @@ class Document:
 
     def _body(self, raw: dict[str, Any]) -> list[Value]:
         required = raw.get("required", False)
-        description = raw.get("description", "")
-        if "application/json" not in raw["content"]:
-            # Bytes: what they are is said beside them, in headers.
-            return [
-                Value(
-                    "content", "content", "UploadContent", required, description, {}, place="upload"
-                ),
-                Value(
-                    "content_type", "Content-Type", "str", False,
-                    "media type of the object; application/octet-stream when left out", {},
-                    place="header",
-                ),
-                Value(
-                    "user_metadata", "x-lakefs-meta-", "dict[str, str]", False,
-                    "key-value pairs to keep with the object", {}, place="header",
-                ),
-            ]  # fmt: skip
-        model = self.annotation(raw["content"]["application/json"]["schema"])
-        item = re.sub(r"^list\[(\w+)\]$", r"\1", model)
-        either = f"{item} | dict[str, Any]" if item == model else f"{model} | list[dict[str, Any]]"
-        return [Value(snake(item), "", either, required, description, {}, "body")]
+        description, details = raw.get("description", ""), raw.get("x-details", "")
+        if "application/json" in raw["content"]:
+            model = self.annotation(raw["content"]["application/json"]["schema"])
+            item = model.removeprefix("list[").removesuffix("]")
+            plain = "dict[str, Any]" if item == model else "list[dict[str, Any]]"
+            annotation = f"{model} | {plain}"
+            return [Value(snake(item), "", annotation, required, description, details, {}, "body")]
+        # The body is the object's bytes. Headers carry its media type and metadata.
+        return [
+            Value("content", "content", "UploadContent", required, description, place="upload"),
+            Value("content_type", "Content-Type", "str", False, CONTENT_TYPE, place="header"),
+            Value(
+                "user_metadata", "x-lakefs-meta-", "dict[str, str]", False, METADATA,
+                place="header",
+            ),
+        ]  # fmt: skip

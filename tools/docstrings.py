@@ -1,6 +1,6 @@
-"""The page of lakefs_client.transfer, from its docstrings.
+"""Reference page of lakefs_client.transfer, built from its docstrings.
 
-The source is read, not imported: it needs modules that are about to be generated.
+The sources are parsed, not imported, because they import modules that may not be generated yet.
 """
 
 from __future__ import annotations
@@ -10,53 +10,70 @@ import re
 
 from apidoc import ROOT
 
-CLASSES = {
-    "Transfer": "transfer/transfer",
-    "TransferConfig": "transfer/config",
-    "DirectoryReport": "transfer/many",
-    "ObjectRange": "transfer/compose",
-    "ObjectReader": "transfer/reader",
-    "ObjectWriter": "transfer/writer",
-    "PendingUpload": "transfer/resume",
-    "TransferError": "exceptions",
-}
+PACKAGE = "lakefs_client.transfer"
+CLASSES = (
+    "Transfer",
+    "TransferConfig",
+    "DirectoryReport",
+    "ObjectRange",
+    "ObjectReader",
+    "ObjectWriter",
+    "PendingUpload",
+    "TransferError",
+)
+# Methods that every stream has, which the page leaves out.
+STREAM_METHODS = ("readable", "seekable", "writable")
 HEADS = {
     "Args": "Argument | Type | Description",
     "Attributes": "Attribute | Type | Description",
-    "Raises": "Error | When",
+    "Raises": "Error | Condition",
 }
 GUIDES = "[Uploading large files](guides/uploading.md), [Downloading](guides/downloading.md)"
 
 
 def transfer_page() -> str:
-    """The page's text."""
-    lines = ["# lakefs_client.transfer", "", _docstring(_tree("transfer/__init__")), ""]
-    lines += [f"With examples: {GUIDES}.", "", "Class | Description", "----- | -----------"]
-    told: list[str] = []
-    for name, module in CLASSES.items():
-        node = next(n for n in _tree(module).body if isinstance(n, ast.ClassDef) and n.name == name)
+    """Return the text of the page."""
+    package = _tree(PACKAGE)
+    modules = {
+        name.name: node.module
+        for node in package.body
+        if isinstance(node, ast.ImportFrom) and node.module
+        for name in node.names
+    }
+    lines = [f"# {PACKAGE}", "", _docstring(package), ""]
+    lines += [f"Guides: {GUIDES}.", "", "Class | Description", "----- | -----------"]
+    sections: list[str] = []
+    for name in CLASSES:
+        body = _tree(modules[name]).body
+        node = next(n for n in body if isinstance(n, ast.ClassDef) and n.name == name)
         lines.append(f"[**{name}**](#{name.lower()}) | {_docstring(node).partition('.')[0]}")
-        methods = [n for n in node.body if isinstance(n, ast.FunctionDef)]
-        made = [_types(m.args) for m in methods if m.name == "__init__"]
-        fields = [n for n in node.body if isinstance(n, ast.AnnAssign)]
-        types = {ast.unparse(n.target): ast.unparse(n.annotation) for n in fields}
-        told += ["", f"## {name}", "", _tables(_docstring(node), types or dict(*made))]
-        for method in methods:
-            text = _docstring(method)
-            # Not what is private, a property, or has no more than a word to itself.
-            if method.name[0] != "_" and not method.decorator_list and " " in text:
-                types = _types(method.args)
-                told += ["", f"### {name}.{method.name}", "", _call(method)]
-                told += ["", _tables(text, types)]
-    return "\n".join([*lines, *told, "", "[Back to top](#) · [Reference](README.md)"]) + "\n"
+        sections += _class_section(node)
+    return "\n".join([*lines, *sections, "", "[Back to top](#) · [Reference](README.md)"]) + "\n"
 
 
 def _tree(module: str) -> ast.Module:
-    return ast.parse((ROOT / f"lakefs_client/{module}.py").read_text("utf-8"))
+    path = ROOT / module.replace(".", "/")
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return ast.parse(file.read_text("utf-8"))
 
 
 def _docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef) -> str:
     return (ast.get_docstring(node) or "").replace("``", "`")
+
+
+def _class_section(node: ast.ClassDef) -> list[str]:
+    methods = [n for n in node.body if isinstance(n, ast.FunctionDef)]
+    constructor = [_types(m.args) for m in methods if m.name == "__init__"]
+    fields = [n for n in node.body if isinstance(n, ast.AnnAssign)]
+    types = {ast.unparse(n.target): ast.unparse(n.annotation) for n in fields}
+    lines = ["", f"## {node.name}", "", _tables(_docstring(node), types or dict(*constructor))]
+    for method in methods:
+        # A decorated method is a property or an overload.
+        public = method.name[0] != "_" and not method.decorator_list
+        if public and method.name not in STREAM_METHODS:
+            lines += ["", f"### {node.name}.{method.name}", "", _signature(method)]
+            lines += ["", _tables(_docstring(method), _types(method.args))]
+    return lines
 
 
 def _types(arguments: ast.arguments) -> dict[str, str]:
@@ -64,7 +81,7 @@ def _types(arguments: ast.arguments) -> dict[str, str]:
     return {a.arg: ast.unparse(a.annotation) for a in every if a.annotation}
 
 
-def _call(method: ast.FunctionDef) -> str:
+def _signature(method: ast.FunctionDef) -> str:
     for argument in [*method.args.posonlyargs, *method.args.args, *method.args.kwonlyargs]:
         argument.annotation = None
     arguments = re.sub("^self(, )?", "", ast.unparse(method.args))
@@ -73,13 +90,13 @@ def _call(method: ast.FunctionDef) -> str:
 
 
 def _tables(text: str, types: dict[str, str]) -> str:
-    """A docstring with tables for sections."""
+    """Return a docstring whose sections are tables."""
     blocks = []
     for block in text.split("\n\n"):
         heading, _, rest = block.partition(":\n")
         if heading in HEADS:
             rows = [HEADS[heading], re.sub(r"\w", "-", HEADS[heading])]
-            # An item begins where the indent is least.
+            # An item begins at the smallest indent.
             for item in re.split(r"\n(?=    \S)", rest):
                 name, _, meaning = " ".join(item.split()).partition(": ")
                 cells = [f"**{name}**", meaning]

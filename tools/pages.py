@@ -1,11 +1,11 @@
-"""The pages of the reference: one a group of operations, one a model."""
+"""Reference pages: one per group of operations, one per model, and the index."""
 
 from __future__ import annotations
 
 import textwrap
 from typing import Any
 
-from apidoc import Document, Model, Operation, Value, class_name, snake
+from apidoc import Document, Model, Operation, Response, Value, class_name, snake
 
 _METHODS = "basic_auth, cookie_auth, jwt_token, oidc_auth, saml_auth"
 _EXAMPLES = {
@@ -34,7 +34,7 @@ _EXAMPLES = {
     "range": "RANGE_ID",
     "object_id": "RANGE_ID",
 }
-# Where an operation wants another value than most, or an optional argument is worth showing.
+# Values for single operations, and optional arguments that an example should show.
 _EXAMPLES_OF: dict[str, dict[str, Any]] = {
     "create_presign_multipart_upload": {"parts": 2},
     "delete_branch": {"branch": "dev"},
@@ -50,7 +50,7 @@ _EXAMPLES_OF: dict[str, dict[str, Any]] = {
 
 
 def pages(document: Document) -> dict[str, str]:
-    """Every page by its path."""
+    """Return the text of every page by its path."""
     models = {m.name: m for m in document.models}
     result = {f"docs/models/{m.name}.md": _model_page(m, models) for m in document.models}
     for group, description in document.groups.items():
@@ -62,7 +62,7 @@ def pages(document: Document) -> dict[str, str]:
 
 
 def _linked(annotation: str, models: dict[str, Model], folder: str) -> str:
-    """An annotation in which models are links."""
+    """Return an annotation, followed by links to its models."""
     words = "".join(c if c.isalnum() or c == "_" else " " for c in annotation).split()
     names = [word for word in dict.fromkeys(words) if word in models]
     text = f"`{annotation}`".replace("|", "\\|")
@@ -77,7 +77,7 @@ def _api_page(
     lines = [
         f"# lakefs_client.{name}",
         "",
-        f"{description}. All URIs are relative to *http://localhost/api/v1*.",
+        f"{description}. Paths are relative to *http://localhost/api/v1*.",
         "",
         "Method | HTTP request | Description",
         "------ | ------------ | -----------",
@@ -100,7 +100,7 @@ def _operation_section(api: str, o: Operation, models: dict[str, Model]) -> list
         f"{o.summary}.",
         "",
     ]
-    for text in filter(None, (o.description, o.details)):
+    for text in filter(None, (o.details, o.description)):
         lines += [*textwrap.wrap(text, 96, break_long_words=False), ""]
     lines += ["### Example", "", "```python", *_example(api, o, models), "```", ""]
     lines += ["### Parameters", ""]
@@ -109,30 +109,37 @@ def _operation_section(api: str, o: Operation, models: dict[str, Model]) -> list
         lines += [_parameter_row(p, models) for p in o.parameters]
     else:
         lines.append("None.")
-    returned = f": {o.returned}" if o.returned else ""
     kind = "None" if o.returns == "None" else _linked(o.returns, models, "models/")
+    returned = f": {_text(o.success)}" if o.success else ""
     lines += ["", "### Return type", "", f"{kind}{returned}", ""]
-    lines += ["### Authorization", "", _METHODS if o.auth else "None needed, none sent.", ""]
+    methods = _METHODS if o.auth else "None. The client sends no credentials."
+    lines += ["### Authorization", "", methods, ""]
     lines += [
         "### HTTP response details",
         "",
         "Status code | Description",
         "----------- | -----------",
     ]
-    lines += [f"**{'other' if c == 'default' else c}** | {t}" for c, t in o.responses.items()]
+    for code, response in o.responses.items():
+        lines.append(f"**{'other' if code == 'default' else code}** | {_text(response)}")
     lines += ["", "[Back to top](#) · [All groups](README.md)", ""]
     return lines
+
+
+def _text(described: Value | Model | Response) -> str:
+    """Return the description and the details."""
+    return f"{described.description} {described.details}".strip()
 
 
 def _parameter_row(p: Value, models: dict[str, Model]) -> str:
     notes = [] if p.required else ["optional"]
     if p.default is not None:
-        notes.append(f"the server's default is {p.default}")
+        notes.append(f"server default {p.default}")
     notes += [f"{limit.replace('_', ' ')} {bound}" for limit, bound in p.limits.items()]
     if p.deprecated:
         notes.append("deprecated")
     text = ", ".join(notes).replace("|", "\\|")
-    return f"**{p.name}** | {_linked(p.annotation, models, 'models/')} | {p.description} | {text}"
+    return f"**{p.name}** | {_linked(p.annotation, models, 'models/')} | {_text(p)} | {text}"
 
 
 def _example(api: str, o: Operation, models: dict[str, Model]) -> list[str]:
@@ -197,7 +204,7 @@ def _literal(p: Value) -> str:
 
 
 def _built(model: Model, models: dict[str, Model], used: set[str], given: Any = None) -> str:
-    """A constructor call with values or the model's example, or with its required properties."""
+    """Return a constructor call with the given values, or those of the model's example."""
     used.add(model.name)
     example = model.example or {} if given is None else given
     arguments = []
@@ -232,17 +239,17 @@ def _value(
 
 
 def _model_page(model: Model, models: dict[str, Model]) -> str:
-    lines = [f"# {model.name}", "", *textwrap.wrap(model.description, 96), ""]
+    lines = [f"# {model.name}", "", *textwrap.wrap(_text(model), 96), ""]
     if model.items:
         lines.append(f"A list of {_linked(model.items, models, '')}.")
     elif model.entries:
-        lines.append(f"Any names, with values of the type {_linked(model.entries, models, '')}.")
+        lines.append(f"A map from names to {_linked(model.entries, models, '')}.")
     else:
         lines += ["## Properties", "", "Name | Type | Description | Notes"]
         lines.append("---- | ---- | ----------- | -----")
         for p in model.properties:
             row = _parameter_row(p, models).replace("(models/", "(")
-            lines.append(row + (" hidden when printed" if p.secret else ""))
+            lines.append(row + (" hidden in the repr" if p.secret else ""))
     used: set[str] = set()
     if not model.items and not model.entries:
         built = _built(model, models, used)
@@ -262,9 +269,8 @@ def _index_page(document: Document) -> str:
             f"- [{name}]({name}.md) (`lakefs_client.api.{snake(group)}_api`): {description}"
         )
     lines += ["", "## Transfers", ""]
-    lines.append("- [Transfer](Transfer.md) (`lakefs_client.transfer`): Files, past the server")
+    lines.append("- [Transfer](Transfer.md) (`lakefs_client.transfer`): Uploads and downloads")
     lines += ["", "## Models", ""]
     for m in document.models:
-        first = m.description.partition(". ")[0].rstrip(".")
-        lines.append(f"- [{m.name}](models/{m.name}.md): {first}")
+        lines.append(f"- [{m.name}](models/{m.name}.md): {m.description.removesuffix('.')}")
     return "\n".join(lines) + "\n"

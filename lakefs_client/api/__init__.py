@@ -1,16 +1,18 @@
 """The groups of operations, one module each.
 
-Besides what its docstring lists, any operation may raise
+Any operation may raise these exceptions. Its docstring lists only what is particular to it.
 
-- `NotFoundException` (404): something that an argument names does not exist.
-- `UnauthorizedException` (401): no credentials, or wrong ones.
-- `ForbiddenException` (403): the user may not do this. "Protected or read-only" means that the
-  branch is protected, or the repository read-only and `force` not set.
-- `RateLimitException` (420, 429), `ServiceException` (5xx): after the repetitions of the
-  configuration's `RetryPolicy`.
+- `NotFoundException` (404): an argument names something that does not exist.
+- `UnauthorizedException` (401): the credentials are missing or wrong.
+- `ForbiddenException` (403): the user may not do this, or the branch is protected, or the
+  repository is read-only and `force` is not set.
+- `ConflictException` (409): the name is taken, or a concurrent change came first.
+- `RateLimitException` (420, 429) and `ServiceException` (5xx): the retries that the
+  configuration's `RetryPolicy` allows also failed. Open-source servers answer 501 to operations
+  on groups, policies and external principals.
 - `ApiConnectionError`, `ApiTimeoutError`: the network failed.
-- `ApiException`, of which all of these are: any other status, such as 400.
-- `ApiTypeError`, `ApiValueError`: an argument does not fit, and nothing was sent.
+- `ApiException`, the base class of all these: any other status, such as 400.
+- `ApiTypeError`, `ApiValueError`: an argument is invalid. Nothing was sent.
 
-`docs/` has a page for each group, which says more.
+`docs/` has a page for each group, with more details.
 """

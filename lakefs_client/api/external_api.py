@@ -4,4 +4,4 @@ from lakefs_client.api._shared import ExternalOperations
 
 
 class ExternalApi(ExternalOperations):
-    """Identities of other systems that act as users."""
+    """External identities that log in as lakeFS users."""

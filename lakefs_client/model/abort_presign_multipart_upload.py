@@ -7,4 +7,4 @@ class AbortPresignMultipartUpload(Model):
     """Body of abort_presign_multipart_upload, which discards an upload and its parts."""
 
     physical_address: str
-    """Signed address of the upload, as create_presign_multipart_upload returned it."""
+    """Signed address of the upload. Required in practice."""

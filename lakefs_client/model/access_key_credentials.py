@@ -4,11 +4,11 @@ from lakefs_client._model import Model
 
 
 class AccessKeyCredentials(Model):
-    """A chosen key pair for the first user, instead of a random one."""
+    """Key pair to assign to the first user, instead of a random one."""
 
     _limits = {"access_key_id": {"min_length": 1}, "secret_access_key": {"min_length": 1}}
     _secret = frozenset(["secret_access_key"])
     access_key_id: str
-    """Public half of the pair; must not be empty."""
+    """Public half of the pair. Must not be empty."""
     secret_access_key: str
-    """Private half of the pair; must not be empty."""
+    """Private half of the pair. Must not be empty."""

@@ -7,4 +7,4 @@ class ACL(Model):
     """Permission level of a group under simplified access control."""
 
     permission: str
-    """One of `Read`, `Write`, `Super` and `Admin`, in ascending order of power."""
+    """`Read`, `Write`, `Super` or `Admin`, in ascending order."""

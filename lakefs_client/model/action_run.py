@@ -4,19 +4,18 @@ from lakefs_client._model import KW_ONLY, UNSET, Literal, Model, datetime
 
 
 class ActionRun(Model):
-    """One run of the hooks that an event set off."""
+    """One run of the hooks of an event."""
 
     run_id: str
-    """Identifier of the run; the text of a commit refused by a hook mentions it."""
+    """Identifier of the run."""
     branch: str
-    """Branch on which the event happened."""
     start_time: datetime
     event_type: str
-    """Event that set it off, such as `pre-commit` or `post-merge`."""
+    """Event of the run, such as `pre-commit` or `post-merge`."""
     status: Literal["failed", "completed"]
     """`failed` if any hook failed, otherwise `completed`."""
     commit_id: str
-    """Commit concerned; may be empty for an event that precedes the commit."""
+    """Commit of the event. May be empty for an event before the commit."""
     _: KW_ONLY
     end_time: datetime = UNSET
-    """Date-time at which the run ended; absent when it has not."""
+    """Absent while the run is in progress."""

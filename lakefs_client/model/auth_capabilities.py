@@ -8,6 +8,6 @@ class AuthCapabilities(Model):
 
     _: KW_ONLY
     invite_user: bool = UNSET
-    """True if create_user can send invitations by e-mail."""
+    """True if create_user can send invitations by email."""
     forgot_password: bool = UNSET
-    """True if passwords can be reset; current open-source servers leave it out."""
+    """True if passwords can be reset. Current open-source servers omit it."""

@@ -4,11 +4,11 @@ from lakefs_client._model import KW_ONLY, UNSET, Model
 
 
 class AuthenticationToken(Model):
-    """A token that stands in for a key pair until it expires."""
+    """A bearer token that replaces a key pair until it expires."""
 
     _secret = frozenset(["token"])
     token: str
-    """JSON Web Token; not the value of the session cookie, which has an encoding of its own."""
+    """JSON Web Token. The session cookie has a different value."""
     _: KW_ONLY
     token_expiration: int = UNSET
-    """Unix epoch at which the token stops working, in seconds."""
+    """Unix epoch in seconds at which the token expires."""

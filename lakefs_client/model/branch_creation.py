@@ -4,14 +4,14 @@ from lakefs_client._model import KW_ONLY, UNSET, Model
 
 
 class BranchCreation(Model):
-    """Body of create_branch, which answers the id of the commit the branch starts at."""
+    """Body of create_branch, which returns the id of the branch's first commit."""
 
     name: str
-    """Letters, digits, underscores and dashes, the first of them not a dash."""
+    """Letters, digits, underscores and dashes, not beginning with a dash."""
     source: str
-    """Branch, tag, commit id or expression such as `main~1` to start from."""
+    """Branch, tag, commit id or an expression such as `main~1` to start from."""
     _: KW_ONLY
     force: bool = UNSET
-    """True creates the branch even in a read-only repository."""
+    """If True, create the branch even in a read-only repository."""
     hidden: bool = UNSET
-    """True keeps the branch out of list_branches unless `show_hidden` is given (experimental)."""
+    """If True, list_branches shows the branch only with `show_hidden`."""

@@ -4,8 +4,8 @@ from lakefs_client._model import Model
 
 
 class BranchProtectionRule(Model):
-    """A pattern of branch names that only accept changes through merges."""
+    """Pattern of the names of protected branches, which change by merges only."""
 
     _limits = {"pattern": {"min_length": 1}}
     pattern: str
-    """Branch name in which `*` stands for any characters and `?` for exactly one."""
+    """Branch name, where `*` matches any characters and `?` exactly one. Not empty."""

@@ -4,4 +4,4 @@ from lakefs_client._model import Model
 
 
 class CapabilitiesConfig(Model):
-    """An empty object with no properties yet."""
+    """An empty object without properties, so far."""

@@ -8,11 +8,11 @@ class CherryPickCreation(Model):
     """Body of cherry_pick, which applies the changes of one commit to a branch."""
 
     ref: str
-    """Commit to apply, as an id or any expression that leads to one."""
+    """Commit to apply, as an id or an expression."""
     _: KW_ONLY
     parent_number: int = UNSET
-    """Parent to compare a merge commit with, counted from 1."""
+    """For a merge commit the parent to compare with, counted from 1."""
     commit_overrides: CommitOverrides = UNSET
-    """Message and metadata to use instead of those of the picked commit."""
+    """Message and metadata. Default: those of the original commit."""
     force: bool = UNSET
-    """True applies even in a read-only repository."""
+    """If True, cherry-pick even in a read-only repository."""

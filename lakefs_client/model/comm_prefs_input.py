@@ -4,7 +4,7 @@ from lakefs_client._model import KW_ONLY, UNSET, Model
 
 
 class CommPrefsInput(Model):
-    """Contact details and mailing choices, the body of setup_comm_prefs."""
+    """Body of setup_comm_prefs: contact details and mailing preferences."""
 
     _wire = {
         "feature_updates": "featureUpdates",
@@ -14,9 +14,9 @@ class CommPrefsInput(Model):
         "company_name": "companyName",
     }
     feature_updates: bool
-    """True agrees to receive news about features."""
+    """If True, receive news about features."""
     security_updates: bool
-    """Obsolete and without effect, yet still a required property."""
+    """Obsolete, without effect, but required."""
     _: KW_ONLY
     first_name: str = UNSET
     last_name: str = UNSET

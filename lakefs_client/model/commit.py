@@ -4,22 +4,23 @@ from lakefs_client._model import KW_ONLY, UNSET, Model
 
 
 class Commit(Model):
-    """A commit and its place in the history."""
+    """A commit and its position in the history."""
 
     _limits = {"version": {"minimum": 0, "maximum": 1}}
     id: str
     """64 hex digits."""
     parents: list[str]
-    """Ids of the parent commits; two for a merge (one if squashed), none for the first commit."""
+    """Ids of the parents: two for a merge (one if squashed), none for the first commit."""
     committer: str
-    """User who made the commit; empty for the one that lakeFS creates with a repository."""
+    """User who made the commit. Empty for the first commit."""
     message: str
     creation_date: int
     """Unix epoch of the commit, in seconds."""
     meta_range_id: str
-    """Id of the metadata that lists every object of this commit; empty if there are none."""
+    """Id of the metadata that lists all objects of the commit. Empty if it has none."""
     _: KW_ONLY
     metadata: dict[str, str] = UNSET
+    """Strings by name attached to the commit."""
     generation: int = UNSET
     """Distance from the first commit along the longest path, starting with 1."""
     version: int = UNSET

@@ -4,14 +4,15 @@ from lakefs_client._model import KW_ONLY, UNSET, Model
 
 
 class CommitCreation(Model):
-    """Body of commit, which records the staged changes of a branch."""
+    """Body of commit, which records the uncommitted changes of a branch."""
 
     message: str
     _: KW_ONLY
     metadata: dict[str, str] = UNSET
+    """Strings by name to attach to the commit."""
     date: int = UNSET
-    """Unix epoch, in seconds, to record in place of the current time."""
+    """Unix epoch in seconds to record instead of the current time."""
     allow_empty: bool = UNSET
-    """True commits even if nothing is staged."""
+    """If True, commit even if nothing changed."""
     force: bool = UNSET
-    """True commits even in a read-only repository."""
+    """If True, commit even to a read-only repository."""

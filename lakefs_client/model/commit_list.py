@@ -6,8 +6,8 @@ from lakefs_client.model.pagination import Pagination
 
 
 class CommitList(Model):
-    """One page of history, most recent commit first."""
+    """One page of commits, newest first."""
 
     pagination: Pagination
-    """State of the listing and marker of the next page."""
+    """`has_more` is False if `limit` was set."""
     results: list[Commit]

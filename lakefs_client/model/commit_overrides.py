@@ -4,10 +4,9 @@ from lakefs_client._model import KW_ONLY, UNSET, Model
 
 
 class CommitOverrides(Model):
-    """Values that take the place of generated ones in the commit of a revert or cherry-pick."""
+    """Values that replace generated ones in the commit of a revert or cherry-pick."""
 
     _: KW_ONLY
     message: str = UNSET
-    """Commit message to use; a generated or copied one when absent."""
+    """Commit message. Default: generated, or copied from the original commit."""
     metadata: dict[str, str] = UNSET
-    """Commit metadata to use."""

@@ -4,25 +4,26 @@ from lakefs_client._model import KW_ONLY, UNSET, Model
 
 
 class CommitRecordCreation(Model):
-    """A raw commit record for create_commit_record to write."""
+    """Body of create_commit_record, a raw commit record."""
 
     _limits = {"version": {"minimum": 0, "maximum": 1}}
     commit_id: str
-    """Id under which to store the record."""
+    """Id of the new record."""
     version: int
     """Format of the record, 0 or 1."""
     committer: str
-    """User to name as the author of the commit."""
+    """User to record as the author of the commit."""
     message: str
     metarange_id: str
     """Id of existing metadata that lists the objects."""
     creation_date: int
     """Unix epoch of the commit, in seconds."""
     parents: list[str]
-    """Ids of the parent commits, empty for a first commit."""
+    """Ids of the parent commits. Empty for a first commit."""
     generation: int
-    """One more than the highest generation among the parents."""
+    """One more than the highest generation of the parents. Required."""
     _: KW_ONLY
     metadata: dict[str, str] = UNSET
+    """Strings by name to attach to the commit."""
     force: bool = UNSET
-    """True writes even in a read-only repository."""
+    """If True, write even to a read-only repository."""

@@ -5,13 +5,14 @@ from lakefs_client.model.upload_part import UploadPart
 
 
 class CompletePresignMultipartUpload(Model):
-    """Body of complete_presign_multipart_upload, which turns the parts into an object."""
+    """Body of complete_presign_multipart_upload, which joins the parts to an object."""
 
     physical_address: str
-    """Signed address of the upload, as create_presign_multipart_upload returned it."""
+    """Signed address of the upload, from create_presign_multipart_upload."""
     parts: list[UploadPart]
-    """All parts, in ascending part_number; an empty list gives 400, a wrong order 500."""
+    """All parts in ascending order, each 5 MiB to 5 GiB. The last may be smaller."""
     _: KW_ONLY
     user_metadata: dict[str, str] = UNSET
+    """Strings by name to attach to the object."""
     content_type: str = UNSET
-    """Media type to record; `application/octet-stream` when absent."""
+    """Media type to record. Default `application/octet-stream`."""

@@ -13,11 +13,11 @@ class Config(Model):
 
     _: KW_ONLY
     version_config: VersionConfig = UNSET
-    """Server version."""
     storage_config: StorageConfig = UNSET
-    """The store of a server with only one."""
+    """The store, on a server with one."""
     storage_config_list: StorageConfigList = UNSET
-    """Stores of a server with several, to be matched by Repository.storage_id; otherwise empty."""
+    """The stores, on a server with several. Otherwise empty."""
     ui_config: UIConfig = UNSET
+    """Settings of the web interface."""
     capabilities_config: CapabilitiesConfig = UNSET
-    """Empty object, kept for the future."""
+    """An empty object, reserved."""

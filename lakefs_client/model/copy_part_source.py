@@ -4,14 +4,13 @@ from lakefs_client._model import KW_ONLY, UNSET, Model
 
 
 class CopyPartSource(Model):
-    """An existing object, or a piece of it, to use as one part."""
+    """An existing object, or a byte range of it, to use as one part."""
 
     _limits = {"range": {"pattern": "^bytes=((\\d*-\\d*,? ?)+)$"}}
     repository: str
-    """Repository to read from."""
     ref: str
     """Branch, tag or commit to read from."""
     path: str
     _: KW_ONLY
     range: str = UNSET
-    """Bytes to take, both ends included, such as `bytes=0-5242879`; all when absent."""
+    """Byte range, both ends included, such as `bytes=0-5242879`. Default: all bytes."""

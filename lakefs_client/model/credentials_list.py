@@ -6,7 +6,7 @@ from lakefs_client.model.pagination import Pagination
 
 
 class CredentialsList(Model):
-    """One page of a user's key pairs, secrets left out."""
+    """One page of a user's key pairs, without secrets."""
 
     pagination: Pagination
     results: list[Credentials]

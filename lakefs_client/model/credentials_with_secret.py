@@ -4,12 +4,12 @@ from lakefs_client._model import Model
 
 
 class CredentialsWithSecret(Model):
-    """A newly created key pair including its secret."""
+    """A new key pair with its secret."""
 
     _secret = frozenset(["secret_access_key"])
     access_key_id: str
-    """Public half of the pair, used as the user name."""
+    """Public half of the pair, the user name of the client."""
     secret_access_key: str
-    """Private half of the pair, used as the password; cannot be retrieved later."""
+    """Private half of the pair, the password of the client. Not shown again."""
     creation_date: int
     """Unix epoch of the creation, in seconds."""

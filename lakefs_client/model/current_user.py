@@ -5,7 +5,7 @@ from lakefs_client.model.user import User
 
 
 class CurrentUser(Model):
-    """The user on whose behalf the client calls."""
+    """The user who makes the call."""
 
     user: User
-    """The caller."""
+    """The user. An unknown session cookie gives an empty id and the creation date 0."""

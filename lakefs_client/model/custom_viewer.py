@@ -4,13 +4,13 @@ from lakefs_client._model import KW_ONLY, UNSET, Model
 
 
 class CustomViewer(Model):
-    """A configured plug-in with which the web interface shows certain objects."""
+    """A plug-in with which the web interface shows certain objects."""
 
     name: str
     url: str
-    """Address from which the viewer is loaded."""
+    """Address of the viewer."""
     _: KW_ONLY
     extensions: list[str] = UNSET
-    """File name endings it handles."""
+    """File name extensions that the viewer handles."""
     content_types: list[str] = UNSET
-    """Media types it handles."""
+    """Media types that the viewer handles."""

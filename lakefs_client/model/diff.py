@@ -5,16 +5,16 @@ from lakefs_client.model.diff_object_stat import DiffObjectStat
 
 
 class Diff(Model):
-    """One difference between two references or within a branch."""
+    """One difference between two refs or within a branch."""
 
     type: Literal["added", "removed", "changed", "conflict", "prefix_changed"]
-    """`added`, `removed` or `changed`."""
+    """`added`, `removed`, `changed`, `conflict` (both sides) or `prefix_changed`."""
     path: str
     """Path of the object, or the common prefix."""
     path_type: Literal["common_prefix", "object"]
-    """`object`, or `common_prefix` when a delimiter folded several changes into one entry."""
+    """`object`, or `common_prefix` if a delimiter folded several changes together."""
     _: KW_ONLY
     size_bytes: int = UNSET
-    """Length of the object concerned; absent for a common prefix."""
+    """Length of the object. Absent for a common prefix."""
     right: DiffObjectStat = UNSET
-    """The object on the right-hand side; present only if diff_refs was asked for it."""
+    """The object on the right side, if diff_refs had `include_right_stats`."""

@@ -5,7 +5,7 @@ from lakefs_client.model.object_user_metadata import ObjectUserMetadata
 
 
 class DiffObjectStat(Model):
-    """State of a changed object on the right-hand side of a comparison."""
+    """State of a changed object on the right side of a comparison."""
 
     checksum: str
     """Fingerprint of the content, as in ObjectStats."""
@@ -14,4 +14,4 @@ class DiffObjectStat(Model):
     content_type: str
     _: KW_ONLY
     metadata: ObjectUserMetadata = UNSET
-    """User metadata of the object; absent when it has none."""
+    """User metadata of the object. Absent if there is none."""

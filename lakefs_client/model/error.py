@@ -4,7 +4,7 @@ from lakefs_client._model import Model
 
 
 class Error(Model):
-    """Body of nearly every failed call."""
+    """Body of most failed calls."""
 
     message: str
-    """What went wrong."""
+    """Cause of the failure, with the object store's error code if the store failed."""

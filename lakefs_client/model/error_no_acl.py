@@ -4,10 +4,9 @@ from lakefs_client._model import KW_ONLY, UNSET, Model
 
 
 class ErrorNoACL(Model):
-    """Body of the 404 that get_group_acl gives for an unknown group or one without an ACL."""
+    """Body of the 404 of get_group_acl, for an unknown group or one without an ACL."""
 
     message: str
-    """What went wrong."""
     _: KW_ONLY
     no_acl: bool = UNSET
-    """Tells the two cases apart; true for a group that is there but has never been given an ACL."""
+    """True if the group exists but has no ACL."""

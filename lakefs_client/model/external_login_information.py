@@ -4,12 +4,12 @@ from lakefs_client._model import KW_ONLY, UNSET, Any, Model
 
 
 class ExternalLoginInformation(Model):
-    """Proof of a cloud identity that external_principal_login exchanges for a token."""
+    """Proof of an identity that external_principal_login exchanges for a token."""
 
     _wire = {"identity_request": "identityRequest"}
     _secret = frozenset(["identity_request"])
     identity_request: dict[str, Any]
-    """Object of a form that the authentication service defines."""
+    """Free-form object that the authentication service defines."""
     _: KW_ONLY
     token_expiration_duration: int = UNSET
-    """Wanted life of the token, in seconds; the server decides when absent."""
+    """Lifetime of the token, in seconds. Default: chosen by the server."""

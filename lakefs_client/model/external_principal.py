@@ -5,12 +5,12 @@ from lakefs_client.model.external_principal_settings import ExternalPrincipalSet
 
 
 class ExternalPrincipal(Model):
-    """An identity outside lakeFS, such as an AWS role, that may log in as a user."""
+    """An identity outside lakeFS, such as an AWS role, that can log in as a user."""
 
     id: str
-    """Such as the ARN `arn:aws:sts::123456789012:assumed-role/loader/job`."""
+    """Id such as the ARN `arn:aws:sts::123456789012:assumed-role/loader/job`."""
     user_id: str
-    """Id of the lakeFS user as whom it logs in."""
+    """Id of the lakeFS user as whom the identity logs in."""
     _: KW_ONLY
     settings: ExternalPrincipalSettings = UNSET
-    """Strings by name for the authentication service."""
+    """Strings by name for the authentication service. Absent if not reported."""

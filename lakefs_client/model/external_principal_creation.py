@@ -5,7 +5,7 @@ from lakefs_client.model.external_principal_settings import ExternalPrincipalSet
 
 
 class ExternalPrincipalCreation(Model):
-    """Body of create_user_external_principal, which links a cloud identity to a user."""
+    """Body of create_user_external_principal, which attaches an identity to a user."""
 
     _: KW_ONLY
     settings: ExternalPrincipalSettings | dict[str, str] | list[ExternalPrincipalSettings] = UNSET

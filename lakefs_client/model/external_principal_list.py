@@ -6,9 +6,9 @@ from lakefs_client.model.pagination import Pagination
 
 
 class ExternalPrincipalList(Model):
-    """One page of the external principals of a user."""
+    """One page of a user's external principals."""
 
     pagination: Pagination
-    """State of the listing and marker of the next page; its `max_per_page` may be 0."""
+    """Its `max_per_page` may be 0."""
     results: list[ExternalPrincipal]
     """Principals of this page, sorted by id."""

@@ -4,7 +4,7 @@ from lakefs_client._model import TYPE_CHECKING, Model
 
 
 class ExternalPrincipalSettings(Model):
-    """Strings by name, for the external authentication service to interpret."""
+    """Settings for the external authentication service, strings by name."""
 
     _entries = "str"
 

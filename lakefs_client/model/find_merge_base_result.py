@@ -4,11 +4,11 @@ from lakefs_client._model import Model
 
 
 class FindMergeBaseResult(Model):
-    """Three commits a merge would work on."""
+    """The three commits of a merge: both sides and their common ancestor."""
 
     source_commit_id: str
-    """Commit that one of the two refs resolves to."""
+    """Commit of one ref. Servers of 1.84 return the destination's commit here."""
     destination_commit_id: str
-    """Commit that the other ref resolves to; servers of 1.84 answer that of the source here."""
+    """Commit of the other ref. Servers of 1.84 return the source's commit here."""
     base_commit_id: str
-    """Closest common ancestor, from which both sides are compared."""
+    """Closest common ancestor, with which both sides are compared."""

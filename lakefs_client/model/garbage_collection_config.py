@@ -8,4 +8,4 @@ class GarbageCollectionConfig(Model):
 
     _: KW_ONLY
     grace_period: int = UNSET
-    """Age, in seconds, below which an object is never collected; typically 86400, one day."""
+    """Age in seconds before which objects are never collected, typically 86400."""

@@ -4,15 +4,15 @@ from lakefs_client._model import KW_ONLY, UNSET, Model
 
 
 class GarbageCollectionPrepareResponse(Model):
-    """Where the input of a garbage collection job was written."""
+    """Locations of the input of a garbage collection job."""
 
     _secret = frozenset(["gc_commits_presigned_url"])
     run_id: str
     """Identifier of the collection run, a UUID."""
     gc_commits_location: str
-    """URI of the CSV table that lists the commits to consider."""
+    """URI of the CSV table of commits to consider."""
     gc_addresses_location: str
-    """URI at which the job is to put the Parquet table of expired addresses."""
+    """URI for the job's Parquet table of expired addresses."""
     _: KW_ONLY
     gc_commits_presigned_url: str = UNSET
-    """URL that downloads the CSV table without credentials of the store."""
+    """Presigned URL of the CSV table. Absent if the store cannot presign."""

@@ -4,8 +4,8 @@ from lakefs_client._model import Model
 
 
 class GarbageCollectionRule(Model):
-    """How long one branch keeps objects that were deleted or replaced."""
+    """Retention of deleted or replaced objects on one branch."""
 
     branch_id: str
     retention_days: int
-    """Days to keep such objects."""
+    """Number of days to keep deleted or replaced objects."""

@@ -8,6 +8,6 @@ class GarbageCollectionRules(Model):
     """Retention rules of a repository for garbage collection."""
 
     default_retention_days: int
-    """Days for every branch that has no entry of its own."""
+    """Number of days for all branches without a rule of their own."""
     branches: list[GarbageCollectionRule]
-    """Exceptions by branch; may be empty."""
+    """Exceptions by branch. May be empty."""

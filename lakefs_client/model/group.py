@@ -7,11 +7,11 @@ class Group(Model):
     """A group of users."""
 
     id: str
-    """Identifier of the group, which the other group calls expect."""
+    """Identifier of the group, for the other group calls."""
     creation_date: int
     """Unix epoch of the creation, in seconds."""
     _: KW_ONLY
     name: str = UNSET
-    """Display name; the id serves when absent."""
+    """Display name. Default: the id."""
     description: str = UNSET
-    """Free text; absent when none was given."""
+    """Free text. Absent if not set."""

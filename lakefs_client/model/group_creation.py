@@ -9,4 +9,4 @@ class GroupCreation(Model):
     id: str
     _: KW_ONLY
     description: str = UNSET
-    """Free text about the purpose of the group."""
+    """Purpose of the group, as free text."""

@@ -4,17 +4,14 @@ from lakefs_client._model import KW_ONLY, UNSET, Literal, Model, datetime
 
 
 class HookRun(Model):
-    """Execution of a single hook within an action run."""
+    """Run of a single hook in an action run."""
 
     hook_run_id: str
-    """Identifier to pass to get_run_hook_output."""
+    """Identifier for get_run_hook_output."""
     action: str
-    """Name of the action file entry that defines the hook."""
     hook_id: str
-    """Id of the hook within its action."""
     start_time: datetime
     status: Literal["failed", "completed"]
-    """`completed` or `failed`."""
     _: KW_ONLY
     end_time: datetime = UNSET
-    """Date-time at which the hook ended; absent when it has not, or never ran."""
+    """Absent while the hook runs, or if it never ran."""

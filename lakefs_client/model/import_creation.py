@@ -6,12 +6,11 @@ from lakefs_client.model.import_location import ImportLocation
 
 
 class ImportCreation(Model):
-    """Body of import_start, which links stored objects into a branch without copying."""
+    """Body of import_start, which links stored objects to a branch without copying."""
 
     paths: list[ImportLocation]
-    """Sources to import."""
     commit: CommitCreation
-    """Commit that concludes the import."""
+    """Commit at the end of the import."""
     _: KW_ONLY
     force: bool = UNSET
-    """True imports even into a read-only repository."""
+    """If True, import even to a read-only repository."""

@@ -4,11 +4,11 @@ from lakefs_client._model import Literal, Model
 
 
 class ImportLocation(Model):
-    """One source of an import and its target path on the branch."""
+    """One source of an import, and its target path on the branch."""
 
     type: Literal["common_prefix", "object"]
-    """`object` for exactly one object, `common_prefix` for all that lie under a prefix."""
+    """`object` for one object, `common_prefix` for all objects under a prefix."""
     path: str
     """URI of the source, in the same kind of store as the server's."""
     destination: str
-    """Path on the branch."""
+    """Path on the branch for `object`, prefix of all paths for `common_prefix`."""

@@ -9,15 +9,15 @@ class ImportStatus(Model):
     """Progress of an import."""
 
     completed: bool
-    """True once the import has ended; look at `error` first, whatever this says."""
+    """True once the import is complete. Check `error` first."""
     update_time: datetime
-    """Date-time of the latest progress; one that stands still may mean a stalled import."""
+    """Time of the latest progress. If it does not change, the import may be stalled."""
     _: KW_ONLY
     ingested_objects: int = UNSET
-    """Objects dealt with up to now."""
+    """Number of objects imported so far."""
     metarange_id: str = UNSET
-    """Id of the metadata the import built; absent until that is written."""
+    """Id of the import's metadata. Absent until written."""
     commit: Commit = UNSET
-    """Commit that concluded the import; absent until then."""
+    """Commit at the end of the import. Absent until then."""
     error: Error = UNSET
-    """Reason of the failure; absent otherwise."""
+    """Reason for the failure. Absent unless the import failed."""

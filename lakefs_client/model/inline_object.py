@@ -4,8 +4,8 @@ from lakefs_client._model import KW_ONLY, UNSET, BinaryIO, Model
 
 
 class InlineObject(Model):
-    """Form body of upload_object, kept for code written against older releases."""
+    """Form body of upload_object, kept for code written for older releases."""
 
     _: KW_ONLY
     content: BinaryIO = UNSET
-    """The bytes of the object, sent as the only part of a multipart form."""
+    """Content of the object, the only part of a multipart form."""

@@ -7,4 +7,4 @@ class InlineObject1(Model):
     """Body of internal_delete_branch_protection_rule, kept for older code."""
 
     pattern: str
-    """Pattern of the rule to delete, spelled exactly as it was created."""
+    """Pattern of the rule to delete, exactly as it was set."""

@@ -5,8 +5,8 @@ from lakefs_client.model.usage_report import UsageReport
 
 
 class InstallationUsageReport(Model):
-    """Monthly usage of a whole lakeFS installation."""
+    """Monthly usage of a lakeFS installation."""
 
     installation_id: str
     reports: list[UsageReport]
-    """One entry for each month on record."""
+    """One entry per month."""

@@ -4,26 +4,26 @@ from lakefs_client._model import KW_ONLY, UNSET, Literal, Model
 
 
 class LoginConfig(Model):
-    """What a login page needs to know about the server."""
+    """Settings of the login page."""
 
     _wire = {"rbac": "RBAC"}
     login_url: str
-    """Address of the main login page; empty when only access keys are accepted."""
+    """Address of the main login page. Empty if only access keys are accepted."""
     login_cookie_names: list[str]
-    """Cookies that hold a session, such as `internal_auth_session`; to be cleared at logout."""
+    """Session cookies to clear at logout, such as `internal_auth_session`."""
     logout_url: str
-    """Address that ends the session; may be empty."""
+    """Address that ends the session. May be empty."""
     _: KW_ONLY
     rbac: Literal["none", "simplified", "internal", "external"] = UNSET
-    """Which kind of access control the server runs."""
+    """Kind of access control, such as `none` or `external`."""
     username_ui_placeholder: str = UNSET
-    """Hint shown in the empty user name field."""
+    """Hint in the empty user name field."""
     password_ui_placeholder: str = UNSET
-    """Hint shown in the empty password field."""
+    """Hint in the empty password field."""
     login_url_method: Literal["none", "redirect", "select"] = UNSET
-    """What the web interface does about `login_url`."""
+    """Use of `login_url` by the web interface: `redirect`, `select` or `none`."""
     login_failed_message: str = UNSET
-    """Text for a failed login, possibly containing HTML."""
+    """Text for a failed login, possibly with HTML."""
     fallback_login_url: str = UNSET
     """Address of an alternative login page."""
     fallback_login_label: str = UNSET

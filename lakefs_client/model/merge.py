@@ -4,17 +4,18 @@ from lakefs_client._model import KW_ONLY, UNSET, Model
 
 
 class Merge(Model):
-    """Options of merge_into_branch; every one may be left out."""
+    """Settings of merge_into_branch, all optional."""
 
     _: KW_ONLY
     message: str = UNSET
-    """Message of the merge commit; one that names both sides when absent."""
+    """Message of the merge commit. The default names both sides."""
     metadata: dict[str, str] = UNSET
+    """Strings by name to attach to the merge commit."""
     strategy: str = UNSET
-    """Who prevails where both sides changed a path: `source-wins` or `dest-wins`."""
+    """Winner of conflicts: `source-wins` or `dest-wins`. Default: conflicts fail."""
     force: bool = UNSET
-    """True merges even if the destination is read-only or already has the same content."""
+    """If True, merge even to a read-only repository, and even without differences."""
     allow_empty: bool = UNSET
-    """True creates a merge commit even if the two sides do not differ."""
+    """If True, create a merge commit even without differences."""
     squash_merge: bool = UNSET
-    """True leaves the source out of the parents: its changes look like one commit."""
+    """If True, the merge commit has the destination as its only parent."""

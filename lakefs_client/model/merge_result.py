@@ -4,7 +4,7 @@ from lakefs_client._model import Model
 
 
 class MergeResult(Model):
-    """Commit that a merge produced."""
+    """The commit that a merge created."""
 
     reference: str
-    """Id of the merge commit; empty when the answer is a 409 for conflicting changes."""
+    """Id of the merge commit. Empty in the body of a 409."""

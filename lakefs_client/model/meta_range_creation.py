@@ -5,7 +5,7 @@ from lakefs_client.model.range_metadata import RangeMetadata
 
 
 class MetaRangeCreation(Model):
-    """Ranges to join into a new metarange."""
+    """Ranges to join into a new meta-range."""
 
     _limits = {"ranges": {"min_items": 1}}
     ranges: list[RangeMetadata]

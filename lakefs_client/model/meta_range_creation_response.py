@@ -4,8 +4,8 @@ from lakefs_client._model import KW_ONLY, UNSET, Model
 
 
 class MetaRangeCreationResponse(Model):
-    """Identifier of a newly made metarange."""
+    """Identifier of a new meta-range."""
 
     _: KW_ONLY
     id: str = UNSET
-    """Identifier of the metarange, 64 hex digits."""
+    """Identifier of the meta-range, 64 hex digits."""

@@ -9,8 +9,8 @@ class ObjectCopyCreation(Model):
     src_path: str
     _: KW_ONLY
     src_ref: str = UNSET
-    """Branch, tag or commit to read from; the destination branch when absent or empty."""
+    """Branch, tag or commit to read from. Default: the destination branch."""
     force: bool = UNSET
-    """True copies even into a read-only repository."""
+    """If True, copy even to a read-only repository."""
     shallow: bool = UNSET
-    """True makes the copy point at the same stored bytes instead of duplicating them."""
+    """If True, share the source's data instead of duplicating it."""

@@ -4,12 +4,12 @@ from lakefs_client._model import KW_ONLY, UNSET, Model
 
 
 class ObjectError(Model):
-    """Failure of one path within a delete_objects call that otherwise went ahead."""
+    """Failure of one path in a delete_objects call."""
 
     status_code: int
-    """HTTP status this path alone would have received."""
+    """HTTP status of this path alone."""
     message: str
-    """Why the path could not be deleted."""
+    """Reason why the path was not deleted."""
     _: KW_ONLY
     path: str = UNSET
-    """Path concerned; absent when the failure has no single path."""
+    """Path that failed. Absent if the failure has no single path."""

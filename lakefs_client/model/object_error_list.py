@@ -5,7 +5,7 @@ from lakefs_client.model.object_error import ObjectError
 
 
 class ObjectErrorList(Model):
-    """Paths that delete_objects could not remove."""
+    """Paths that delete_objects could not delete."""
 
     errors: list[ObjectError]
-    """One entry for each failed path; empty when all went well."""
+    """One entry per failed path. Empty if all paths were deleted."""

@@ -5,18 +5,18 @@ from lakefs_client.model.object_user_metadata import ObjectUserMetadata
 
 
 class ObjectStageCreation(Model):
-    """Body of stage_object, which registers an existing stored object under a path."""
+    """Body of stage_object, which links an existing stored object to a path."""
 
     physical_address: str
     """Full URI of the object in the store."""
     checksum: str
-    """Fingerprint to record, commonly the ETag of the stored object; not verified."""
+    """Fingerprint to record, usually the stored object's ETag. Not verified."""
     size_bytes: int
-    """Length of the stored object; not verified."""
+    """Length of the stored object. Not verified."""
     _: KW_ONLY
     mtime: int = UNSET
-    """Unix epoch of the modification time to record, in seconds."""
+    """Unix epoch of the modification time, in seconds. Default: the time of the call."""
     metadata: ObjectUserMetadata = UNSET
     content_type: str = UNSET
     force: bool = UNSET
-    """True stages even in a read-only repository."""
+    """If True, write even to a read-only repository."""

@@ -5,24 +5,24 @@ from lakefs_client.model.object_user_metadata import ObjectUserMetadata
 
 
 class ObjectStats(Model):
-    """Description of one object, or of one common prefix of a listing."""
+    """The stats of one object, or of one common prefix of a listing."""
 
     path: str
-    """Full path inside the repository; that of a common prefix ends with the delimiter."""
+    """Full path in the repository. A common prefix ends with the delimiter."""
     path_type: Literal["common_prefix", "object"]
-    """`object`, or `common_prefix` for paths that a listing with a delimiter folded together."""
+    """`object`, or `common_prefix` for paths that a delimiter folded together."""
     physical_address: str
-    """Where the bytes are, or with `presign` a URL to download them from."""
+    """Location of the data, or with `presign` a URL to download the data."""
     checksum: str
-    """Fingerprint of the content: the MD5 in hex for an object written in one piece."""
+    """Fingerprint of the content: the MD5 in hex, unless the upload had parts."""
     mtime: int
     """Unix epoch of the last modification, in seconds."""
     _: KW_ONLY
     physical_address_expiry: int = UNSET
-    """Unix epoch, in seconds, after which the presigned URL in `physical_address` is refused."""
+    """Unix epoch in seconds at which the URL in `physical_address` expires."""
     size_bytes: int = UNSET
-    """Length of the content."""
+    """Length of the content. Absent for a common prefix."""
     metadata: ObjectUserMetadata = UNSET
-    """User metadata; absent from listings when there is none or when `user_metadata` is false."""
+    """User metadata. Listings omit it if empty, or if `user_metadata` is False."""
     content_type: str = UNSET
-    """Media type, `application/octet-stream` when none was given at upload."""
+    """Media type. Default `application/octet-stream`."""

@@ -10,4 +10,4 @@ class ObjectStatsList(Model):
 
     pagination: Pagination
     results: list[ObjectStats]
-    """Entries of this page; common prefixes occur only when a delimiter was given."""
+    """Entries of this page. Only a listing with a delimiter has common prefixes."""

@@ -4,7 +4,7 @@ from lakefs_client._model import TYPE_CHECKING, Model
 
 
 class ObjectUserMetadata(Model):
-    """Strings by name that the user attached to an object."""
+    """The user metadata of an object, strings by name."""
 
     _entries = "str"
 

@@ -4,14 +4,14 @@ from lakefs_client._model import Model
 
 
 class Pagination(Model):
-    """Where one page of a listing stands, and how to fetch the next."""
+    """Position in a listing, and the marker of the next page."""
 
     _limits = {"results": {"minimum": 0}, "max_per_page": {"minimum": 0}}
     has_more: bool
-    """True when entries remain beyond this page."""
+    """True if entries remain after this page."""
     next_offset: str
-    """Marker of the next page, to be passed as `after` in the following call."""
+    """Marker of the next page, to pass as `after`. Empty on the last page."""
     results: int
-    """How many entries this page holds, not how many exist in all."""
+    """Number of entries on this page, not in total."""
     max_per_page: int
-    """Largest page the server will produce, usually 1000."""
+    """Largest page that the server returns, usually 1000."""

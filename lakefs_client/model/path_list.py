@@ -4,7 +4,7 @@ from lakefs_client._model import Model
 
 
 class PathList(Model):
-    """Object paths for delete_objects to remove in one call."""
+    """Object paths for delete_objects to delete in one call."""
 
     paths: list[str]
-    """Paths relative to the root of the branch, at most 1000 in one call."""
+    """At most 1000 paths relative to the root of the branch."""

@@ -9,9 +9,9 @@ class Policy(Model):
 
     _limits = {"statement": {"min_items": 1}}
     id: str
-    """Name of the policy; permanent."""
+    """Name of the policy. Permanent."""
     statement: list[Statement]
-    """Rules of the policy, at least one; an update replaces them all."""
+    """Rules of the policy, at least one. An update replaces them all."""
     _: KW_ONLY
     creation_date: int = UNSET
-    """Unix epoch of the creation, in seconds; set by the server, so leave it out of requests."""
+    """Unix epoch of the creation, in seconds. The server sets it."""

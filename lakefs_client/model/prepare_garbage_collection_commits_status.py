@@ -6,15 +6,16 @@ from lakefs_client.model.garbage_collection_prepare_response import GarbageColle
 
 
 class PrepareGarbageCollectionCommitsStatus(Model):
-    """Progress of a garbage collection preparation in the background."""
+    """Progress of a background garbage collection preparation."""
 
     task_id: str
-    """Id that prepare_garbage_collection_commits_async gave."""
+    """Id from prepare_garbage_collection_commits_async."""
     completed: bool
-    """True once the task has ended, with a result or with an error."""
+    """True once the task has ended, with a result or an error."""
     update_time: datetime
+    """Time of the latest progress."""
     _: KW_ONLY
     result: GarbageCollectionPrepareResponse = UNSET
-    """Where the tables are; present after success only."""
+    """Locations of the tables. Absent until success."""
     error: Error = UNSET
-    """Reason of the failure; present after failure only."""
+    """Reason for the failure. Absent unless the task failed."""

@@ -4,8 +4,8 @@ from lakefs_client._model import KW_ONLY, UNSET, Model
 
 
 class PrepareGCUncommittedRequest(Model):
-    """Body of prepare_garbage_collection_uncommitted."""
+    """Body of prepare_garbage_collection_uncommitted, one call per step."""
 
     _: KW_ONLY
     continuation_token: str = UNSET
-    """Marker from the previous answer; leave out to begin."""
+    """Marker from the previous response. Leave out in the first call."""

@@ -7,9 +7,9 @@ class PrepareGCUncommittedResponse(Model):
     """One step of the preparation of uncommitted data for garbage collection."""
 
     run_id: str
-    """Identifier of the collection run, the same for all of its steps."""
+    """Identifier of the collection run, the same in all steps."""
     gc_uncommitted_location: str
-    """URI of what this step wrote about uncommitted objects."""
+    """URI of this step's list of uncommitted objects."""
     _: KW_ONLY
     continuation_token: str = UNSET
-    """Marker for the next step; absent after the last."""
+    """Marker for the next step. Absent after the last step."""

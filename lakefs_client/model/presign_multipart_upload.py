@@ -4,12 +4,12 @@ from lakefs_client._model import KW_ONLY, UNSET, Model
 
 
 class PresignMultipartUpload(Model):
-    """A multipart upload whose parts go straight to the object store."""
+    """A multipart upload whose parts go directly to the object store."""
 
     upload_id: str
-    """Identifier that complete, abort, upload_part and upload_part_copy expect."""
+    """Identifier for complete, abort, upload_part and upload_part_copy."""
     physical_address: str
-    """Address with a signature of the server after a comma."""
+    """Address with the server's signature after a comma. Pass it on unchanged."""
     _: KW_ONLY
     presigned_urls: list[str] = UNSET
-    """One URL per part in the order of part numbers, the first being part 1."""
+    """One URL per part, in order of part number from 1. Absent unless requested."""

@@ -7,7 +7,7 @@ class PullRequest(Model):
     """A proposal to merge one branch into another."""
 
     status: Literal["open", "closed", "merged"]
-    """`open`, `closed` or `merged`; to get to `merged`, call merge_pull_request."""
+    """`open`, `closed` or `merged`. To merge, call merge_pull_request."""
     title: str
     id: str
     creation_date: datetime
@@ -16,10 +16,10 @@ class PullRequest(Model):
     source_branch: str
     """Branch with the proposed changes."""
     destination_branch: str
-    """Branch to receive them."""
+    """Branch that receives the changes."""
     _: KW_ONLY
     description: str = UNSET
     merged_commit_id: str = UNSET
-    """Merge commit; absent unless merged."""
+    """Id of the merge commit. Absent unless merged."""
     closed_date: datetime = UNSET
-    """Date-time of the merge or closure; absent while open."""
+    """Time of the merge or closure. Absent while open."""

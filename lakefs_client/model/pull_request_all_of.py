@@ -4,7 +4,7 @@ from lakefs_client._model import KW_ONLY, UNSET, Model, datetime
 
 
 class PullRequestAllOf(Model):
-    """The fields that PullRequest adds to PullRequestBasic."""
+    """Fields that PullRequest adds to PullRequestBasic, kept for older code."""
 
     id: str
     creation_date: datetime
@@ -13,9 +13,9 @@ class PullRequestAllOf(Model):
     source_branch: str
     """Branch with the proposed changes."""
     destination_branch: str
-    """Branch to receive them."""
+    """Branch that receives the changes."""
     _: KW_ONLY
     merged_commit_id: str = UNSET
-    """Merge commit; absent unless merged."""
+    """Id of the merge commit. Absent unless merged."""
     closed_date: datetime = UNSET
-    """Date-time of the merge or closure; absent while open."""
+    """Time of the merge or closure. Absent while open."""

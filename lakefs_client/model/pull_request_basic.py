@@ -4,10 +4,10 @@ from lakefs_client._model import KW_ONLY, UNSET, Literal, Model
 
 
 class PullRequestBasic(Model):
-    """The changeable fields of a pull request."""
+    """Changeable fields of a pull request."""
 
     _: KW_ONLY
     status: Literal["open", "closed", "merged"] = UNSET
-    """`open`, `closed` or `merged`; to get to `merged`, call merge_pull_request."""
+    """`open`, `closed` or `merged`. To merge, call merge_pull_request."""
     title: str = UNSET
     description: str = UNSET

@@ -10,7 +10,6 @@ class PullRequestCreation(Model):
     source_branch: str
     """Branch with the proposed changes."""
     destination_branch: str
-    """Branch to receive them."""
+    """Branch that receives the changes."""
     _: KW_ONLY
     description: str = UNSET
-    """Longer text; may be left out."""

@@ -7,4 +7,4 @@ class PullRequestCreationResponse(Model):
     """Identifier of a new pull request."""
 
     id: str
-    """Identifier to pass to get_pull_request, update_pull_request and merge_pull_request."""
+    """Identifier for get_pull_request, update_pull_request and merge_pull_request."""

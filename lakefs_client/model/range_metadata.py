@@ -4,15 +4,14 @@ from lakefs_client._model import Model
 
 
 class RangeMetadata(Model):
-    """Summary of one range, a sorted block of entries in the metadata of a commit."""
+    """Summary of one range: a sorted block of entries in the metadata of a commit."""
 
     id: str
     """Identifier of the range, 64 hex digits."""
     min_key: str
     """Lowest path in the range."""
     max_key: str
-    """Highest path in the range, itself included."""
+    """Highest path in the range, inclusive."""
     count: int
-    """How many entries the range has."""
+    """Number of entries in the range."""
     estimated_size: int
-    """Approximate length in bytes."""

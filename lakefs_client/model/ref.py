@@ -4,9 +4,9 @@ from lakefs_client._model import Model
 
 
 class Ref(Model):
-    """A branch or a tag, together with the commit it points to."""
+    """A branch or a tag, and its commit."""
 
     id: str
     """Name of the branch or tag."""
     commit_id: str
-    """Commit it points to; changes staged on a branch are not part of it."""
+    """Commit that the ref points to, without a branch's uncommitted changes."""

@@ -4,11 +4,8 @@ from lakefs_client._model import Model
 
 
 class RefsDump(Model):
-    """Ids of the metadata into which all commits, tags and branches were written."""
+    """Ids of the dumped metadata of all commits, tags and branches."""
 
     commits_meta_range_id: str
-    """Metadata with every commit."""
     tags_meta_range_id: str
-    """Metadata with every tag."""
     branches_meta_range_id: str
-    """Metadata with every branch."""

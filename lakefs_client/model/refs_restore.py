@@ -7,11 +7,8 @@ class RefsRestore(Model):
     """Body of restore_refs and restore_submit: the ids of an earlier RefsDump."""
 
     commits_meta_range_id: str
-    """Metadata with every commit, from the dump."""
     tags_meta_range_id: str
-    """Metadata with every tag, from the dump."""
     branches_meta_range_id: str
-    """Metadata with every branch, from the dump."""
     _: KW_ONLY
     force: bool = UNSET
-    """True restores even into a read-only repository."""
+    """If True, restore even to a read-only repository."""

@@ -4,18 +4,18 @@ from lakefs_client._model import KW_ONLY, UNSET, Model
 
 
 class Repository(Model):
-    """A repository as the server describes it."""
+    """A repository."""
 
     id: str
-    """Name of the repository, the same string that RepositoryCreation calls `name`."""
+    """Name of the repository, the `name` of RepositoryCreation."""
     creation_date: int
     """Unix epoch of the creation, in seconds."""
     default_branch: str
     """Branch that cannot be deleted, usually `main`."""
     storage_namespace: str
-    """Prefix of all of its data and metadata in the store, such as `s3://lake/example-repo`."""
+    """Prefix of all data and metadata in the store, such as `s3://lake/example-repo`."""
     _: KW_ONLY
     storage_id: str = UNSET
-    """Which of several configured object stores holds the data."""
+    """Id of the object store, on a server with several. Otherwise empty."""
     read_only: bool = UNSET
-    """True when writes are refused unless forced."""
+    """True if the server rejects writes without `force`."""

@@ -11,15 +11,15 @@ class RepositoryCreation(Model):
         "storage_namespace": {"pattern": "^(s3|gs|https?|mem|local|transient)://.*$"},
     }
     name: str
-    """3 to 63 lower-case letters, digits and hyphens, the first of them not a hyphen; permanent."""
+    """3 to 63 lowercase letters, digits and hyphens, not beginning with a hyphen."""
     storage_namespace: str
     """URI of the prefix for the data, for example `s3://my-bucket/my-repo`."""
     _: KW_ONLY
     storage_id: str = UNSET
-    """Which configured object store to use."""
+    """Id of the object store, required if the server has several."""
     default_branch: str = UNSET
-    """First branch, created along with the repository; `main` when absent."""
+    """First branch, created with the repository. Default `main`."""
     sample_data: bool = UNSET
-    """True fills the new repository with demonstration files."""
+    """If True, add sample files to the repository."""
     read_only: bool = UNSET
-    """True creates a repository whose content can then only be changed with `force`."""
+    """If True, the repository accepts changes only with `force`."""

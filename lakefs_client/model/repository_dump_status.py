@@ -5,15 +5,16 @@ from lakefs_client.model.refs_dump import RefsDump
 
 
 class RepositoryDumpStatus(Model):
-    """Progress of a dump begun with dump_submit."""
+    """Progress of a dump."""
 
     id: str
-    """Task id, as given by dump_submit."""
+    """Task id from dump_submit."""
     done: bool
-    """True once the task has ended, be it well or badly."""
+    """True once the task has ended, successfully or not."""
     update_time: datetime
+    """Time of the latest progress."""
     _: KW_ONLY
     error: str = UNSET
-    """Reason of the failure; absent while running and after success."""
+    """Reason for the failure. Absent while running and after success."""
     refs: RefsDump = UNSET
-    """Ids of the dumped metadata, which restore_submit needs; present after success only."""
+    """Ids of the dumped metadata for restore_submit. Absent until success."""

@@ -6,7 +6,7 @@ from lakefs_client.model.repository import Repository
 
 
 class RepositoryList(Model):
-    """One page of repositories, in the order of their names."""
+    """One page of repositories, sorted by name."""
 
     pagination: Pagination
     results: list[Repository]

@@ -4,7 +4,7 @@ from lakefs_client._model import TYPE_CHECKING, Model
 
 
 class RepositoryMetadata(Model):
-    """Key-value strings attached to a repository, as one mapping."""
+    """Key-value strings attached to a repository."""
 
     _entries = "str"
 

@@ -7,4 +7,3 @@ class RepositoryMetadataKeys(Model):
     """Names of the metadata entries that delete_repository_metadata removes."""
 
     keys: list[str]
-    """Metadata keys to remove."""

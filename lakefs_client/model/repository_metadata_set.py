@@ -7,4 +7,4 @@ class RepositoryMetadataSet(Model):
     """Body of set_repository_metadata."""
 
     metadata: dict[str, str]
-    """Keys and string values to store on the repository."""
+    """Keys and string values to set on the repository."""

@@ -4,13 +4,14 @@ from lakefs_client._model import KW_ONLY, UNSET, Model, datetime
 
 
 class RepositoryRestoreStatus(Model):
-    """Progress of a restore begun with restore_submit."""
+    """Progress of a restore."""
 
     id: str
-    """Task id, as given by restore_submit."""
+    """Task id from restore_submit."""
     done: bool
-    """True once the task has ended, be it well or badly."""
+    """True once the task has ended, successfully or not."""
     update_time: datetime
+    """Time of the latest progress."""
     _: KW_ONLY
     error: str = UNSET
-    """Reason of the failure; absent while running and after success."""
+    """Reason for the failure. Absent while running and after success."""

@@ -4,12 +4,12 @@ from lakefs_client._model import KW_ONLY, UNSET, Literal, Model
 
 
 class ResetCreation(Model):
-    """Body of reset_branch, which throws away uncommitted changes."""
+    """Body of reset_branch, which discards uncommitted changes."""
 
     type: Literal["object", "common_prefix", "reset"]
-    """`object` for one path, `common_prefix` for all below it, `reset` for the whole branch."""
+    """`object` for one path, `common_prefix` for a prefix, `reset` for the branch."""
     _: KW_ONLY
     path: str = UNSET
-    """Object or prefix to discard; not used with `reset`."""
+    """Object or prefix to reset. Not used with type `reset`."""
     force: bool = UNSET
-    """True resets even in a read-only repository."""
+    """If True, reset even in a read-only repository."""

@@ -5,16 +5,15 @@ from lakefs_client.model.commit_overrides import CommitOverrides
 
 
 class RevertCreation(Model):
-    """Body of revert_branch, which undoes one commit by adding its inverse."""
+    """Body of revert_branch, which undoes one commit with a new commit."""
 
     ref: str
-    """Commit to undo, as an id or any expression that leads to one."""
+    """Commit to undo, as an id or an expression."""
     parent_number: int
-    """Side to go back to when undoing a merge commit, counted from 1."""
+    """For a merge commit the parent to return to, counted from 1. Otherwise 0."""
     _: KW_ONLY
     commit_overrides: CommitOverrides = UNSET
-    """Message and metadata for the new commit."""
     force: bool = UNSET
-    """True reverts even in a read-only repository."""
+    """If True, revert even in a read-only repository."""
     allow_empty: bool = UNSET
-    """True commits even if undoing changes nothing."""
+    """If True, commit even if the revert changes nothing."""

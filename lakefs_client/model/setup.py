@@ -18,14 +18,14 @@ class Setup(Model):
     """Id of the administrator to create."""
     _: KW_ONLY
     key: AccessKeyCredentials = UNSET
-    """Key pair to assign; a random one when absent."""
+    """Key pair to assign. Default: a random pair."""
     first_name: str = UNSET
-    """Given name of the administrator, for the contact records of the makers of lakeFS."""
+    """Given name of the administrator, for the vendor's contact records."""
     last_name: str = UNSET
-    """Family name of the administrator, for the contact records of the makers of lakeFS."""
+    """Family name of the administrator, for the vendor's contact records."""
     email: str = UNSET
     company_name: str = UNSET
     feature_updates: bool = UNSET
-    """True agrees to receive news about features."""
+    """If True, receive news about features."""
     security_updates: bool = UNSET
-    """Obsolete and without effect."""
+    """Obsolete, without effect."""

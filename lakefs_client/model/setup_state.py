@@ -5,11 +5,11 @@ from lakefs_client.model.login_config import LoginConfig
 
 
 class SetupState(Model):
-    """Whether the installation already has its first user."""
+    """Setup state of the installation."""
 
     _: KW_ONLY
     state: Literal["initialized", "not_initialized"] = UNSET
-    """`initialized` once setup has run, after which a further setup is refused with 409."""
+    """`initialized` once setup has run, or `not_initialized`."""
     comm_prefs_missing: bool = UNSET
-    """True as long as nobody has answered setup_comm_prefs."""
+    """True until setup_comm_prefs is called."""
     login_config: LoginConfig = UNSET

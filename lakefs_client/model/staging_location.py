@@ -4,12 +4,12 @@ from lakefs_client._model import KW_ONLY, UNSET, Model
 
 
 class StagingLocation(Model):
-    """A place in the object store for one upload that bypasses lakeFS."""
+    """An address in the object store for one direct upload."""
 
     _: KW_ONLY
     physical_address: str = UNSET
-    """Address with a signature of the server after a comma."""
+    """Address with the server's signature after a comma. Return it unchanged."""
     presigned_url: str | None = UNSET
-    """URL for a single HTTP PUT of up to 5 GiB; null unless `presign` was asked for."""
+    """URL for a single HTTP PUT of up to 5 GiB. None without `presign`."""
     presigned_url_expiry: int = UNSET
-    """Unix epoch, in seconds, at which `presigned_url` runs out."""
+    """Unix epoch in seconds at which `presigned_url` expires."""

@@ -5,18 +5,19 @@ from lakefs_client.model.staging_location import StagingLocation
 
 
 class StagingMetadata(Model):
-    """Body of link_physical_address: what was written at a staging address."""
+    """Body of link_physical_address: the data at a staging address."""
 
     staging: StagingLocation
-    """The answer of get_physical_address; its `physical_address` is what counts."""
+    """Result of get_physical_address. Only its `physical_address` matters."""
     checksum: str
-    """Fingerprint to record, usually the ETag that the store answered; not verified."""
+    """Fingerprint to record, usually the store's ETag. Not verified."""
     size_bytes: int
-    """Number of bytes written; not verified."""
+    """Number of bytes written. Not verified."""
     _: KW_ONLY
     user_metadata: dict[str, str] = UNSET
+    """Strings by name to attach to the object."""
     content_type: str = UNSET
     mtime: int = UNSET
-    """Unix epoch of the modification time, in seconds; a server may disregard it."""
+    """Unix epoch of the modification time, in seconds. The server may ignore it."""
     force: bool = UNSET
-    """True links even in a read-only repository."""
+    """If True, link even in a read-only repository."""

@@ -5,15 +5,15 @@ from lakefs_client.model.policy_condition import PolicyCondition
 
 
 class Statement(Model):
-    """One rule of a Policy, allowing or denying actions on resources."""
+    """One rule of a Policy, which allows or denies actions on resources."""
 
     _limits = {"action": {"min_items": 1}}
     effect: Literal["allow", "deny"]
-    """`allow` or `deny`; a matching deny always prevails."""
+    """`allow` or `deny`. A matching deny takes precedence."""
     resource: str
     """ARN with the wildcard `*`, such as `arn:lakefs:fs:::repository/example-repo/*`."""
     action: list[str]
-    """Names of the actions, such as `fs:ReadObject` or `fs:*`; at least one."""
+    """Names of actions, such as `fs:ReadObject` or `fs:*`. At least one."""
     _: KW_ONLY
     condition: dict[str, PolicyCondition] = UNSET
-    """Operators, such as `IpAddress`, with the values they test."""
+    """Operators, such as `IpAddress`, with values. Default: the rule always applies."""

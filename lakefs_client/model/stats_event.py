@@ -4,12 +4,11 @@ from lakefs_client._model import Model
 
 
 class StatsEvent(Model):
-    """A counter of one kind of client event, for usage statistics."""
+    """Counter of one kind of client event, for usage statistics."""
 
     _wire = {"_class": "class"}
     _class: str
-    """Where the event belongs, such as `ui-event`."""
+    """Category of the event, such as `ui-event`."""
     name: str
-    """Which event it is."""
     count: int
-    """How often it happened since the last report."""
+    """Number of events since the last report."""

@@ -8,4 +8,3 @@ class StatsEventsList(Model):
     """Body of post_stats_events."""
 
     events: list[StatsEvent]
-    """Counters to add."""

@@ -4,29 +4,29 @@ from lakefs_client._model import KW_ONLY, UNSET, Model
 
 
 class StorageConfig(Model):
-    """What one object store of the server supports."""
+    """Capabilities of one object store of the server."""
 
     _wire = {"blockstore_namespace_validity_regex": "blockstore_namespace_ValidityRegex"}
     blockstore_type: str
     """Kind of store, such as `s3`, `gs`, `azure`, `local` or `mem`."""
     blockstore_namespace_example: str
-    """An acceptable storage namespace, for display as a hint."""
+    """Example of a valid storage namespace, for display."""
     blockstore_namespace_validity_regex: str
-    """Regular expression that storage namespaces have to match."""
+    """Regular expression that storage namespaces must match."""
     pre_sign_support: bool
-    """True if the server can hand out presigned URLs."""
+    """True if the server issues presigned URLs."""
     pre_sign_support_ui: bool
-    """True if the web interface, too, uses presigned URLs."""
+    """True if the web interface uses presigned URLs."""
     import_support: bool
     """True if existing objects of the store can be imported."""
     import_validity_regex: str
-    """Regular expression that import sources have to match."""
+    """Regular expression that import sources must match."""
     _: KW_ONLY
     default_namespace_prefix: str = UNSET
-    """Prefix proposed for the namespaces of new repositories; empty when none is configured."""
+    """Suggested prefix of new repositories' namespaces. Empty if not configured."""
     pre_sign_multipart_upload: bool = UNSET
-    """True if create_presign_multipart_upload works, as it normally does on S3."""
+    """True if create_presign_multipart_upload is supported, as it usually is on S3."""
     blockstore_id: str = UNSET
-    """Identifier of the store, the `storage_id` of its repositories."""
+    """Id of the store: the `storage_id` of its repositories."""
     blockstore_description: str = UNSET
-    """Text about the store, for people; may be empty."""
+    """Description of the store. May be empty."""

@@ -5,4 +5,4 @@ from lakefs_client.model.storage_config import StorageConfig
 
 
 class StorageConfigList(ListModel["StorageConfig"]):
-    """A list with one StorageConfig for each store of the server."""
+    """One StorageConfig per store, on a server with several."""

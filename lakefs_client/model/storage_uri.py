@@ -7,4 +7,4 @@ class StorageURI(Model):
     """An address in the object store."""
 
     location: str
-    """Native URI with the scheme of the store, such as `s3://lake/example-repo/_lakefs/...`."""
+    """Native URI of the store, such as `s3://lake/example-repo/_lakefs/...`."""

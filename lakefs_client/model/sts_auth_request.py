@@ -4,15 +4,15 @@ from lakefs_client._model import KW_ONLY, UNSET, Model
 
 
 class StsAuthRequest(Model):
-    """Outcome of an OAuth authorization that sts_login exchanges for a token."""
+    """OpenID Connect sign-in that sts_login exchanges for a token."""
 
     _secret = frozenset(["code", "state"])
     code: str
     """Authorization code from the identity provider, usable once."""
     state: str
-    """Value that ties the code to the request which asked for it."""
+    """Value that ties the code to its authorization request."""
     redirect_uri: str
-    """Address the identity provider was told to return to; has to match exactly."""
+    """Redirect address of the sign-in. Must match exactly."""
     _: KW_ONLY
     ttl_seconds: int = UNSET
-    """Wanted life of the token, in seconds; 3600 when absent, 43200 (12 hours) at the most."""
+    """Lifetime of the token in seconds. Default 3600, at most 43200 (12 hours)."""

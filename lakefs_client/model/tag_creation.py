@@ -8,7 +8,7 @@ class TagCreation(Model):
 
     id: str
     ref: str
-    """Branch, tag, commit id or expression; resolved once, so the tag stays with that commit."""
+    """Branch, tag, commit id or an expression, resolved once."""
     _: KW_ONLY
     force: bool = UNSET
-    """True creates the tag even in a read-only repository; it does not overwrite."""
+    """If True, create the tag even in a read-only repository."""

@@ -4,7 +4,7 @@ from lakefs_client._model import Model
 
 
 class TaskInfo(Model):
-    """Handle of a task the server runs in the background."""
+    """Handle of a background task."""
 
     id: str
-    """Task id to ask dump_status or restore_status about."""
+    """Task id to pass to dump_status or restore_status."""

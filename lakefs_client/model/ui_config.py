@@ -9,4 +9,4 @@ class UIConfig(Model):
 
     _: KW_ONLY
     custom_viewers: list[CustomViewer] = UNSET
-    """Additional viewers for objects; absent when none are configured."""
+    """Additional viewers for objects. Absent if none are configured."""

@@ -4,8 +4,8 @@ from lakefs_client._model import KW_ONLY, UNSET, Model
 
 
 class UnderlyingObjectProperties(Model):
-    """What the object store itself reports about an object."""
+    """Properties of an object in the object store."""
 
     _: KW_ONLY
     storage_class: str | None = UNSET
-    """Storage class in the store's own terms; null or empty when the store names none."""
+    """Storage class in the store's own terms. None or empty for the default class."""

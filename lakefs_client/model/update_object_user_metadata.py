@@ -5,7 +5,7 @@ from lakefs_client.model.object_user_metadata import ObjectUserMetadata
 
 
 class UpdateObjectUserMetadata(Model):
-    """Body of update_object_user_metadata, which replaces the user metadata of an object."""
+    """Body of update_object_user_metadata, the complete new metadata of an object."""
 
     set: ObjectUserMetadata
-    """Complete new metadata; a key that is left out is lost."""
+    """Complete new metadata. Keys left out are removed."""

@@ -4,7 +4,7 @@ from lakefs_client._model import Model
 
 
 class UpdateToken(Model):
-    """Names the staging area of a branch."""
+    """Name of the staging area of a branch."""
 
     staging_token: str
     """Identifier of the staging area that the branch should use."""

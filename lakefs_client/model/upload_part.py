@@ -9,4 +9,4 @@ class UploadPart(Model):
     part_number: int
     """Position of the part, from 1 to 10000."""
     etag: str
-    """As the store's ETag header of the part gave it, with or without its quotes."""
+    """ETag header of the part's PUT, with or without quotes."""

@@ -5,9 +5,9 @@ from lakefs_client.model.copy_part_source import CopyPartSource
 
 
 class UploadPartCopyFrom(Model):
-    """Body of upload_part_copy, which fills a part from an object that lakeFS already has."""
+    """Body of upload_part_copy, which fills a part from an existing object."""
 
     physical_address: str
-    """Signed address of the upload, as create_presign_multipart_upload returned it."""
+    """Signed address of the upload, from create_presign_multipart_upload."""
     copy_source: CopyPartSource
     """Object or byte range to copy."""

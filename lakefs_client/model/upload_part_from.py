@@ -4,7 +4,7 @@ from lakefs_client._model import Model
 
 
 class UploadPartFrom(Model):
-    """Body of upload_part, which issues a fresh presigned URL for one part."""
+    """Body of upload_part, which returns a fresh presigned URL for one part."""
 
     physical_address: str
-    """Signed address of the upload, as create_presign_multipart_upload returned it."""
+    """Signed address of the upload, from create_presign_multipart_upload."""

@@ -11,4 +11,4 @@ class UsageReport(Model):
     month: int
     """Calendar month, 1 to 12."""
     count: int
-    """Operations that the server counted in that month."""
+    """Number of operations that the server counted in the month."""

@@ -7,11 +7,11 @@ class User(Model):
     """A lakeFS user."""
 
     id: str
-    """Name that identifies the user everywhere; permanent."""
+    """Unique and permanent name of the user."""
     creation_date: int
     """Unix epoch of the creation, in seconds."""
     _: KW_ONLY
     friendly_name: str = UNSET
-    """Display name, not necessarily unique; often empty."""
+    """Display name, not necessarily unique. Often empty."""
     email: str = UNSET
-    """Address used for invitations where the authentication service sends them."""
+    """Address for invitations, if the authentication service sends them. Often empty."""

@@ -7,7 +7,7 @@ class UserCreation(Model):
     """Body of create_user."""
 
     id: str
-    """Name of the new user, often an e-mail address; it cannot be changed later."""
+    """Name of the new user, often an email address. Permanent."""
     _: KW_ONLY
     invite_user: bool = UNSET
-    """True sends an invitation by e-mail."""
+    """If True, send an invitation by email, if the server supports it."""

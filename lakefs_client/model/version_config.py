@@ -4,16 +4,16 @@ from lakefs_client._model import KW_ONLY, UNSET, Model
 
 
 class VersionConfig(Model):
-    """Version of the server and whether a newer one exists."""
+    """Version of the server, and information about upgrades."""
 
     _: KW_ONLY
     version: str = UNSET
-    """Version number, or `dev` for a build from sources; not safe to parse without a fallback."""
+    """Version number, or `dev` for a build from source."""
     version_context: str = UNSET
     """Product or edition, such as `lakeFS`."""
     latest_version: str = UNSET
-    """Newest release known to the server; absent when it has not looked."""
+    """Newest release that the server knows. Absent if it has not looked."""
     upgrade_recommended: bool = UNSET
-    """True if the running version is behind the newest; absent when not known."""
+    """True if a newer version exists. Absent if unknown."""
     upgrade_url: str = UNSET
-    """Page about the upgrade; absent when there is none to make."""
+    """Page about the upgrade. Absent if there is none."""

@@ -1,4 +1,4 @@
-"""A lakeFS server for tests, in this process, on the standard library alone.
+"""A lakeFS server for tests. It runs in this process and needs only the standard library.
 
     from lakefs_client.sandbox import Sandbox
 
@@ -6,20 +6,20 @@
         configuration = sandbox.configuration()
         ...
 
-`python -m lakefs_client.sandbox` runs one by itself; the pytest fixture `lakefs_sandbox` gives each
-test one of its own. It answers as real servers do, statuses and messages included, and what it does
-not do it answers with 501 and the operation's name.
+`python -m lakefs_client.sandbox` runs a sandbox as a program. The pytest fixture `lakefs_sandbox`
+gives each test a sandbox of its own. The sandbox answers with the statuses and messages of a real
+server. An operation that the sandbox lacks answers 501 and names itself.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .blocks import Blockstore, StoredObject, Upload
-    from .clock import Clock
-    from .faults import Fault, FaultKind, Faults, RecordedRequest, RequestLog
-    from .server import Sandbox
+    from lakefs_client.sandbox.blocks import Blockstore, StoredObject, Upload
+    from lakefs_client.sandbox.clock import Clock
+    from lakefs_client.sandbox.faults import Fault, FaultKind, Faults
+    from lakefs_client.sandbox.request_log import RecordedRequest, RequestLog
+    from lakefs_client.sandbox.server import Sandbox
 
 __all__ = [
     "Blockstore",
@@ -34,18 +34,18 @@ __all__ = [
     "Upload",
 ]
 
-_MODULES = ("blocks", "clock", "faults", "server")
+_MODULES = ("blocks", "clock", "faults", "request_log", "server")
 
 
 if not TYPE_CHECKING:
-    # Hidden from type checkers, for which every name would exist.
+    # Hidden from type checkers, which would otherwise accept any name.
 
     def __getattr__(name: str) -> object:
-        # On first use only: pytest imports this package wherever the plugin is installed.
+        # Import on first use: pytest imports this package in every environment with the plugin.
         from importlib import import_module
 
-        for home in _MODULES if name in __all__ else ():
-            module = import_module(f"{__name__}.{home}")
+        for module_name in _MODULES if name in __all__ else ():
+            module = import_module(f"{__name__}.{module_name}")
             if hasattr(module, name):
                 return getattr(module, name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The API server: one request to one operation, checked, authenticated, carried out, recorded."""
+"""The API server: it routes, validates, authenticates and executes each request."""
 
 from __future__ import annotations
 
@@ -6,35 +6,35 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any
 
-from . import document
-from .errors import ApiError
-from .faults import Recorder
-from .identity import unauthenticated
-from .operations.call import reply
-from .operations.objects import Objects
-from .operations.refs import Refs
-from .operations.repositories import Repositories
-from .operations.service import Service
-from .state import Backend
-from .wire import Request, Response
+from lakefs_client.sandbox import openapi
+from lakefs_client.sandbox.errors import ApiError
+from lakefs_client.sandbox.http_server import Request, Response
+from lakefs_client.sandbox.identity import unauthenticated
+from lakefs_client.sandbox.operations.call import reply
+from lakefs_client.sandbox.operations.objects import Objects
+from lakefs_client.sandbox.operations.refs import Refs
+from lakefs_client.sandbox.operations.repositories import Repositories
+from lakefs_client.sandbox.operations.service import Service
+from lakefs_client.sandbox.request_log import Recorder
+from lakefs_client.sandbox.state import Backend
 
-# Operations that read the body themselves, and take the backend's lock when they need it.
+# Operations that read the body themselves and take the backend's lock when they need it.
 _STREAMING = ("upload_object",)
-# Operations that answer something for nobody, too.
-_UNAUTHENTICATED_TOO = ("get_current_user",)
+# Operations that require no credentials although the document says so.
+_ANONYMOUS = ("get_current_user",)
 
 
 class _Call(Objects, Refs, Repositories, Service):
-    """A call of any operation."""
+    """A call to any operation."""
 
 
 class Api:
-    """Answers the requests to the API's port."""
+    """The API's request handler."""
 
     def __init__(self, backend: Backend, recorder: Recorder) -> None:
         self._backend = backend
         self._recorder = recorder
-        self._document = document.load()
+        self._document = openapi.load()
 
     def handle(self, request: Request) -> Response:
         """Answer one request."""
@@ -44,18 +44,18 @@ class Api:
             try:
                 if operation is None:
                     raise ApiError(404, "invalid API endpoint")
-                return self._carry_out(operation, values, request)
+                return self._execute(operation, values, request)
             except ApiError as error:
                 return reply(error.body, error.status)
 
         name = operation.id if operation else ""
         part_number = values.get("partNumber", "")
-        return self._recorder.answer(request, name, handle, _refuse, part_number)
+        return self._recorder.answer(request, name, handle, _error_response, part_number)
 
-    def _carry_out(
-        self, operation: document.Operation, values: Mapping[str, str], request: Request
+    def _execute(
+        self, operation: openapi.Operation, values: Mapping[str, str], request: Request
     ) -> Response:
-        # Validated first, then authenticated: the order of real servers.
+        # Real servers validate a request before they authenticate it.
         arguments = self._document.arguments(operation, values, request.query, request.headers)
         streaming = operation.id in _STREAMING
         body: Any = {}
@@ -66,22 +66,22 @@ class Api:
         if operation.auth:
             now = self._backend.clock()
             authenticated = self._backend.identity.authenticate(request.headers, now)
-            if not authenticated and operation.id not in _UNAUTHENTICATED_TOO:
+            if not authenticated and operation.id not in _ANONYMOUS:
                 raise unauthenticated()
         call = _Call(self._backend, request, arguments, body, authenticated)
         with nullcontext() if streaming else self._backend.lock:
             method = getattr(call, operation.id, None)
             if method is None:
-                # Open-source servers have no more of authentication than the sandbox.
-                refused = operation.path.startswith("/auth/")
-                missing = f"{operation.id} is not implemented by the sandbox"
-                raise ApiError(501, "Not Implemented" if refused else missing)
+                # Open-source servers lack these authentication operations, too.
+                if operation.path.startswith("/auth/"):
+                    raise ApiError(501, "Not Implemented")
+                raise ApiError(501, f"{operation.id} is not implemented by the sandbox")
             answer = method()
             if answer is None:
                 return Response(204)
-            # Under the lock, too: what is told may be the state itself.
+            # Encode under the lock: `answer` may be a part of the state.
             return answer if isinstance(answer, Response) else reply(answer, operation.status)
 
 
-def _refuse(status: int, code: str, message: str) -> Response:
+def _error_response(status: int, code: str, message: str) -> Response:
     return reply({"message": message}, status)

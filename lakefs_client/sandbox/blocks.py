@@ -1,4 +1,4 @@
-"""The blockstore on disk: objects and multipart uploads, in files that are never joined."""
+"""The blockstore: objects and multipart uploads in files, which are never concatenated."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .errors import StoreError
+from lakefs_client.sandbox.errors import StoreError
 
 WINDOW = 1024 * 1024
 MAX_PUT = 5 * 1024**3
@@ -22,7 +22,7 @@ _ZEROS = bytes(WINDOW)
 
 
 class Segment(NamedTuple):
-    """A piece of a file."""
+    """A range of a file."""
 
     path: Path
     offset: int
@@ -31,7 +31,7 @@ class Segment(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """The bytes at a key. What was assembled from parts is the list of its parts' segments."""
+    """The bytes at a key. A multipart object consists of its parts' segments."""
 
     segments: tuple[Segment, ...]
     size: int
@@ -40,36 +40,36 @@ class StoredObject:
     content_type: str = "application/octet-stream"
 
     def slice(self, start: int, stop: int) -> tuple[Segment, ...]:
-        """The pieces that hold the bytes from `start` to before `stop`."""
-        pieces: list[Segment] = []
+        """Return the segments of the bytes from `start` up to `stop`, exclusive."""
+        segments: list[Segment] = []
         position = 0
         for path, offset, size in self.segments:
             first, last = max(start - position, 0), min(stop - position, size)
             if first < last:
-                pieces.append(Segment(path, offset + first, last - first))
+                segments.append(Segment(path, offset + first, last - first))
             position += size
-        return tuple(pieces)
+        return tuple(segments)
 
     def windows(self) -> Iterator[bytes]:
-        """The object's bytes, at most 1 MiB at a time."""
+        """Yield the object's bytes, at most 1 MiB at a time."""
         for path, offset, size in self.segments:
             with path.open("rb") as file:
                 file.seek(offset)
                 while size:
                     data = file.read(min(WINDOW, size))
                     if not data:
-                        raise OSError(f"{path} is shorter than it was written")
+                        raise OSError(f"{path} was truncated by another program")
                     size -= len(data)
                     yield data
 
     def read(self) -> bytes:
-        """All of the object's bytes."""
+        """Return the object's bytes."""
         return b"".join(self.windows())
 
 
 @dataclass(slots=True)
 class Upload:
-    """A multipart upload that was neither completed nor aborted."""
+    """A multipart upload that is neither complete nor aborted."""
 
     key: str
     upload_id: str
@@ -84,21 +84,21 @@ def _md5(windows: Iterable[bytes]) -> str:
 
 
 def opaque_etag(etag: str) -> str:
-    """The ETag of an object under SSE-KMS: 32 hexadecimal digits that are not its MD5."""
+    """Return an ETag as under SSE-KMS: 32 hexadecimal digits that are not the MD5."""
     return hashlib.sha256(etag.encode()).hexdigest()[:32]
 
 
 class Blockstore:
-    """Objects and pending uploads below one directory. Safe to use from many threads.
+    """Objects and pending uploads in one directory. Threads may share it.
 
-    Keys are `bucket/path`. Bytes are immutable: a file is written under a name of its own, then
-    announced, and removed once nothing refers to it. A copy refers to the files of its source.
+    Keys have the form `bucket/path`. Files are immutable: each has a unique name and is removed
+    when no object refers to it. A copy refers to the files of its source.
     """
 
     def __init__(self, directory: Path, clock: Callable[[], float]) -> None:
         self._directory = directory
         self._clock = clock
-        # Reentrant: what completes an upload puts an object and ends the upload.
+        # Reentrant: `complete` calls `put` and `abort`.
         self._lock = threading.RLock()
         self._objects: dict[str, StoredObject] = {}
         self._uploads: dict[str, Upload] = {}
@@ -106,25 +106,25 @@ class Blockstore:
         directory.mkdir(parents=True, exist_ok=True)
 
     def objects(self) -> Mapping[str, StoredObject]:
-        """What is stored, by key."""
+        """Return all objects by key."""
         with self._lock:
             return dict(self._objects)
 
     def uploads(self) -> Mapping[str, Upload]:
-        """Multipart uploads that are neither completed nor aborted, by upload id."""
+        """Return the pending multipart uploads by upload id."""
         with self._lock:
             return dict(self._uploads)
 
     def get(self, key: str) -> StoredObject | None:
-        """The object at `key`, if there is one."""
+        """Return the object at `key`, or None."""
         return self._objects.get(key)
 
     def write(
         self, windows: Iterable[bytes | memoryview], content_type: str = "application/octet-stream"
     ) -> StoredObject:
-        """Write bytes to disk and return them as an object that is at no key yet.
+        """Write bytes to disk and return them as an object, which has no key yet.
 
-        Nothing is left behind when `windows` raises. Windows of nothing but zeros become holes.
+        The file is removed if `windows` raises. A window of zeros becomes a hole in the file.
         """
         path = self._directory / secrets.token_hex(2) / secrets.token_hex(12)
         path.parent.mkdir(exist_ok=True)
@@ -135,7 +135,7 @@ class Blockstore:
                 for window in windows:
                     digest.update(window)
                     size += len(window)
-                    # The quick way to ask whether it is all zeros: comparing a view is slow.
+                    # `startswith` is much faster than comparing a memoryview.
                     if _ZEROS.startswith(window):
                         file.seek(len(window), os.SEEK_CUR)
                     else:
@@ -148,57 +148,58 @@ class Blockstore:
         return StoredObject(segments, size, digest.hexdigest(), self._clock(), content_type)
 
     def put(self, key: str, stored: StoredObject) -> None:
-        """Make `stored` the object at `key`."""
+        """Store `stored` at `key`."""
         with self._lock:
             self._retain(stored)
-            if replaced := self._objects.get(key):
-                self._release(replaced)
+            if previous := self._objects.get(key):
+                self._release(previous)
             self._objects[key] = stored
 
     def delete(self, key: str) -> None:
+        """Delete the object at `key`, if any."""
         with self._lock:
             if stored := self._objects.pop(key, None):
                 self._release(stored)
 
     def create_upload(self, key: str) -> str:
-        """Begin a multipart upload to `key` and return its id."""
+        """Create a multipart upload to `key` and return its id."""
         upload_id = secrets.token_urlsafe(96)
         with self._lock:
             self._uploads[upload_id] = Upload(key, upload_id)
         return upload_id
 
     def upload(self, key: str, upload_id: str) -> Upload:
-        """The pending upload of this id, or NoSuchUpload."""
+        """Return the pending upload. Raise NoSuchUpload if there is none."""
         upload = self._uploads.get(upload_id)
         if upload is None or upload.key != key:
             raise StoreError("NoSuchUpload")
         return upload
 
     def put_part(self, key: str, upload_id: str, number: int, part: StoredObject) -> None:
-        """Make `part` a part of the upload, in the place of an earlier one of this number."""
+        """Add `part` to the upload. It replaces an earlier part of this number."""
         with self._lock:
             self._retain(part)
             try:
                 parts = self.upload(key, upload_id).parts
             except StoreError:
-                # Nobody refers to the part's file now, which removes it.
+                # Release the only reference, so that the part's file is removed.
                 self._release(part)
                 raise
-            if replaced := parts.get(number):
-                self._release(replaced)
+            if previous := parts.get(number):
+                self._release(previous)
             parts[number] = part
 
     def copy_part(
         self, key: str, upload_id: str, number: int, source: StoredObject, start: int, stop: int
     ) -> StoredObject:
-        """Make the bytes from `start` to before `stop` of `source` a part of the upload."""
+        """Add the bytes of `source` from `start` up to `stop`, exclusive, as a part."""
         part = StoredObject(source.slice(start, stop), stop - start, "", self._clock())
         part = replace(part, etag=_md5(part.windows()))
         self.put_part(key, upload_id, number, part)
         return part
 
     def complete(self, key: str, upload_id: str, parts: list[tuple[int, str]]) -> StoredObject:
-        """Assemble the upload from `parts`, pairs of number and ETag, and end it."""
+        """Assemble an object from `parts`, pairs of number and ETag, and end the upload."""
         with self._lock:
             uploaded = self.upload(key, upload_id).parts
             numbers = [number for number, _ in parts]
@@ -221,20 +222,20 @@ class Blockstore:
             return stored
 
     def abort(self, key: str, upload_id: str) -> None:
-        """Forget the upload and its parts."""
+        """Discard the upload and its parts."""
         with self._lock:
             for part in self.upload(key, upload_id).parts.values():
                 self._release(part)
             del self._uploads[upload_id]
 
     def dump(self) -> dict[str, Any]:
-        """The state, without the bytes, as values that do not change."""
+        """Return the state without the bytes, as immutable values."""
         with self._lock:
             uploads = [asdict(upload) for upload in self._uploads.values()]
             return {"objects": dict(self._objects), "uploads": uploads}
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take over what `dump` returned, and remove files that it does not know."""
+        """Load a state that `dump` returned. Remove all other files."""
         with self._lock:
             for key, stored in state["objects"].items():
                 self.put(key, self._load(stored))
@@ -258,7 +259,7 @@ class Blockstore:
                     path.unlink()
 
     def _load(self, state: Mapping[str, Any]) -> StoredObject:
-        # Files are where the directory is now, which may have been moved.
+        # The user may have moved the directory since.
         segments = tuple(
             Segment(self._directory.joinpath(*Path(path).parts[-2:]), offset, size)
             for path, offset, size in state["segments"]

@@ -1,4 +1,4 @@
-"""The sandbox's time, which tests may move, and what is made from it."""
+"""The sandbox's clock, and the timestamps and ids that derive from it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _counter = itertools.count(int.from_bytes(os.urandom(2), "big"))
 
 
 class Clock:
-    """Calling it gives Unix time in seconds; `advance` moves it without waiting.
+    """A clock that tests can move. Calling the clock returns Unix time in seconds.
 
-    Everything in the sandbox that expires reads this clock, and so does the `Date` header of its
-    answers, so that clients which reckon by the server's time see one consistent world.
+    URLs, addresses and tokens expire by this clock, and the `Date` header of responses follows it.
+    A client that relies on the server's time therefore sees consistent times.
     """
 
     def __init__(self) -> None:
@@ -26,24 +26,24 @@ class Clock:
         return time.time() + self._offset
 
     def advance(self, seconds: float) -> None:
-        """Let `seconds` pass at once."""
+        """Move the clock forward by `seconds`."""
         self._offset += seconds
 
 
 def timestamp(seconds: float) -> str:
-    """A time as the API shows it."""
+    """Return a Unix time in the API's format."""
     return datetime.fromtimestamp(seconds, timezone.utc).isoformat().replace("+00:00", "Z")
 
 
 def new_id(now: float) -> str:
-    """An id of lakeFS's shape: it sorts after those made before, by process and second."""
+    """Return an id in lakeFS's format. Within a process, ids sort by creation."""
     count = next(_counter) & 0xFFFFFF
     data = int(now).to_bytes(4, "big") + _PROCESS + count.to_bytes(3, "big")
     return base64.b32hexencode(data).decode().lower()[:20]
 
 
-def made_at(identifier: str) -> int:
-    """The Unix time at which `new_id` made an id; ValueError where it is none of ours."""
+def creation_time(identifier: str) -> int:
+    """Return the Unix time at which `new_id` made the id. Raise ValueError for other ids."""
     if len(identifier) != 20:
         raise ValueError(identifier)
     return int.from_bytes(base64.b32hexdecode(identifier.upper() + "====")[:4], "big")

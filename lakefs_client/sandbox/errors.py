@@ -1,4 +1,4 @@
-"""The errors that operations end with, and requests to the blockstore."""
+"""Errors of API operations and of blockstore requests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class ApiError(Exception):
-    """An error answer: its status, and its message, which is its body unless that is replaced."""
+    """An error response: a status and a message. `body` is the JSON to send."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -18,27 +18,30 @@ class ApiError(Exception):
         self.body: object = {"message": message}
 
 
-def not_found(what: str = "") -> ApiError:
-    return ApiError(404, f"{what} not found".lstrip())
+def not_found(noun: str = "") -> ApiError:
+    """Return a 404 error about `noun`."""
+    return ApiError(404, f"{noun} not found".lstrip())
 
 
-def find(items: Mapping[str, T], name: str, what: str = "") -> T:
-    """The item of this name, or 404."""
+def find(items: Mapping[str, T], name: str, noun: str = "") -> T:
+    """Return the item called `name`. Raise a 404 error about `noun` if there is none."""
     if name not in items:
-        raise not_found(what)
+        raise not_found(noun)
     return items[name]
 
 
 def bad_request(message: str) -> ApiError:
+    """Return a 400 error."""
     return ApiError(400, message)
 
 
 def conflict(message: str) -> ApiError:
+    """Return a 409 error."""
     return ApiError(409, message)
 
 
-# S3's status and words, by its codes.
-_REFUSALS = {
+# S3's status and message for each error code.
+_S3_ERRORS = {
     "AccessDenied": "403 Access Denied",
     "EntityTooLarge": "400 Your proposed upload exceeds the maximum allowed object size.",
     "EntityTooSmall": "400 Your proposed upload is smaller than the minimum allowed object size.",
@@ -68,11 +71,11 @@ _REFUSALS = {
 
 
 class StoreError(Exception):
-    """A refusal by the blockstore: a code of S3, in its words unless others are given."""
+    """An S3 error of the blockstore. By default it has the message that S3 gives for `code`."""
 
     def __init__(self, code: str, message: str | None = None) -> None:
-        status, _, words = _REFUSALS[code].partition(" ")
+        status, _, default = _S3_ERRORS[code].partition(" ")
         self.code = code
         self.status = int(status)
-        self.message = message or words
+        self.message = message or default
         super().__init__(self.message)

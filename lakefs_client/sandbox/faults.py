@@ -1,16 +1,15 @@
-"""Faults on order: what goes wrong, at which call, how often. And the log of what was asked."""
+"""Fault injection: the kinds of faults, the pending faults, and how to apply one."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
-from .blocks import opaque_etag
-from .wire import Disconnected, Request, Reset, Response
+from lakefs_client.sandbox.blocks import opaque_etag
+from lakefs_client.sandbox.http_server import Disconnected, Request, Reset, Response
 
 FaultKind = Literal[
     "status",
@@ -30,28 +29,27 @@ FaultKind = Literal[
     "expired",
     "expired_token",
 ]
-"""What can go wrong.
+"""The kinds of faults.
 
-With nothing done:
+The sandbox does not execute the request:
 
-- `status`, `status_late`: an error status is answered before the body was read, or after it
+- `status`, `status_late`: send an error status before the sandbox reads the body, or after
   (`status=`; `code=`, `body=`, `headers=`);
-- `expired`, `expired_token`: the blockstore's 403 for an expired URL, its 400 for credentials that
-  have run out;
-- `reset_before`, `reset_during`, `reset_after`: the connection is reset before the body was read,
-  once `at=` bytes of it were, or after it.
+- `expired`, `expired_token`: send the blockstore's 403 for an expired URL, or its 400 for expired
+  credentials;
+- `reset_before`, `reset_during`, `reset_after`: reset the connection before the sandbox reads the
+  body, after `at=` bytes, or after the whole body.
 
-With the request carried out:
+The sandbox executes the request:
 
-- `late_error`: an error status is answered, as above;
-- `lost_answer`: the connection is reset instead of an answer;
-- `truncate`: the answer ends in its middle;
-- `stall`: nothing for `seconds=` before that;
-- `slow`: the body is read at `bytes_per_second=`;
-- `corrupt`: the blockstore flips a byte of what it stores;
-- `wrong_etag`, `missing_etag`: the blockstore's answer has another ETag (`etag=`), or none;
-- `opaque_etag`: as with SSE-KMS: an ETag that looks like an MD5 and is none, and the header that
-  says so.
+- `late_error`: send an error status, as above;
+- `lost_answer`: reset the connection instead of sending the response;
+- `truncate`: send half of the response;
+- `stall`: wait `seconds=` before executing the request;
+- `slow`: read the body at `bytes_per_second=`;
+- `corrupt`: flip a byte of the object that the blockstore stores;
+- `wrong_etag`, `missing_etag`: send a different ETag (`etag=`), or none;
+- `opaque_etag`: send an ETag that is not the MD5, with the SSE-KMS header, as S3 does.
 """
 
 STORE_OPERATIONS = ("store_put_part", "store_put_object", "store_get_object", "store_head_object")
@@ -59,8 +57,8 @@ STORE_OPERATIONS = ("store_put_part", "store_put_object", "store_get_object", "s
 _STATUS_KINDS = ("status", "status_late", "late_error")
 _RESET_KINDS = ("reset_before", "reset_during", "reset_after", "lost_answer")
 _STORE_KINDS = ("corrupt", "wrong_etag", "missing_etag", "opaque_etag", "expired", "expired_token")
-# The detail that each of these kinds cannot do without.
-_NEEDED = {
+# The argument that each kind requires.
+_REQUIRED = {
     "reset_during": "at",
     "stall": "seconds",
     "slow": "bytes_per_second",
@@ -77,13 +75,13 @@ _DEFAULT_CODES = {
     503: "SlowDown",
 }
 
-Refuse = Callable[[int, str, str], Response]
-"""Words an error in the manner of one of the two servers: status, S3's code, message."""
+ErrorResponse = Callable[[int, str, str], Response]
+"""A function that formats an error for one of the two servers: status, S3 code, message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One order: `kind` at the `times` calls of `operation` that come after `after` others."""
+    """A fault of one kind: `after` calls to `operation` pass, then `times` calls fail."""
 
     operation: str
     kind: FaultKind
@@ -94,7 +92,7 @@ class Fault:
 
 
 class Faults:
-    """The faults that are still to come. Safe to use from many threads."""
+    """The pending faults. Threads may share it."""
 
     def __init__(self, operations: Iterable[str]) -> None:
         self._operations = {"*", *operations, *STORE_OPERATIONS}
@@ -103,12 +101,12 @@ class Faults:
 
     @property
     def pending(self) -> list[Fault]:
-        """What was ordered and has not happened yet, in order."""
+        """The faults that have not happened yet, in the order of `add`."""
         with self._lock:
             return list(self._pending)
 
     def clear(self) -> None:
-        """Cancel what has not happened yet."""
+        """Remove all pending faults."""
         with self._lock:
             self._pending.clear()
 
@@ -129,27 +127,27 @@ class Faults:
         bytes_per_second: float | None = None,
         etag: str | None = None,
     ) -> None:
-        """Order a fault.
+        """Add a fault. If several faults match one call, the oldest applies.
+
+        A fault that still lets calls pass counts the call and leaves it to the next fault.
 
         Args:
-            operation: An operation's id as in the API document (`create_presign_multipart_upload`),
-                a request to the blockstore (`store_put_part`, `store_put_object`,
-                `store_get_object`, `store_head_object`), or `*` for whatever comes.
+            operation: An operation's id (`create_presign_multipart_upload`), a blockstore request
+                (`store_put_part`, `store_put_object`, `store_get_object`, `store_head_object`), or
+                `*` for any request.
             kind: See `FaultKind`.
-            times, after: How many matching calls get it, and how many pass before that.
-            part_number: Only calls that are about this part match.
-            status, headers: The status to answer, 400 to 599, and more headers than usual.
+            times: The number of matching calls that fail.
+            after: The number of matching calls that pass first.
+            part_number: Match only calls for this part.
+            status: The status to send, 400 to 599.
+            headers: Additional headers to send.
             code: S3's error code, for the blockstore's XML.
-            body: The body to answer instead of an error in the server's manner; a mapping goes out
-                as JSON.
+            body: The body to send instead of the usual error. A mapping is sent as JSON.
             at, seconds, bytes_per_second: See `FaultKind`.
-            etag: The wrong ETag, without its quotes.
+            etag: The wrong ETag, without quotes.
 
         Raises:
-            ValueError: The arguments do not make a fault.
-
-        When several orders match one call, the one that was given first is used; orders that are
-        still to let calls pass count it and leave it to the next.
+            ValueError: The arguments do not describe a fault.
         """
         details = {
             "status": status,
@@ -161,15 +159,17 @@ class Faults:
             "bytes_per_second": bytes_per_second,
             "etag": etag,
         }
-        given = {name: value for name, value in details.items() if value is not None}
-        self._check(operation, kind, given)
-        if times < 1 or after < 0:
-            raise ValueError("times must be at least 1, after at least 0")
+        details = {name: value for name, value in details.items() if value is not None}
+        self._check(operation, kind, details)
+        if times < 1:
+            raise ValueError(f"times must be at least 1: got {times}")
+        if after < 0:
+            raise ValueError(f"after must be at least 0: got {after}")
         with self._lock:
-            self._pending.append(Fault(operation, kind, times, after, part_number, given))
+            self._pending.append(Fault(operation, kind, times, after, part_number, details))
 
     def take(self, operation: str, part_number: int | None = None) -> Fault | None:
-        """Return the fault that this call gets, and count it as happened."""
+        """Return the fault for this call, or None, and update its counts."""
         with self._lock:
             for index, fault in enumerate(self._pending):
                 if fault.operation not in ("*", operation):
@@ -186,32 +186,35 @@ class Faults:
                     return fault
         return None
 
-    def _check(self, operation: str, kind: str, given: Mapping[str, Any]) -> None:
+    def _check(self, operation: str, kind: str, details: Mapping[str, Any]) -> None:
         if operation not in self._operations:
-            raise ValueError(f"unknown operation {operation!r}")
+            raise ValueError(f"unknown operation: {operation!r}")
         if kind not in get_args(FaultKind):
-            raise ValueError(f"unknown kind {kind!r}, known are {', '.join(get_args(FaultKind))}")
+            kinds = ", ".join(get_args(FaultKind))
+            raise ValueError(f"unknown kind of fault: got {kind!r}, expected one of {kinds}")
         if kind in _STORE_KINDS and operation not in STORE_OPERATIONS:
-            raise ValueError(f"{kind} is for requests to the blockstore, not for {operation}")
+            raise ValueError(f"{kind} applies to blockstore requests only, not to {operation}")
         if kind == "corrupt" and not operation.startswith("store_put"):
-            raise ValueError("corrupt is for what is stored, not for " + operation)
-        needed = _NEEDED.get(kind)
-        if needed and needed not in given:
-            raise ValueError(f"{kind} needs {needed}=")
-        if surplus := given.keys() - {needed, *_OPTIONAL.get(kind, ())}:
-            raise ValueError(f"{kind} takes no {', '.join(sorted(surplus))}")
-        if not 400 <= given.get("status", 400) <= 599:
-            raise ValueError("status must be from 400 to 599")
-        if given.get("at", 0) < 0 or given.get("seconds", 0) < 0:
-            raise ValueError("at and seconds must not be negative")
-        if given.get("bytes_per_second", 1) <= 0:
+            raise ValueError(f"corrupt applies to uploads only, not to {operation}")
+        required = _REQUIRED.get(kind)
+        if required and required not in details:
+            raise ValueError(f"{kind} requires {required}=")
+        if surplus := details.keys() - {required, *_OPTIONAL.get(kind, ())}:
+            raise ValueError(f"{kind} does not take {', '.join(sorted(surplus))}")
+        status = details.get("status", 400)
+        if not 400 <= status <= 599:
+            raise ValueError(f"status must be from 400 to 599: got {status}")
+        for name in ("at", "seconds"):
+            if details.get(name, 0) < 0:
+                raise ValueError(f"{name} must not be negative: got {details[name]}")
+        if details.get("bytes_per_second", 1) <= 0:
             raise ValueError("bytes_per_second must be positive")
 
 
-def _carry_out(
-    fault: Fault, request: Request, handle: Callable[[], Response], refuse: Refuse
+def apply(
+    fault: Fault, request: Request, handle: Callable[[], Response], error_response: ErrorResponse
 ) -> Response:
-    """Answer `request` by `handle`, with `fault`."""
+    """Answer `request` with `handle`, altered by `fault`."""
     body, details = request.body, fault.details
     match fault.kind:
         case "status_late" | "reset_during" | "reset_after":
@@ -219,9 +222,9 @@ def _carry_out(
         case "late_error" | "lost_answer":
             handle()
         case "expired":
-            return refuse(403, "AccessDenied", "Request has expired")
+            return error_response(403, "AccessDenied", "Request has expired")
         case "expired_token":
-            return refuse(400, "ExpiredToken", "The provided token has expired.")
+            return error_response(400, "ExpiredToken", "The provided token has expired.")
         case "stall":
             if body.stopping.wait(details["seconds"]):
                 raise Disconnected
@@ -230,7 +233,7 @@ def _carry_out(
         case "corrupt":
             body.corrupt = True
     if fault.kind in _STATUS_KINDS:
-        return _error(fault, refuse)
+        return _status_response(fault, error_response)
     if fault.kind in _RESET_KINDS:
         raise Reset
     response = handle()
@@ -245,10 +248,10 @@ def _carry_out(
     return response
 
 
-def _error(fault: Fault, refuse: Refuse) -> Response:
+def _status_response(fault: Fault, error_response: ErrorResponse) -> Response:
     status: int = fault.details["status"]
     code: str = fault.details.get("code") or _DEFAULT_CODES.get(status, "InternalError")
-    response = refuse(status, code, f"{code} ordered for {fault.operation}")
+    response = error_response(status, code, f"{code} injected into {fault.operation}")
     body = fault.details.get("body")
     if isinstance(body, str):
         response.body = body.encode()
@@ -257,63 +260,3 @@ def _error(fault: Fault, refuse: Refuse) -> Response:
         response.headers["Content-Type"] = "application/json"
     response.headers.update(fault.details.get("headers", {}))
     return response
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedRequest:
-    """A request that the sandbox has seen, and the status of its answer, None where there was none.
-
-    `operation` is the operation's id, one of the blockstore's `store_…` names, or "" for a request
-    that is for nothing the sandbox has. `path` and `query` are as they came, percent-encoded, and
-    the names of `headers` in lower case.
-    """
-
-    operation: str
-    method: str
-    path: str
-    query: str
-    status: int | None
-    headers: Mapping[str, str]
-
-
-class RequestLog(deque[RecordedRequest]):
-    """The last requests, the oldest first. It may be read while requests come in."""
-
-    def __iter__(self) -> Iterator[RecordedRequest]:
-        # Of a copy: an iterator of the deque itself breaks off when something is added.
-        return iter(list(super().__iter__()))
-
-
-@dataclass
-class Recorder:
-    """Keeps the last requests, lets what is ordered go wrong, tells that the state has changed."""
-
-    requests: RequestLog
-    orders: Faults
-    changed: Callable[[], None]
-
-    def answer(
-        self,
-        request: Request,
-        operation: str,
-        handle: Callable[[], Response],
-        refuse: Refuse,
-        part_number: str,
-    ) -> Response:
-        """Answer a request by `handle`, or by the fault that is due."""
-        status = None
-        try:
-            part = int(part_number) if part_number.isdecimal() else None
-            if fault := self.orders.take(operation, part):
-                response = _carry_out(fault, request, handle, refuse)
-            else:
-                response = handle()
-            status = response.status
-            return response
-        finally:
-            recorded = RecordedRequest(
-                operation, request.method, request.path, request.query, status, request.headers
-            )
-            self.requests.append(recorded)
-            if request.method not in ("GET", "HEAD"):
-                self.changed()

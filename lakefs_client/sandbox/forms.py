@@ -1,4 +1,4 @@
-"""A file out of a form (`multipart/form-data`), read as a stream."""
+"""Streaming parser for one field of a `multipart/form-data` body."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from collections.abc import Iterable, Iterator
 from email.message import Message
 from itertools import chain
 
-from .errors import bad_request
+from lakefs_client.sandbox.errors import bad_request
 
 
 def find_file(
     windows: Iterable[memoryview], content_type: str, name: str
 ) -> tuple[str, Iterator[bytes]]:
-    """The media type of the part called `name`, and its content, to be read once; 400 if none."""
+    """Return the media type and the content of the field `name`. Raise a 400 error if missing.
+
+    The content is an iterator, so the caller can read it once.
+    """
     header = Message()
     header["Content-Type"] = content_type
     boundary = header.get_param("boundary")
@@ -29,21 +32,21 @@ def find_file(
         part = reader.head()
         if part.get_param("name", header="Content-Disposition") == name:
             content = reader.until(delimiter)
-            # Without the line end that `head` left.
+            # Skip the line end that `head` kept.
             first = next(content)[2:]
             return part.get("Content-Type", "application/octet-stream"), chain([first], content)
 
 
 class _Reader:
-    """Walks through a form, keeping no more than two windows."""
+    """A reader that buffers at most two windows of the form."""
 
     def __init__(self, windows: Iterable[memoryview]) -> None:
         self._windows = iter(windows)
-        # The first boundary may come without the line end that goes with the others.
+        # The first boundary need not follow a line end.
         self._buffer = bytearray(b"\r\n")
 
     def until(self, end: bytes) -> Iterator[bytes]:
-        """Yield what comes before `end`, the first two bytes at once; pass over `end`."""
+        """Yield the bytes before `end` and skip `end`. The first item has two bytes or more."""
         while (index := self._buffer.find(end)) < 0:
             safe = len(self._buffer) - len(end)
             if safe >= 2:
@@ -57,10 +60,11 @@ class _Reader:
         del self._buffer[: index + len(end)]
 
     def line(self) -> bytes:
+        """Return the next line without its end."""
         return b"".join(self.until(b"\r\n"))
 
     def head(self) -> Message:
-        """The headers of a part. The last line end stays: an empty part's boundary needs it."""
+        """Return a field's headers. Keep the last line end for an empty field's boundary."""
         lines = b"\r\n".join(iter(self.line, b""))
         self._buffer[:0] = b"\r\n"
         return email.message_from_bytes(lines)

@@ -1,4 +1,4 @@
-"""Who calls: credentials, tokens, session cookies, external principals; and what we have signed."""
+"""Authentication: credentials, tokens, session cookies and external principals."""
 
 from __future__ import annotations
 
@@ -11,36 +11,38 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .errors import ApiError
+from lakefs_client.sandbox.errors import ApiError
 
 USER = "admin"
 SESSION_COOKIE = "internal_auth_session"
 
 
 def unauthenticated() -> ApiError:
+    """Return the 401 error of real servers."""
     return ApiError(401, "error authenticating request")
 
 
 @dataclass(repr=False)
 class Identity:
-    """The one user, `admin`, and the ways to prove being it. What is not given is made up."""
+    """The only user, `admin`, and the user's credentials. Defaults are random."""
 
     created: int
     access_key_id: str = field(default_factory=lambda: f"AKIA{secrets.token_hex(8).upper()}")
     secret_access_key: str = field(default_factory=lambda: secrets.token_urlsafe(30))
     secret: str = field(default_factory=secrets.token_hex)
-    # Ids of external principals that stand for the user.
+    # Ids of the user's external principals.
     principals: list[str] = field(default_factory=list)
 
     def sign(self, text: str) -> str:
-        """A signature that lasts as long as the state."""
+        """Return a signature that is valid as long as the state exists."""
         return _encode(hmac.digest(bytes.fromhex(self.secret), text.encode(), "sha256"))
 
     def is_signed(self, text: str, signature: str) -> bool:
+        """Return True if `signature` is our signature of `text`."""
         return _equal(signature, self.sign(text))
 
     def authenticate(self, headers: Mapping[str, str], now: float) -> bool:
-        """Whether a request brings usable credentials; 401 where it brings wrong ones."""
+        """Return True for valid credentials, False for none. Raise a 401 error for wrong ones."""
         scheme, _, value = headers.get("authorization", "").partition(" ")
         match scheme.lower():
             case "basic":
@@ -61,12 +63,13 @@ class Identity:
         return True
 
     def check_credentials(self, access_key_id: str, secret_access_key: str) -> None:
-        given = f"{access_key_id}:{secret_access_key}"
-        if not _equal(given, f"{self.access_key_id}:{self.secret_access_key}"):
+        """Raise a 401 error unless the credentials are the user's."""
+        credentials = f"{access_key_id}:{secret_access_key}"
+        if not _equal(credentials, f"{self.access_key_id}:{self.secret_access_key}"):
             raise unauthenticated()
 
     def new_token(self, now: int, seconds: int) -> tuple[str, int]:
-        """Return a token of the user, a JWT, and when it expires."""
+        """Return a JWT for the user and its expiry in Unix time."""
         expires = now + seconds
         header = _encode(json.dumps({"alg": "HS256", "typ": "JWT"}).encode())
         claims = {"aud": "login", "exp": expires, "iat": now, "sub": USER}
@@ -74,18 +77,18 @@ class Identity:
         return f"{header}.{payload}.{self.sign(f'{header}.{payload}')}", expires
 
     def _session(self, cookies: str) -> dict[str, Any] | None:
-        """The claims of the token in the session cookie."""
+        """Return the claims of the session cookie's token, or None."""
         for cookie in cookies.split(";"):
             name, _, value = cookie.strip().partition("=")
             if name == SESSION_COOKIE:
-                # What is no session of ours, a bare token for example, is as good as none.
+                # Ignore cookies that are not our sessions, such as a bare token.
                 with contextlib.suppress(ValueError):
                     if claims := self._claims(base64.urlsafe_b64decode(value).decode()):
                         return claims
         return None
 
     def _claims(self, token: str) -> dict[str, Any] | None:
-        """What a token says, if it is ours."""
+        """Return the claims of a token, or None unless it has our signature."""
         signed, _, signature = token.rpartition(".")
         if not self.is_signed(signed, signature):
             return None
@@ -99,6 +102,6 @@ def _encode(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
-def _equal(one: str, other: str) -> bool:
-    # As bytes, because text must be ASCII, which what comes from outside need not be.
-    return hmac.compare_digest(one.encode(), other.encode())
+def _equal(left: str, right: str) -> bool:
+    # `compare_digest` takes only ASCII strings; client input may be anything.
+    return hmac.compare_digest(left.encode(), right.encode())

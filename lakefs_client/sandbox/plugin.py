@@ -1,4 +1,4 @@
-"""The pytest plugin: the fixture `lakefs_sandbox`. Nothing is imported before it is asked for."""
+"""The pytest plugin: the fixture `lakefs_sandbox`. Modules are imported on first use."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def lakefs_sandbox() -> Iterator[Sandbox]:
-    """An empty lakeFS server, for one test.
+    """Provide an empty lakeFS server for one test.
 
-    Each test has its own, so that no test sees what another left behind: repositories, faults that
-    did not happen, a moved clock. Starting one takes a few milliseconds. For a server of another
-    kind, or a longer life, write a fixture around `lakefs_client.sandbox.Sandbox`.
+    Each test has its own server, so tests share no repositories, faults or clock. A server starts
+    in a few milliseconds. For other options or a wider scope, write a fixture that uses
+    `lakefs_client.sandbox.Sandbox`.
     """
     from lakefs_client.sandbox import Sandbox
 

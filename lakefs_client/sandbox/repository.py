@@ -1,4 +1,4 @@
-"""One repository: branches with their staging areas, tags, commits, and what moves them."""
+"""A repository: branches with staging areas, tags and commits, and the operations on them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-from . import versions
-from .clock import new_id
-from .errors import ApiError, bad_request, conflict, find, not_found
-from .identity import USER
-from .versions import EMPTY, Commit, Entry, Tree
+from lakefs_client.sandbox import versions
+from lakefs_client.sandbox.clock import new_id
+from lakefs_client.sandbox.errors import ApiError, bad_request, conflict, find, not_found
+from lakefs_client.sandbox.identity import USER
+from lakefs_client.sandbox.versions import EMPTY, Commit, Entry, Tree
 
 _NO_PARENT = "given commit does not have the given parent number"
 
@@ -22,16 +22,16 @@ _MODIFIER = re.compile(r"([~^@$])(\d*)")
 
 @dataclass
 class Branch:
-    """A branch: its head and what was written since. None in `staging` is a deletion."""
+    """A branch: its head and its uncommitted changes. None in `staging` is a deletion."""
 
     commit_id: str
     staging: dict[str, Entry | None] = field(default_factory=dict)
     hidden: bool = False
-    # Head and staging together, until one of them changes.
+    # The cached tree of head and staging; None after a change.
     view: Tree | None = None
 
     def move_to(self, commit: Commit) -> None:
-        """Make a commit the head, with nothing staged."""
+        """Make `commit` the head and discard staged changes."""
         self.commit_id = commit.id
         self.staging = {}
         self.view = None
@@ -39,14 +39,14 @@ class Branch:
 
 @dataclass
 class Repository:
-    """A repository and everything in it."""
+    """A repository and its contents."""
 
     id: str
     storage_namespace: str
     default_branch: str
     creation_date: int
     read_only: bool
-    # The directory of data/ that this repository's objects are in.
+    # The directory below data/ for this repository's objects.
     partition: str
     clock: Callable[[], float]
     metadata: dict[str, str] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class Repository:
     trees: dict[str, Tree] = field(default_factory=lambda: {"": EMPTY})
     protection: list[str] = field(default_factory=list)
     gc_rules: dict[str, Any] | None = None
-    # By id, as the API shows them; before the id of an import is its branch.
+    # In the API's format, by id. An import's key is branch and id.
     pulls: dict[str, dict[str, Any]] = field(default_factory=dict)
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -64,55 +64,55 @@ class Repository:
 
     @property
     def prefix(self) -> str:
-        """The namespace with a slash at its end."""
+        """The storage namespace, with a trailing slash."""
         return self.storage_namespace.rstrip("/") + "/"
 
     def new_address(self) -> str:
-        """An address, relative to the namespace, that nothing is at yet."""
+        """Return an unused address, relative to the storage namespace."""
         return f"data/{self.partition}/{new_id(self.clock())}"
 
     def uri(self, address: str) -> str:
-        """The whole URI of an entry's address."""
+        """Return the URI of an entry's address."""
         return address if "://" in address else self.prefix + address
 
     def relative(self, uri: str) -> str:
-        """The address of a URI below the namespace, else the URI itself."""
+        """Return a URI relative to the storage namespace, or unchanged if it is elsewhere."""
         return uri.removeprefix(self.prefix)
 
     def key(self, address: str) -> str:
-        """The blockstore's key of an entry's address."""
+        """Return the blockstore key of an entry's address."""
         return self.uri(address).partition("://")[2]
 
     # Reading
 
     def branch(self, name: str) -> Branch:
-        """The branch of this name, or 404."""
+        """Return the branch called `name`. Raise a 404 error if there is none."""
         return find(self.branches, name, "branch")
 
     def commit(self, ref: str, missing: str = "not found") -> Commit:
-        """The commit that a reference stands for, or 404 with this message."""
+        """Return the commit of a ref. Raise a 404 error with the message `missing`."""
         try:
             return self._resolve(ref)[0]
         except ApiError:
             raise ApiError(404, missing) from None
 
     def tree_of(self, commit: Commit) -> Tree:
-        """What a commit holds."""
+        """Return the tree of a commit."""
         return self.trees[commit.meta_range_id]
 
     def tree(self, ref: str) -> Tree:
-        """What a reference stands for; for a branch, what is uncommitted too."""
+        """Return the tree of a ref. A branch's tree includes uncommitted changes."""
         commit, branch = self._resolve(ref)
         if branch is None or not branch.staging:
             return self.tree_of(commit)
         if branch.view is None:
-            branch.view = self.tree_of(commit).overlaid(branch.staging)
+            branch.view = self.tree_of(commit).overlay(branch.staging)
         return branch.view
 
     def entry(self, ref: str, path: str, missing: str = "not found") -> Entry:
-        """The entry at a path, or 404, with this message where the reference is there."""
+        """Return the entry at a path. Raise a 404 error with the message `missing`."""
         commit, branch = self._resolve(ref)
-        # Not out of the whole view, which each write makes stale.
+        # Not from `view`, which every write discards.
         entry = self.tree_of(commit).entries.get(path)
         if branch is not None:
             entry = branch.staging.get(path, entry)
@@ -121,40 +121,40 @@ class Repository:
         return entry
 
     def uncommitted(self, name: str) -> list[versions.Difference]:
-        """What a commit of the branch would bring."""
+        """Return the uncommitted changes of a branch."""
         branch = self.branch(name)
         committed = self._head_tree(branch).entries
-        # Only what is staged can differ.
+        # Only staged paths can differ.
         left = Tree({path: committed[path] for path in branch.staging if path in committed})
-        return versions.diff(left, EMPTY.overlaid(branch.staging))
+        return versions.diff(left, EMPTY.overlay(branch.staging))
 
     def ancestors(self, start: Commit, *, first_parent: bool = False) -> Iterator[Commit]:
-        """`start` and the commits behind it, later ones first."""
-        waiting = {start.id: start}
-        while waiting:
-            commit = max(waiting.values(), key=lambda c: (c.generation, c.creation_date, c.id))
-            del waiting[commit.id]
+        """Yield `start` and its ancestors, latest first."""
+        queue = {start.id: start}
+        while queue:
+            commit = max(queue.values(), key=lambda c: (c.generation, c.creation_date, c.id))
+            del queue[commit.id]
             yield commit
             for parent in commit.parents[:1] if first_parent else commit.parents:
-                waiting[parent] = self.commits[parent]
+                queue[parent] = self.commits[parent]
 
     def merge_base(self, left: Commit, right: Commit) -> Commit:
-        """The last commit that both have behind them."""
-        behind = {commit.id for commit in self.ancestors(left)}
+        """Return the latest common ancestor."""
+        left_ancestors = {commit.id for commit in self.ancestors(left)}
         for commit in self.ancestors(right):
-            if commit.id in behind:
+            if commit.id in left_ancestors:
                 return commit
         raise bad_request("no merge base")
 
     # Writing
 
     def check_writable(self, *, force: bool = False) -> None:
-        """Refuse with 403 what a read-only repository does not take."""
+        """Raise a 403 error if the repository is read-only, unless `force` is set."""
         if self.read_only and not force:
             raise ApiError(403, "read-only repository")
 
     def writable_branch(self, name: str, *, force: bool = False) -> Branch:
-        """The branch, or 404; 403 where it is protected or the repository is read-only."""
+        """Return a branch. Raise a 403 error if it is protected or the repository read-only."""
         branch = self.branch(name)
         self.check_writable(force=force)
         if self._is_protected(name):
@@ -162,13 +162,13 @@ class Repository:
         return branch
 
     def clean_branch(self, name: str) -> Branch:
-        """The branch, or 404; 400 where it has uncommitted changes."""
+        """Return a branch. Raise a 400 error if it has uncommitted changes."""
         if self.uncommitted(name):
             raise bad_request("uncommitted changes (dirty branch)")
         return self.branch(name)
 
     def stage(self, branch: str, path: str, entry: Entry | None, *, force: bool = False) -> None:
-        """Write an entry to the branch's staging area, or None for a deletion."""
+        """Stage an entry on a branch. None stages a deletion."""
         target = self.writable_branch(branch, force=force)
         if entry is None and path not in self._head_tree(target).entries:
             target.staging.pop(path, None)
@@ -187,7 +187,7 @@ class Repository:
         committer: str = USER,
         date: int | None = None,
     ) -> Commit:
-        """Commit a tree on a branch that it may be the first of, now unless there is a date."""
+        """Commit a tree on a branch. `merged` are additional parents."""
         parents = [self.commits[branch.commit_id], *merged] if branch.commit_id else []
         commit = Commit(
             parents=[parent.id for parent in parents],
@@ -204,12 +204,12 @@ class Repository:
         branch.move_to(commit)
         return commit
 
-    # What follows takes the bodies of requests, as the API document describes them.
+    # The methods below take request bodies, as the API document describes them.
 
     def commit_staged(
         self, name: str, creation: Mapping[str, Any], tree: Tree | None = None
     ) -> Commit:
-        """Commit what is staged on a branch, or `tree` where nothing is."""
+        """Commit the staged changes of a branch, or `tree` if there are none."""
         branch = self.branch(name)
         if self._is_protected(name):
             raise ApiError(403, "cannot commit to protected branch")
@@ -219,14 +219,14 @@ class Repository:
                 raise bad_request(
                     "cannot use source MetaRange on a branch with uncommitted changes"
                 )
-            tree = head.overlaid(branch.staging)
+            tree = head.overlay(branch.staging)
         elif tree is None and not creation.get("allow_empty"):
             raise bad_request("commit: no changes")
         metadata, date = creation.get("metadata"), creation.get("date")
         return self.advance(branch, tree or head, creation["message"], metadata, date=date)
 
     def merge(self, source_ref: str, destination: str, merge: Mapping[str, Any]) -> Commit:
-        """Merge a reference into a branch."""
+        """Merge a ref into a branch."""
         strategy = merge.get("strategy", "")
         if strategy not in versions.STRATEGIES:
             raise bad_request("invalid merge strategy")
@@ -238,7 +238,7 @@ class Repository:
             tree = self._merged(destination, base, source, strategy, allow_empty=allow_empty)
         except ApiError as error:
             if error.status == 409:
-                # A conflict is told without a message.
+                # The server's body for a conflict has no message.
                 error.body = {"reference": ""}
             raise
         message = merge.get("message") or f"Merge '{source_ref}' into '{destination}'"
@@ -247,7 +247,7 @@ class Repository:
         return self.advance(branch, tree, message, metadata, merged=merged)
 
     def revert(self, name: str, revert: Mapping[str, Any]) -> Commit:
-        """Commit the opposite of what a commit brought."""
+        """Commit the inverse of a commit's changes."""
         branch = self.clean_branch(name)
         commit = self.commit(revert["ref"])
         if len(commit.parents) > 1 and revert["parent_number"] <= 0:
@@ -261,7 +261,7 @@ class Repository:
         return self.advance(branch, tree, message, overrides.get("metadata"))
 
     def cherry_pick(self, name: str, pick: Mapping[str, Any]) -> Commit:
-        """Commit again what a commit brought."""
+        """Commit a commit's changes on another branch."""
         branch = self.clean_branch(name)
         commit = self.commit(pick["ref"])
         number = pick.get("parent_number")
@@ -281,16 +281,16 @@ class Repository:
     def _head_tree(self, branch: Branch) -> Tree:
         return self.tree_of(self.commits[branch.commit_id])
 
-    def _parent(self, commit: Commit, number: int, refusal: ApiError) -> Commit:
-        """A parent by its number from 1."""
+    def _parent(self, commit: Commit, number: int, missing: ApiError) -> Commit:
+        """Return a parent by its number, counted from 1. Raise `missing` if there is none."""
         if number > len(commit.parents):
-            raise refusal
+            raise missing
         return self.commits[commit.parents[number - 1]]
 
     def _merged(
         self, name: str, base: Commit, source: Commit, strategy: str = "", *, allow_empty: bool
     ) -> Tree:
-        """What a branch is to hold with what changed from `base` to `source`."""
+        """Return the branch's tree with the changes from `base` to `source`."""
         head = self._head_tree(self.branch(name))
         tree = versions.merge(self.tree_of(base), self.tree_of(source), head, strategy)
         if tree.id == head.id and not allow_empty:
@@ -298,7 +298,7 @@ class Repository:
         return tree
 
     def _resolve(self, ref: str) -> tuple[Commit, Branch | None]:
-        """The commit of a reference, and the branch whose staging area belongs to it."""
+        """Return a ref's commit, and its branch if uncommitted changes count."""
         match = _REF.fullmatch(ref)
         if match is None:
             raise not_found()

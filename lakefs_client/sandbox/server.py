@@ -1,4 +1,4 @@
-"""The sandbox: a lakeFS server and its blockstore in this process."""
+"""The Sandbox class: a lakeFS server and its blockstore in this process."""
 
 from __future__ import annotations
 
@@ -9,55 +9,56 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import document
-from .api import Api
-from .blocks import Blockstore
-from .clock import Clock
-from .faults import Faults, Recorder, RequestLog
-from .identity import Identity
-from .state import NAMESPACE, Backend, read
-from .store_server import StoreServer, UrlSigner
-from .wire import Server
+from lakefs_client.sandbox import openapi
+from lakefs_client.sandbox.api import Api
+from lakefs_client.sandbox.blocks import Blockstore
+from lakefs_client.sandbox.clock import Clock
+from lakefs_client.sandbox.faults import Faults
+from lakefs_client.sandbox.http_server import Server
+from lakefs_client.sandbox.identity import Identity
+from lakefs_client.sandbox.request_log import Recorder, RequestLog
+from lakefs_client.sandbox.signing import UrlSigner
+from lakefs_client.sandbox.state import NAMESPACE, Backend, read_state
+from lakefs_client.sandbox.store_server import StoreServer
 
 if TYPE_CHECKING:
     from lakefs_client.configuration import Configuration
 
-_REMEMBERED_REQUESTS = 10_000
+_LOG_LENGTH = 10_000
 _SAVE_SECONDS = 1.0
 
 
 class Sandbox:
-    """A stand-in for a lakeFS server over an S3 store, for tests.
+    """A simulated lakeFS server over an S3 store, for tests.
 
-    It answers as a server does, statuses and messages included, on two ports: the API, and the
-    blockstore behind presigned URLs. It begins to listen when it is made.
+    The sandbox listens on two ports: one for the API, one for the blockstore behind presigned URLs.
+    It starts when the object is created.
 
         with Sandbox() as sandbox:
             configuration = sandbox.configuration()
 
     Args:
-        host: The address to listen at. Whoever reaches it and knows the credentials can fill the
-            disk; leave it at this machine's own, unless you mean it.
-        port: The API's port; 0 takes a free one.
-        data: A directory that keeps everything for the next sandbox; one at a time may use it. It
-            is written once a second at most, and by `close`. Without one a temporary directory is
-            used, and removed.
-        url_lifetime: How many seconds presigned URLs are good for.
-        external_principals: Be a server with an external authentication service: external
+        host: The address to listen on. On an address other than this machine's own, anybody with
+            the credentials can fill the disk.
+        port: The API's port. 0 selects a free port.
+        data: A directory that keeps the state for the next sandbox. Only one sandbox at a time may
+            use it. By default the sandbox uses a temporary directory and removes it.
+        url_lifetime: The lifetime of presigned URLs, in seconds.
+        external_principals: Simulate a server with an external authentication service: external
             principals, their login, and the login by STS.
-        presigned_multipart: Be a server whose store takes presigned multipart uploads.
-        presign: Be a server whose store has presigned URLs.
-        access_key_id, secret_access_key: The user's credentials. By default those that are in
-            `data`, else new ones.
+        presigned_multipart: Simulate a store with presigned multipart uploads.
+        presign: Simulate a store with presigned URLs.
+        access_key_id, secret_access_key: The user's credentials. By default the sandbox takes the
+            credentials in `data`, or random ones.
 
     Attributes:
-        endpoint: Where the API is, without `/api/v1`.
+        endpoint: The URL of the server, without `/api/v1`.
         access_key_id, secret_access_key: The user's credentials.
-        storage_namespace: The prefix below which repositories may be created.
-        faults: What is ordered to go wrong.
-        requests: The last 10,000 requests to both ports, the oldest first, without their bodies.
-        blockstore: The stored bytes.
-        clock: The sandbox's time, which `clock.advance(seconds)` moves.
+        storage_namespace: The prefix for the storage namespaces of repositories.
+        faults: The pending faults.
+        requests: The last 10,000 requests to both ports, oldest first, without bodies.
+        blockstore: The stored objects.
+        clock: The sandbox's clock. `clock.advance(seconds)` moves it.
     """
 
     def __init__(
@@ -75,8 +76,8 @@ class Sandbox:
     ) -> None:
         self.storage_namespace = NAMESPACE
         self.clock = Clock()
-        self.faults = Faults(document.load().operations)
-        self.requests = RequestLog(maxlen=_REMEMBERED_REQUESTS)
+        self.faults = Faults(openapi.load().operations)
+        self.requests = RequestLog(maxlen=_LOG_LENGTH)
         self._host = host
         self._port = port
         self._servers: list[Server] = []
@@ -87,11 +88,11 @@ class Sandbox:
             self._temporary = tempfile.TemporaryDirectory(prefix="lakefs-sandbox-")
             data = self._temporary.name
         self._state_file = Path(data) / "state.json"
-        saved = read(self._state_file)
+        saved = read_state(self._state_file)
         self.blockstore = Blockstore(Path(data) / "blocks", self.clock)
-        given = {"access_key_id": access_key_id, "secret_access_key": secret_access_key}
-        known = saved.get("identity", {"created": int(self.clock())})
-        identity = Identity(**known | {name: value for name, value in given.items() if value})
+        credentials = {"access_key_id": access_key_id, "secret_access_key": secret_access_key}
+        credentials = {name: value for name, value in credentials.items() if value}
+        identity = Identity(**saved.get("identity", {"created": int(self.clock())}) | credentials)
         self.access_key_id = identity.access_key_id
         self.secret_access_key = identity.secret_access_key
         self._backend = Backend(
@@ -105,7 +106,7 @@ class Sandbox:
         )
         if saved:
             self._backend.load(saved)
-        recorder = Recorder(self.requests, self.faults, self._changed)
+        recorder = Recorder(self.requests, self.faults, self._on_change)
         self._api = Api(self._backend, recorder)
         self._store = StoreServer(self.blockstore, self._backend.urls, recorder)
         try:
@@ -116,11 +117,12 @@ class Sandbox:
 
     @property
     def endpoint(self) -> str:
+        """The URL of the server, without `/api/v1`."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"http://{host}:{self._port}"
 
     def configuration(self) -> Configuration:
-        """A configuration of `lakefs_client` for this server, with its credentials."""
+        """Return a `lakefs_client.Configuration` with this server's address and credentials."""
         from lakefs_client.configuration import Configuration
 
         return Configuration(
@@ -128,12 +130,14 @@ class Sandbox:
         )
 
     def start(self) -> None:
-        """Listen, unless it does already. After `close`, only where there is a data directory."""
+        """Listen, unless the sandbox already does. After `close`, `data` is required."""
         with self._lock:
             if self._servers:
                 return
             if self._temporary is not None and not Path(self._temporary.name).exists():
-                raise RuntimeError("this sandbox is closed, and its temporary directory removed")
+                raise RuntimeError(
+                    "cannot start the sandbox: it is closed and its temporary directory removed"
+                )
             store_port = self._backend.store_port
             store = Server(self._host, store_port, self._store.handle, self.clock)
             try:
@@ -145,12 +149,12 @@ class Sandbox:
             self._port, self._backend.store_port = api.port, store.port
 
     def restart(self) -> None:
-        """Cut all connections and listen again at the same ports, with the same state."""
+        """Close all connections and listen again on the same ports, with the same state."""
         self._stop()
         self.start()
 
     def close(self) -> None:
-        """Stop, keep the state if there is a data directory, else forget it. May be repeated."""
+        """Stop the sandbox. Save the state if there is a data directory. May be repeated."""
         self._stop()
         if self._temporary is not None:
             self._temporary.cleanup()
@@ -169,7 +173,7 @@ class Sandbox:
         for server in servers:
             server.close()
 
-    def _changed(self) -> None:
+    def _on_change(self) -> None:
         if self._temporary is None and time.monotonic() >= self._saved_at + _SAVE_SECONDS:
             self._save()
 

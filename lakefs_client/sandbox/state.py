@@ -1,4 +1,4 @@
-"""The sandbox's whole state, and its JSON: what survives a restart, what a dump of refs holds."""
+"""The sandbox's state, and its JSON format for data directories and dumps of refs."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from .blocks import Blockstore
-from .clock import Clock
-from .errors import find
-from .identity import Identity
-from .repository import Branch, Repository
-from .store_server import UrlSigner
-from .versions import Commit, Entry, Tree
+from lakefs_client.sandbox.blocks import Blockstore
+from lakefs_client.sandbox.clock import Clock
+from lakefs_client.sandbox.errors import find
+from lakefs_client.sandbox.identity import Identity
+from lakefs_client.sandbox.repository import Branch, Repository
+from lakefs_client.sandbox.signing import UrlSigner
+from lakefs_client.sandbox.versions import Commit, Entry, Tree
 
 NAMESPACE = "s3://sandbox/"
 
 _FORMAT = 2
-# What of a repository is not JSON as it is.
+# Attributes of a repository that need conversion to JSON.
 _CONVERTED = ("clock", "branches", "commits", "trees")
 
 
 @dataclass
 class Backend:
-    """What the operations work on. They hold `lock` meanwhile."""
+    """The state that operations work on, guarded by `lock`."""
 
     clock: Clock
     store: Blockstore
@@ -41,11 +41,11 @@ class Backend:
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def repository(self, name: str) -> Repository:
-        """The repository of this name, or 404."""
+        """Return the repository called `name`. Raise a 404 error if there is none."""
         return find(self.repositories, name, "repository")
 
     def save(self, path: Path) -> None:
-        """Write the state so that a crash leaves the old one or the new one."""
+        """Write the state atomically: a crash leaves the old state or the new one."""
         with self.lock:
             state = {
                 "format": _FORMAT,
@@ -58,24 +58,24 @@ class Backend:
             os.replace(draft, path)
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take over what was saved, but for the identity, which comes first."""
+        """Load a saved state, except for the identity."""
         self.store.load(state["blocks"])
         for item in state["repositories"]:
             self.repositories[item["id"]] = _load_repository(item, self.clock)
 
 
-def read(path: Path) -> dict[str, Any]:
-    """What was saved, or `{}`; ValueError where another version of the sandbox did it."""
+def read_state(path: Path) -> dict[str, Any]:
+    """Return the saved state, or `{}`. Raise ValueError if another version wrote the file."""
     if not path.exists():
         return {}
     state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if state.get("format") != _FORMAT:
-        raise ValueError(f"{path} is not of this version of the sandbox")
+        raise ValueError(f"{path} was written by another version of the sandbox")
     return state
 
 
 def as_json(value: Any) -> object:
-    """For `json.dumps`: what of our values it does not know."""
+    """Return a JSON value for a path or a dataclass. A `default` for `json.dumps`."""
     if isinstance(value, Path):
         return str(value)
     return {field.name: getattr(value, field.name) for field in fields(value)}
@@ -98,7 +98,7 @@ def _load_repository(state: Mapping[str, Any], clock: Clock) -> Repository:
 
 
 def dump_history(repository: Repository) -> dict[str, Any]:
-    """Commits and trees, for `as_json`; an entry that several trees share is written once."""
+    """Return commits and trees for `as_json`. Trees refer to shared entries by number."""
     trees = repository.trees
     entries = {id(entry): entry for tree in trees.values() for entry in tree.entries.values()}
     numbers = {identity: number for number, identity in enumerate(entries)}
@@ -113,7 +113,7 @@ def dump_history(repository: Repository) -> dict[str, Any]:
 
 
 def load_history(repository: Repository, history: Mapping[str, Any]) -> None:
-    """Take over what `dump_history` returned."""
+    """Load the commits and trees that `dump_history` returned."""
     entries = [Entry(**entry) for entry in history["entries"]]
     repository.trees = {
         tree_id: Tree({path: entries[number] for path, number in tree.items()})

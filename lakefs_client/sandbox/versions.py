@@ -1,4 +1,4 @@
-"""Versions as values: entries, trees of them, commits, and what lies between two trees."""
+"""Immutable versions: entries, trees and commits; diff and merge of trees."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-from .errors import ApiError
+from lakefs_client.sandbox.errors import ApiError
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What a path stands for.
+    """The object at a path.
 
-    `address` is relative to the repository's namespace, or a whole URI for imported objects.
+    `address` is relative to the repository's namespace, or a URI for an imported object.
     """
 
     address: str
@@ -29,35 +29,35 @@ class Entry:
 
     @cached_property
     def identity(self) -> str:
-        """Equal for entries of the same content, wherever and whenever they were written."""
+        """A digest of the content, without address and time."""
         return digest([self.size, self.checksum, self.content_type, dict(self.metadata)])
 
 
 class Tree:
-    """All entries of a version, by path; never changed once made."""
+    """All entries of a version by path. Trees are immutable."""
 
     def __init__(self, entries: Mapping[str, Entry]) -> None:
         self.entries = entries
 
     @cached_property
     def paths(self) -> list[str]:
-        """The paths in the order of listings."""
+        """The sorted paths."""
         return sorted(self.entries)
 
     @cached_property
     def id(self) -> str:
-        """The metarange id, made from the content; empty for the empty tree."""
+        """The metarange id, a digest of the content. It is empty for an empty tree."""
         if not self.entries:
             return ""
         return digest([[path, self.entries[path].identity] for path in self.paths])
 
-    def overlaid(self, staging: Mapping[str, Entry | None]) -> Tree:
-        """The tree with `staging` over it, in which None stands for a deletion."""
+    def overlay(self, staging: Mapping[str, Entry | None]) -> Tree:
+        """Return this tree with the changes in `staging`. None is a deletion."""
         merged = {**self.entries, **staging}
         return Tree({path: entry for path, entry in merged.items() if entry is not None})
 
     def items(self, start: str) -> Iterator[tuple[str, Entry]]:
-        """Paths and entries from a path on, in the order of listings."""
+        """Yield sorted paths and entries, starting at the path `start`."""
         for path in self.paths[bisect_left(self.paths, start) :]:
             yield path, self.entries[path]
 
@@ -67,7 +67,7 @@ EMPTY = Tree({})
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One commit; its id is made from its content, or given where it comes from elsewhere."""
+    """A commit. Its id is a digest of the content, unless the commit was recorded elsewhere."""
 
     parents: Sequence[str]
     committer: str
@@ -81,7 +81,7 @@ class Commit:
 
 
 class Difference(NamedTuple):
-    """A path at which two trees differ; None where one has nothing there."""
+    """A path at which two trees differ. None means that a tree has no entry there."""
 
     path: str
     left: Entry | None
@@ -89,7 +89,7 @@ class Difference(NamedTuple):
 
 
 def diff(left: Tree, right: Tree) -> list[Difference]:
-    """What leads from `left` to `right`, in the order of paths."""
+    """Return the differences from `left` to `right`, sorted by path."""
     differences = []
     for path in left.entries.keys() | right.entries.keys():
         old, new = left.entries.get(path), right.entries.get(path)
@@ -102,29 +102,29 @@ STRATEGIES = ("", "source-wins", "dest-wins")
 
 
 def merge(base: Tree, source: Tree, destination: Tree, strategy: str = "") -> Tree:
-    """Bring to `destination` what changed from `base` to `source`.
+    """Apply the changes from `base` to `source` to `destination`.
 
-    Where both changed a path in different ways, the strategy decides, or it ends with 409.
+    The strategy resolves conflicts. Without a strategy, a conflict raises a 409 error.
     """
     changes: dict[str, Entry | None] = {}
-    changed_there = {item.path: item.right for item in diff(base, destination)}
+    destination_changes = {item.path: item.right for item in diff(base, destination)}
     for path, _, entry in diff(base, source):
-        if path in changed_there:
-            if strategy == "dest-wins" or _same(changed_there[path], entry):
+        if path in destination_changes:
+            if strategy == "dest-wins" or _same(destination_changes[path], entry):
                 continue
             if not strategy:
                 raise ApiError(409, "conflict found")
         changes[path] = entry
-    return destination.overlaid(changes)
+    return destination.overlay(changes)
 
 
-def _same(one: Entry | None, other: Entry | None) -> bool:
-    return one is other or (
-        one is not None and other is not None and one.identity == other.identity
+def _same(left: Entry | None, right: Entry | None) -> bool:
+    return left is right or (
+        left is not None and right is not None and left.identity == right.identity
     )
 
 
 def digest(content: object) -> str:
-    """An id made from JSON values."""
+    """Return the SHA-256 of a JSON value, as hexadecimal digits."""
     text = json.dumps(content, separators=(",", ":"), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
-from lakefs_client.rest import Interrupt
+from lakefs_client.rest import Cancellation
 from lakefs_client.transfer.multipart import ABORT_WAIT, MultipartUpload, PartError
 from lakefs_client.transfer.part import Stored
 from lakefs_client.transfer.plan import MAX_PART_SIZE, MAX_PARTS, MIB, MIN_PART_SIZE, Part
@@ -171,7 +171,7 @@ class _Composition:
         self, transfer: Transfer, target: Target, progress: Progress, segments: list[Segment]
     ) -> None:
         self._origins = {one.origin for one in segments}
-        self._interrupt = Interrupt()
+        self._interrupt = Cancellation()
         self._upload = MultipartUpload(transfer, target, progress, within=self._interrupt)
 
     def run(self, parts: list[list[Segment]], size: int) -> ObjectStats:

@@ -25,7 +25,7 @@ from lakefs_client.transfer.source import FileSource, SourceError
 
 if TYPE_CHECKING:
     from lakefs_client.model.object_stats import ObjectStats
-    from lakefs_client.rest import Interrupt
+    from lakefs_client.rest import Cancellation
     from lakefs_client.transfer.transfer import Transfer
 
 logger = logging.getLogger("lakefs_client.transfer")
@@ -41,7 +41,7 @@ def download(
     progress: Progress,
     *,
     resume: bool,
-    within: Interrupt | None = None,
+    within: Cancellation | None = None,
 ) -> ObjectStats:
     """Download what stands at a place (repository, ref and path) into a file, and what stands
     there then if it changes meanwhile. With `resume` it keeps a journal, and goes on with what an

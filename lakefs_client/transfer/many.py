@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from lakefs_client.exceptions import TransferError
-from lakefs_client.rest import Interrupt
+from lakefs_client.rest import Cancellation
 from lakefs_client.transfer.complete import reason
 from lakefs_client.transfer.multipart import ABORT_WAIT
 from lakefs_client.transfer.part import CallbackError, Progress, Stopped
@@ -90,7 +90,7 @@ class Run:
         self._under_way = 0
         self._fatal: BaseException | None = None
         self.report = DirectoryReport()
-        self.interrupt = Interrupt()
+        self.interrupt = Cancellation()
 
     def progress(self) -> Progress:
         """One file's share in what is told."""

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lakefs_client.exceptions import ApiException, TransferError
-from lakefs_client.rest import Interrupt
+from lakefs_client.rest import Cancellation
 from lakefs_client.transfer.complete import (
     NothingAssembledError,
     PartsRefusedError,
@@ -94,12 +94,12 @@ class MultipartUpload:
     progress: Progress
     size: int | None = None  # bytes in all, where that is known
     journal: UploadJournal | None = None  # what a later process needs to go on
-    within: Interrupt | None = None  # ends it from outside
+    within: Cancellation | None = None  # ends it from outside
     stored: dict[int, Stored] = field(default_factory=dict, init=False)  # by the parts' numbers
 
     def __post_init__(self) -> None:
         self._timing = self.transfer.api_client.store_client.timing
-        self._interrupt = Interrupt(self.within)
+        self._interrupt = Cancellation(self.within)
         self._workers = self._make_workers()
         self._upload: Multipart | None = None
         self._urls: list[SignedUrl] = []

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lakefs_client import rest
 from lakefs_client._body import WINDOW
 from lakefs_client.exceptions import ApiConnectionError, ApiException, ApiTypeError, error_for
-from lakefs_client.rest import BodyError, Interrupt, Message, RESTClientObject
+from lakefs_client.rest import BodyError, Cancellation, Message, RESTClientObject
 from lakefs_client.transfer.source import buffer
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class PartSender:
     options: SendOptions
     progress: Progress
     gate: Gate
-    interrupt: Interrupt | None
+    interrupt: Cancellation | None
 
     def __post_init__(self) -> None:
         self._timing = self.client.timing
@@ -210,7 +210,7 @@ class PartSender:
             raise Stopped
         status = None
         try:
-            response = self.client.exchange(message, interrupt=self.interrupt)
+            response = self.client.exchange(message, cancellation=self.interrupt)
             status = response.status
         finally:
             self.gate.leave(ticket, slow_down=status in SLOW_DOWN)

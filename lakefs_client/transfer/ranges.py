@@ -10,7 +10,7 @@ from lakefs_client import rest
 from lakefs_client._body import WINDOW
 from lakefs_client.api.objects_api import ObjectsApi
 from lakefs_client.exceptions import ApiConnectionError, ApiException
-from lakefs_client.rest import Interrupt, Message
+from lakefs_client.rest import Cancellation, Message
 from lakefs_client.retry import RetryPolicy
 from lakefs_client.transfer.part import RENEWALS, SLOW_DOWN, Stopped, is_expiry
 from lakefs_client.transfer.upload import require_server
@@ -51,7 +51,7 @@ class RemoteObject:
     """
 
     def __init__(
-        self, transfer: Transfer, place: tuple[str, str, str], within: Interrupt | None = None
+        self, transfer: Transfer, place: tuple[str, str, str], within: Cancellation | None = None
     ) -> None:
         client = transfer.api_client
         self.place = place
@@ -60,7 +60,7 @@ class RemoteObject:
         self._user_agent = client.user_agent
         self._gate = transfer.gate
         self._policy = transfer.policy
-        self._interrupt = Interrupt(within)
+        self._interrupt = Cancellation(within)
         clock = self._store.timing.clock
         received = clock()
         self.stats, signed = self._stat()
@@ -159,7 +159,7 @@ class RemoteObject:
             try:
                 return self._store.send(
                     partial(Message, "GET", url, headers), safety="never", policy=_ONCE,
-                    preload=False, interrupt=self._interrupt,
+                    preload=False, cancellation=self._interrupt,
                 )  # fmt: skip
             except ApiException as error:
                 if not is_expiry(error) or renewed == RENEWALS:

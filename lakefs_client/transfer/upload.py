@@ -21,7 +21,7 @@ from lakefs_client.transfer.url import ExpiringUrl, SignedUrl, is_azure
 
 if TYPE_CHECKING:
     from lakefs_client.model.object_stats import ObjectStats
-    from lakefs_client.rest import Interrupt
+    from lakefs_client.rest import Cancellation
     from lakefs_client.transfer.config import TransferConfig
     from lakefs_client.transfer.part import Progress
     from lakefs_client.transfer.resume import Earlier
@@ -43,7 +43,7 @@ class Upload:
     source: Source
     target: Target
     progress: Progress
-    within: Interrupt | None = None  # ends it from outside
+    within: Cancellation | None = None  # ends it from outside
 
     def run(self, *, resume: bool) -> ObjectStats:
         """Upload. With `resume`, an upload of a file in parts keeps a journal.

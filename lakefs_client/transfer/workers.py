@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lakefs_client.configuration import Configuration
-from lakefs_client.rest import Interrupt, RESTClientObject
+from lakefs_client.rest import Cancellation, RESTClientObject
 from lakefs_client.transfer.gate import Gate
 from lakefs_client.transfer.part import PartSender, Progress, SendOptions, Stored
 from lakefs_client.transfer.source import FileSource, SourceChangedError
@@ -134,7 +134,7 @@ def send_part(task: PartTask) -> Stored | Expired:
     if task.life is not None and time.time() >= task.made + task.life:
         return Expired()
     client, gate = _client(task.common.settings), Gate(1)
-    sender = PartSender(client, task.common.options, Progress(None), gate, Interrupt())
+    sender = PartSender(client, task.common.options, Progress(None), gate, Cancellation())
     with FileSource(task.path) as source:
         # Network file systems agree on seconds, not on fractions.
         if [source.stamp[0], source.stamp[1] // 10**9] != [task.stamp[0], task.stamp[1] // 10**9]:

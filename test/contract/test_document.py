@@ -29,7 +29,7 @@ RAW_OPERATIONS = [
 KEYWORDS = {
     "$ref", "additionalProperties", "allOf", "default", "deprecated", "description", "enum",
     "example", "format", "items", "maximum", "minItems", "minLength", "minimum", "nullable",
-    "pattern", "properties", "required", "type", "x-merged", "x-secret",
+    "pattern", "properties", "required", "type", "x-details", "x-merged", "x-secret",
 }  # fmt: skip
 
 

@@ -23,7 +23,9 @@ from lakefs_client.exceptions import (
     ApiValueError,
     ConflictException,
     ForbiddenException,
+    MergeConflictError,
     NotFoundException,
+    NothingToCommitError,
     PreconditionFailedException,
     ServiceException,
     UnauthorizedException,
@@ -41,6 +43,13 @@ ERRORS = {
     501: ServiceException,
 }
 """The class for each recorded status; for others the base class itself."""
+
+OUTCOMES = {
+    "commit with no changes": NothingToCommitError,
+    "merge nothing": NothingToCommitError,
+    "merge with conflict": MergeConflictError,
+}
+"""The class for the scenarios whose message decides it."""
 
 NOT_SENT = {
     "create commit record": ApiTypeError,  # lacks a property
@@ -196,7 +205,8 @@ def test_error_is_raised_with_its_message(recorder: Recorder, exchange: dict[str
     with pytest.raises(ApiException) as caught:
         call(recorder, exchange, answer_of(response))
     error = caught.value
-    assert type(error) is ERRORS.get(response["status"], ApiException)
+    cls = OUTCOMES.get(exchange["scenario"]) or ERRORS.get(response["status"], ApiException)
+    assert type(error) is cls
     assert error.status == response["status"]
     if exchange["request"]["method"] == "HEAD":
         assert not error.body

@@ -16,7 +16,7 @@ import pytest
 import lakefs_client
 from contract.document import snake
 from lakefs_client import apis, models
-from lakefs_client.auth import ALL
+from lakefs_client._security import ALL_SCHEMES
 
 SURFACE = json.loads(Path(__file__).with_name("surface_1_44.json").read_text("utf-8"))
 """Arguments are written ``name@place=wire``, the last part only where it is another name."""
@@ -86,7 +86,7 @@ def test_place_in_the_request(client: lakefs_client.ApiClient, name: str) -> Non
         assert endpoint.settings["endpoint_path"] == re.sub(
             r"\w+(?=})", lambda found: snake(found[0]), path
         )
-        assert endpoint.settings["auth"] == list(ALL if old.get("auth", True) else ())
+        assert endpoint.settings["auth"] == list(ALL_SCHEMES if old.get("auth", True) else ())
         for argument, (place, wire) in arguments(
             [*old.get("required", []), *old.get("optional", [])]
         ).items():

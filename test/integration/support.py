@@ -62,13 +62,18 @@ def error_class(status: int) -> type[ApiException]:
 
 
 @contextmanager
-def refused(status: int, message: str = "") -> Iterator[pytest.ExceptionInfo[ApiException]]:
-    """Expect an answer with this status, in its own class, whose message contains `message`."""
+def refused(
+    status: int, message: str = "", cls: type[ApiException] | None = None
+) -> Iterator[pytest.ExceptionInfo[ApiException]]:
+    """Expect a response with this status, whose message contains `message`, raised as `cls`.
+
+    The class is the status's own by default.
+    """
     with pytest.raises(ApiException) as caught:
         yield caught
     error = caught.value
     assert error.status == status, error
-    assert type(error) is error_class(status)
+    assert type(error) is (cls or error_class(status))
     if message:
         assert message in json.loads(error.body or "")["message"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lakefs_client import NothingToCommitError
 from lakefs_client.client import LakeFSClient
 from lakefs_client.models import Commit, CommitCreation, Merge
 
@@ -45,7 +46,7 @@ def test_generations_count_from_the_first_commit(lakefs: LakeFSClient, repo: Rep
 
 
 def test_refuses_a_commit_without_changes(repo: Repo) -> None:
-    with refused(400, "commit: no changes"):
+    with refused(400, "commit: no changes", NothingToCommitError):
         repo.commit("nothing")
 
 

@@ -28,7 +28,8 @@ def _unauthorized(server: Server, repo: Repo) -> None:
 
 
 def _bad_request(server: Server, repo: Repo) -> None:
-    repo.commit("nothing to commit")
+    repo.branch("dev")
+    repo.lakefs.refs_api.merge_into_branch(repo.name, "dev", "main", merge={"strategy": "none"})
 
 
 def _forbidden(server: Server, repo: Repo) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lakefs_client import ApiValueError
+from lakefs_client import ApiValueError, MergeConflictError, NothingToCommitError
 from lakefs_client.client import LakeFSClient
 from lakefs_client.models import CherryPickCreation, Merge, RevertCreation, TagCreation
 
@@ -105,7 +105,7 @@ def test_merge_needs_no_body(lakefs: LakeFSClient, forked: Repo) -> None:
 
 def test_refuses_to_merge_what_is_there_already(forked: Repo) -> None:
     merge(forked, "dev")
-    with refused(400, "update branch main: no changes"):
+    with refused(400, "update branch main: no changes", NothingToCommitError):
         merge(forked, "dev")
 
 
@@ -116,7 +116,7 @@ def test_refuses_to_merge_a_missing_reference(forked: Repo) -> None:
 
 def test_conflict_stops_a_merge(conflicting: Repo) -> None:
     head = conflicting.head()
-    with refused(409):
+    with refused(409, cls=MergeConflictError):
         merge(conflicting, "dev")
     assert conflicting.head() == head
     assert conflicting.paths() == ["conflict.txt"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import urllib3
 
-from lakefs_client import ApiValueError
+from lakefs_client import ApiValueError, BranchProtectedError
 from lakefs_client.client import LakeFSClient
 from lakefs_client.exceptions import ForbiddenException
 from lakefs_client.models import (
@@ -499,7 +499,7 @@ def test_protected_branch_is_noticed_when_the_upload_is_spent(
     protect(repo, "prot*")
     upload = Upload(repo, store, branch="prot", parts=1)
     parts = [upload.put(1, LAST)]
-    with refused(403):
+    with refused(403, cls=BranchProtectedError):
         upload.complete(parts)
     protect(repo)
     with refused(500, "api error NoSuchUpload:"):

@@ -1,118 +1,14 @@
-"""What the tests of the sandbox share: a sandbox, and a client that knows nothing but HTTP."""
+"""Fixtures: a sandbox and an HTTP client for it."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from typing import Any
-from urllib.parse import urlencode
 
 import pytest
-import urllib3
-from urllib3.util import make_headers
 
 from lakefs_client.sandbox import Sandbox
 
-MIB = 1024 * 1024
-
-
-class Client:
-    """Sends single requests, without retries and redirects, as the sandbox's user."""
-
-    def __init__(self, sandbox: Sandbox) -> None:
-        self.sandbox = sandbox
-        self.http = urllib3.PoolManager(retries=False, timeout=30)
-        credentials = f"{sandbox.access_key_id}:{sandbox.secret_access_key}"
-        self.headers = dict(make_headers(basic_auth=credentials))
-
-    def close(self) -> None:
-        self.http.clear()
-
-    def call(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        query: dict[str, Any] | None = None,
-        headers: dict[str, str] | None = None,
-        raw: Any = None,
-        auth: bool = True,
-    ) -> urllib3.BaseHTTPResponse:
-        """Call an operation: `body` goes out as JSON, `raw` as it is."""
-        sent = {**(self.headers if auth else {}), **(headers or {})}
-        if body is not None:
-            raw = json.dumps(body)
-            sent.setdefault("Content-Type", "application/json")
-        url = f"{self.sandbox.endpoint}/api/v1{path}"
-        if query:
-            url += "?" + urlencode(query, doseq=True)
-        return self.http.request(method, url, body=raw, headers=sent, redirect=False)
-
-    def ok(self, method: str, path: str, body: Any = None, **options: Any) -> Any:
-        """Call an operation that must succeed; return its JSON."""
-        response = self.call(method, path, body, **options)
-        assert 200 <= response.status < 300, (response.status, response.data)
-        return (
-            response.json() if response.headers.get("Content-Type") == "application/json" else None
-        )
-
-    def refused(self, method: str, path: str, body: Any = None, **options: Any) -> tuple[int, str]:
-        """Call an operation that must fail; return status and message."""
-        response = self.call(method, path, body, **options)
-        assert response.status >= 400, (response.status, response.data)
-        return response.status, response.json().get("message", "")
-
-    def put(self, url: str, body: Any, **headers: str) -> urllib3.BaseHTTPResponse:
-        """PUT to the blockstore."""
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.http.request("PUT", url, body=body, headers=sent)
-
-    # What most tests begin with
-
-    def create_repository(self, name: str = "repo") -> str:
-        namespace = f"{self.sandbox.storage_namespace}{name}"
-        self.ok("POST", "/repositories", {"name": name, "storage_namespace": namespace})
-        return f"/repositories/{name}"
-
-    def upload(self, path: str, data: bytes, branch: str = "main", **options: Any) -> Any:
-        query = {"path": path}
-        place = f"/repositories/repo/branches/{branch}/objects"
-        return self.ok("POST", place, query=query, raw=data, **options)
-
-    def commit(self, message: str, branch: str = "main", **body: Any) -> str:
-        place = f"/repositories/repo/branches/{branch}/commits"
-        commit_id: str = self.ok("POST", place, {"message": message, **body})["id"]
-        return commit_id
-
-    def branch(self, name: str, source: str = "main") -> None:
-        self.ok("POST", "/repositories/repo/branches", {"name": name, "source": source})
-
-    def paths(self, ref: str, **query: Any) -> list[str]:
-        listing = self.ok("GET", f"/repositories/repo/refs/{ref}/objects/ls", query=query)
-        return [item["path"] for item in listing["results"]]
-
-    def read(self, path: str, ref: str = "main") -> bytes:
-        response = self.call("GET", f"/repositories/repo/refs/{ref}/objects", query={"path": path})
-        assert response.status == 200, response.data
-        return response.data
-
-    def create_upload(self, path: str, parts: int = 1, branch: str = "main") -> Any:
-        place = f"/repositories/repo/branches/{branch}/staging/pmpu"
-        return self.ok("POST", place, query={"path": path, "parts": parts})
-
-    def complete(
-        self, upload: Any, path: str, etags: list[str], branch: str = "main", **body: Any
-    ) -> urllib3.BaseHTTPResponse:
-        parts = [{"part_number": n, "etag": etag} for n, etag in enumerate(etags, 1)]
-        place = f"/repositories/repo/branches/{branch}/staging/pmpu/{upload['upload_id']}"
-        body = {"physical_address": upload["physical_address"], "parts": parts, **body}
-        return self.call("PUT", place, body, query={"path": path})
-
-    def abort(self, upload: Any, path: str) -> None:
-        place = f"/repositories/repo/branches/main/staging/pmpu/{upload['upload_id']}"
-        body = {"physical_address": upload["physical_address"]}
-        self.ok("DELETE", place, body, query={"path": path})
+from .client import HttpClient
 
 
 @pytest.fixture
@@ -122,9 +18,9 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def client(sandbox: Sandbox) -> Iterator[Client]:
+def client(sandbox: Sandbox) -> Iterator[HttpClient]:
     """A client of a sandbox that has the repository `repo`."""
-    client = Client(sandbox)
+    client = HttpClient(sandbox)
     client.create_repository()
     yield client
     client.close()

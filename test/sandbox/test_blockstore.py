@@ -1,4 +1,4 @@
-"""The blockstore's rules, over real sockets."""
+"""The rules of the blockstore, over real sockets."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ import urllib3
 
 from lakefs_client.sandbox import Sandbox
 
-from .conftest import MIB, Client
+from .client import MIB, HttpClient
 
 
 def md5(data: bytes) -> str:
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
-def put_address(client: Client, path: str = "one") -> Any:
+def put_address(client: HttpClient, path: str = "one") -> Any:
     place = "/repositories/repo/branches/main/staging/backing"
     return client.ok("GET", place, query={"path": path, "presign": "true"})
 
@@ -33,7 +33,7 @@ def code(response: urllib3.BaseHTTPResponse) -> str:
     return response.data.decode().partition("<Code>")[2].partition("</Code>")[0]
 
 
-def test_url_has_the_form_of_signature_version_4(client: Client) -> None:
+def test_presigned_url_has_signature_version_4(client: HttpClient) -> None:
     url = client.create_upload("x")["presigned_urls"][0]
     query = urlsplit(url).query
     names = [pair.partition("=")[0] for pair in query.split("&")]
@@ -51,27 +51,27 @@ def test_url_has_the_form_of_signature_version_4(client: Client) -> None:
     assert "X-Amz-Expires=900&X-Amz-SignedHeaders=host" in query
 
 
-def test_put_link_get(client: Client) -> None:
+def test_put_link_and_get(client: HttpClient) -> None:
     location = put_address(client)
     response = client.put(location["presigned_url"], b"hello", Content_Type="text/x")
     assert (response.status, response.headers["ETag"]) == (200, f'"{md5(b"hello")}"')
     body = {"staging": location, "checksum": md5(b"hello"), "size_bytes": 5}
     place = "/repositories/repo/branches/main/staging/backing"
     client.ok("PUT", place, body, query={"path": "one"})
-    client.ok("PUT", place, body, query={"path": "one"})  # it may be repeated
+    client.ok("PUT", place, body, query={"path": "one"})  # linking is repeatable
     assert client.read("one") == b"hello"
 
 
 @pytest.mark.parametrize(
     ("header", "value"), [("Content-MD5", "XUFAKrxLKna5cZ2REBfFkg=="), ("x-amz-acl", "private")]
 )
-def test_unsigned_headers(client: Client, header: str, value: str) -> None:
+def test_unsigned_header_is_rejected(client: HttpClient, header: str, value: str) -> None:
     response = client.put(put_address(client)["presigned_url"], b"hello", **{header: value})
     assert (response.status, code(response)) == (403, "AccessDenied")
     assert b"There were headers present in the request which were not signed" in response.data
 
 
-def test_chunked_body(client: Client) -> None:
+def test_chunked_body_is_rejected(client: HttpClient) -> None:
     def chunks() -> Iterator[bytes]:
         yield b"hello"
 
@@ -79,7 +79,7 @@ def test_chunked_body(client: Client) -> None:
     assert (response.status, code(response)) == (501, "NotImplemented")
 
 
-def test_missing_length(client: Client) -> None:
+def test_missing_content_length_is_rejected(client: HttpClient) -> None:
     url = urlsplit(put_address(client)["presigned_url"])
     connection = http.client.HTTPConnection(url.netloc, timeout=30)
     connection.putrequest("PUT", f"{url.path}?{url.query}")
@@ -90,7 +90,7 @@ def test_missing_length(client: Client) -> None:
     connection.close()
 
 
-def test_expired_url(client: Client) -> None:
+def test_expired_url_is_rejected(client: HttpClient) -> None:
     upload = client.create_upload("x")
     client.sandbox.clock.advance(901)
     response = client.put(upload["presigned_urls"][0], b"hello")
@@ -103,7 +103,7 @@ def test_expired_url(client: Client) -> None:
     assert client.put(fresh["presigned_url"], b"hello").status == 200
 
 
-def test_other_requests_than_signed(client: Client) -> None:
+def test_url_allows_only_the_signed_request(client: HttpClient) -> None:
     url = put_address(client)["presigned_url"]
     assert client.put(url, b"hello").status == 200
     other_path = url.replace("/data/", "/data2/")
@@ -116,7 +116,7 @@ def test_other_requests_than_signed(client: Client) -> None:
     assert code(client.put(url.replace("SANDBOXSTORE", "OTHER"), b"x")) == "InvalidAccessKeyId"
 
 
-def test_ranges_and_head(client: Client) -> None:
+def test_get_and_head_support_ranges(client: HttpClient) -> None:
     client.upload("a b.txt", b"0123456789")
     place = "/repositories/repo/refs/main/objects"
     query = {"path": "a b.txt", "presign": "true"}
@@ -138,7 +138,7 @@ def test_ranges_and_head(client: Client) -> None:
     assert (head.status, head.headers["Content-Length"]) == (206, "4")
 
 
-def test_part_after_abort(client: Client) -> None:
+def test_part_after_abort_is_rejected(client: HttpClient) -> None:
     upload = client.create_upload("x")
     url = upload["presigned_urls"][0]
     assert client.put(url, b"hello").status == 200
@@ -149,7 +149,7 @@ def test_part_after_abort(client: Client) -> None:
     assert not client.sandbox.blockstore.uploads()
 
 
-def test_large_part_after_abort_breaks_the_connection(client: Client) -> None:
+def test_large_part_after_abort_breaks_the_connection(client: HttpClient) -> None:
     upload = client.create_upload("x")
     client.abort(upload, "x")
     try:
@@ -159,7 +159,7 @@ def test_large_part_after_abort_breaks_the_connection(client: Client) -> None:
     assert response.status == 404
 
 
-def test_too_large_for_one_put(client: Client) -> None:
+def test_put_over_five_gib_is_rejected(client: HttpClient) -> None:
     url = urlsplit(put_address(client)["presigned_url"])
     connection = http.client.HTTPConnection(url.netloc, timeout=30)
     connection.putrequest("PUT", f"{url.path}?{url.query}")
@@ -171,13 +171,13 @@ def test_too_large_for_one_put(client: Client) -> None:
     connection.close()
 
 
-def test_client_that_vanishes_leaves_nothing(client: Client) -> None:
+def test_interrupted_put_stores_nothing(client: HttpClient) -> None:
     upload = client.create_upload("x")
     url = urlsplit(upload["presigned_urls"][0])
     with socket.create_connection((url.hostname, url.port), timeout=30) as sock:
         head = f"PUT {url.path}?{url.query} HTTP/1.1\r\nHost: {url.netloc}\r\n"
         sock.sendall(head.encode() + b"Content-Length: 1000\r\n\r\nhello")
-    # The request is recorded when it has come to its end, in a thread of its own.
+    # Another thread logs the request when it ends.
     deadline = time.monotonic() + 30
     while client.sandbox.requests[-1].operation != "store_put_part":
         assert time.monotonic() < deadline
@@ -186,7 +186,7 @@ def test_client_that_vanishes_leaves_nothing(client: Client) -> None:
     assert not pending.parts
 
 
-def test_expect_continue(client: Client) -> None:
+def test_expect_continue(client: HttpClient) -> None:
     url = urlsplit(put_address(client)["presigned_url"])
     with socket.create_connection((url.hostname, url.port), timeout=30) as sock:
         head = f"PUT {url.path}?{url.query} HTTP/1.1\r\nHost: {url.netloc}\r\nConnection: close\r\n"
@@ -196,7 +196,7 @@ def test_expect_continue(client: Client) -> None:
         assert sock.recv(100).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
-def test_multipart_upload(client: Client) -> None:
+def test_multipart_upload(client: HttpClient) -> None:
     parts = [b"a" * 5 * MIB, bytes(5 * MIB), b"tail"]
     upload = client.create_upload("mp", 3)
     urls = upload["presigned_urls"]
@@ -217,7 +217,7 @@ def test_multipart_upload(client: Client) -> None:
     assert not client.sandbox.blockstore.uploads()
 
 
-def test_part_that_is_sent_again_replaces(client: Client) -> None:
+def test_repeated_part_replaces_the_first(client: HttpClient) -> None:
     upload = client.create_upload("mp")
     url = upload["presigned_urls"][0]
     first = client.put(url, b"first").headers["ETag"]
@@ -231,7 +231,7 @@ def test_part_that_is_sent_again_replaces(client: Client) -> None:
 
 
 @pytest.mark.parametrize("sizes", [[0], [5 * MIB, 0]])
-def test_empty_part_at_the_end(client: Client, sizes: list[int]) -> None:
+def test_last_part_may_be_empty(client: HttpClient, sizes: list[int]) -> None:
     upload = client.create_upload("empty", len(sizes))
     urls = upload["presigned_urls"]
     etags = [client.put(url, bytes(size)).headers["ETag"] for url, size in zip(urls, sizes)]
@@ -239,10 +239,10 @@ def test_empty_part_at_the_end(client: Client, sizes: list[int]) -> None:
     assert client.read("empty") == bytes(sum(sizes))
 
 
-def test_complete_at_once(client: Client) -> None:
+def test_only_one_of_concurrent_completes_succeeds(client: HttpClient) -> None:
     upload = client.create_upload("mp")
     etag = client.put(upload["presigned_urls"][0], b"hello").headers["ETag"]
-    clients = [Client(client.sandbox) for _ in range(4)]
+    clients = [HttpClient(client.sandbox) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda one: one.complete(upload, "mp", [etag]).status, clients))
     for one in clients:
@@ -250,7 +250,7 @@ def test_complete_at_once(client: Client) -> None:
     assert sorted(answers) == [200, 500, 500, 500]
 
 
-def test_complete_on_a_protected_branch(client: Client) -> None:
+def test_complete_on_a_protected_branch_keeps_the_object(client: HttpClient) -> None:
     rules = "/repositories/repo/settings/branch_protection"
     client.ok("PUT", rules, [{"pattern": "ma*"}])
     upload = client.create_upload("mp")
@@ -264,7 +264,7 @@ def test_complete_on_a_protected_branch(client: Client) -> None:
     assert client.read("mp") == b"hello"
 
 
-def test_complete_on_a_deleted_branch(client: Client) -> None:
+def test_complete_on_a_deleted_branch_keeps_the_object(client: HttpClient) -> None:
     client.branch("dev")
     upload = client.create_upload("mp", branch="dev")
     etag = client.put(upload["presigned_urls"][0], b"hello").headers["ETag"]
@@ -277,7 +277,7 @@ def test_complete_on_a_deleted_branch(client: Client) -> None:
     assert client.read("mp", ref="dev") == b"hello"
 
 
-def test_link_of_an_aborted_address(client: Client) -> None:
+def test_linked_address_without_object_answers_410(client: HttpClient) -> None:
     upload = client.create_upload("mp")
     client.abort(upload, "mp")
     link(client, upload, "mp", "0" * 32, 5)
@@ -287,7 +287,7 @@ def test_link_of_an_aborted_address(client: Client) -> None:
     assert refused == (410, "No data")
 
 
-def test_address_expires_after_a_day(client: Client) -> None:
+def test_address_expires_after_a_day(client: HttpClient) -> None:
     upload = client.create_upload("mp")
     client.sandbox.clock.advance(24 * 3600 + 1)
     refused = client.complete(upload, "mp", ["0" * 32])
@@ -297,14 +297,14 @@ def test_address_expires_after_a_day(client: Client) -> None:
 @pytest.mark.parametrize(
     ("branch", "path"), [("dev", "mp"), ("main", "other")], ids=["branch", "path"]
 )
-def test_address_is_bound(client: Client, branch: str, path: str) -> None:
+def test_address_is_bound_to_branch_and_path(client: HttpClient, branch: str, path: str) -> None:
     client.branch("dev")
     upload = client.create_upload("mp")
     refused = client.complete(upload, path, ["0" * 32], branch=branch)
     assert refused.json()["message"] == "invalid address signature: invalid address"
 
 
-def test_part_copy(client: Client) -> None:
+def test_part_copy(client: HttpClient) -> None:
     client.upload("source", b"0123456789" * MIB)
     upload = client.create_upload("copy")
     place = f"/repositories/repo/branches/main/staging/pmpu/{upload['upload_id']}/parts"
@@ -327,7 +327,7 @@ def test_part_copy(client: Client) -> None:
     assert client.read("copy") == data[1 : 6 * MIB + 1] + data + b"0"
 
 
-def test_part_copy_of_what_is_not_there(client: Client) -> None:
+def test_part_copy_of_a_missing_source_fails(client: HttpClient) -> None:
     client.upload("source", b"0123")
     upload = client.create_upload("copy")
     place = f"/repositories/repo/branches/main/staging/pmpu/{upload['upload_id']}/parts/1/copy"
@@ -340,7 +340,7 @@ def test_part_copy_of_what_is_not_there(client: Client) -> None:
     assert client.refused("PUT", place, body, query={"path": "copy"}) == (404, "not found")
 
 
-def test_zeros_take_no_room(client: Client) -> None:
+def test_zeros_use_no_disk_space(client: HttpClient) -> None:
     client.upload("zeros", bytes(32 * MIB))
     (stored,) = client.sandbox.blockstore.objects().values()
     (segment,) = stored.segments
@@ -349,9 +349,9 @@ def test_zeros_take_no_room(client: Client) -> None:
     assert client.read("zeros") == bytes(32 * MIB)
 
 
-def test_without_presigned_multipart() -> None:
+def test_store_without_presigned_multipart() -> None:
     with Sandbox(presigned_multipart=False) as sandbox:
-        client = Client(sandbox)
+        client = HttpClient(sandbox)
         client.create_repository()
         place = "/repositories/repo/branches/main/staging/pmpu"
         assert client.call("POST", place, query={"path": "x"}).status == 501
@@ -361,9 +361,9 @@ def test_without_presigned_multipart() -> None:
         client.close()
 
 
-def test_without_presigned_urls() -> None:
+def test_store_without_presigned_urls() -> None:
     with Sandbox(presign=False) as sandbox:
-        client = Client(sandbox)
+        client = HttpClient(sandbox)
         client.create_repository()
         client.upload("one", b"1")
         assert client.ok("GET", "/config")["storage_config"]["pre_sign_support"] is False
@@ -382,7 +382,7 @@ def test_without_presigned_urls() -> None:
 
 
 def link(
-    client: Client, upload: Any, path: str, checksum: str, size: int, branch: str = "main"
+    client: HttpClient, upload: Any, path: str, checksum: str, size: int, branch: str = "main"
 ) -> None:
     staging = {"physical_address": upload["physical_address"]}
     body = {"staging": staging, "checksum": checksum, "size_bytes": size}

@@ -1,4 +1,4 @@
-"""Each kind of fault, as a client sees it, and what it leaves behind."""
+"""Each kind of fault: the client's view and the resulting state."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
 
 from lakefs_client.sandbox import FaultKind, Sandbox
 
-from .conftest import MIB, Client
+from .client import MIB, HttpClient
 
 UPLOAD = "upload_object"
 OBJECTS = "/repositories/repo/branches/main/objects"
 
 
-def upload(client: Client, data: bytes = b"hello") -> urllib3.BaseHTTPResponse:
+def upload(client: HttpClient, data: bytes = b"hello") -> urllib3.BaseHTTPResponse:
     return client.call("POST", OBJECTS, query={"path": "x"}, raw=data)
 
 
-def part_url(client: Client) -> str:
+def part_url(client: HttpClient) -> str:
     url: str = client.create_upload("x")["presigned_urls"][0]
     return url
 
@@ -32,19 +32,21 @@ def stored_parts(sandbox: Sandbox) -> dict[int, bytes]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "carried_out"), [("status", False), ("status_late", False), ("late_error", True)]
+    ("kind", "executed"), [("status", False), ("status_late", False), ("late_error", True)]
 )
-def test_status(sandbox: Sandbox, client: Client, kind: FaultKind, carried_out: bool) -> None:
+def test_status_fault(
+    sandbox: Sandbox, client: HttpClient, kind: FaultKind, executed: bool
+) -> None:
     sandbox.faults.add(UPLOAD, kind, status=503, headers={"Retry-After": "7"})
     response = upload(client)
     assert (response.status, response.headers["Retry-After"]) == (503, "7")
-    assert response.json() == {"message": "SlowDown ordered for upload_object"}
-    assert (client.paths("main") == ["x"]) is carried_out
+    assert response.json() == {"message": "SlowDown injected into upload_object"}
+    assert (client.paths("main") == ["x"]) is executed
     assert upload(client).status == 201
     assert not sandbox.faults.pending
 
 
-def test_status_with_a_body_of_its_own(sandbox: Sandbox, client: Client) -> None:
+def test_status_fault_with_body(sandbox: Sandbox, client: HttpClient) -> None:
     sandbox.faults.add("*", "status", status=409, body={"reference": ""})
     sandbox.faults.add("*", "status", status=502, body="<html>", headers={"Content-Type": "a/b"})
     assert client.call("GET", "/config").json() == {"reference": ""}
@@ -52,7 +54,7 @@ def test_status_with_a_body_of_its_own(sandbox: Sandbox, client: Client) -> None
     assert (response.data, response.headers["Content-Type"]) == (b"<html>", "a/b")
 
 
-def test_status_of_the_blockstore(sandbox: Sandbox, client: Client) -> None:
+def test_status_fault_of_the_blockstore(sandbox: Sandbox, client: HttpClient) -> None:
     sandbox.faults.add("store_put_part", "status", status=400, code="RequestTimeout")
     response = client.put(part_url(client), b"hello")
     assert response.status == 400
@@ -60,7 +62,7 @@ def test_status_of_the_blockstore(sandbox: Sandbox, client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "details", "carried_out"),
+    ("kind", "details", "executed"),
     [
         ("reset_before", {}, False),
         ("reset_during", {"at": MIB}, False),
@@ -68,39 +70,39 @@ def test_status_of_the_blockstore(sandbox: Sandbox, client: Client) -> None:
         ("lost_answer", {}, True),
     ],
 )
-def test_reset(
+def test_reset_fault(
     sandbox: Sandbox,
-    client: Client,
+    client: HttpClient,
     kind: FaultKind,
     details: dict[str, Any],
-    carried_out: bool,
+    executed: bool,
 ) -> None:
     url = part_url(client)
     data = b"x" * 3 * MIB
     sandbox.faults.add("store_put_part", kind, **details)
     with pytest.raises(ProtocolError):
         client.put(url, data)
-    assert stored_parts(sandbox) == ({1: data} if carried_out else {})
+    assert stored_parts(sandbox) == ({1: data} if executed else {})
     assert sandbox.requests[-1].status is None
     assert client.put(url, data).status == 200
     assert not sandbox.faults.pending
 
 
-def test_truncated_json(sandbox: Sandbox, client: Client) -> None:
+def test_truncated_json(sandbox: Sandbox, client: HttpClient) -> None:
     sandbox.faults.add("get_config", "truncate")
     with pytest.raises(HTTPError):
         client.call("GET", "/config")
     assert client.call("GET", "/config").status == 200
 
 
-def test_truncated_head(sandbox: Sandbox, client: Client) -> None:
+def test_truncated_head(sandbox: Sandbox, client: HttpClient) -> None:
     sandbox.faults.add("store_put_part", "truncate")
     with pytest.raises(ProtocolError):
         client.put(part_url(client), b"hello")
     assert stored_parts(sandbox) == {1: b"hello"}
 
 
-def test_truncated_object(sandbox: Sandbox, client: Client) -> None:
+def test_truncated_object(sandbox: Sandbox, client: HttpClient) -> None:
     upload(client, b"0123456789")
     sandbox.faults.add("get_object", "truncate")
     place = "/repositories/repo/refs/main/objects?path=x"
@@ -111,24 +113,24 @@ def test_truncated_object(sandbox: Sandbox, client: Client) -> None:
     response.close()
 
 
-def test_stall(sandbox: Sandbox, client: Client) -> None:
+def test_stall_fault(sandbox: Sandbox, client: HttpClient) -> None:
     url = part_url(client)
     sandbox.faults.add("store_put_part", "stall", seconds=600)
     with pytest.raises(ReadTimeoutError):
         client.http.request("PUT", url, body=b"hello", timeout=0.2)
-    sandbox.restart()  # does not wait for the ten minutes
+    sandbox.restart()  # does not wait for 600 seconds
     assert stored_parts(sandbox) == {}
     sandbox.faults.add("store_put_part", "stall", seconds=0.01)
     assert client.put(url, b"hello").status == 200
 
 
-def test_slow(sandbox: Sandbox, client: Client) -> None:
+def test_slow_fault(sandbox: Sandbox, client: HttpClient) -> None:
     sandbox.faults.add("store_put_part", "slow", bytes_per_second=100_000)
     assert client.put(part_url(client), b"x" * 10_000).status == 200
     assert stored_parts(sandbox) == {1: b"x" * 10_000}
 
 
-def test_etags(sandbox: Sandbox, client: Client) -> None:
+def test_etag_faults(sandbox: Sandbox, client: HttpClient) -> None:
     url = part_url(client)
     right = client.put(url, b"hello").headers["ETag"]
     sandbox.faults.add("store_put_part", "wrong_etag")
@@ -140,7 +142,7 @@ def test_etags(sandbox: Sandbox, client: Client) -> None:
     assert stored_parts(sandbox) == {1: b"hello"}
 
 
-def test_opaque_etag_completes(sandbox: Sandbox, client: Client) -> None:
+def test_upload_with_opaque_etag_completes(sandbox: Sandbox, client: HttpClient) -> None:
     pending = client.create_upload("x")
     url = pending["presigned_urls"][0]
     right = client.put(url, b"hello").headers["ETag"]
@@ -153,7 +155,7 @@ def test_opaque_etag_completes(sandbox: Sandbox, client: Client) -> None:
     assert client.read("x") == b"hello"
 
 
-def test_corrupt(sandbox: Sandbox, client: Client) -> None:
+def test_corrupt_fault(sandbox: Sandbox, client: HttpClient) -> None:
     url = part_url(client)
     sandbox.faults.add("store_put_part", "corrupt")
     damaged = client.put(url, b"hello").headers["ETag"]
@@ -161,7 +163,7 @@ def test_corrupt(sandbox: Sandbox, client: Client) -> None:
     assert client.put(url, b"hello").headers["ETag"] != damaged
 
 
-def test_expired(sandbox: Sandbox, client: Client) -> None:
+def test_expired_faults(sandbox: Sandbox, client: HttpClient) -> None:
     url = part_url(client)
     sandbox.faults.add("store_put_part", "expired")
     sandbox.faults.add("store_put_part", "expired_token")
@@ -172,7 +174,7 @@ def test_expired(sandbox: Sandbox, client: Client) -> None:
     assert b"<Code>ExpiredToken</Code>" in second.data
 
 
-def test_order_times_after_and_part_number(sandbox: Sandbox, client: Client) -> None:
+def test_times_after_and_part_number_select_calls(sandbox: Sandbox, client: HttpClient) -> None:
     urls = client.create_upload("x", 2)["presigned_urls"]
     sandbox.faults.add("store_put_part", "status", status=500, after=1, times=2)
     sandbox.faults.add("store_put_part", "status", status=503, part_number=2)
@@ -181,7 +183,7 @@ def test_order_times_after_and_part_number(sandbox: Sandbox, client: Client) -> 
     assert not sandbox.faults.pending
 
 
-def test_part_number_of_an_operation(sandbox: Sandbox, client: Client) -> None:
+def test_part_number_matches_an_operation(sandbox: Sandbox, client: HttpClient) -> None:
     pending = client.create_upload("x")
     place = f"/repositories/repo/branches/main/staging/pmpu/{pending['upload_id']}/parts"
     body = {"physical_address": pending["physical_address"]}
@@ -193,14 +195,14 @@ def test_part_number_of_an_operation(sandbox: Sandbox, client: Client) -> None:
     assert statuses == [200, 503, 200]
 
 
-def test_clear(sandbox: Sandbox, client: Client) -> None:
+def test_clear_removes_pending_faults(sandbox: Sandbox, client: HttpClient) -> None:
     sandbox.faults.add("get_config", "status", status=500)
     assert [fault.operation for fault in sandbox.faults.pending] == ["get_config"]
     sandbox.faults.clear()
     assert client.call("GET", "/config").status == 200
 
 
-def test_fault_comes_before_everything_else(sandbox: Sandbox, client: Client) -> None:
+def test_fault_precedes_authentication(sandbox: Sandbox, client: HttpClient) -> None:
     sandbox.faults.add("list_repositories", "status", status=500)
     assert client.call("GET", "/repositories", auth=False).status == 500
 
@@ -210,27 +212,27 @@ def test_fault_comes_before_everything_else(sandbox: Sandbox, client: Client) ->
     [
         ("no_such", "status", {"status": 500}, "unknown operation"),
         ("get_config", "no_such", {}, "unknown kind"),
-        ("get_config", "status", {}, "needs status="),
+        ("get_config", "status", {}, "requires status="),
         ("get_config", "status", {"status": 200}, "from 400 to 599"),
-        ("get_config", "reset_during", {}, "needs at="),
+        ("get_config", "reset_during", {}, "requires at="),
         ("get_config", "reset_during", {"at": -1}, "not be negative"),
-        ("get_config", "stall", {}, "needs seconds="),
+        ("get_config", "stall", {}, "requires seconds="),
         ("get_config", "slow", {"bytes_per_second": 0}, "must be positive"),
-        ("get_config", "reset_before", {"seconds": 1}, "takes no seconds"),
-        ("get_config", "expired", {}, "is for requests to the blockstore"),
-        ("store_get_object", "corrupt", {}, "is for what is stored"),
+        ("get_config", "reset_before", {"seconds": 1}, "does not take seconds"),
+        ("get_config", "expired", {}, "applies to blockstore requests only"),
+        ("store_get_object", "corrupt", {}, "applies to uploads only"),
         ("get_config", "reset_before", {"times": 0}, "at least 1"),
         ("get_config", "reset_before", {"after": -1}, "at least 0"),
     ],
 )
-def test_arguments(
+def test_invalid_fault_is_rejected(
     sandbox: Sandbox, operation: str, kind: FaultKind, details: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
         sandbox.faults.add(operation, kind, **details)
 
 
-def test_requests_are_recorded(sandbox: Sandbox, client: Client) -> None:
+def test_requests_are_logged(sandbox: Sandbox, client: HttpClient) -> None:
     client.call("GET", "/nope")
     upload(client)
     unknown, recorded = list(sandbox.requests)[-2:]

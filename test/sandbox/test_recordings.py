@@ -1,4 +1,4 @@
-"""The exchanges recorded at a real server, replayed: the sandbox says the same."""
+"""Replay of exchanges recorded at a real server. The sandbox gives the same answers."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import urllib3
 
 from lakefs_client.sandbox import Sandbox
 
-from .conftest import MIB, Client
+from .client import MIB, HttpClient
 
 RECORDINGS = Path(__file__).with_name("exchanges.json")
 
 NOT_REPLAYED = {
-    "symlink": "a refusal of the recorded store's, of names that the sandbox's takes",
-    "list repositories": "the recorded server had other repositories before, in another order",
+    "symlink": "the recorded store rejects the name; the sandbox's store accepts it",
+    "list repositories": "the recorded server had other repositories",
 }
 
-# What the recordings leave out of a request.
+# Headers and bodies that the recordings lack.
 HEADERS = {
     "upload over an existing object with If-None-Match": {"If-None-Match": "*"},
     "get object range": {"Range": "bytes=0-3"},
@@ -35,7 +35,7 @@ BODIES = {
     "PUT part 2 to its presigned URL": b"tail",
 }
 
-# Values that must be equal once identifiers are translated.
+# Values that must be equal after translation of identifiers.
 COMPARED = {
     "checksum",
     "content_type",
@@ -73,7 +73,7 @@ COMPARED_HEADERS = (
     "Content-Type",
     "X-Content-Type-Options",
 )
-# Values that are made up anew, to be translated from then on.
+# Random values. The replay translates later occurrences.
 IDENTIFIERS = {
     "id",
     "upload_id",
@@ -86,10 +86,10 @@ IDENTIFIERS = {
 
 
 class Replay:
-    """Translates what was recorded to what the sandbox made up, and compares."""
+    """Translates recorded identifiers to the sandbox's, and compares answers."""
 
     def __init__(self, sandbox: Sandbox) -> None:
-        self.client = Client(sandbox)
+        self.client = HttpClient(sandbox)
         self.words = {"s3://lake/": sandbox.storage_namespace}
         self.urls: dict[str, list[str]] = {}
         self.token = ""
@@ -151,7 +151,7 @@ class Replay:
     def compare(self, exchange: dict[str, Any], response: urllib3.BaseHTTPResponse) -> None:
         recorded = exchange["response"]
         assert response.status == recorded["status"], response.data
-        # The headers of the two kinds of store differ.
+        # MinIO's headers differ from S3's.
         for name in () if exchange["server"].startswith("S3") else COMPARED_HEADERS:
             assert response.headers.get(name) == recorded["headers"].get(name), name
         for name in ("Etag", "Location", "Set-Cookie"):
@@ -178,11 +178,11 @@ class Replay:
                 self.compare_json(name, recorded[name], ours[name])
         elif isinstance(recorded, list) and key != "presigned_urls":
             assert len(ours) == len(recorded), key
-            for one, other in zip(recorded, ours):
-                self.compare_json(key, one, other)
+            for expected, actual in zip(recorded, ours):
+                self.compare_json(key, expected, actual)
         elif isinstance(recorded, str):
             if key in IDENTIFIERS and recorded and recorded not in self.words:
-                # The store's host and signatures differ; so do the identifiers inside an address.
+                # Store hosts, signatures and identifiers inside addresses differ.
                 self.words[recorded] = ours
                 self.words[recorded.removeprefix("s3://lake/example-repo/")] = ours.removeprefix(
                     f"{self.client.sandbox.storage_namespace}example-repo/"
@@ -194,7 +194,7 @@ class Replay:
 
 
 def _plain(text: str) -> str:
-    """A message without what is made up for each, and without the excerpt of the schema."""
+    """Return a message without random ids and without the excerpt of the schema."""
     text = text.partition("\nSchema:")[0]
     return re.sub(r"(RequestID: |HostID: |run id ')\w+", r"\1…", text)
 

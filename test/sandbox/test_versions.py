@@ -1,4 +1,4 @@
-"""Branches, commits, references, merges, and who may write what."""
+"""Branches, commits, refs, merges and write protection."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import pytest
 
 from lakefs_client.sandbox import Sandbox
 
-from .conftest import Client
+from .client import HttpClient
 
 REPO = "/repositories/repo"
 
 
-def log(client: Client, ref: str = "main", **query: Any) -> list[str]:
+def log(client: HttpClient, ref: str = "main", **query: Any) -> list[str]:
     commits = client.ok("GET", f"{REPO}/refs/{ref}/commits", query=query)["results"]
     return [commit["message"] for commit in commits]
 
 
-def diff(client: Client, left: str, right: str, **query: Any) -> list[tuple[str, str]]:
+def diff(client: HttpClient, left: str, right: str, **query: Any) -> list[tuple[str, str]]:
     place = f"{REPO}/refs/{left}/diff/{right}"
     results = client.ok("GET", place, query=query)["results"]
     return [(item["type"], item["path"]) for item in results]
 
 
-def history(client: Client) -> list[str]:
-    """Three commits on main, each with a file of its number; return their ids, latest first."""
+def history(client: HttpClient) -> list[str]:
+    """Make three commits with one file each on main. Return all commit ids, latest first."""
     for number in (1, 2, 3):
         client.upload(f"f/{number}", str(number).encode())
         client.commit(f"c{number}")
@@ -33,7 +33,7 @@ def history(client: Client) -> list[str]:
     return [commit["id"] for commit in commits]
 
 
-def test_same_content_has_the_same_metarange(client: Client) -> None:
+def test_metarange_id_depends_on_content_only(client: HttpClient) -> None:
     client.branch("dev")
     for branch in ("main", "dev"):
         client.upload("b", b"2", branch)
@@ -46,7 +46,7 @@ def test_same_content_has_the_same_metarange(client: Client) -> None:
     assert commits[0]["generation"] == 2
 
 
-def test_references(client: Client) -> None:
+def test_ref_expressions(client: HttpClient) -> None:
     c3, c2, c1, first = history(client)
     client.ok("POST", f"{REPO}/tags", {"id": "v2", "ref": "main~1"})
     expected = {
@@ -70,7 +70,7 @@ def test_references(client: Client) -> None:
         assert client.refused("GET", f"{REPO}/refs/{ref}/commits") == (404, "not found"), ref
 
 
-def test_committed_and_staged(client: Client) -> None:
+def test_branch_ref_includes_uncommitted_changes(client: HttpClient) -> None:
     history(client)
     client.upload("new", b"n")
     client.ok("DELETE", f"{REPO}/branches/main/objects", query={"path": "f/1"})
@@ -86,7 +86,7 @@ def test_committed_and_staged(client: Client) -> None:
     assert client.refused("GET", place, query={"path": "f/1"}) == (404, "not found")
 
 
-def test_reset(client: Client) -> None:
+def test_reset_discards_uncommitted_changes(client: HttpClient) -> None:
     history(client)
     for path in ("a/1", "a/2", "b"):
         client.upload(path, b"x")
@@ -100,7 +100,7 @@ def test_reset(client: Client) -> None:
     assert client.refused("PUT", place, {"type": "object", "path": "zz"})[0] == 404
 
 
-def test_hard_reset_goes_back_each_time(client: Client) -> None:
+def test_hard_reset_goes_back_each_time(client: HttpClient) -> None:
     history(client)
     client.upload("dirty", b"d")
     place = f"{REPO}/branches/main/hard_reset"
@@ -109,7 +109,7 @@ def test_hard_reset_goes_back_each_time(client: Client) -> None:
         assert client.paths("main") == [f"f/{n}" for n in range(1, left + 1)]
 
 
-def test_log(client: Client) -> None:
+def test_log(client: HttpClient) -> None:
     c3, c2, c1, _ = history(client)
     assert log(client) == ["c3", "c2", "c1", "Repository created"]
     page = client.ok("GET", f"{REPO}/refs/main/commits", query={"amount": 2})
@@ -135,7 +135,7 @@ def test_log(client: Client) -> None:
     assert c1 != c3
 
 
-def test_diff_refs(client: Client) -> None:
+def test_diff_refs(client: HttpClient) -> None:
     history(client)
     client.branch("dev", "main~1")
     client.upload("g/new", b"n", "dev")
@@ -153,7 +153,7 @@ def test_diff_refs(client: Client) -> None:
     assert set(results[0]["right"]) == {"checksum", "content_type", "metadata", "mtime"}
 
 
-def conflicting(client: Client) -> None:
+def conflicting(client: HttpClient) -> None:
     client.upload("both", b"base")
     client.upload("mine", b"base")
     client.commit("base")
@@ -164,7 +164,7 @@ def conflicting(client: Client) -> None:
         client.commit(branch, branch)
 
 
-def test_merge_takes_both_sides(client: Client) -> None:
+def test_merge_combines_both_sides(client: HttpClient) -> None:
     client.upload("gone", b"x")
     client.commit("base")
     client.branch("dev")
@@ -183,7 +183,7 @@ def test_merge_takes_both_sides(client: Client) -> None:
 
 
 @pytest.mark.parametrize(("strategy", "wins"), [("source-wins", b"dev"), ("dest-wins", b"main")])
-def test_merge_conflict(client: Client, strategy: str, wins: bytes) -> None:
+def test_merge_conflict(client: HttpClient, strategy: str, wins: bytes) -> None:
     conflicting(client)
     refused = client.call("POST", f"{REPO}/refs/dev/merge/main", {})
     assert (refused.status, refused.json()) == (409, {"reference": ""})
@@ -193,7 +193,7 @@ def test_merge_conflict(client: Client, strategy: str, wins: bytes) -> None:
     assert client.ok("GET", f"{REPO}/branches/main")["commit_id"] == merged["reference"]
 
 
-def test_merge_refusals(client: Client) -> None:
+def test_invalid_merge_is_rejected(client: HttpClient) -> None:
     conflicting(client)
     place = f"{REPO}/refs/dev/merge/main"
     assert client.refused("POST", place, {"strategy": "x"}) == (400, "invalid merge strategy")
@@ -204,7 +204,7 @@ def test_merge_refusals(client: Client) -> None:
     assert client.refused("POST", f"{REPO}/refs/dev/merge/nope", {}) == (404, "branch not found")
 
 
-def test_squash_merge(client: Client) -> None:
+def test_squash_merge_has_one_parent(client: HttpClient) -> None:
     conflicting(client)
     body = {"strategy": "source-wins", "squash_merge": True, "metadata": {"k": "v"}}
     client.ok("POST", f"{REPO}/refs/dev/merge/main", body)
@@ -213,7 +213,7 @@ def test_squash_merge(client: Client) -> None:
     assert commit["metadata"]["k"] == "v"
 
 
-def test_revert(client: Client) -> None:
+def test_revert(client: HttpClient) -> None:
     c3, _, c1, _ = history(client)
     place = f"{REPO}/branches/main/revert"
     client.ok("POST", place, {"ref": c1, "parent_number": 0})
@@ -225,7 +225,7 @@ def test_revert(client: Client) -> None:
     assert out_of_range == (400, "given commit does not have the given parent number")
 
 
-def test_revert_of_a_merge_needs_its_parent(client: Client) -> None:
+def test_revert_of_a_merge_requires_parent_number(client: HttpClient) -> None:
     conflicting(client)
     client.ok("POST", f"{REPO}/refs/dev/merge/main", {"strategy": "source-wins"})
     place = f"{REPO}/branches/main/revert"
@@ -234,7 +234,7 @@ def test_revert_of_a_merge_needs_its_parent(client: Client) -> None:
     assert client.read("both") == b"main"
 
 
-def test_cherry_pick(client: Client) -> None:
+def test_cherry_pick(client: HttpClient) -> None:
     _, c2, _, first = history(client)
     client.branch("dev", first)
     overrides = {"message": "picked", "metadata": {"x": "y"}}
@@ -249,7 +249,7 @@ def test_cherry_pick(client: Client) -> None:
     }
 
 
-def test_protected_branch(client: Client) -> None:
+def test_protected_branch_rejects_writes(client: HttpClient) -> None:
     rules = f"{REPO}/settings/branch_protection"
     client.upload("x", b"x")
     client.ok("PUT", rules, [{"pattern": "m?in"}])
@@ -264,7 +264,7 @@ def test_protected_branch(client: Client) -> None:
     client.upload("y", b"y", "other")
 
 
-def test_protection_rules_with_if_match(client: Client) -> None:
+def test_protection_rules_check_if_match(client: HttpClient) -> None:
     rules = f"{REPO}/settings/branch_protection"
     client.ok("PUT", rules, [{"pattern": "a"}], headers={"If-Match": ""})
     etag = client.call("GET", rules).headers["Etag"]
@@ -274,7 +274,7 @@ def test_protection_rules_with_if_match(client: Client) -> None:
     assert client.ok("GET", rules) == [{"pattern": "b"}]
 
 
-def test_read_only_repository(sandbox: Sandbox, client: Client) -> None:
+def test_read_only_repository_rejects_writes(sandbox: Sandbox, client: HttpClient) -> None:
     namespace = sandbox.storage_namespace + "ro"
     body = {"name": "read-only", "storage_namespace": namespace, "read_only": True}
     client.ok("POST", "/repositories", body)
@@ -287,7 +287,7 @@ def test_read_only_repository(sandbox: Sandbox, client: Client) -> None:
     assert client.call("POST", f"{place}/objects", query=query, raw=b"").status == 201
 
 
-def test_listing(client: Client) -> None:
+def test_listing(client: HttpClient) -> None:
     for path in ("a", "a/1", "a/2/x", "b", "c/1", "c/2", "d é"):
         client.upload(path, b"x")
     assert client.paths("main", delimiter="/") == ["a", "a/", "b", "c/", "d é"]
@@ -306,7 +306,7 @@ def test_listing(client: Client) -> None:
     assert seen == ["a", "a/", "b", "c/", "d é"]
 
 
-def test_preconditions(client: Client) -> None:
+def test_write_preconditions(client: HttpClient) -> None:
     checksum = client.upload("x", b"1")["checksum"]
     objects = f"{REPO}/branches/main/objects"
     query = {"path": "x"}
@@ -325,7 +325,7 @@ def test_preconditions(client: Client) -> None:
     assert fresh.status == 304
 
 
-def test_branches_and_tags(client: Client) -> None:
+def test_branches_and_tags(client: HttpClient) -> None:
     for name in ("a1", "a2", "b"):
         client.branch(name)
     client.ok("POST", f"{REPO}/branches", {"name": "hide", "source": "main", "hidden": True})
@@ -346,7 +346,7 @@ def test_branches_and_tags(client: Client) -> None:
     assert client.refused("DELETE", f"{REPO}/tags/v1") == (404, "tag not found")
 
 
-def test_copy_between_branches(client: Client) -> None:
+def test_copy_between_branches(client: HttpClient) -> None:
     client.branch("dev")
     client.upload("x", b"1", "dev", headers={"x-lakefs-meta-k": "v", "Content-Type": "a/b"})
     body = {"src_path": "x", "src_ref": "dev"}
@@ -358,7 +358,7 @@ def test_copy_between_branches(client: Client) -> None:
     assert client.refused("POST", place, body, query={"dest_path": "z"}) == (404, "not found")
 
 
-def test_pull_requests(client: Client) -> None:
+def test_pull_requests(client: HttpClient) -> None:
     conflicting(client)
     body = {"title": "t", "source_branch": "dev", "destination_branch": "main"}
     identifier = client.ok("POST", f"{REPO}/pulls", body)["id"]
@@ -377,7 +377,7 @@ def test_pull_requests(client: Client) -> None:
     assert client.refused("POST", f"{REPO}/pulls", {**body, "source_branch": "no"})[0] == 404
 
 
-def test_import(sandbox: Sandbox, client: Client) -> None:
+def test_import(sandbox: Sandbox, client: HttpClient) -> None:
     store = sandbox.blockstore
     for name in ("lake/a.csv", "lake/b.csv", "other"):
         store.put(f"sandbox/raw/{name}", store.write([name.encode()]))
@@ -400,7 +400,7 @@ def test_import(sandbox: Sandbox, client: Client) -> None:
     assert client.refused("POST", place, body)[0] == 400
 
 
-def test_dump_and_restore(sandbox: Sandbox, client: Client) -> None:
+def test_dump_and_restore(sandbox: Sandbox, client: HttpClient) -> None:
     history(client)
     client.ok("POST", f"{REPO}/tags", {"id": "v1", "ref": "main~1"})
     dump = client.ok("PUT", f"{REPO}/refs/dump")
@@ -414,7 +414,7 @@ def test_dump_and_restore(sandbox: Sandbox, client: Client) -> None:
     assert log(client) == ["c3", "c2", "c1", "Repository created"]
 
 
-def test_dump_and_restore_as_tasks(sandbox: Sandbox, client: Client) -> None:
+def test_dump_and_restore_tasks(sandbox: Sandbox, client: HttpClient) -> None:
     history(client)
     task = client.ok("POST", f"{REPO}/dump")["id"]
     status = client.ok("GET", f"{REPO}/dump", query={"task_id": task})
@@ -428,14 +428,14 @@ def test_dump_and_restore_as_tasks(sandbox: Sandbox, client: Client) -> None:
     assert client.refused("GET", f"{REPO}/restore", query={"task_id": "x"}) == (404, "not found")
 
 
-def test_symlinks_are_written(sandbox: Sandbox, client: Client) -> None:
+def test_symlink_file_is_written(sandbox: Sandbox, client: HttpClient) -> None:
     address = client.upload("d/x", b"1")["physical_address"]
     location = client.ok("POST", f"{REPO}/refs/main/symlink")["location"]
     key = location.removeprefix("s3://") + "/d/symlink.txt"
     assert sandbox.blockstore.objects()[key].read() == address.encode()
 
 
-def test_commit_options(client: Client) -> None:
+def test_commit_options(client: HttpClient) -> None:
     client.commit("empty", allow_empty=True, date=1_000_000_000)
     commit = client.ok("GET", f"{REPO}/refs/main/commits")["results"][0]
     assert commit["creation_date"] == 1_000_000_000
@@ -451,7 +451,7 @@ def test_commit_options(client: Client) -> None:
     assert refused == (404, "metarange not found")
 
 
-def test_commit_record(client: Client) -> None:
+def test_commit_record(client: HttpClient) -> None:
     c3, c2, _, _ = history(client)
     commit = client.ok("GET", f"{REPO}/commits/{c3}")
     body = {
@@ -471,7 +471,7 @@ def test_commit_record(client: Client) -> None:
     assert client.refused("POST", f"{REPO}/commits", body) == (404, "parent commit none not found")
 
 
-def test_stage_object(sandbox: Sandbox, client: Client) -> None:
+def test_stage_object(sandbox: Sandbox, client: HttpClient) -> None:
     store = sandbox.blockstore
     store.put("sandbox/raw/x", store.write([b"raw"]))
     body = {"physical_address": "s3://sandbox/raw/x", "checksum": "c", "size_bytes": 3}
@@ -479,7 +479,7 @@ def test_stage_object(sandbox: Sandbox, client: Client) -> None:
     assert client.read("x") == b"raw"
 
 
-def test_repository_settings(client: Client) -> None:
+def test_repository_settings(client: HttpClient) -> None:
     client.ok("POST", f"{REPO}/metadata", {"metadata": {"a": "1", "b": "2"}})
     client.ok("DELETE", f"{REPO}/metadata", {"keys": ["a"]})
     assert client.ok("GET", f"{REPO}/metadata") == {"b": "2"}
@@ -494,7 +494,7 @@ def test_repository_settings(client: Client) -> None:
     assert client.refused("DELETE", f"{REPO}/branch_protection", {"pattern": "p*"})[0] == 404
 
 
-def test_namespaces_are_not_shared(sandbox: Sandbox, client: Client) -> None:
+def test_overlapping_namespaces_are_rejected(sandbox: Sandbox, client: HttpClient) -> None:
     for namespace in ("repo", "repo/below"):
         body = {"name": "other", "storage_namespace": sandbox.storage_namespace + namespace}
         status, message = client.refused("POST", "/repositories", body)

@@ -23,8 +23,8 @@ from lakefs_client.exceptions import ApiException, NotFoundException
 from lakefs_client.model.object_stats import ObjectStats
 from lakefs_client.models import ObjectStageCreation, RepositoryCreation
 from lakefs_client.sandbox import FaultKind, Sandbox
+from lakefs_client.sandbox.http_server import Request, Response
 from lakefs_client.sandbox.store_server import StoreServer
-from lakefs_client.sandbox.wire import Request, Response
 from lakefs_client.transfer import Transfer, TransferConfig
 from lakefs_client.transfer.reader import ObjectReader
 

@@ -24,8 +24,8 @@ from lakefs_client.exceptions import (
     NotFoundException,
     TransferError,
 )
-from lakefs_client.rest import Interrupt, Timing
-from lakefs_client.sandbox import FaultKind, wire
+from lakefs_client.rest import Cancellation, Timing
+from lakefs_client.sandbox import FaultKind, http_server
 from lakefs_client.transfer import download as download_module
 from lakefs_client.transfer import ranges as ranges_module
 from lakefs_client.transfer.gate import Gate
@@ -223,7 +223,7 @@ def test_without_a_length_bytes_are_counted(
     ready: Bench, tamper: Tamper, monkeypatch: pytest.MonkeyPatch, surplus: int, match: str
 ) -> None:
     """As from a proxy that closes the connection at the end."""
-    send = wire._Connection._send
+    send = http_server._Connection._send
 
     class WithoutLength:
         def __init__(self, sock: Any) -> None:
@@ -247,7 +247,7 @@ def test_without_a_length_bytes_are_counted(
         response.content = (segment._replace(size=2 * (segment.size + surplus)),)
         response.truncated = True  # to half of it
 
-    monkeypatch.setattr(wire._Connection, "_send", without_length)
+    monkeypatch.setattr(http_server._Connection, "_send", without_length)
     tamper(change)
     with pytest.raises(TransferError, match=match):
         ready.download(part_size=RANGE, max_concurrency=1, retry=RetryPolicy(attempts=1))
@@ -529,14 +529,14 @@ def test_sockets_go_back_to_the_pool_alone(
     ready: Bench, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
     """An interrupt that still held one would cut whatever uses it next."""
-    made: list[Interrupt] = []
+    made: list[Cancellation] = []
 
-    class Kept(Interrupt):
-        def __init__(self, within: Interrupt | None = None) -> None:
-            super().__init__(within)
+    class Kept(Cancellation):
+        def __init__(self, parent: Cancellation | None = None) -> None:
+            super().__init__(parent)
             made.append(self)
 
-    monkeypatch.setattr(ranges_module, "Interrupt", Kept)
+    monkeypatch.setattr(ranges_module, "Cancellation", Kept)
     if times:
         order(ready, status(503), 1, after=3)
     ready.download(part_size=RANGE)

@@ -46,7 +46,7 @@ from lakefs_client.models import (
 )
 from lakefs_client.rest import Message, Timing
 from lakefs_client.sandbox import FaultKind, Sandbox, blocks
-from lakefs_client.sandbox.wire import Reset
+from lakefs_client.sandbox.http_server import Reset
 from lakefs_client.transfer import Transfer, TransferConfig, config, part, plan, target
 from lakefs_client.transfer.journal import read_all
 from lakefs_client.transfer.resume import KIND

@@ -38,7 +38,7 @@ from lakefs_client.exceptions import (
 )
 from lakefs_client.models import BranchCreation, RepositoryCreation
 from lakefs_client.sandbox import RecordedRequest, Sandbox, blocks
-from lakefs_client.sandbox.wire import Reset
+from lakefs_client.sandbox.http_server import Reset
 from lakefs_client.transfer import PendingUpload, Transfer, TransferConfig, config, part, plan
 from lakefs_client.transfer import resume as resume_module
 from lakefs_client.transfer.journal import read_all

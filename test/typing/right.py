@@ -90,6 +90,7 @@ from lakefs_client.models import (
     User,
     VersionConfig,
 )
+from lakefs_client.transactions import TransactionResult
 from lakefs_client.transfer import Transfer, TransferConfig
 
 
@@ -107,6 +108,11 @@ def configuration() -> ApiClient:
     config.refresh_api_key_hook = lambda c: c.api_key.update(cookie_auth="y")
     Configuration.set_default(config)
     assert_type(Configuration.get_default_copy(), Configuration)
+    assert_type(Configuration.from_environment(host="h", password=None), Configuration)
+    assert_type(ApiClient.from_environment(), ApiClient)
+    found = lakefs_client.credentials.discover(host="lakefs.example.com")
+    assert_type(found.configuration(), Configuration)
+    assert_type(found.settings[0].origin, str)
     assert_type(config.host, str)
     with ApiClient(config, header_name="X-Team", header_value="data", pool_threads=4) as client:
         client.set_default_header("X-Run", "7")
@@ -122,9 +128,13 @@ def by_way_of_the_package() -> None:
     assert_type(objects_api.ObjectsApi(client), ObjectsApi)
     assert_type(experimental_api.ExperimentalApi(client), ExperimentalApi)
     assert_type(lakefs_client.client.LakeFSClient(), LakeFSClient)
+    assert_type(lakefs_client.client.LakeFSClient.from_environment(), LakeFSClient)
     assert_type(lakefs_client.transfer.Transfer(client), Transfer)
     assert_type(lakefs_client.exceptions.NotFoundException(status=404), NotFoundException)
     assert_type(lakefs_client.__version__, str)
+    with lakefs_client.transaction(client, "repo", "main", message="m", on_error="keep") as tx:
+        assert_type(tx.branch, str)
+    assert_type(tx.result, TransactionResult | None)
 
 
 def repositories(api: RepositoriesApi) -> None:

@@ -122,6 +122,7 @@ def properties_set_wrongly(stats: ObjectStats) -> None:
 
 def settings(config: Configuration) -> None:
     Configuration(user="key")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    Configuration.from_environment(user="key")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     Configuration(8000)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     config.verify_ssl = "no"  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
     config.read_timeout = "5"  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]

@@ -530,6 +530,21 @@ def test_call_api_refuses_steps_in_the_hierarchy(
     assert server.connections == 0
 
 
+def test_response_type_may_be_the_name_of_a_type(api: ApiClient, server: ScriptedServer) -> None:
+    server.script(Answer(json={"id": "main", "commit_id": "c1"}))
+    found = api.call_api("/x", "GET", response_type="Ref", _return_http_data_only=True)
+    assert found == Ref("main", "c1")
+
+
+@pytest.mark.parametrize("name", ["Nothing", "list[Ref]", "__import__('os').getpid()", "Ref.get"])
+def test_response_type_is_never_evaluated(
+    api: ApiClient, server: ScriptedServer, name: str
+) -> None:
+    with pytest.raises(ApiValueError, match="no type of the API has the name"):
+        api.call_api("/x", "GET", response_type=name)
+    assert server.connections == 0
+
+
 def test_call_api_checks_types_unless_told_not_to(api: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(json={"id": 1}), Answer(json={"id": 1}))
     with pytest.raises(ApiTypeError, match="id"):

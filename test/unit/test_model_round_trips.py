@@ -155,9 +155,9 @@ def through_json(value: Any) -> Any:
 
 def through_python_names(value: Any) -> Any:
     """As a dict that a caller gives in place of a model."""
-    from lakefs_client import _types
+    from lakefs_client import _kinds
 
-    return _types.kind_of(type(value)).load(value.to_dict(), (), _types.CALLER)
+    return _kinds.kind_of(type(value), {}.__getitem__).load(value.to_dict(), (), _kinds.CALLER)
 
 
 WAYS: dict[str, Callable[[Any], Any]] = {

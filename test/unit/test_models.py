@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import linecache
 import pickle
 import subprocess
 import sys
@@ -266,7 +267,7 @@ HOSTILE = [
     "", " ", "\x00", "__class__", "__dict__", "__init__", "__eq__", "__hash__", "__reduce__",
     "__reduce_ex__", "__getattr__", "__setattr__", "__getitem__", "__contains__", "__copy__",
     "__deepcopy__", "__getstate__", "__setstate__", "__doc__", "__len__", "__iter__", "__slots__",
-    "_schema", "_adopt", "_load", "_items", "_json", "_keep", "_kept", "_wire",
+    "_schema", "_adopt", "_load", "_items", "_as_wire", "_set_undeclared", "_undeclared", "_wire",
     "_compiled", "_optional", "_entries", "_secret", "_limits", "attribute_map", "openapi_types",
     "allowed_values", "validations", "additional_properties_type", "read_only_vars",
     "discriminator", "_from_openapi_data", "_check_type", "_configuration", "items", "keys",
@@ -730,3 +731,10 @@ def test_configuration_of_a_server(api: ApiClient, server: ScriptedServer) -> No
     assert config.storage_config.blockstore_namespace_validity_regex == "^s3://"
     assert config["version_config"]["version"] == "1.84"
     assert encode(config)["storage_config"] == storage
+
+
+def test_traceback_of_a_compiled_check_shows_its_source() -> None:
+    fits = Ref._schema().fits
+    file = fits.__code__.co_filename
+    assert "".join(linecache.getlines(file)).startswith("def fits(v):\n try:\n")
+    assert linecache.getline(file, fits.__code__.co_firstlineno).strip() == "def fits(v):"

@@ -1,1 +1,1 @@
-"""What goes over the wire, for random arguments and answers, judged by the API document."""
+"""Every operation with random arguments and answers, compared with the API document."""

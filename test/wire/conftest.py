@@ -1,4 +1,4 @@
-"""One server and one client for all examples."""
+"""Fixtures: one server and one client for all examples."""
 
 from __future__ import annotations
 

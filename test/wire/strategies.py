@@ -1,4 +1,4 @@
-"""Random values of the document's schemas."""
+"""Hypothesis strategies for the document's schemas."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from hypothesis.strategies import SearchStrategy
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 STEP = TEXT.filter(lambda text: text not in ("", ".", ".."))
-"""What can be one step of a path."""
+"""A segment of a path."""
 
-# What a header can carry; spaces around a value are not part of it.
+# A header's value. Surrounding spaces are not part of the value.
 HEADER = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20).map(str.strip)
 TOKEN = st.text(string.ascii_letters + string.digits + "!#$%&'*+-.^_`|~", min_size=1, max_size=10)
 
@@ -37,11 +37,11 @@ UNKNOWN = st.dictionaries(
     JSON,
     max_size=2,
 )
-"""Properties that a newer server may add, under the most awkward names."""
+"""Properties that a newer server may add, with names that could shadow attributes."""
 
 
 def values(schema: dict[str, Any], *, newer: bool = False) -> SearchStrategy[Any]:
-    """JSON that fits a schema. With `newer` models may have properties that nobody declared."""
+    """Return a strategy for JSON that matches a schema. `newer` adds undeclared properties."""
     model = model_of(schema)
     if model is not None:
         strategy = _model(model, newer)
@@ -97,15 +97,15 @@ def _model(model: str, newer: bool) -> SearchStrategy[Any]:
     )
     if not newer:
         return known
-    return st.builds(lambda one, other: {**one, **other}, known, UNKNOWN)
+    return st.builds(lambda declared, unknown: {**declared, **unknown}, known, UNKNOWN)
 
 
 def argument_values(a: Argument) -> SearchStrategy[Any]:
-    """JSON, or bytes, for an argument."""
+    """Return a strategy for an argument: JSON or bytes."""
     if a.place == "content":
         return st.binary(max_size=200)
     if a.place == "user_metadata":
-        # Header names have no case: keys that differ in nothing else cannot both arrive.
+        # Header names are case-insensitive, so keys must differ in more than case.
         return st.dictionaries(TOKEN.map(str.lower), HEADER, max_size=3)
     if a.place in ("header", "content_type"):
         return values(a.schema).map(str.strip) if "pattern" in a.schema else HEADER.filter(bool)
@@ -115,7 +115,7 @@ def argument_values(a: Argument) -> SearchStrategy[Any]:
 
 
 def arguments(operation: Operation) -> SearchStrategy[dict[str, Any]]:
-    """Valid arguments by name: all that are required, any of the others."""
+    """Return a strategy for valid arguments: all required ones, any of the optional ones."""
     return st.fixed_dictionaries(
         {a.name: argument_values(a) for a in operation.required},
         optional={a.name: argument_values(a) for a in operation.optional},

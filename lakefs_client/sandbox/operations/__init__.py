@@ -1,1 +1,1 @@
-"""The API's operations, a class a group, with a method for each that the sandbox carries out."""
+"""The API's operations. Each group is a class, each operation a method with the operation's id."""

@@ -1,4 +1,4 @@
-"""The call that one request is: what the operations of every group have at hand."""
+"""The base class of operation groups: a validated request, and helpers for responses."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
-from ..errors import ApiError
-from ..repository import Repository
-from ..state import Backend
-from ..wire import Request, Response
+from lakefs_client.sandbox.errors import ApiError
+from lakefs_client.sandbox.http_server import Request, Response
+from lakefs_client.sandbox.repository import Repository
+from lakefs_client.sandbox.state import Backend
 
 MAX_PAGE = 1000
 DEFAULT_PAGE = 100
@@ -22,19 +22,19 @@ T = TypeVar("T")
 
 
 def reply(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """An answer in JSON, with these headers, too."""
+    """Return a JSON response."""
     text = json.dumps(body, separators=(",", ":"), ensure_ascii=False) + "\n"
-    usual = {"Content-Type": "application/json", "X-Content-Type-Options": "nosniff"}
-    return Response(status, text.encode(), {**usual, **(headers or {})})
+    defaults = {"Content-Type": "application/json", "X-Content-Type-Options": "nosniff"}
+    return Response(status, text.encode(), {**defaults, **(headers or {})})
 
 
 @dataclass
 class Call:
-    """One request for an operation, checked against the API document.
+    """A request for one operation, validated against the API document.
 
-    `call[name]` is a parameter, None where it was not given; `body` is `{}` where none came. Groups
-    of operations are subclasses, with a method for each operation, which bears its id. A method
-    returns what is answered as JSON, None for 204, or any other answer as a `Response`.
+    `call[name]` is a parameter or None. `body` is the JSON body or `{}`. Groups of operations are
+    subclasses with one method per operation, named by the operation's id. A method returns the JSON
+    to send, None for status 204, or a `Response`.
     """
 
     backend: Backend
@@ -48,39 +48,42 @@ class Call:
 
     @property
     def repository(self) -> Repository:
-        """The repository that the call is about, or 404."""
+        """The repository in the path. Raises a 404 error if there is none."""
         return self.backend.repository(self["repository"])
 
     @property
     def force(self) -> bool:
-        """Whether a read-only repository is to be written all the same."""
+        """True if the call may write to a read-only repository."""
         return bool(self.arguments.get("force") or self.body.get("force"))
 
     @property
     def writable_repository(self) -> Repository:
-        """The repository, or 403 where it is read-only and the call does not force it."""
+        """The repository. Raises a 403 error if it is read-only, unless forced."""
         repository = self.repository
         repository.check_writable(force=self.force)
         return repository
 
-    def presign(self, method: str, key: str, query: Mapping[str, str], refusal: int = 400) -> str:
-        """A URL of the blockstore, at the host by which the client knows the server.
+    def presign(
+        self, method: str, key: str, query: Mapping[str, str], unsupported: int = 400
+    ) -> str:
+        """Return a presigned URL with the host name that the client used.
 
-        Where there are no such URLs that is refused, with a status that depends on the operation.
+        Raise an error with the status `unsupported` if the store has no presigned URLs.
         """
         if not self.backend.presign:
-            raise ApiError(refusal, "operation not supported")
+            raise ApiError(unsupported, "operation not supported")
         host = re.sub(r":\d*$", "", self.request.headers.get("host", "")) or "127.0.0.1"
         return self.backend.urls.sign(method, f"{host}:{self.backend.store_port}", key, query)
 
     @property
     def page_size(self) -> int:
+        """The number of results in a page."""
         amount: int = self["amount"]
         return amount if amount > 0 else DEFAULT_PAGE
 
-    def page(self, shown: Iterable[tuple[str, Json]]) -> Json:
-        """The page that the call asks for, of keys and items in order that begin after `after`."""
-        page = list(islice(shown, self.page_size + 1))
+    def page(self, items: Iterable[tuple[str, Json]]) -> Json:
+        """Return a page of `items`, which are sorted pairs of key and JSON after `after`."""
+        page = list(islice(items, self.page_size + 1))
         has_more = len(page) > self.page_size
         del page[self.page_size :]
         pagination = {
@@ -94,14 +97,14 @@ class Call:
     def listing(
         self, items: Iterable[tuple[str, T]], show: Callable[[str, T], Json], **common: object
     ) -> Json:
-        """A page of sorted items, by `prefix`, `after` and, where the call has one, `delimiter`.
+        """Return a page of sorted items, filtered by the call's `prefix` and `after`.
 
-        What has a delimiter behind the prefix is told as one common prefix, with these properties.
+        With a `delimiter`, items fold into common prefixes with the properties `common`.
         """
         names = ("prefix", "after", "delimiter")
         prefix, after, delimiter = (self.arguments.get(name) or "" for name in names)
 
-        def folded() -> Iterator[tuple[str, Json]]:
+        def fold() -> Iterator[tuple[str, Json]]:
             last = after
             for path, item in items:
                 if not path.startswith(prefix):
@@ -116,4 +119,4 @@ class Call:
                 else:
                     yield key, {"path": key, "path_type": "common_prefix", **common}
 
-        return self.page(folded())
+        return self.page(fold())

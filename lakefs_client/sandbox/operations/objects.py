@@ -1,4 +1,4 @@
-"""Objects: through the server, and past it by staging addresses and presigned multipart uploads."""
+"""Operations on objects, staging addresses and presigned multipart uploads."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..blocks import StoredObject
-from ..clock import made_at
-from ..errors import ApiError, StoreError, bad_request, find
-from ..forms import find_file
-from ..repository import Repository
-from ..versions import Entry
-from ..wire import Response, parse_range
-from .call import Call, Json, reply
+from lakefs_client.sandbox.blocks import StoredObject
+from lakefs_client.sandbox.clock import creation_time
+from lakefs_client.sandbox.errors import ApiError, StoreError, bad_request, find
+from lakefs_client.sandbox.forms import find_file
+from lakefs_client.sandbox.http_server import Response, parse_range
+from lakefs_client.sandbox.operations.call import Call, Json, reply
+from lakefs_client.sandbox.repository import Repository
+from lakefs_client.sandbox.versions import Entry
 
 DEFAULT_TYPE = "application/octet-stream"
 MAX_PARTS = 10_000
@@ -25,6 +25,8 @@ _HOST_ID = secrets.token_hex(32)
 
 
 class Objects(Call):
+    """The groups `objects` and `staging`, and presigned multipart uploads."""
+
     def upload_object(self) -> Json:
         with self.backend.lock:
             repository = self.repository
@@ -50,7 +52,7 @@ class Objects(Call):
         repository, uri = self.repository, self.body["physical_address"]
         if "://" not in uri:
             raise bad_request("physical address must be a URI")
-        entry = self._described_entry(repository.relative(uri), "metadata")
+        entry = self._entry_from_body(repository.relative(uri), "metadata")
         return self._stage(self["path"], entry)
 
     def get_object(self) -> Response:
@@ -60,10 +62,10 @@ class Objects(Call):
         etag = f'"{entry.checksum}"'
         if self["If-None-Match"] in (etag, entry.checksum, "*"):
             return Response(304, headers={"Etag": etag})
-        stored = self._stored(entry)
-        more = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
-        response = Response(200, headers=_headers(entry) | more)
-        response.content = stored.slice(*self._requested(stored.size, response))
+        stored = self._stored_object(entry)
+        headers = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
+        response = Response(200, headers=_headers(entry) | headers)
+        response.content = stored.slice(*self._select_range(stored.size, response))
         return response
 
     def head_object(self) -> Response:
@@ -72,8 +74,8 @@ class Objects(Call):
         except ApiError as error:
             return Response(error.status)
         response = Response(200, headers=_headers(entry) | {"Accept-Ranges": "bytes"})
-        start, stop = self._requested(entry.size, response)
-        # That of GET.
+        start, stop = self._select_range(entry.size, response)
+        # The length of a GET response.
         response.headers["Content-Length"] = str(stop - start)
         return response
 
@@ -85,15 +87,15 @@ class Objects(Call):
         def show(path: str, entry: Entry) -> Json:
             return self._show(path, entry, metadata=self["user_metadata"] and entry.metadata)
 
-        # Whoever turns the pages of a large tree does not begin at its beginning.
+        # Start at `after`, so that paging through a large tree takes linear time.
         items = self.repository.tree(self["ref"]).items(self["after"] or self["prefix"] or "")
         return self.listing(items, show, checksum="", mtime=0, physical_address="")
 
     def update_object_user_metadata(self) -> None:
         repository, branch, path = self.repository, self["branch"], self["path"]
         repository.branch(branch)
-        place = f"{repository.id}/{branch}/{path}"
-        entry = repository.entry(branch, path, f"update user metadata on {place}: not found")
+        location = f"{repository.id}/{branch}/{path}"
+        entry = repository.entry(branch, path, f"update user metadata on {location}: not found")
         repository.stage(branch, path, replace(entry, metadata=self.body["set"]))
 
     def get_underlying_properties(self) -> Json:
@@ -103,7 +105,7 @@ class Objects(Call):
     def copy_object(self) -> Json:
         repository, body = self.repository, self.body
         source = repository.entry(body.get("src_ref") or self["branch"], body["src_path"])
-        stored = self._stored(source)
+        stored = self._stored_object(source)
         address = repository.new_address()
         entry = replace(source, address=address, mtime=int(self.backend.clock()))
         shown = self._stage(self["dest_path"], entry)
@@ -120,15 +122,17 @@ class Objects(Call):
             repository.stage(branch, path, None, force=self.force)
         return {"errors": []}
 
-    # Past the server
+    # Staging and presigned multipart uploads
 
     def get_physical_address(self) -> Json:
-        # Whether there is such a branch is asked when the address is linked.
+        # The server checks the branch later, in `link_physical_address`.
         repository = self.repository
         address = self._new_address()
         location: Json = {"physical_address": repository.uri(address), "presigned_url": None}
         if self["presign"]:
-            url = self.presign("PUT", repository.key(address), {"x-id": "PutObject"}, refusal=500)
+            url = self.presign(
+                "PUT", repository.key(address), {"x-id": "PutObject"}, unsupported=500
+            )
             location["presigned_url"] = url
             location["presigned_url_expiry"] = self.backend.urls.expiry()
         return location
@@ -138,7 +142,7 @@ class Objects(Call):
         uri = self.body["staging"].get("physical_address", "")
         address = self._signed_address(uri, "link address invalid")
         self._check_preconditions()
-        return self._stage(self["path"], self._described_entry(address, "user_metadata"))
+        return self._stage(self["path"], self._entry_from_body(address, "user_metadata"))
 
     def create_presign_multipart_upload(self) -> Json:
         repository, branch = self._multipart_repository, self["branch"]
@@ -160,7 +164,7 @@ class Objects(Call):
     def upload_part(self) -> Json:
         repository = self._multipart_repository
         address = self._signed_address(self.body["physical_address"])
-        # Whether the upload is still there is for the blockstore to say.
+        # The blockstore checks the upload id later.
         url = self._presign_part(repository, address, self["uploadId"], self["partNumber"])
         return {"presigned_url": url}
 
@@ -171,14 +175,14 @@ class Objects(Call):
         entry = origin.entry(source["ref"], source["path"])
         store = self.backend.store
         stored = store.get(origin.key(entry.address))
-        with _refusals_of_store("UploadPartCopy"):
+        with _store_errors("UploadPartCopy"):
             if stored is None:
                 raise StoreError("NoSuchKey")
-            wanted = parse_range(source.get("range"), stored.size)
-            if wanted is None:
+            selection = parse_range(source.get("range"), stored.size)
+            if selection is None:
                 raise StoreError("InvalidRange")
             key, upload_id, number = repository.key(address), self["uploadId"], self["partNumber"]
-            part = store.copy_part(key, upload_id, number, stored, *wanted)
+            part = store.copy_part(key, upload_id, number, stored, *selection)
         return Response(204, headers={"Etag": part.etag})
 
     def complete_presign_multipart_upload(self) -> Json:
@@ -188,25 +192,25 @@ class Objects(Call):
             raise bad_request("parts are required")
         address = self._signed_address(uri)
         parts = [(part["part_number"], part["etag"].strip('"')) for part in body["parts"]]
-        with _refusals_of_store("CompleteMultipartUpload"):
+        with _store_errors("CompleteMultipartUpload"):
             stored = self.backend.store.complete(repository.key(address), self["uploadId"], parts)
         content_type = body.get("content_type") or DEFAULT_TYPE
         entry = entry_of(stored, address, content_type, body.get("user_metadata"))
-        # Only now: the object is assembled even where the branch refuses it.
+        # The store assembles the object before the branch rejects it.
         repository.stage(self["branch"], self["path"], entry)
         return {**self._stats(self["path"], entry), "physical_address": address}
 
     def abort_presign_multipart_upload(self) -> None:
         repository = self._multipart_repository
         address = self._signed_address(self._required_address)
-        # Where there is nothing to abort any more, that is what was asked for.
+        # Aborting twice succeeds.
         with contextlib.suppress(StoreError):
             self.backend.store.abort(repository.key(address), self["uploadId"])
 
     # Entries
 
     def _check_preconditions(self) -> None:
-        """Raise 412 where If-None-Match or If-Match forbids to write the path."""
+        """Raise a 412 error if If-None-Match or If-Match does not allow the write."""
         try:
             checksum = self.repository.entry(self["branch"], self["path"]).checksum
         except ApiError:
@@ -217,15 +221,15 @@ class Objects(Call):
         if if_match is not None and checksum != if_match.strip('"'):
             raise ApiError(412, "Precondition failed")
 
-    def _described_entry(self, address: str, metadata: str) -> Entry:
-        """The entry of an object that the body describes, the user's metadata under this name."""
+    def _entry_from_body(self, address: str, metadata: str) -> Entry:
+        """Return the entry that the body describes. `metadata` names its metadata property."""
         size, checksum = self.body["size_bytes"], self.body["checksum"]
         mtime = self.body.get("mtime", int(self.backend.clock()))
         content_type = self.body.get("content_type") or DEFAULT_TYPE
         return Entry(address, size, checksum, mtime, content_type, self.body.get(metadata, {}))
 
     def _stage(self, path: str, entry: Entry) -> Json:
-        """Write an entry to the call's branch; return the object as the API shows it."""
+        """Stage an entry on the call's branch and return its ObjectStats."""
         self.repository.stage(self["branch"], path, entry, force=self.force)
         return self._stats(path, entry)
 
@@ -258,7 +262,7 @@ class Objects(Call):
     # Bytes
 
     def _receive(self) -> StoredObject:
-        """Write the body, or the file in the form that it is, to the blockstore."""
+        """Write the body to the blockstore. If it is a form, write the form's file."""
         content_type = self.request.headers.get("content-type", DEFAULT_TYPE)
         windows = self.request.body.windows()
         if not content_type.lower().startswith("multipart/form-data"):
@@ -268,34 +272,34 @@ class Objects(Call):
         self.request.body.drain()
         return stored
 
-    def _stored(self, entry: Entry) -> StoredObject:
+    def _stored_object(self, entry: Entry) -> StoredObject:
         if stored := self.backend.store.get(self.repository.key(entry.address)):
             return stored
         raise ApiError(410, "No data")
 
-    def _requested(self, size: int, response: Response) -> tuple[int, int]:
-        """The bytes to answer, first and after the last; puts status and headers accordingly."""
-        wanted = response.select_range(self["Range"], size)
-        if wanted is not None:
-            return wanted
-        refusal = reply({"message": "Requested Range Not Satisfiable"})
+    def _select_range(self, size: int, response: Response) -> tuple[int, int]:
+        """Return the range to send, as start and stop, and set status and headers accordingly."""
+        selection = response.select_range(self["Range"], size)
+        if selection is not None:
+            return selection
+        error = reply({"message": "Requested Range Not Satisfiable"})
         response.status = 416
-        response.body = refusal.body
-        response.headers.update({**refusal.headers, "Content-Range": f"bytes */{size}"})
+        response.body = error.body
+        response.headers.update({**error.headers, "Content-Range": f"bytes */{size}"})
         return 0, 0
 
     # Addresses
 
     @property
     def _multipart_repository(self) -> Repository:
-        """The repository, or 501 where there are no presigned multipart uploads."""
+        """The repository. Raises a 501 error without presigned multipart uploads."""
         if not self.backend.presigned_multipart:
             raise ApiError(501, "presign multipart upload API is not supported")
         return self.repository
 
     @property
     def _required_address(self) -> str:
-        """The body's address, which is optional in the document alone, or 400."""
+        """The body's address. Servers require it, although the document does not."""
         uri: str = self.body.get("physical_address", "")
         if not uri:
             raise bad_request("physical_address is required")
@@ -303,24 +307,24 @@ class Objects(Call):
 
     def _new_address(self) -> str:
         address = self.repository.new_address()
-        return f"{address},{self.backend.identity.sign(self._bound(address))}"
+        return f"{address},{self.backend.identity.sign(self._signed_text(address))}"
 
     def _signed_address(self, uri: str, invalid: str = "invalid address") -> str:
-        """Return the relative address of a URI that we signed for the place of the call."""
+        """Return the relative address of a URI that we signed for the call's branch and path."""
         address = self.repository.relative(uri)
         if address == uri:
             raise bad_request("physical address must be relative to the storage namespace")
         unsigned, comma, signature = address.rpartition(",")
         if not comma:
             raise bad_request(f"address is not signed: {invalid}")
-        if not self.backend.identity.is_signed(self._bound(unsigned), signature):
+        if not self.backend.identity.is_signed(self._signed_text(unsigned), signature):
             raise bad_request(f"invalid address signature: {invalid}")
-        if self.backend.clock() > made_at(unsigned.rpartition("/")[2]) + _ADDRESS_SECONDS:
+        if self.backend.clock() > creation_time(unsigned.rpartition("/")[2]) + _ADDRESS_SECONDS:
             raise bad_request("link address expired")
         return address
 
-    def _bound(self, address: str) -> str:
-        """What is signed of an address: where the object may be put in a branch, too."""
+    def _signed_text(self, address: str) -> str:
+        """Return the text to sign: the address and its destination."""
         return "\0".join((address, self["repository"], self["branch"], self["path"]))
 
     def _presign_part(
@@ -333,7 +337,7 @@ class Objects(Call):
 def entry_of(
     stored: StoredObject, address: str, content_type: str, metadata: dict[str, str] | None = None
 ) -> Entry:
-    """The entry of what lies in the blockstore."""
+    """Return an entry for a stored object."""
     mtime = int(stored.modified)
     return Entry(address, stored.size, stored.etag, mtime, content_type, metadata or {})
 
@@ -348,8 +352,8 @@ def _headers(entry: Entry) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _refusals_of_store(operation: str) -> Iterator[None]:
-    """Word the blockstore's refusals as the server's S3 library does."""
+def _store_errors(operation: str) -> Iterator[None]:
+    """Translate the blockstore's errors to a 500 error with the message of Go's S3 library."""
     try:
         yield
     except StoreError as error:

@@ -1,4 +1,4 @@
-"""Branches, tags, commits, what is between them, merges and pull requests."""
+"""Operations on branches, tags, commits, diffs, merges and pull requests."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from dataclasses import asdict
 from datetime import datetime
 from itertools import dropwhile, islice, takewhile
 
-from .. import versions
-from ..clock import made_at, new_id, timestamp
-from ..errors import ApiError, bad_request, conflict, find, not_found
-from ..identity import USER
-from ..repository import Branch, Repository
-from ..versions import Commit, Difference
-from ..wire import Response
-from .call import Call, Json
+from lakefs_client.sandbox import versions
+from lakefs_client.sandbox.clock import creation_time, new_id, timestamp
+from lakefs_client.sandbox.errors import ApiError, bad_request, conflict, find, not_found
+from lakefs_client.sandbox.http_server import Response
+from lakefs_client.sandbox.identity import USER
+from lakefs_client.sandbox.operations.call import Call, Json
+from lakefs_client.sandbox.repository import Branch, Repository
+from lakefs_client.sandbox.versions import Commit, Difference
 
 _BRANCH_NAME = re.compile(r"\w[-\w]*", re.ASCII)
 _TAG_NAME = re.compile(r"[^\s~^:?*\[\\]+")
 
 
 class Refs(Call):
+    """The groups `branches`, `tags`, `commits`, `refs` and `pulls`."""
+
     def list_branches(self) -> Json:
         branches = {
             name: branch.commit_id
@@ -145,7 +147,7 @@ class Refs(Call):
         if objects or prefixes:
             commits = (item for item in commits if _touches(repository, item, objects, prefixes))
         if self["limit"]:
-            # Looks no further than the page, so that there is no next one to tell of.
+            # The server stops at the end of the page and never reports another.
             commits = islice(commits, self.page_size)
         return self.page((item.id, asdict(item)) for item in commits)
 
@@ -166,7 +168,7 @@ class Refs(Call):
         destination = repository.commit(self["destinationBranch"])
         return {
             "base_commit_id": repository.merge_base(source, destination).id,
-            # The wrong way round, as servers of 1.84 have it.
+            # lakeFS 1.84 swaps the two.
             "destination_commit_id": source.id,
             "source_commit_id": destination.id,
         }
@@ -195,14 +197,14 @@ class Refs(Call):
         items = ((item.path, item) for item in differences)
         return self.listing(items, show, type="prefix_changed")
 
-    # Pull requests, kept as the API shows them
+    # Pull requests, stored in the API's format
 
     def list_pull_requests(self) -> Json:
         status = self["status"]
         pulls = {
             name: pull
             for name, pull in self.repository.pulls.items()
-            # What was merged is closed, too.
+            # A merged pull request counts as closed.
             if status == "all" or (pull["status"] == "open") == (status == "open")
         }
 
@@ -260,7 +262,7 @@ class Refs(Call):
 
     def _pull(self) -> Json:
         try:
-            made_at(self["pull_request"])
+            creation_time(self["pull_request"])
         except ValueError:
             raise bad_request(
                 "argument pullRequestID: pull request id: invalid value: validation error"
@@ -273,9 +275,9 @@ def _show(name: str, commit_id: str) -> Json:
 
 
 def _up_to(commits: Iterable[Commit], last: Commit) -> Iterable[Commit]:
-    for item in commits:
-        yield item
-        if item.id == last.id:
+    for commit in commits:
+        yield commit
+        if commit.id == last.id:
             return
 
 
@@ -283,7 +285,7 @@ def _parse_time(text: str) -> float:
     try:
         return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
     except ValueError:
-        raise bad_request(f"since: {text} is no date-time") from None
+        raise bad_request(f"since: {text} is not a date-time") from None
 
 
 def _touches(
@@ -292,5 +294,5 @@ def _touches(
     before = versions.EMPTY
     if item.parents:
         before = repository.tree_of(repository.commits[item.parents[0]])
-    changed = versions.diff(before, repository.tree_of(item))
-    return any(one.path in objects or one.path.startswith(prefixes) for one in changed)
+    paths = [change.path for change in versions.diff(before, repository.tree_of(item))]
+    return any(path in objects or path.startswith(prefixes) for path in paths)

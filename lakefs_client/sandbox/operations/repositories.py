@@ -1,4 +1,7 @@
-"""Repositories, their settings, and tasks: imports, dumps and restores, which are done at once."""
+"""Operations on repositories and their settings; imports, dumps and restores.
+
+Imports, dumps and restores finish within the request.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +10,24 @@ import json
 import mimetypes
 from dataclasses import asdict
 
-from ..clock import new_id, timestamp
-from ..errors import ApiError, bad_request, conflict, find, not_found
-from ..repository import Branch, Repository
-from ..state import NAMESPACE, as_json, dump_history, load_history
-from ..versions import EMPTY, Entry
-from ..wire import Response
-from .call import Call, Json, reply
-from .objects import DEFAULT_TYPE, entry_of
+from lakefs_client.sandbox.clock import new_id, timestamp
+from lakefs_client.sandbox.errors import ApiError, bad_request, conflict, find, not_found
+from lakefs_client.sandbox.http_server import Response
+from lakefs_client.sandbox.operations.call import Call, Json, reply
+from lakefs_client.sandbox.operations.objects import DEFAULT_TYPE, entry_of
+from lakefs_client.sandbox.repository import Branch, Repository
+from lakefs_client.sandbox.state import NAMESPACE, as_json, dump_history, load_history
+from lakefs_client.sandbox.versions import EMPTY, Entry
 
 
 class Repositories(Call):
+    """The groups `repositories` and `import`, and repository operations of `internal`."""
+
     def list_repositories(self) -> Json:
         search = self["search"] or ""
         items = sorted(self.backend.repositories.items())
-        found = (item for item in items if search in item[0])
-        return self.listing(found, lambda _, repository: _show(repository))
+        matching = (item for item in items if search in item[0])
+        return self.listing(matching, lambda _, repository: _show(repository))
 
     def create_repository(self) -> Json:
         backend, body, name = self.backend, self.body, self.body["name"]
@@ -117,7 +122,7 @@ class Repositories(Call):
     internal_delete_garbage_collection_rules = delete_gc_rules
 
     def set_garbage_collection_rules_preflight(self) -> None:
-        # Who may see the repository may set them, too.
+        # The only user may set the rules.
         self.backend.repository(self["repository"])
 
     create_branch_protection_rule_preflight = set_garbage_collection_rules_preflight
@@ -130,7 +135,7 @@ class Repositories(Call):
         repository.clean_branch(branch)
         entries: dict[str, Entry] = {}
         for location in body["paths"]:
-            entries.update(self._found(repository, location))
+            entries.update(self._source_entries(repository, location))
         identifier = new_id(self.backend.clock())
         status: Json = {"completed": True, "ingested_objects": len(entries)}
         try:
@@ -152,39 +157,39 @@ class Repositories(Call):
         raise ApiError(409, "import already completed")
 
     def dump_refs(self) -> Json:
-        """Write branches, tags and commits as files to the repository's namespace."""
+        """Write branches, tags and commits to files in the storage namespace."""
         repository = self.repository
         branches = {name: branch.commit_id for name, branch in repository.branches.items()}
         return {
-            "branches_meta_range_id": self._keep(branches),
-            "commits_meta_range_id": self._keep(dump_history(repository)),
-            "tags_meta_range_id": self._keep(repository.tags),
+            "branches_meta_range_id": self._write_dump(branches),
+            "commits_meta_range_id": self._write_dump(dump_history(repository)),
+            "tags_meta_range_id": self._write_dump(repository.tags),
         }
 
     def restore_refs(self) -> None:
         repository, body = self.writable_repository, self.body
         if repository.commits:
             raise bad_request("cannot restore refs to a repository that is not bare")
-        branches = self._kept(body["branches_meta_range_id"])
-        tags = self._kept(body["tags_meta_range_id"])
-        load_history(repository, self._kept(body["commits_meta_range_id"]))
+        branches = self._read_dump(body["branches_meta_range_id"])
+        tags = self._read_dump(body["tags_meta_range_id"])
+        load_history(repository, self._read_dump(body["commits_meta_range_id"]))
         repository.branches = {name: Branch(commit_id) for name, commit_id in branches.items()}
         repository.tags = tags
 
     def dump_submit(self) -> Json:
-        return self._submit({"refs": self.dump_refs()})
+        return self._create_task({"refs": self.dump_refs()})
 
     def restore_submit(self) -> Json:
         self.restore_refs()
-        return self._submit({})
+        return self._create_task({})
 
     def dump_status(self) -> Json:
         return find(self.repository.tasks, self["task_id"])
 
     restore_status = dump_status
 
-    def _found(self, repository: Repository, location: Json) -> dict[str, Entry]:
-        """The objects at one source of an import, by the paths they are to have."""
+    def _source_entries(self, repository: Repository, location: Json) -> dict[str, Entry]:
+        """Return the objects at one location of an import, by destination path."""
         uri, destination = location["path"], location["destination"]
         if uri.startswith(repository.prefix):
             raise bad_request(
@@ -194,31 +199,31 @@ class Repositories(Call):
         if not uri.startswith(NAMESPACE):
             raise bad_request(f"import path ({uri}) is not in the sandbox: invalid import source")
         source = repository.key(uri)
-        whole = location["type"] == "object"
-        found = {}
+        is_object = location["type"] == "object"
+        entries = {}
         for key, stored in self.backend.store.objects().items():
-            if key == source if whole else key.startswith(source):
+            if key == source if is_object else key.startswith(source):
                 content_type = mimetypes.guess_type(key)[0] or DEFAULT_TYPE
                 path = destination + key[len(source) :]
-                found[path] = entry_of(stored, f"s3://{key}", content_type)
-        return found
+                entries[path] = entry_of(stored, f"s3://{key}", content_type)
+        return entries
 
-    def _submit(self, result: Json) -> Json:
+    def _create_task(self, result: Json) -> Json:
         now = self.backend.clock()
         identifier = new_id(now)
         task = {"id": identifier, "done": True, "update_time": timestamp(now), **result}
         self.repository.tasks[identifier] = task
         return {"id": identifier}
 
-    def _keep(self, content: Json) -> str:
-        """Write what a dump holds where its metarange would be; return the metarange's id."""
+    def _write_dump(self, content: Json) -> str:
+        """Write a part of a dump in the place of its metarange, and return the metarange id."""
         data = json.dumps(content, sort_keys=True, default=as_json).encode()
         identifier = hashlib.sha256(data).hexdigest()
         key = self.repository.key(f"_lakefs/{identifier}")
         self.backend.store.put(key, self.backend.store.write([data]))
         return identifier
 
-    def _kept(self, identifier: str) -> Json:
+    def _read_dump(self, identifier: str) -> Json:
         stored = self.backend.store.get(self.repository.key(f"_lakefs/{identifier}"))
         if stored is None:
             raise not_found("metarange")

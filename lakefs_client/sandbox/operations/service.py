@@ -1,4 +1,4 @@
-"""The server itself, who calls it, and what lies beside versions: actions, metadata files."""
+"""Operations on the server, its configuration, authentication, actions and metadata files."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import base64
 import email.utils
 from collections.abc import Callable
 
-from ..errors import ApiError, bad_request, conflict, not_found
-from ..identity import SESSION_COOKIE, USER
-from ..wire import Response
-from .call import Call, Json, reply
+from lakefs_client.sandbox.errors import ApiError, bad_request, conflict, not_found
+from lakefs_client.sandbox.http_server import Response
+from lakefs_client.sandbox.identity import SESSION_COOKIE, USER
+from lakefs_client.sandbox.operations.call import Call, Json, reply
 
 _LOGIN_SECONDS = 7 * 24 * 3600
 _SESSION_SECONDS = 30 * 24 * 3600
@@ -17,19 +17,19 @@ _TOKEN_SECONDS = 3600
 _VERSION = {"version": "dev", "version_context": "lakeFS"}
 
 
-def _always(answer: Json | None) -> Callable[[Call], Json | None]:
-    """An operation with one answer for everybody."""
+def _constant(answer: Json | None) -> Callable[[Call], Json | None]:
+    """Return an operation that always gives `answer`."""
     return lambda _: answer
 
 
 class Service(Call):
-    """What is not of a repository. Most below `/auth` is not for open-source servers."""
+    """Operations outside of repositories. Open-source servers lack most of those in `/auth`."""
 
-    health_check = post_stats_events = _always(None)
-    get_lake_fs_version = _always(_VERSION)
-    get_garbage_collection_config = _always({"grace_period": 24 * 3600})
-    get_usage_report_summary = _always({"installation_id": "sandbox", "reports": []})
-    get_auth_capabilities = _always({"invite_user": False})
+    health_check = post_stats_events = _constant(None)
+    get_lake_fs_version = _constant(_VERSION)
+    get_garbage_collection_config = _constant({"grace_period": 24 * 3600})
+    get_usage_report_summary = _constant({"installation_id": "sandbox", "reports": []})
+    get_auth_capabilities = _constant({"invite_user": False})
 
     def get_setup_state(self) -> Json:
         login = {
@@ -98,25 +98,25 @@ class Service(Call):
                 directories.setdefault(directory, []).append(repository.uri(entry.address))
         root = f"_lakefs/symlinks/{repository.id}/{self['branch']}"
         for directory, uris in directories.items():
-            place = "/".join(part for part in (root, directory, "symlink.txt") if part)
+            address = "/".join(part for part in (root, directory, "symlink.txt") if part)
             stored = self.backend.store.write(["\n".join(sorted(uris)).encode()])
-            self.backend.store.put(repository.key(place), stored)
+            self.backend.store.put(repository.key(address), stored)
         return {"location": repository.uri(f"{root}/{location}".rstrip("/"))}
 
-    # Who calls
+    # Authentication
 
     def get_current_user(self) -> Json:
         return {"user": self._user() if self.authenticated else {"creation_date": 0, "id": ""}}
 
     def list_users(self) -> Json:
-        return self._listed({USER: self._user()})
+        return self._user_listing({USER: self._user()})
 
     def get_user(self) -> Json:
         self._check_user()
         return self._user()
 
     def create_user(self) -> Json:
-        # There is one user, whatever the id.
+        # The open-source server has one user and gives this answer for any id.
         raise ApiError(409, "Already exists")
 
     def get_credentials(self) -> Json:
@@ -156,29 +156,29 @@ class Service(Call):
         return self._token(self.body.get("token_expiration_duration") or _TOKEN_SECONDS)
 
     def create_user_external_principal(self) -> Response:
-        principals = self._principals_of_user()
+        principals = self._user_principals()
         if self["principalId"] in principals:
             raise ApiError(409, "Already exists")
         principals.append(self["principalId"])
         return Response(201)
 
     def delete_user_external_principal(self) -> None:
-        self._principals_of_user().remove(self._known_principal())
+        self._user_principals().remove(self._principal_id())
 
     def get_external_principal(self) -> Json:
         self._check_external()
-        return _principal(self._known_principal())
+        return _principal(self._principal_id())
 
     def list_user_external_principals(self) -> Json:
-        return self._listed({name: _principal(name) for name in self._principals_of_user()})
+        return self._user_listing({name: _principal(name) for name in self._user_principals()})
 
     def _location(self, identifier: str) -> Json:
-        # Where it would be: no server looks whether it is there.
+        # The server does not check if the file exists.
         return {"location": self.repository.uri(f"_lakefs/{identifier}")}
 
-    def _listed(self, shown: dict[str, Json]) -> Json:
-        page = self.listing(sorted(shown.items()), lambda _, item: item)
-        # What the authentication service lists tells no maximum.
+    def _user_listing(self, items: dict[str, Json]) -> Json:
+        page = self.listing(sorted(items.items()), lambda _, item: item)
+        # Listings of the authentication service have no maximum.
         page["pagination"]["max_per_page"] = 0
         return page
 
@@ -198,19 +198,19 @@ class Service(Call):
         if not self.backend.external_principals:
             raise ApiError(501, "Not Implemented")
 
-    def _known_principal(self) -> str:
-        """The principal that the call is about, or 404."""
+    def _principal_id(self) -> str:
+        """Return the call's principal. Raise a 404 error if it does not exist."""
         name: str = self["principalId"]
         if name not in self.backend.identity.principals:
             raise not_found()
         return name
 
-    def _principals_of_user(self) -> list[str]:
+    def _user_principals(self) -> list[str]:
         self._check_external()
         self._check_user()
         return self.backend.identity.principals
 
 
 def _principal(name: str) -> Json:
-    # Settings that were given are not told again.
+    # The server does not return settings.
     return {"id": name, "user_id": USER}

@@ -1,4 +1,4 @@
-"""A threaded HTTP/1.1 server for handlers that stream bodies and may cut the connection."""
+"""A threaded HTTP/1.1 server whose handlers stream bodies and may reset the connection."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from .blocks import WINDOW, Segment
-from .clock import Clock
+from lakefs_client.sandbox.blocks import WINDOW, Segment
+from lakefs_client.sandbox.clock import Clock
 
 _HEAD_LIMIT = 256 * 1024
-# What is left of a body is read to keep the connection up to this size, as Go's server does it.
+# Go's server reads up to this many unread bytes of a body in order to keep the connection.
 _DRAIN_LIMIT = 256 * 1024
-# How long an early answer may be read before unread bytes make the kernel reset the connection.
+# The client's time to read an early response. Closing with unread bytes resets the connection.
 _LINGER_SECONDS = 0.2
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
 
@@ -30,15 +30,15 @@ _log = logging.getLogger(__name__)
 
 
 class Disconnected(ConnectionError):
-    """The client went away before its request was complete, or the server is closing."""
+    """The client closed the connection during its request, or the server is closing."""
 
 
 class Reset(Exception):
-    """Raised by a handler: cut the connection with a TCP reset, without an answer."""
+    """Raised by a handler to reset the connection without a response."""
 
 
 class BadRequest(Exception):
-    """What came over the connection is no HTTP request."""
+    """The bytes on the connection are not an HTTP request."""
 
 
 def _read_line(reader: io.BufferedReader) -> bytes:
@@ -53,45 +53,45 @@ def _read_line(reader: io.BufferedReader) -> bytes:
 
 @dataclass
 class Body:
-    """The body of one request, read from the connection as it is asked for."""
+    """The body of one request, read from the connection on demand."""
 
     reader: io.BufferedReader
     stopping: threading.Event
-    # None for a body in chunks.
+    # None if the body is chunked.
     length: int | None
-    # Sends what the client waits for before it sends the body.
+    # Sends "100 Continue" to a client that waits for it before it sends the body.
     send_continue: Callable[[], object] | None
-    # Faults: the rate that reads are slowed down to, and whether to flip the first byte read.
+    # Faults: limit the rate of reads, and flip the first byte.
     bytes_per_second: float | None = None
     corrupt: bool = False
 
     def __post_init__(self) -> None:
-        # What is left of the body, or of the current chunk.
+        # Unread bytes of the body, or of the current chunk.
         self._left = self.length or 0
         self._more_chunks = self.length is None
 
     @property
     def unread(self) -> int:
-        """Bytes not read yet; for chunks more than any limit until the last one was read."""
+        """The number of unread bytes. It exceeds any limit until the last chunk was read."""
         return self._left if not self._more_chunks else 1 << 62
 
     @property
     def drainable(self) -> bool:
-        """Whether the rest is small enough, and sure to come, to be read for keep-alive."""
+        """True if draining the body is cheap and the client is certain to send it."""
         return not self.unread or (self.unread <= _DRAIN_LIMIT and self.send_continue is None)
 
     def windows(self, size: int = WINDOW) -> Iterator[memoryview]:
-        """Yield what is left in windows of one reused buffer, all but the last one full."""
+        """Yield the unread bytes in windows of one reused buffer. Only the last may be short."""
         buffer = memoryview(bytearray(min(size, max(self.unread, 1))))
         while filled := self._fill(buffer):
             yield buffer[:filled]
 
     def read(self) -> bytes:
-        """Return what is left."""
+        """Return the unread bytes."""
         return b"".join(bytes(window) for window in self.windows())
 
     def drain(self, limit: int | None = None) -> None:
-        """Read what is left, or its first `limit` bytes, and forget it."""
+        """Read and discard the unread bytes, or the first `limit` of them."""
         limit = self.unread if limit is None else limit
         while limit > 0 and (window := next(self.windows(min(limit, WINDOW)), None)) is not None:
             limit -= len(window)
@@ -111,7 +111,7 @@ class Body:
 
     def _read_into(self, view: memoryview) -> int:
         if self.bytes_per_second:
-            # Ten reads a second: slow, yet steady, so that no timeout of one read strikes.
+            # Ten reads a second: slow, but steady enough for the client's read timeout.
             view = view[: max(1, int(self.bytes_per_second / 10))]
         size = self.reader.readinto(view)
         if size < len(view):
@@ -139,7 +139,7 @@ class Body:
 
 @dataclass(slots=True)
 class Request:
-    """One request: `path` and `query` as they came, header names in lower case."""
+    """One request: `path` and `query` are percent-encoded, header names in lower case."""
 
     method: str
     path: str
@@ -150,30 +150,31 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """One answer: `body`, or pieces of files where there is `content`."""
+    """One response. `content`, if any, is sent instead of `body`."""
 
     status: int
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     content: tuple[Segment, ...] = ()
-    # A fault: the answer ends in its middle.
+    # A fault: send half of the response.
     truncated: bool = False
 
     @property
     def length(self) -> int:
+        """The number of bytes in the body."""
         return len(self.body) + sum(segment.size for segment in self.content)
 
     def select_range(self, text: str | None, size: int) -> tuple[int, int] | None:
-        """As `parse_range`, and say in the answer which part it is."""
-        wanted = parse_range(text, size)
-        if text is not None and wanted is not None:
+        """Parse a Range header as `parse_range`, and set status and Content-Range accordingly."""
+        selection = parse_range(text, size)
+        if text is not None and selection is not None:
             self.status = 206
-            self.headers["Content-Range"] = f"bytes {wanted[0]}-{wanted[1] - 1}/{size}"
-        return wanted
+            self.headers["Content-Range"] = f"bytes {selection[0]}-{selection[1] - 1}/{size}"
+        return selection
 
 
 class _Connection(threading.Thread):
-    """One client's connection, with its requests one after the other."""
+    """The thread of one client's connection. It answers requests in sequence."""
 
     def __init__(self, sock: socket.socket, server: Server) -> None:
         super().__init__(name="sandbox-connection", daemon=True)
@@ -181,26 +182,26 @@ class _Connection(threading.Thread):
         self._reader = sock.makefile("rb")
         self._server = server
 
-    def cut(self, how: int = socket.SHUT_RDWR) -> None:
-        """Wake whoever waits on the connection; may be called from any thread."""
+    def shut_down(self, how: int = socket.SHUT_RDWR) -> None:
+        """Shut down the socket, which wakes its thread. Any thread may call this."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(how)
 
     def run(self) -> None:
-        """Answer requests until one of the two sides ends it."""
+        """Answer requests until one side closes the connection."""
         try:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             while not self._server.stopping.is_set() and self._serve_request():
                 pass
         except Reset:
-            # So that the client sees a reset, not an orderly end.
+            # Closing with a linger time of 0 sends a reset.
             linger = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         except BadRequest:
             with contextlib.suppress(OSError):
                 self._socket.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
         except OSError:
-            # The client is gone.
+            # The client closed the connection.
             pass
         finally:
             self._reader.close()
@@ -208,7 +209,7 @@ class _Connection(threading.Thread):
             self._server.connections.discard(self)
 
     def _serve_request(self) -> bool:
-        """Answer one request; return whether another may follow on the connection."""
+        """Answer one request. Return True if the connection stays open."""
         request, keep_alive = self._read_request()
         try:
             response = self._server.handle(request)
@@ -223,8 +224,8 @@ class _Connection(threading.Thread):
         keep_alive = keep_alive and drain and not response.truncated
         self._send(response, with_body=request.method != "HEAD", keep_alive=keep_alive)
         if not drain:
-            # The client is still sending. It may see the answer, a broken pipe or a reset.
-            self.cut(socket.SHUT_WR)
+            # The client is still sending. It may see the response, a broken pipe or a reset.
+            self.shut_down(socket.SHUT_WR)
             self._server.stopping.wait(_LINGER_SECONDS)
         return keep_alive
 
@@ -244,7 +245,7 @@ class _Connection(threading.Thread):
         size = None if chunked else int(length)
         body = Body(self._reader, self._server.stopping, size, send_continue)
         if target.startswith("http://"):
-            # The absolute form, as a client sends it that takes this server for its proxy.
+            # A client that uses this server as its proxy sends the absolute form.
             target = "/" + target.split("/", 3)[-1]
         path, _, query = target.partition("?")
         option = headers.get("connection", "").lower()
@@ -252,8 +253,8 @@ class _Connection(threading.Thread):
         return Request(method, path, query, headers, body), keep_alive
 
     def _read_headers(self) -> dict[str, str]:
-        # By hand: the parser of `email` takes a lone CR for the end of a line, and a line without a
-        # colon for the end of the head.
+        # Not with `email`: it accepts a lone CR as a line end, and its head ends at a line without
+        # a colon.
         headers: dict[str, str] = {}
         size = 0
         while line := _read_line(self._reader).decode("latin-1"):
@@ -274,29 +275,28 @@ class _Connection(threading.Thread):
         reason = http.client.responses.get(status, "Unknown")
         lines = [f"HTTP/1.1 {status} {reason}", f"Date: {date}"]
         for name, value in response.headers.items():
-            # Types and names of objects may be anything, and must not end the line.
+            # Users choose content types and names, which must not end the line.
             lines.append(f"{name}: {''.join(filter(str.isprintable, value))}")
         if status not in (204, 304) and "Content-Length" not in response.headers:
             lines.append(f"Content-Length: {response.length}")
         if not keep_alive:
             lines.append("Connection: close")
         head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
-        left = response.length if with_body else 0
+        remaining = response.length if with_body else 0
         if response.truncated:
-            # Without a body, within the status: clients take a head that ends between its lines
-            # for whole.
-            head = head if left else head[:10]
-            left //= 2
-        self._socket.sendall(head + response.body[:left])
+            # Without a body, cut the status line: clients accept a head that ends between lines.
+            head = head if remaining else head[:10]
+            remaining //= 2
+        self._socket.sendall(head + response.body[:remaining])
         for path, offset, size in response.content:
-            if size := min(size, left):
+            if size := min(size, remaining):
                 with path.open("rb") as file:
                     self._socket.sendfile(file, offset, size)
-            left -= size
+            remaining -= size
 
 
 class Server:
-    """Answers requests on one port, a thread a connection, until it is closed."""
+    """An HTTP server on one port, with one thread per connection."""
 
     def __init__(
         self, host: str, port: int, handle: Callable[[Request], Response], clock: Clock
@@ -304,7 +304,7 @@ class Server:
         self.handle = handle
         self.clock = clock
         self.stopping = threading.Event()
-        # Without a lock: to add, to remove and to copy is one step each.
+        # No lock: adding, removing and copying are atomic.
         self.connections: set[_Connection] = set()
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._listener = socket.create_server((host, port), family=family, backlog=256)
@@ -313,15 +313,15 @@ class Server:
         self._acceptor.start()
 
     def close(self) -> None:
-        """Stop listening, cut all connections and wait for their threads."""
+        """Stop listening, close all connections and wait for their threads."""
         self.stopping.set()
-        # Nothing but a connection wakes an accept on every system.
+        # Only a connection wakes `accept` on every operating system.
         with contextlib.suppress(OSError):
             socket.create_connection(self._listener.getsockname()[:2], timeout=10).close()
         self._acceptor.join(timeout=10)
         self._listener.close()
         for connection in list(self.connections):
-            connection.cut()
+            connection.shut_down()
             connection.join(timeout=10)
 
     def _accept(self) -> None:
@@ -329,7 +329,7 @@ class Server:
             try:
                 sock, _ = self._listener.accept()
             except OSError:
-                # The client was faster to go than we to accept, or we are out of descriptors.
+                # The client closed the connection early, or no file descriptor is free.
                 self.stopping.wait(0.01)
                 continue
             connection = _Connection(sock, self)
@@ -338,7 +338,7 @@ class Server:
 
 
 def parse_range(text: str | None, size: int) -> tuple[int, int] | None:
-    """The bytes that a Range header asks for, first and after the last; None if there are none."""
+    """Return the range of a Range header as start and stop, or None if it selects no byte."""
     if text is None:
         return 0, size
     match = _RANGE.fullmatch(text)

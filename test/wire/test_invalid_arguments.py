@@ -1,4 +1,4 @@
-"""Arguments that do not fit the document are refused, whatever the others are; nothing is sent."""
+"""An argument that does not match the document raises an error before anything is sent."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from wire.strategies import arguments
 
 each_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 
-LEFT_OUT = object()
+MISSING = object()
 
 
 class Mistake(NamedTuple):
-    """What is wrong with a call: one argument's value, and the error that it must give."""
+    """An invalid value of one argument, and the expected error."""
 
     name: str
     value: Any
@@ -49,21 +49,21 @@ OUTSIDE = {
 
 
 def mistakes(operation: Operation) -> list[Mistake]:
-    """Everything that can be wrong with one argument of an operation."""
-    found = [
+    """Return the invalid values of each argument of an operation."""
+    result = [
         Mistake("foo", 1, ApiTypeError),
         Mistake("_foo", 1, ApiTypeError),
         Mistake("self_", None, ApiTypeError),
     ]
     for a in operation.arguments:
         if a.required:
-            found.append(Mistake(a.name, LEFT_OUT, ApiTypeError))
-        found += [Mistake(a.name, value, error) for value, error in wrong_values(a)]
-    return found
+            result.append(Mistake(a.name, MISSING, ApiTypeError))
+        result += [Mistake(a.name, value, error) for value, error in wrong_values(a)]
+    return result
 
 
 def wrong_values(a: Argument) -> Iterator[tuple[Any, type[lakefs_client.OpenApiException]]]:
-    """Values that an argument must refuse."""
+    """Yield values that an argument must reject."""
     if a.place == "body":
         yield from wrong_bodies(a)
         return
@@ -86,7 +86,7 @@ def wrong_values(a: Argument) -> Iterator[tuple[Any, type[lakefs_client.OpenApiE
 def wrong_simple_values(
     schema: dict[str, Any],
 ) -> Iterator[tuple[Any, type[lakefs_client.OpenApiException]]]:
-    """Values that do not fit the schema of an argument or a property."""
+    """Yield values that do not match the schema of an argument or a property."""
     if model_of(schema):
         yield from (("x", ApiTypeError), (7, ApiTypeError))
         return
@@ -103,12 +103,12 @@ def wrong_simple_values(
 
 
 def wrong_bodies(a: Argument) -> Iterator[tuple[Any, type[lakefs_client.OpenApiException]]]:
-    """Bodies that are no model at all, or have one wrong property."""
+    """Yield bodies that are not a model, and bodies with one invalid property."""
     model = model_of(a.schema.get("items", a.schema))
     assert model is not None
     many = "items" in a.schema
-    for nothing in (None, "x", 7, b"{}", object(), [None], ["x"], [[]], {} if many else [{}]):
-        yield nothing, ApiTypeError
+    for body in (None, "x", 7, b"{}", object(), [None], ["x"], [[]], {} if many else [{}]):
+        yield body, ApiTypeError
     good = python_names({"$ref": model}, sample_of_model(model, full=False))
     for name, schema in members(model).properties.items():
         bodies = [({**good, snake(name): value}, e) for value, e in wrong_simple_values(schema)]
@@ -121,17 +121,19 @@ def wrong_bodies(a: Argument) -> Iterator[tuple[Any, type[lakefs_client.OpenApiE
 @each_operation
 @settings(max_examples=3, derandomize=True)
 @given(data=st.data())
-def test_nothing_is_sent(recorder: Recorder, operation: Operation, data: st.DataObject) -> None:
+def test_invalid_argument_raises_before_sending(
+    recorder: Recorder, operation: Operation, data: st.DataObject
+) -> None:
     sent = data.draw(arguments(operation))
     given = {a.name: argument(a, sent[a.name]) for a in operation.arguments if a.name in sent}
     method = recorder.method(operation)
     for name, value, error in mistakes(operation):
         wrong = {**given, name: value}
-        if value is LEFT_OUT:
+        if value is MISSING:
             del wrong[name]
         with pytest.raises(error) as caught:
             method(**wrong)
-        # The builtin classes are what callers may know.
+        # Callers may catch the built-in classes.
         assert isinstance(caught.value, TypeError if error is ApiTypeError else ValueError)
         with pytest.raises(error):
             method(**wrong, async_req=True)
@@ -142,7 +144,7 @@ def test_nothing_is_sent(recorder: Recorder, operation: Operation, data: st.Data
 
 
 @each_operation
-def test_argument_given_twice(recorder: Recorder, operation: Operation) -> None:
+def test_argument_by_position_and_name_raises(recorder: Recorder, operation: Operation) -> None:
     for count, a in enumerate(operation.required, 1):
         with pytest.raises(ApiTypeError, match=a.name):
             recorder.method(operation)(*["x"] * count, **{a.name: "x"})

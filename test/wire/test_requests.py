@@ -1,4 +1,4 @@
-"""For random arguments each operation sends what the document describes, and reads the answer."""
+"""Each operation sends random arguments as the document describes, and decodes the answer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEFAULT_TYPE = "application/octet-stream"
 
 
 def in_some_form(data: st.DataObject, a: Argument, value: Any) -> Any:
-    """An argument as callers give it: a model or a dict, a list or a tuple."""
+    """Return an argument in one of the accepted forms: model or dict, list or tuple."""
     if a.place != "body":
         given = argument(a, value)
         return tuple(given) if isinstance(given, list) and data.draw(st.booleans()) else given
@@ -31,15 +31,15 @@ def in_some_form(data: st.DataObject, a: Argument, value: Any) -> Any:
     given = python(a.schema, value) if form == "model" else python_names(a.schema, value)
     settings = value.get("settings") if model_of(a.schema) == "ExternalPrincipalCreation" else None
     if settings is not None and data.draw(st.booleans()):
-        # As the documentation of 1.44 has it: a list of maps, sent as one object.
+        # The documentation of 1.44 gives a list of maps, which is sent as one object.
         given["settings"] = [ExternalPrincipalSettings(**{k: v}) for k, v in settings.items()]
     return given
 
 
 def random_answer(data: st.DataObject, operation: Operation) -> tuple[Any, Answer]:
-    """A value that the document allows as the answer, and the answer."""
+    """Return a value that the document allows, and an answer with it."""
     if operation.answer is None:
-        # Whatever comes is no matter, but after 204 nothing may come.
+        # The client ignores the body. A 204 has none.
         bodies = [b""] if operation.success == 204 else [b"", b"whatever"]
         return None, Answer(operation.success, data.draw(st.sampled_from(bodies)))
     kind = {"Content-Type": operation.media_type}
@@ -56,7 +56,9 @@ def random_answer(data: st.DataObject, operation: Operation) -> tuple[Any, Answe
 @each_operation
 @settings(max_examples=6, derandomize=True)
 @given(data=st.data())
-def test_request_and_answer(recorder: Recorder, operation: Operation, data: st.DataObject) -> None:
+def test_request_and_answer_match_the_document(
+    recorder: Recorder, operation: Operation, data: st.DataObject
+) -> None:
     sent = data.draw(arguments(operation))
     expected, answer = random_answer(data, operation)
     given = {
@@ -82,7 +84,7 @@ def check_request(operation: Operation, sent: dict[str, Any], request: Received)
     for name, value in sent.items():
         a = declared[name]
         if a.place in ("header", "content_type"):
-            assert request.headers[a.wire.lower()] == value.strip()  # white space is not of it
+            assert request.headers[a.wire.lower()] == value.strip()  # without white space
         elif a.place == "user_metadata":
             prefix = a.wire.lower()
             assert value == {
@@ -110,7 +112,7 @@ def check_query(operation: Operation, sent: dict[str, Any], request: Received) -
         if a.place == "query" and a.name in sent
         for item in (sent[a.name] if isinstance(sent[a.name], list) else [sent[a.name]])
     ]
-    # The order of names means nothing, that of the values of one name does.
+    # The order of names does not matter; the order of one name's values does.
     arrived = query_arguments(request)
     assert sorted(arrived, key=lambda pair: pair[0]) == sorted(expected, key=lambda pair: pair[0])
 
@@ -125,19 +127,19 @@ def check_result(operation: Operation, expected: Any, result: Any) -> None:
         assert result == expected
     else:
         assert same(lakefs_client.ApiClient.sanitize_for_serialization(result), expected)
-        # What the decoder makes is what the constructors make.
+        # Decoder and constructor give equal models.
         assert result == python(operation.answer, expected)
         assert type(result) is type(python(operation.answer, expected))
 
 
-def same(one: Any, other: Any) -> bool:
-    """Equality that does not take True for 1, or 1 for 1.0."""
-    if type(one) is not type(other):
+def same(left: Any, right: Any) -> bool:
+    """Return True if two values and their types are equal, so that True differs from 1."""
+    if type(left) is not type(right):
         return False
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
-    if isinstance(one, list):
-        return len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, float):
-        return one == other and math.copysign(1, one) == math.copysign(1, other)
-    return bool(one == other)
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(same(left[k], right[k]) for k in left)
+    if isinstance(left, list):
+        return len(left) == len(right) and all(map(same, left, right))
+    if isinstance(left, float):
+        return left == right and math.copysign(1, left) == math.copysign(1, right)
+    return bool(left == right)

@@ -1,14 +1,48 @@
-"""``<method>_endpoint``: how older code looks at an operation, and calls it with keywords alone."""
+"""The base class of the API groups, and the names that their generated modules use."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from lakefs_client._operation import Operation
+from lakefs_client._sentinels import TYPE_CHECKING as TYPE_CHECKING
+from lakefs_client._sentinels import UNSET as UNSET
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lakefs_client._operation import Operation
+    from lakefs_client._operation import CallOptions as CallOptions
+    from lakefs_client._operation import Unpack as Unpack
+    from lakefs_client._operation import UploadContent as UploadContent
+    from lakefs_client._sentinels import Any as Any
+    from lakefs_client._sentinels import BinaryIO as BinaryIO
+    from lakefs_client._sentinels import Literal as Literal
+    from lakefs_client._sentinels import datetime as datetime
     from lakefs_client.api_client import ApiClient
+
+operation = Operation  # the decorator's name in the generated modules
+
+
+class Api:
+    """The operations of one group.
+
+    Args:
+        api_client: The client to call through; by default one of its own, for the default
+            configuration.
+    """
+
+    def __init__(self, api_client: ApiClient | None = None) -> None:
+        if api_client is None:
+            from lakefs_client.api_client import ApiClient
+
+            api_client = ApiClient()
+        self.api_client = api_client
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            method = name.endswith("_endpoint") and getattr(self, name[: -len("_endpoint")], None)
+            if not method:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            return Endpoint(method, self.api_client)
 
 
 class Endpoint:

@@ -9,19 +9,39 @@ from __future__ import annotations
 import io
 import operator
 import re
+import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, get_args, get_origin
 
-from lakefs_client._model import ListModel, Model
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Mapping
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+    from typing import ClassVar, Protocol
 
-Path = tuple[Any, ...]
+    class ModelBase(Protocol):
+        """The interface of `_model.Model`, which is above this module."""
+
+        _entries: ClassVar[str | None]
+        _wire: ClassVar[dict[str, str]]
+        _limits: ClassVar[dict[str, dict[str, Any]]]
+
+        @classmethod
+        def _load(cls, value: dict[str, Any], path: Location, decoding: Decoding) -> Any: ...
+        @classmethod
+        def _adopt(cls, values: dict[str, Any]) -> Any: ...
+        @classmethod
+        def _adopt_all(cls, dicts: Sequence[dict[str, Any]]) -> list[Any]: ...
+        @classmethod
+        def _list_as_wire(cls, models: Sequence[Any]) -> Sequence[Any]: ...
+        @classmethod
+        def _schema(cls) -> Any: ...
 
 
-class Source(NamedTuple):
+Location = tuple[Any, ...]
+
+
+class Decoding(NamedTuple):
     """Where data comes from, which decides how it is read.
 
     Attributes:
@@ -34,10 +54,10 @@ class Source(NamedTuple):
     check: bool = True
 
 
-CALLER = Source(wire=False)
+CALLER = Decoding(wire=False)
 
 
-def type_error(value: object, path: Path, classes: Iterable[type]) -> ApiTypeError:
+def type_error(value: object, path: Location, classes: Iterable[type]) -> ApiTypeError:
     """The error for a value of the wrong type at a place. The value itself is not repeated."""
     valid = tuple(sorted(classes, key=lambda cls: cls.__name__))
     names = ", ".join(cls.__name__ for cls in valid)
@@ -49,7 +69,7 @@ def type_error(value: object, path: Path, classes: Iterable[type]) -> ApiTypeErr
     return ApiTypeError(text, list(path), valid, key_type=False)
 
 
-def block(head: str, lines: list[str]) -> list[str]:
+def indent(head: str, lines: list[str]) -> list[str]:
     """Lines of code under another that rules them; none where there are none."""
     return [head, *(f" {line}" for line in lines)] if lines else []
 
@@ -67,14 +87,14 @@ class Kind:
     enum: tuple[Any, ...] = ()
     lazy = False
 
-    def check(self, value: Any, path: Path) -> None:
+    def check(self, value: Any, path: Location) -> None:
         """Refuse what a caller gave where its type is wrong, here or deeper."""
         if not isinstance(value, self.classes):
             raise type_error(value, path, self.classes)
 
-    def load(self, value: Any, path: Path, source: Source) -> Any:
+    def load(self, value: Any, path: Location, decoding: Decoding) -> Any:
         """Convert data to the declared type, or refuse it."""
-        if source.check:
+        if decoding.check:
             self.check(value, path)
         return value
 
@@ -112,7 +132,7 @@ class Primitive(Kind):
         self._accepted = (int, float) if cls is float else cls
         self._bool = cls is bool
 
-    def check(self, value: Any, path: Path) -> None:
+    def check(self, value: Any, path: Location) -> None:
         if not isinstance(value, self._accepted) or (isinstance(value, bool) and not self._bool):
             raise type_error(value, path, self.classes)
 
@@ -125,9 +145,9 @@ class DateTime(Kind):
 
     classes = (datetime,)
 
-    def load(self, value: Any, path: Path, source: Source) -> Any:
+    def load(self, value: Any, path: Location, decoding: Decoding) -> Any:
         if not isinstance(value, str):
-            return super().load(value, path, source)
+            return super().load(value, path, decoding)
         from dateutil.parser import parse
 
         try:
@@ -135,7 +155,7 @@ class DateTime(Kind):
             moment.utcoffset()  # may be beyond a day, which only those who use it would find out
             return moment
         except (ValueError, OverflowError) as error:
-            if not source.check:
+            if not decoding.check:
                 return value
             name = path[-1] if path else "value"
             text = f"Invalid value for variable '{name}': not a date-time"
@@ -147,7 +167,7 @@ class Free(Kind):
 
     classes = (bool, dict, float, int, list, str, type(None))
 
-    def check(self, value: Any, path: Path) -> None:
+    def check(self, value: Any, path: Location) -> None:
         pass
 
     def tests(self, name: str, namespace: dict[str, Any]) -> list[str] | None:
@@ -159,7 +179,7 @@ class File(Kind):
 
     classes = (io.IOBase,)
 
-    def check(self, value: Any, path: Path) -> None:
+    def check(self, value: Any, path: Location) -> None:
         """The body's source is looked at where it is opened, in the module `_body`."""
 
 
@@ -175,7 +195,7 @@ class Nullable(Kind):
     def wrap(self, value: Any) -> Any:
         return self.inner.wrap(value)
 
-    def check(self, value: Any, path: Path) -> None:
+    def check(self, value: Any, path: Location) -> None:
         if value is not None:
             try:
                 self.inner.check(value, path)
@@ -184,12 +204,12 @@ class Nullable(Kind):
                     raise type_error(value, path, self.classes) from None
                 raise
 
-    def load(self, value: Any, path: Path, source: Source) -> Any:
-        return None if value is None else self.inner.load(value, path, source)
+    def load(self, value: Any, path: Location, decoding: Decoding) -> Any:
+        return None if value is None else self.inner.load(value, path, decoding)
 
     def tests(self, name: str, namespace: dict[str, Any]) -> list[str] | None:
         inner = self.inner.tests(name, namespace)
-        return inner and block(f"if {name} is not None:", inner)
+        return inner and indent(f"if {name} is not None:", inner)
 
 
 class ListOf(Kind):
@@ -201,20 +221,20 @@ class ListOf(Kind):
         self.item = item
         self.lazy = item.lazy
 
-    def check(self, value: Any, path: Path) -> None:
+    def check(self, value: Any, path: Location) -> None:
         if not isinstance(value, (list, tuple)):
             raise type_error(value, path, self.classes)
         for index, item in enumerate(value):
             self.item.check(item, (*path, index))
 
-    def load(self, value: Any, path: Path, source: Source) -> Any:
+    def load(self, value: Any, path: Location, decoding: Decoding) -> Any:
         if not isinstance(value, (list, tuple)):
-            return super().load(value, path, source)
-        return [self.item.load(item, (*path, i), source) for i, item in enumerate(value)]
+            return super().load(value, path, decoding)
+        return [self.item.load(item, (*path, i), decoding) for i, item in enumerate(value)]
 
     def dump(self, value: Any) -> Any:
         if isinstance(self.item, ModelKind) and isinstance(value, (list, tuple)):
-            return self.item.cls._held(value)
+            return self.item.cls._list_as_wire(value)
         return value
 
     def wrap(self, value: Any) -> Any:
@@ -227,7 +247,7 @@ class ListOf(Kind):
         inner = self.item.tests(f"{name}_", namespace)
         if inner is None:
             return None
-        loop = block(f"for {name}_ in {name}:", inner)
+        loop = indent(f"for {name}_ in {name}:", inner)
         return [f"if type({name}) is not list: return False", *loop]
 
     @property
@@ -243,7 +263,7 @@ class MapOf(Kind):
     def __init__(self, value: Kind) -> None:
         self.value = value
 
-    def check(self, value: Any, path: Path) -> None:
+    def check(self, value: Any, path: Location) -> None:
         super().check(value, path)
         for key, item in value.items():
             if not isinstance(key, str):
@@ -252,18 +272,18 @@ class MapOf(Kind):
                 raise error
             self.value.check(item, (*path, key))
 
-    def load(self, value: Any, path: Path, source: Source) -> Any:
+    def load(self, value: Any, path: Location, decoding: Decoding) -> Any:
         if not isinstance(value, dict):
-            return super().load(value, path, source)
-        if not source.wire:
+            return super().load(value, path, decoding)
+        if not decoding.wire:
             self.check(value, path)
-        return {k: self.value.load(item, (*path, k), source) for k, item in value.items()}
+        return {k: self.value.load(item, (*path, k), decoding) for k, item in value.items()}
 
     def tests(self, name: str, namespace: dict[str, Any]) -> list[str] | None:
         inner = None if self.value.lazy else self.value.tests(f"{name}_", namespace)
         if inner is None:
             return None
-        loop = block(f"for {name}_ in {name}.values():", inner)
+        loop = indent(f"for {name}_ in {name}.values():", inner)
         return [f"if type({name}) is not dict: return False", *loop]
 
     @property
@@ -276,36 +296,37 @@ class ModelKind(Kind):
 
     lazy = True
 
-    def __init__(self, cls: type[Model]) -> None:
-        self.cls = cls
+    def __init__(self, cls: Any) -> None:
+        self.cls: type[ModelBase] = cls
         self.classes = (cls,)
 
-    def load(self, value: Any, path: Path, source: Source) -> Any:
+    def load(self, value: Any, path: Location, decoding: Decoding) -> Any:
         if not isinstance(value, dict):
-            return super().load(value, path, source)
-        return self.cls._load(value, path, source)
+            return super().load(value, path, decoding)
+        return self.cls._load(value, path, decoding)
 
     def wrap(self, value: Any) -> Any:
         return self.cls._adopt(value) if type(value) is dict else value
 
     def tests(self, name: str, namespace: dict[str, Any]) -> list[str] | None:
-        return self.cls._schema().tests(name, namespace)
+        tests: list[str] | None = self.cls._schema().tests(name, namespace)
+        return tests
 
 
 class ListModelKind(Kind):
     """A model that is a list of models."""
 
-    def __init__(self, cls: type[ListModel[Any]]) -> None:
+    def __init__(self, cls: type[list[Any]]) -> None:
         self.cls = cls
         self.classes = (cls,)
         (base,) = cls.__orig_bases__  # type: ignore[attr-defined]
-        self.list = ListOf(resolve(base.__args__[0]))
+        self.list = ListOf(resolve(base.__args__[0], names_beside(cls)))
 
-    def check(self, value: Any, path: Path) -> None:
+    def check(self, value: Any, path: Location) -> None:
         self.list.check(value, path)
 
-    def load(self, value: Any, path: Path, source: Source) -> Any:
-        return self.cls(self.list.load(value, path, source))
+    def load(self, value: Any, path: Location, decoding: Decoding) -> Any:
+        return self.cls(self.list.load(value, path, decoding))
 
 
 class MergedMap(Kind):
@@ -318,26 +339,26 @@ class MergedMap(Kind):
         self.model = model
         self.classes = (*model.classes, dict, list)
 
-    def check(self, value: Any, path: Path) -> None:
+    def check(self, value: Any, path: Location) -> None:
         several = isinstance(value, (list, tuple))
         for index, item in enumerate(value if several else [value]):
             place = (*path, index) if several else path
             if isinstance(item, dict):
                 MapOf(Primitive(str)).check(item, place)
-            elif not isinstance(item, self.model.cls):
+            elif not isinstance(item, self.model.classes):
                 raise type_error(item, place, self.classes)
         if several:
             self._merged(value, path)
 
-    def load(self, value: Any, path: Path, source: Source) -> Any:
+    def load(self, value: Any, path: Location, decoding: Decoding) -> Any:
         kind = ListOf(self.model) if isinstance(value, (list, tuple)) else self.model
-        return kind.load(value, path, source)
+        return kind.load(value, path, decoding)
 
     def dump(self, value: Any) -> Any:
         return self._merged(value, ()) if isinstance(value, (list, tuple)) else value
 
     @staticmethod
-    def _merged(items: Iterable[Any], path: Path) -> dict[str, Any]:
+    def _merged(items: Iterable[Any], path: Location) -> dict[str, Any]:
         merged: dict[str, Any] = {}
         for item in items:
             for key, text in (item if isinstance(item, dict) else item.to_dict()).items():
@@ -351,23 +372,32 @@ class MergedMap(Kind):
         return ([*self.classes],)
 
 
+_BY_NAME: dict[str, Any] = {
+    "str": str, "int": int, "bool": bool, "float": float, "list": list, "dict": dict,
+    "Any": Any, "Literal": Literal, "BinaryIO": BinaryIO, "datetime": datetime,
+    "UploadContent": BinaryIO,
+}  # fmt: skip
+
+
 class _Names(dict[str, Any]):
-    """The names that annotations may use: the types below, and every model by its name."""
+    """The names that an annotation may use: the types above, then those that `find` knows."""
+
+    def __init__(self, find: Callable[[str], Any]) -> None:
+        super().__init__(_BY_NAME)
+        self._find = find
 
     def __missing__(self, name: str) -> Any:
-        from lakefs_client import models
-
         try:
-            return getattr(models, name)
-        except AttributeError:
+            return self._find(name)
+        except (AttributeError, LookupError):
             raise KeyError(name) from None
 
 
-_NAMES = _Names(
-    str=str, int=int, bool=bool, float=float, list=list, dict=dict,
-    Any=Any, Literal=Literal, BinaryIO=BinaryIO, datetime=datetime,
-    UploadContent=BinaryIO,
-)  # fmt: skip
+def names_beside(cls: type) -> Callable[[str], Any]:
+    """Return the look-up of names in the module that declares a class."""
+    module = sys.modules.get(cls.__module__)
+    names: dict[str, Any] = {} if module is None else vars(module)
+    return names.__getitem__
 
 
 _SIMPLE: dict[Any, Kind] = {cls: Primitive(cls) for cls in (str, int, bool, float)}
@@ -375,46 +405,53 @@ _SIMPLE |= {Any: Free(), object: Free(), list: ListOf(Free()), dict: MapOf(Free(
 _SIMPLE |= {datetime: DateTime(), BinaryIO: File()}
 
 
-def resolve(annotation: str) -> Kind:
-    """The kind that an annotation of a generated module stands for."""
-    return kind_of(eval(annotation, {"__builtins__": {}}, _NAMES))  # our own source, not input
+def resolve(annotation: str, find: Callable[[str], Any]) -> Kind:
+    """Return the kind of an annotation in a generated module; `find` looks up model names."""
+    declared = eval(annotation, {"__builtins__": {}}, _Names(find))  # our own source, not input
+    return kind_of(declared, find)
 
 
-def kind_of(declared: Any) -> Kind:
-    """The kind that a type stands for: an annotation, ``[Model]``, ``{str: (int,)}``, ``(Model,)``.
+def kind_of(declared: Any, find: Callable[[str], Any]) -> Kind:
+    """Return the kind of a type: an annotation, ``[Model]``, ``{str: (int,)}``, ``(Model,)``.
 
-    The last three are how older code names the types of answers.
+    The last three are how older code names the types of answers. A str is the name of a model,
+    which `find` looks up, or of a primitive.
+
+    Raises:
+        ApiValueError: The str is not the name of a type.
     """
     if isinstance(declared, str):
-        return resolve(declared)
+        try:
+            return kind_of(_Names(find)[declared], find)
+        except KeyError:
+            raise ApiValueError(f"no type of the API has the name {declared!r}") from None
     if isinstance(declared, tuple):
-        kinds = [kind_of(item) for item in declared if item is not type(None)]
+        kinds = [kind_of(item, find) for item in declared if item is not type(None)]
         if len(kinds) != 1:
             return Free()
         return Nullable(kinds[0]) if len(declared) > 1 else kinds[0]
     if isinstance(declared, list):
-        return ListOf(kind_of(tuple(declared)))
+        return ListOf(kind_of(tuple(declared), find))
     if isinstance(declared, dict):
-        return MapOf(kind_of(next(iter(declared.values()))))
+        return MapOf(kind_of(next(iter(declared.values())), find))
     origin, args = get_origin(declared), get_args(declared)
     if origin is list:
-        return ListOf(kind_of(args[0]))
+        return ListOf(kind_of(args[0], find))
     if origin is dict:
-        return MapOf(kind_of(args[1]))
+        return MapOf(kind_of(args[1], find))
     if origin is Literal:
         return Primitive(str, args)
     if args:
-        return _union(args)
+        return _union([kind_of(arg, find) for arg in args if arg is not type(None)])
     if declared in _SIMPLE:
         return _SIMPLE[declared]
     if issubclass(declared, io.IOBase):
         return File()
-    return ListModelKind(declared) if issubclass(declared, ListModel) else ModelKind(declared)
+    return ListModelKind(declared) if issubclass(declared, list) else ModelKind(declared)
 
 
-def _union(members: Iterable[Any]) -> Kind:
-    """Of unions there are: with None; a model, or models, or a dict for it; a merged map."""
-    kinds = [kind_of(member) for member in members if member is not type(None)]
+def _union(kinds: Sequence[Kind]) -> Kind:
+    """Return the kind of a union: with None; of a model and a dict; of a model and a list."""
     first = kinds[0]
     if len(kinds) == 1:
         return Nullable(first)

@@ -1,6 +1,6 @@
-"""The API document's operations: which one a request is for, and whether it fits.
+"""Routing and validation of requests against the API document.
 
-What does not is refused in the words of lakeFS's validator.
+The messages of errors are those of lakeFS's validator.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from importlib.resources import files
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from .errors import ApiError
+from lakefs_client.sandbox.errors import ApiError
 
 _BASE = "/api/v1"
 _TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int}
 _INT64 = range(-(1 << 63), 1 << 63)
-# As servers read them, which are written in Go.
+# The values that Go's strconv.ParseBool accepts.
 _BOOLEANS = {
     **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
     **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
@@ -28,7 +28,7 @@ _BOOLEANS = {
 
 
 class Invalid(ApiError):
-    """A value does not fit: why, with how schema and value look, and where in the value."""
+    """A value does not match its schema. `pointer` is the position in the value."""
 
     def __init__(self, message: str, pointer: str = "") -> None:
         super().__init__(400, message)
@@ -36,36 +36,36 @@ class Invalid(ApiError):
 
 
 @contextmanager
-def _within(context: str) -> Iterator[None]:
-    """Tell an Invalid with what it is about and its place there."""
+def _error_context(context: str) -> Iterator[None]:
+    """Prefix the message of an Invalid error with the context and the pointer."""
     try:
         yield
     except Invalid as error:
-        place = f'Error at "{error.pointer}": ' if error.pointer else ""
-        raise Invalid(context + place + error.message) from None
+        position = f'Error at "{error.pointer}": ' if error.pointer else ""
+        raise Invalid(context + position + error.message) from None
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation of the API document, as it is there."""
+    """One operation of the API document."""
 
     id: str
     method: str
     path: str
     auth: bool
-    # Of an answer that has a body.
+    # The status of a successful response with a body.
     status: int
     parameters: list[dict[str, Any]]
     body: dict[str, Any] = field(default_factory=dict)
 
 
 class Document:
-    """`openapi.json` of this package, ready for use."""
+    """The API document, with routes and schemas."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self._schemas = document["schemas"]
         self.operations = {item["id"]: Operation(**item) for item in document["operations"]}
-        # Routes by method and number of path segments; the fewer variables, the earlier.
+        # Routes by method and number of path segments, those with fewer variables first.
         self._routes: dict[tuple[str, int], list[tuple[re.Pattern[str], Operation]]] = {}
         for operation in sorted(self.operations.values(), key=lambda o: o.path.count("{")):
             path = _BASE + operation.path
@@ -74,7 +74,7 @@ class Document:
             self._routes.setdefault(key, []).append((pattern, operation))
 
     def route(self, method: str, path: str) -> tuple[Operation | None, dict[str, str]]:
-        """Find the operation of a request, if there is one, and the values in its path, decoded."""
+        """Return the operation of a request, or None, and its decoded path parameters."""
         for pattern, operation in self._routes.get((method, path.count("/")), ()):
             if match := pattern.fullmatch(path):
                 return operation, {k: unquote(v) for k, v in match.groupdict().items()}
@@ -83,24 +83,24 @@ class Document:
     def arguments(
         self, operation: Operation, path: Mapping[str, str], query: str, headers: Mapping[str, str]
     ) -> dict[str, Any]:
-        """The operation's parameters by name, converted, checked or Invalid, with defaults."""
-        given = parse_qs(query, keep_blank_values=True)
+        """Return the parameters by name, converted and validated, with defaults."""
+        query_values = parse_qs(query, keep_blank_values=True)
         arguments: dict[str, Any] = {}
         for parameter in operation.parameters:
-            name, where = parameter["name"], parameter["in"]
-            values = given.get(name)
-            if where != "query":
-                text = path.get(name) if where == "path" else headers.get(name.lower())
+            name, location = parameter["name"], parameter["in"]
+            values = query_values.get(name)
+            if location != "query":
+                text = path.get(name) if location == "path" else headers.get(name.lower())
                 values = None if text is None else [text]
-            with _within(f'parameter "{name}" in {where} has an error: '):
+            with _error_context(f'parameter "{name}" in {location} has an error: '):
                 arguments[name] = self._argument(parameter, values)
         return arguments
 
     def body(self, operation: Operation, content_type: str, data: bytes) -> Any:
-        """The decoded JSON body, checked or Invalid, or `{}` where there is none."""
+        """Return the decoded and validated JSON body, or `{}` if there is none."""
         if not operation.body or not (data or operation.body["required"]):
             return {}
-        with _within("request body has an error: "):
+        with _error_context("request body has an error: "):
             if not data:
                 raise Invalid("value is required but missing")
             media_type = content_type.partition(";")[0].strip().lower()
@@ -112,7 +112,7 @@ class Document:
             except ValueError as error:
                 raise Invalid(f"failed to decode request body: {error}") from None
             name = f" {schema['$ref']}" if "$ref" in schema else ""
-            with _within(f"doesn't match schema{name}: "):
+            with _error_context(f"doesn't match schema{name}: "):
                 self._check(value, schema)
             return value
 
@@ -131,7 +131,7 @@ class Document:
         return value
 
     def _check(self, value: Any, schema: dict[str, Any], pointer: str = "") -> None:
-        """Invalid unless `value` fits `schema`; properties it does not name are welcome."""
+        """Raise Invalid unless `value` matches `schema`. Accept unknown properties."""
         if reference := schema.get("$ref"):
             schema = self._schemas[reference.rpartition("/")[2]]
         for part in schema.get("allOf", ()):
@@ -142,11 +142,11 @@ class Document:
             raise _invalid(reason, pointer, schema, value)
         if isinstance(value, dict):
             properties = schema.get("properties", {})
-            others = schema.get("additionalProperties")
+            additional = schema.get("additionalProperties")
             for name in sorted(value):
-                inner = properties.get(name, others)
-                if isinstance(inner, dict):
-                    self._check(value[name], inner, f"{pointer}/{name}")
+                property_schema = properties.get(name, additional)
+                if isinstance(property_schema, dict):
+                    self._check(value[name], property_schema, f"{pointer}/{name}")
             for name in schema.get("required", ()):
                 if name not in value:
                     reason = f'property "{name}" is missing'
@@ -172,7 +172,7 @@ def _mismatch(value: Any, schema: dict[str, Any]) -> str | None:
     if value is None:
         return "Value is not nullable"
     kind = schema.get("type")
-    # In Python a bool is an int, in JSON it is not.
+    # In Python, unlike in JSON, a bool is an int.
     not_integer = kind == "integer" and isinstance(value, bool)
     if kind and (not isinstance(value, _TYPES[kind]) or not_integer):
         return f"value must be {'an' if kind[0] in 'aio' else 'a'} {kind}"
@@ -207,6 +207,6 @@ def _indented(value: Any) -> str:
 
 @cache
 def load() -> Document:
-    """Read the document; done once a process."""
+    """Return the document. It is read once per process."""
     text = files("lakefs_client.sandbox").joinpath("openapi.json").read_text(encoding="utf-8")
     return Document(json.loads(text))

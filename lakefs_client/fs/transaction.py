@@ -1,0 +1,179 @@
+"""Transactions of the file system: a temporary branch that is merged at the end."""
+
+from __future__ import annotations
+
+import random
+import string
+import warnings
+from collections import deque
+from typing import TYPE_CHECKING, Any, Literal
+
+from lakefs_client.api.branches_api import BranchesApi
+from lakefs_client.api.commits_api import CommitsApi
+from lakefs_client.api.refs_api import RefsApi
+from lakefs_client.api.repositories_api import RepositoriesApi
+from lakefs_client.api.tags_api import TagsApi
+from lakefs_client.exceptions import NotFoundException
+from lakefs_client.fs._fsspec import Transaction
+from lakefs_client.models import (
+    BranchCreation,
+    CommitCreation,
+    Merge,
+    RevertCreation,
+    TagCreation,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lakefs_client.fs.tree import Tree
+    from lakefs_client.model.commit import Commit
+    from lakefs_client.model.ref import Ref
+
+    Delete = Literal["onsuccess", "always", "never"]
+
+
+class Branch(str):
+    """A branch's name, which is its `id` too, as of lakefs-spec's branches."""
+
+    __slots__ = ()
+
+    @property
+    def id(self) -> str:
+        """The name."""
+        return str(self)
+
+
+class LakeFSTransaction(Transaction):
+    """A temporary branch for the block, as lakefs-spec's transactions make it.
+
+        with fs.transaction("repository", "main") as tx:
+            fs.pipe(f"repository/{tx.branch}/a.txt", b"a")
+            tx.commit("Add a.txt")
+
+    Only paths on `branch` take part. What the block did not commit is lost, with a warning.
+    """
+
+    def __init__(self, fs: Tree) -> None:
+        super().__init__(fs)
+        self.fs: Any = fs
+        self.files: deque[Any] = deque()
+        self.repository = ""
+        self.base_branch = Branch()
+        self.branch = Branch()
+        self._automerge = True
+        self._delete: Delete = "onsuccess"
+        self._merge_options: dict[str, Any] = {}
+
+    def __call__(
+        self,
+        repository: Any,
+        base_branch: Any = "main",
+        branch_name: str | None = None,
+        automerge: bool = True,
+        delete: Delete = "onsuccess",
+        merge_kwargs: Mapping[str, Any] | None = None,
+    ) -> LakeFSTransaction:
+        """Choose repository and branches of the transaction.
+
+        Args:
+            repository: Name of the repository.
+            base_branch: The branch to begin with, and to merge into.
+            branch_name: Name of the temporary branch; by default ``transaction-`` and six digits.
+            automerge: Merge the temporary branch if the block succeeds.
+            delete: Delete the temporary branch ``"onsuccess"``, ``"always"`` or ``"never"``.
+            merge_kwargs: Properties of the merge: ``message``, ``metadata``, ``strategy`` …
+
+        Raises:
+            ValueError: There is no such repository, or `delete` is something else.
+        """
+        if delete not in ("onsuccess", "always", "never"):
+            raise ValueError(f"delete must be 'onsuccess', 'always' or 'never', not {delete!r}")
+        self.repository = _id(repository)
+        try:
+            RepositoriesApi(self.fs.client).get_repository(self.repository)
+        except NotFoundException:
+            raise ValueError(f"repository {self.repository!r} does not exist") from None
+        self.base_branch = Branch(_id(base_branch))
+        self._automerge, self._delete = automerge, delete
+        self._merge_options = dict(merge_kwargs or {})
+        digits = "".join(random.choices(string.digits, k=6))
+        self.branch = Branch(branch_name or f"transaction-{digits}")
+        return self
+
+    def __enter__(self) -> LakeFSTransaction:
+        if not self.repository:
+            raise ValueError("name the repository: with fs.transaction('repository', 'main') as tx")
+        self._branches.create_branch(
+            self.repository, BranchCreation(name=self.branch, source=self.base_branch)
+        )
+        self.fs._intrans = True
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: Any, traceback: Any) -> None:
+        success = kind is None
+        while self.files:
+            file = self.files.popleft()
+            if not success and not file.closed:
+                file.discard()
+        self.fs._intrans = False
+        self.fs._transaction = None
+        try:
+            if self._uncommitted():
+                text = f"the transaction's branch {self.branch!r} has uncommitted changes"
+                lost = "" if self._delete == "never" else ", which are lost. Call tx.commit."
+                warnings.warn(text + lost, stacklevel=2)
+            if success and self._automerge:
+                self.merge(self.branch, self.base_branch, **self._merge_options)
+        finally:
+            self.fs.invalidate_cache()
+        if self._delete == "always" or (success and self._delete == "onsuccess"):
+            self._branches.delete_branch(self.repository, self.branch)
+
+    @property
+    def _branches(self) -> BranchesApi:
+        return BranchesApi(self.fs.client)
+
+    def _uncommitted(self) -> bool:
+        return bool(self._branches.diff_branch(self.repository, self.branch, amount=1).results)
+
+    def commit(self, message: str, metadata: dict[str, str] | None = None) -> Commit:
+        """Commit the branch. If nothing changed, warn nobody and return its last commit."""
+        if not self._uncommitted():
+            return self.rev_parse(self.branch)
+        creation = CommitCreation(message=message, metadata=metadata or {})
+        return CommitsApi(self.fs.client).commit(self.repository, self.branch, creation)
+
+    def merge(self, source_ref: Any, into: Any, **options: Any) -> Commit:
+        """Merge, and return the target's last commit. If nothing differs, merge nothing."""
+        source, target = _id(source_ref), _id(into)
+        refs = RefsApi(self.fs.client)
+        if refs.diff_refs(self.repository, target, source, amount=1).results:
+            refs.merge_into_branch(self.repository, source, target, merge=Merge(**options))
+            self.fs.invalidate_cache(f"{self.repository}/{target}")
+        return self.rev_parse(target)
+
+    def revert(self, branch: Any, ref: Any, parent_number: int = 1) -> Commit:
+        """Revert a commit on a branch, and return the new commit."""
+        creation = RevertCreation(ref=_id(ref), parent_number=parent_number)
+        self._branches.revert_branch(self.repository, _id(branch), creation)
+        self.fs.invalidate_cache(f"{self.repository}/{_id(branch)}")
+        return self.rev_parse(branch)
+
+    def rev_parse(self, ref: Any) -> Commit:
+        """Return the commit that a ref stands for."""
+        commits = RefsApi(self.fs.client).log_commits(
+            self.repository, _id(ref), amount=1, limit=True
+        )
+        return commits.results[0]
+
+    def tag(self, ref: Any, name: str) -> Ref:
+        """Tag a commit."""
+        return TagsApi(self.fs.client).create_tag(
+            self.repository, TagCreation(id=name, ref=_id(ref))
+        )
+
+
+def _id(named: Any) -> str:
+    """Return the name of a branch, ref, commit or repository, or the name itself."""
+    return named if isinstance(named, str) else str(named.id)

@@ -1,0 +1,148 @@
+"""HTTP: connections, malformed requests, headers and forms."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from lakefs_client.sandbox import Sandbox
+
+from .client import MIB, HttpClient, connect
+
+OBJECTS = "/repositories/repo/branches/main/objects"
+
+
+def exchange(sandbox: Sandbox, data: bytes) -> bytes:
+    """Send raw bytes and return the answer, up to the end of the connection."""
+    with connect(sandbox) as sock:
+        sock.sendall(data)
+        sock.shutdown(socket.SHUT_WR)
+        received = b""
+        while more := sock.recv(65536):
+            received += more
+    return received
+
+
+def test_pipelined_requests_are_answered_in_order(sandbox: Sandbox) -> None:
+    request = b"GET /api/v1/healthcheck HTTP/1.1\r\nHost: x\r\n\r\n"
+    assert exchange(sandbox, request * 3).count(b"HTTP/1.1 204 No Content") == 3
+
+
+def test_connection_close_ends_the_connection(sandbox: Sandbox) -> None:
+    request = b"GET /api/v1/healthcheck HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    answer = exchange(sandbox, request * 2)
+    assert answer.count(b"HTTP/1.1 204") == 1
+    assert b"Connection: close\r\n" in answer
+    assert b"\r\nDate: " in answer
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"nonsense\r\n\r\n",
+        b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
+        b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nX: " + b"x" * 600_000 + b"\r\n\r\n",
+    ],
+)
+def test_malformed_request_is_rejected(sandbox: Sandbox, data: bytes) -> None:
+    try:
+        assert exchange(sandbox, data).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    except OSError:
+        pass  # the server did not read the rest, and the connection was reset
+
+
+def test_head_of_a_missing_object_has_no_body(client: HttpClient) -> None:
+    response = client.call("HEAD", "/repositories/repo/refs/main/objects", query={"path": "x"})
+    assert (response.status, response.data) == (404, b"")
+
+
+def test_date_header_follows_the_clock(sandbox: Sandbox, client: HttpClient) -> None:
+    sandbox.clock.advance(10 * 365 * 24 * 3600)
+    first = client.call("GET", "/healthcheck").headers["Date"]
+    sandbox.clock.advance(-20 * 365 * 24 * 3600)
+    second = client.call("GET", "/healthcheck").headers["Date"]
+    assert int(first.split()[3]) - int(second.split()[3]) == 20
+
+
+def test_content_type_cannot_inject_a_header(client: HttpClient) -> None:
+    upload = client.create_upload("x")
+    etag = client.put(upload["presigned_urls"][0], b"1").headers["ETag"]
+    content_type = "a/b\r\nSet-Cookie: c=d"
+    assert client.complete(upload, "x", [etag], content_type=content_type).status == 200
+    response = client.call("GET", "/repositories/repo/refs/main/objects", query={"path": "x"})
+    assert response.headers["Content-Type"] == "a/bSet-Cookie: c=d"
+    assert "Set-Cookie" not in response.headers
+
+
+def test_presigned_url_has_the_host_of_the_request(client: HttpClient) -> None:
+    place = "/repositories/repo/branches/main/staging/backing"
+    query = {"path": "x", "presign": "true"}
+    for host, expected in {"localhost:1": "localhost", "lake": "lake", "[::1]:1": "[::1]"}.items():
+        url = client.ok("GET", place, query=query, headers={"Host": host})["presigned_url"]
+        assert urlsplit(url).netloc.rpartition(":")[0] == expected
+
+
+def test_configuration_has_endpoint_and_credentials(sandbox: Sandbox) -> None:
+    configuration = sandbox.configuration()
+    assert configuration.host == f"{sandbox.endpoint}/api/v1"
+    assert configuration.username == sandbox.access_key_id
+    assert configuration.password == sandbox.secret_access_key
+
+
+def test_internal_error_is_answered_and_logged(
+    client: HttpClient, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    client.sandbox.blockstore._directory = tmp_path / "not" / "there"
+    status, message = client.refused("POST", OBJECTS, query={"path": "x"}, raw=b"1")
+    assert (status, message) == (500, "the sandbox failed, see its log")
+    assert "FileNotFoundError" in caplog.text
+
+
+def test_chunked_upload(client: HttpClient) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b"hello "
+        yield b"world" * MIB
+
+    client.upload("x", chunks())  # type: ignore[arg-type]
+    assert client.read("x") == b"hello " + b"world" * MIB
+
+
+@pytest.mark.parametrize("size", [0, 1, 100_000, MIB - 60, MIB, 3 * MIB + 7])
+def test_form_upload(client: HttpClient, size: int) -> None:
+    data = (b"\r\n--XX" + bytes(range(256))) * (size // 260 + 1)
+    data = data[:size].replace(b"--XXY", b"-")
+    form = (
+        b'preamble\r\n--XXY\r\nContent-Disposition: form-data; name="other"\r\n\r\nignored'
+        b'\r\n--XXY\r\nContent-Disposition: form-data; name="content"; filename="f"\r\n'
+        b"Content-Type: text/csv\r\n\r\n" + data + b"\r\n--XXY--\r\nepilogue"
+    )
+    headers = {"Content-Type": 'multipart/form-data; boundary="XXY"'}
+    assert client.upload("x", form, headers=headers)["content_type"] == "text/csv"
+    assert client.read("x") == data
+
+
+@pytest.mark.parametrize(
+    ("content_type", "form", "message"),
+    [
+        ("multipart/form-data", b"", "no multipart boundary param in Content-Type"),
+        ("multipart/form-data; boundary=X", b"--X--\r\n", "missing key 'content'"),
+        (
+            "multipart/form-data; boundary=X",
+            b'--X\r\nContent-Disposition: form-data; name="content"\r\n\r\ncut',
+            "EOF",
+        ),
+    ],
+)
+def test_malformed_form_is_rejected(
+    client: HttpClient, content_type: str, form: bytes, message: str
+) -> None:
+    headers = {"Content-Type": content_type}
+    status, said = client.refused("POST", OBJECTS, query={"path": "x"}, raw=form, headers=headers)
+    assert status == 400
+    assert message in said
+    assert not client.sandbox.blockstore.objects()

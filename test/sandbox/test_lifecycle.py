@@ -1,0 +1,130 @@
+"""Start, stop and restart of a sandbox, and its data directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+import lakefs_client.sandbox
+from lakefs_client.sandbox import Sandbox
+
+from .client import MIB, HttpClient, connect, credentials
+
+OBJECTS = "/repositories/repo/branches/main/objects"
+
+
+def test_close_twice_does_nothing() -> None:
+    sandbox = Sandbox()
+    directory = next(iter(sandbox.blockstore.objects()), None)
+    assert directory is None
+    sandbox.close()
+    sandbox.close()
+    with pytest.raises(RuntimeError):
+        sandbox.start()
+
+
+def test_start_twice_keeps_the_port(sandbox: Sandbox) -> None:
+    endpoint = sandbox.endpoint
+    sandbox.start()
+    assert sandbox.endpoint == endpoint
+
+
+def test_close_removes_the_temporary_directory(client: HttpClient) -> None:
+    client.upload("x", b"1")
+    (stored,) = client.sandbox.blockstore.objects().values()
+    assert stored.segments[0].path.exists()
+    client.sandbox.close()
+    assert not stored.segments[0].path.exists()
+
+
+def test_restart_keeps_state_and_ports(sandbox: Sandbox, client: HttpClient) -> None:
+    endpoint, upload = sandbox.endpoint, client.create_upload("x")
+    client.upload("y", b"1")
+    sandbox.restart()
+    assert sandbox.endpoint == endpoint
+    client.http.clear()
+    assert client.read("y") == b"1"
+    etag = client.put(upload["presigned_urls"][0], b"2").headers["ETag"]
+    assert client.complete(upload, "x", [etag]).status == 200
+
+
+def test_restart_closes_connections(sandbox: Sandbox) -> None:
+    with connect(sandbox) as sock:
+        sock.sendall(b"GET /api/v1/healthcheck HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert sock.recv(1000).startswith(b"HTTP/1.1 204")
+        sandbox.restart()
+        assert sock.recv(1000) == b""
+
+
+def test_data_directory_keeps_the_state(tmp_path: Path) -> None:
+    with Sandbox(data=tmp_path, external_principals=True) as sandbox:
+        client = HttpClient(sandbox)
+        client.create_repository()
+        client.upload("committed", b"1", headers={"x-lakefs-meta-k": "v"})
+        commit_id = client.commit("c")
+        client.ok("POST", "/repositories/repo/tags", {"id": "v1", "ref": "main"})
+        client.upload("staged", b"2")
+        client.ok("DELETE", OBJECTS, query={"path": "committed"})
+        body = {"title": "t", "source_branch": "dev", "destination_branch": "main"}
+        client.branch("dev", "v1")
+        client.ok("POST", "/repositories/repo/pulls", body)
+        principals = "/auth/users/admin/external/principals"
+        client.call("POST", principals, query={"principalId": "p"})
+        token = client.ok("POST", "/auth/login", credentials(sandbox))["token"]
+        upload = client.create_upload("x", 2)
+        etag = client.put(upload["presigned_urls"][0], b"z" * 5 * MIB).headers["ETag"]
+        client.close()
+    leftover = tmp_path / "blocks" / "00" / "leftover"
+    leftover.parent.mkdir(exist_ok=True)
+    leftover.write_bytes(b"of a crash")
+    with Sandbox(data=tmp_path, external_principals=True) as again:
+        assert credentials(again) == credentials(sandbox)
+        assert not leftover.exists()
+        client = HttpClient(again)
+        assert client.paths("main") == ["staged"]
+        assert client.paths("v1") == ["committed"]
+        query = {"path": "committed"}
+        stats = client.ok("GET", "/repositories/repo/refs/v1/objects/stat", query=query)
+        assert stats["metadata"] == {"k": "v"}
+        assert client.ok("GET", "/repositories/repo/branches/main")["commit_id"] == commit_id
+        assert len(client.ok("GET", "/repositories/repo/pulls")["results"]) == 1
+        assert client.ok("GET", "/auth/external/principals", query={"principalId": "p"})
+        bearer = {"Authorization": f"Bearer {token}"}
+        assert client.call("GET", "/repositories", auth=False, headers=bearer).status == 200
+        # The first URL has the old port. The upload still exists.
+        fresh = f"/repositories/repo/branches/main/staging/pmpu/{upload['upload_id']}/parts/2"
+        body = {"physical_address": upload["physical_address"]}
+        url = client.ok("PUT", fresh, body, query={"path": "x"})["presigned_url"]
+        tail = client.put(url, b"tail").headers["ETag"]
+        assert client.complete(upload, "x", [etag, tail]).status == 200
+        assert client.read("x") == b"z" * 5 * MIB + b"tail"
+        client.close()
+
+
+def test_state_of_another_version_is_rejected(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text('{"format": 99}')
+    with pytest.raises(ValueError, match="written by another version"):
+        Sandbox(data=tmp_path)
+
+
+def test_port_in_use_closes_the_store_port(sandbox: Sandbox) -> None:
+    with pytest.raises(OSError, match="in use"):
+        Sandbox(port=urlsplit(sandbox.endpoint).port or 0)
+
+
+def test_credentials_can_be_chosen() -> None:
+    with Sandbox(access_key_id="id", secret_access_key="secret") as sandbox:
+        assert credentials(sandbox) == {"access_key_id": "id", "secret_access_key": "secret"}
+        client = HttpClient(sandbox)
+        assert client.ok("GET", "/user")["user"]["id"] == "admin"
+        client.close()
+
+
+def test_package_exports_public_names() -> None:
+    for name in lakefs_client.sandbox.__all__:
+        assert getattr(lakefs_client.sandbox, name) is not None
+    assert "Sandbox" in dir(lakefs_client.sandbox)
+    with pytest.raises(AttributeError):
+        _ = lakefs_client.sandbox.nothing

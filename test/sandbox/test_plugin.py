@@ -1,0 +1,38 @@
+"""The pytest plugin."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_plugin_imports_nothing_at_load() -> None:
+    program = (
+        "import sys, pytest; before = set(sys.modules); import lakefs_client.sandbox.plugin; "
+        "print(sorted(m for m in set(sys.modules) - before if 'lakefs' in m))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    names = ["lakefs_client", "lakefs_client.sandbox", "lakefs_client.sandbox.plugin"]
+    assert done.stdout.decode().strip() == str(names)
+
+
+def test_each_test_has_its_own_sandbox(tmp_path: Path) -> None:
+    test = """
+import pytest
+
+seen = []
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_it(lakefs_sandbox, number):
+    assert lakefs_sandbox.endpoint.startswith("http://127.0.0.1:")
+    assert lakefs_sandbox not in seen
+    seen.append(lakefs_sandbox)
+"""
+    (tmp_path / "test_it.py").write_text(test)
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"]
+    command += ["-p", "lakefs_client.sandbox.plugin", "--rootdir", str(tmp_path), str(tmp_path)]
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = subprocess.run(command, capture_output=True, env=environment, check=False)
+    assert b"2 passed" in done.stdout, done.stdout
