@@ -30,7 +30,10 @@ GROUPS: dict[str, dict[str, str]] = {
     "Around it": {
         "login": "Check credentials and write them to lakectl's file",
         "config": "Show the settings in force, and where each comes from",
+        "doctor": "Check server, credentials, store, clock, proxy and TLS",
         "sandbox": "Run a stand-in for a lakeFS server, for tests",
+        "api": "Call any operation of the API",
+        "completion": "Print the completion script of a shell",
     },
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -32,6 +33,9 @@ class Output:
     def __init__(self, *, as_json: bool = False, quiet: bool = False, color: bool = True) -> None:
         self.as_json = as_json
         self.quiet = quiet
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # A name that the terminal's encoding lacks must not end a listing.
+            sys.stdout.reconfigure(errors="backslashreplace")
         self._color = color and not os.environ.get("NO_COLOR")
 
     def one(self, record: Record, columns: Columns) -> None:
