@@ -1,6 +1,6 @@
-"""Calls that type checkers must accept, and what they must infer of the results.
+"""Calls that type checkers must accept, and the types that they must infer.
 
-Nothing here is run: mypy and pyright read it.
+mypy and pyright read this file. Nobody runs it.
 """
 
 from __future__ import annotations
@@ -90,6 +90,7 @@ from lakefs_client.models import (
     User,
     VersionConfig,
 )
+from lakefs_client.transactions import TransactionResult
 from lakefs_client.transfer import Transfer, TransferConfig
 
 
@@ -120,7 +121,7 @@ def configuration() -> ApiClient:
     return ApiClient()
 
 
-def by_way_of_the_package() -> None:
+def package_attributes() -> None:
     client = lakefs_client.ApiClient(lakefs_client.Configuration(host="localhost:8000"))
     assert_type(lakefs_client.models.Ref("main", "1"), Ref)
     assert_type(lakefs_client.apis.ObjectsApi(client), ObjectsApi)
@@ -131,6 +132,9 @@ def by_way_of_the_package() -> None:
     assert_type(lakefs_client.transfer.Transfer(client), Transfer)
     assert_type(lakefs_client.exceptions.NotFoundException(status=404), NotFoundException)
     assert_type(lakefs_client.__version__, str)
+    with lakefs_client.transaction(client, "repo", "main", message="m", on_error="keep") as tx:
+        assert_type(tx.branch, str)
+    assert_type(tx.result, TransactionResult | None)
 
 
 def repositories(api: RepositoriesApi) -> None:
@@ -244,7 +248,7 @@ def uploads(api: ObjectsApi) -> None:
 
 
 def options(api: ObjectsApi) -> None:
-    # What an option makes of the result is not in the types: they are those of the plain call.
+    # Types describe the plain call, whatever the options make of the result.
     assert_type(api.stat_object("repo", "main", "a", async_req=True), ObjectStats)
     api.stat_object("repo", "main", "a", _return_http_data_only=False, _preload_content=False)
     api.stat_object("repo", "main", "a", _check_input_type=False, _check_return_type=False)
@@ -310,7 +314,7 @@ def pulls(api: PullsApi) -> None:
     assert_type(api.merge_pull_request("repo", created.id).reference, str)
 
 
-def the_other_groups(
+def other_groups(
     auth: AuthApi,
     actions: ActionsApi,
     config: ConfigApi,
@@ -357,7 +361,7 @@ def the_other_groups(
     assert_type(linked, ObjectStats)
 
 
-def everything_on_one_object(config: Configuration) -> None:
+def client_object(config: Configuration) -> None:
     with LakeFSClient(config, pool_threads=2) as client:
         assert_type(client, LakeFSClient)
         assert_type(client.objects_api, ObjectsApi)
