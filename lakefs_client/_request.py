@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lakefs_client._operation import Operation
     from lakefs_client.configuration import Configuration
     from lakefs_client.rest import Safety
+    from lakefs_client.retry import RetryPolicy
 
 OPTIONS = {
     "async_req": False,
@@ -43,6 +44,8 @@ class PreparedCall:
         safety: How harmless its repetition is; see `rest.may_repeat`.
         options: As in `OPTIONS`.
         host: The address to call in place of the configured one.
+        token: The token of the last attempt, if a provider gave it.
+        policy: The retry policy in place of the configured one.
     """
 
     operation: str
@@ -55,6 +58,8 @@ class PreparedCall:
     safety: Safety
     options: Mapping[str, Any]
     host: str | None = None
+    token: str | None = None
+    policy: RetryPolicy | None = None
 
     def __post_init__(self) -> None:
         if self.body is not None and not self.body.repeatable:

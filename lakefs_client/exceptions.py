@@ -7,7 +7,11 @@ from lakefs_client._redact import redact
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import Any
+    from typing import Any, Literal
+
+    TransferOutcome = Literal[
+        "aborted", "resumable", "abort failed", "not linked", "unknown", "mismatch"
+    ]
 
 
 class OpenApiException(Exception):
@@ -221,26 +225,25 @@ class ApiTimeoutError(ApiConnectionError, TimeoutError):
 
 
 class TransferError(ApiException):
-    """A transfer failed. The cause is chained, and its status and body are this error's.
+    """A failed transfer. The cause is chained, and this error has its status and body.
 
     Attributes:
-        outcome: What became of it: ``"aborted"`` (nothing is left) or ``"resumable"`` (what is
-            done is kept, and the same call with ``resume=True`` goes on); of an upload also
-            ``"abort failed"`` (parts may be left in the store, under `upload_id`), ``"not
-            linked"`` (the bytes are in the store at `physical_address`, and no object refers to
-            them), ``"unknown"`` (the object may be there) or ``"mismatch"`` (it is there and is
-            not what was sent).
-        part_number: The part, or the range of a download, that failed, from 1; None where it
-            was none.
-        upload_id: Of the multipart upload; None where there was none.
-        physical_address: Where in the store the bytes are or were to be.
+        outcome: ``"aborted"``: nothing is left. ``"resumable"``: the finished parts are kept, and
+            the same call with ``resume=True`` resumes the transfer. Uploads also have ``"abort
+            failed"``: parts may be left in the store under `upload_id`; ``"not linked"``: the
+            bytes are in the store at `physical_address`, but no object refers to them;
+            ``"unknown"``: the object may exist; ``"mismatch"``: the object exists and differs
+            from what was sent.
+        part_number: The part or range that failed, from 1; None if no part failed.
+        upload_id: Id of the multipart upload; None if there is none.
+        physical_address: Address of the bytes in the store; None if it is not known.
     """
 
     def __init__(
         self,
         reason: str,
         *,
-        outcome: str,
+        outcome: TransferOutcome,
         cause: BaseException | None = None,
         part_number: int | None = None,
         upload_id: str | None = None,
@@ -248,7 +251,7 @@ class TransferError(ApiException):
     ) -> None:
         super().__init__(status=getattr(cause, "status", None) or 0, reason=reason)
         self.__cause__ = cause
-        self.outcome = outcome
+        self.outcome: TransferOutcome = outcome
         self.part_number = part_number
         self.upload_id = upload_id
         self.physical_address = physical_address

@@ -1,4 +1,4 @@
-"""What an object's checksum says of bytes, where it is an MD5 or made of the parts' MD5s."""
+"""Checksums of objects: an MD5, or the composite of the MD5s of an object's parts."""
 
 from __future__ import annotations
 
@@ -7,72 +7,94 @@ import re
 from typing import TYPE_CHECKING
 
 from lakefs_client._body import WINDOW
-from lakefs_client.transfer.complete import composite_md5
-from lakefs_client.transfer.part import Stopped
+from lakefs_client.transfer.errors import Cancelled
 from lakefs_client.transfer.plan import MIB, Part, PartPlan
 from lakefs_client.transfer.source import buffer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from lakefs_client.transfer.source import FileSource
 
-# MiB of a part, as the common uploaders have it: lakectl, rclone and the Go SDK 5; boto3 and the
-# AWS CLI 8; pyarrow 10; s3cmd 15; this package 16; Google 32; s3fs 50; Hadoop 64 and 100.
-_USUAL = (5, 8, 10, 15, 16, 32, 50, 64, 100, 128, 256, 512, 1024)
-GUESSES = 3
-"""How many part sizes are tried at the most: each may cost a pass over the file."""
-_OF_MD5S = re.compile(r"[0-9a-f]{32}(?:-([1-9][0-9]{0,4}))?")
+# Part sizes of common uploaders in MiB: lakectl, rclone and the Go SDK 5; boto3 and the AWS CLI 8;
+# pyarrow 10; s3cmd 15; this package 16; Google 32; s3fs 50; Hadoop 64 and 100.
+_COMMON_SIZES = (5, 8, 10, 15, 16, 32, 50, 64, 100, 128, 256, 512, 1024)
+MAX_GUESSES = 3
+"""Largest number of part sizes to try; each may cost a pass over the file."""
+_MD5_OR_COMPOSITE = re.compile(r"[0-9a-f]{32}(?:-([1-9][0-9]{0,4}))?")
 
 
-def is_of_md5s(checksum: str) -> bool:
-    """Whether it looks like an MD5, or like the composite of the MD5s of parts."""
-    return _OF_MD5S.fullmatch(checksum) is not None
+def never() -> bool:
+    """Return False: the `cancelled` of work that nobody cancels."""
+    return False
+
+
+def is_md5_or_composite(checksum: str) -> bool:
+    """Return True if a checksum has the form of an MD5 or of a composite of MD5s."""
+    return _MD5_OR_COMPOSITE.fullmatch(checksum) is not None
 
 
 def part_sizes(checksum: str, size: int, likely: int) -> list[int]:
-    """The sizes of the parts that an object with such a checksum may have been made of.
+    """Return the part sizes that an object with this checksum may have, the likely one first.
 
-    A composite checksum tells how many they were, not how large: `likely` comes first. The last
-    is the smallest that suffices in whole MiB, as uploaders grow their parts to.
+    A composite checksum gives the number of parts, not their size. The last candidate is the
+    smallest sufficient multiple of 1 MiB, to which uploaders grow their parts.
     """
     count = int(checksum.partition("-")[2] or 1)
     grown = -(-size // (count * MIB)) * MIB
-    candidates = (likely, *(number * MIB for number in _USUAL), grown)
-    sizes = dict.fromkeys(max(1, min(one, size)) for one in candidates)
-    return [one for one in sizes if PartPlan(size, one).count == count]
+    candidates = (likely, *(number * MIB for number in _COMMON_SIZES), grown)
+    sizes = dict.fromkeys(max(1, min(candidate, size)) for candidate in candidates)
+    return [part_size for part_size in sizes if PartPlan(size, part_size).count == count]
 
 
-def matches(checksum: str, md5s: list[str]) -> bool:
-    """Whether it is the checksum of an object whose parts have these MD5s, in order."""
+def composite_md5(parts: Sequence[str | None]) -> str | None:
+    """Return the ETag of an object assembled from parts, or None if a part's MD5 is not known.
+
+    The ETag is the MD5 of the parts' binary MD5s, and their number:
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
+    """
+    digest = hashlib.md5(usedforsecurity=False)
+    for md5 in parts:
+        if md5 is None:
+            return None
+        digest.update(bytes.fromhex(md5))
+    return f"{digest.hexdigest()}-{len(parts)}"
+
+
+def checksum_matches(checksum: str, md5s: list[str]) -> bool:
+    """Return True if an object whose parts have these MD5s, in order, has this checksum."""
     return checksum == (composite_md5(md5s) if "-" in checksum else md5s[0])
 
 
-def holds(
-    file: FileSource, checksum: str, likely: int, given_up: Callable[[], bool] = bool
+def file_has_checksum(
+    file: FileSource, checksum: str, likely: int, cancelled: Callable[[], bool] = never
 ) -> bool:
-    """Whether a checksum, of an object of the same size, is known to be that of a file. Raises as
-    `md5_of`."""
-    if not is_of_md5s(checksum):
+    """Return True if a file is known to have the checksum of an object of the same size.
+
+    `likely` is the part size to try first. Raises as `md5_of`.
+    """
+    if not is_md5_or_composite(checksum):
         return False
     return any(
-        matches(checksum, [md5_of(file, part, given_up) for part in PartPlan(file.size, size)])
-        for size in part_sizes(checksum, file.size, likely)[:GUESSES]
+        checksum_matches(
+            checksum, [md5_of(file, part, cancelled) for part in PartPlan(file.size, part_size)]
+        )
+        for part_size in part_sizes(checksum, file.size, likely)[:MAX_GUESSES]
     )
 
 
-def md5_of(file: FileSource, part: Part, given_up: Callable[[], bool] = bool) -> str:
-    """The MD5 of a part of a file, in hex.
+def md5_of(file: FileSource, part: Part, cancelled: Callable[[], bool] = never) -> str:
+    """Return the MD5 of a part of a file, in hex.
 
     Raises:
         SourceError: The file ends within the part, or cannot be read.
-        Stopped: It was given up.
+        Cancelled: `cancelled` returned True.
     """
     digest = hashlib.md5(usedforsecurity=False)
-    for done in range(0, part.length, WINDOW):
-        if given_up():
-            raise Stopped
-        window = buffer.view[: min(WINDOW, part.length - done)]
-        file.read_into(window, part.offset + done)
+    for offset in range(0, part.length, WINDOW):
+        if cancelled():
+            raise Cancelled
+        window = buffer.view[: min(WINDOW, part.length - offset)]
+        file.read_into(window, part.offset + offset)
         digest.update(window)
     return digest.hexdigest()

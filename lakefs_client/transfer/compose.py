@@ -1,51 +1,54 @@
-"""A new object from ranges of existing ones, and what a file adds to them, by the store alone.
+"""A new object from ranges of existing objects, copied within the store.
 
-Every part of a multipart upload but the last has 5 MiB at the least. What is smaller is fetched,
-together with so much of what follows it, and uploaded; all the rest is copied in the store.
+Every part of a multipart upload except the last has at least 5 MiB. A smaller range is downloaded
+together with bytes of the next one, and uploaded. The store copies everything else.
 """
 
 from __future__ import annotations
 
 import io
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
 from lakefs_client.rest import Cancellation
-from lakefs_client.transfer.multipart import ABORT_WAIT, MultipartUpload, PartError
-from lakefs_client.transfer.part import Stored
-from lakefs_client.transfer.plan import MAX_PART_SIZE, MAX_PARTS, MIB, MIN_PART_SIZE, Part
-from lakefs_client.transfer.ranges import RemoteObject
-from lakefs_client.transfer.source import BytesSource, FileSource
-from lakefs_client.transfer.stream import Spool
-from lakefs_client.transfer.target import require_names
-from lakefs_client.transfer.upload import Upload
+from lakefs_client.transfer.arguments import require_names
+from lakefs_client.transfer.download.remote import RemoteObject
+from lakefs_client.transfer.errors import PartError
+from lakefs_client.transfer.plan import MIB, S3_LIMITS, Part, StoreLimits
+from lakefs_client.transfer.pool import CANCEL_WAIT, WorkerPool, first_failure
+from lakefs_client.transfer.source import BytesSource
+from lakefs_client.transfer.upload.multipart import MultipartUpload
+from lakefs_client.transfer.upload.part import StoredPart
+from lakefs_client.transfer.upload.single import upload_single
+from lakefs_client.transfer.upload.stream import Spool
+from lakefs_client.uri import ObjectRef
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from lakefs_client.model.object_stats import ObjectStats
-    from lakefs_client.transfer.part import Progress
-    from lakefs_client.transfer.target import Target
-    from lakefs_client.transfer.transfer import Transfer
+    from lakefs_client.transfer.context import TransferContext
+    from lakefs_client.transfer.progress import Progress
+    from lakefs_client.transfer.upload.destination import Destination
 
 COPY_SIZE = 256 * MIB
-"""Bytes that are copied at a time, unless there would be too many parts: a copy is one request,
-which a server has to answer in time."""
+"""Bytes per copy, unless there would be too many parts. A copy is one request, which the server
+must answer in time."""
 
 
 @dataclass(frozen=True)
 class ObjectRange:
-    """Bytes of an object.
+    """A range of an object's bytes.
 
     Attributes:
         path: Path of the object.
-        ref: Branch, tag or commit; by default the branch that the new object is on.
-        repository: Name of the repository; by default that of the new object.
+        ref: Branch, tag or commit; by default the new object's branch.
+        repository: Name of the repository; by default the new object's.
         start: Offset of the first byte.
-        end: Offset behind the last byte; by default that of the object's end.
+        end: Offset behind the last byte; by default the object's size.
     """
 
     path: str
@@ -68,42 +71,41 @@ class ObjectRange:
 
 
 class Segment(NamedTuple):
-    """Bytes of an object, or of a file: from an offset up to another."""
+    """Bytes of an object, from offset `start` to `end`, exclusive."""
 
-    origin: RemoteObject | FileSource
+    origin: RemoteObject
     start: int
     end: int
 
     @property
     def length(self) -> int:
-        """How many bytes."""
+        """The number of bytes."""
         return self.end - self.start
 
 
-def cut(segments: Iterable[Segment], sizes: dict[type, int]) -> Iterator[list[Segment]]:
-    """Cut what is to be joined, none of it empty, into parts of 5 MiB at the least, but for the
-    last. A part is one segment, or several that complete each other.
+def divide(
+    segments: Iterable[Segment], copy_size: int, limits: StoreLimits = S3_LIMITS
+) -> Iterator[list[Segment]]:
+    """Divide non-empty segments into parts of at least `limits.min_part` bytes, except the last.
 
-    `sizes` has the least bytes of a part of what comes from an object, and from a file.
+    A part is one segment of about `copy_size` bytes, or several small ones together.
     """
     small: list[Segment] = []
     for segment in segments:
         if small:
-            lacking = MIN_PART_SIZE - sum(one.length for one in small)
-            middle = min(segment.start + lacking, segment.end)
+            missing = limits.min_part - sum(piece.length for piece in small)
+            middle = min(segment.start + missing, segment.end)
             small.append(segment._replace(end=middle))
             segment = segment._replace(start=middle)
-            if small[-1].length < lacking:
+            if small[-1].length < missing:
                 continue
             yield small
             small = []
-        if segment.length < MIN_PART_SIZE:
-            small = [segment] if segment.length else []  # it may have been used up above
+        if segment.length < limits.min_part:
+            small = [segment] if segment.length else []  # the part above may have used it up
             continue
-        # Evenly, so that no piece falls below the least.
-        count = max(
-            1, segment.length // sizes[type(segment.origin)], -(-segment.length // MAX_PART_SIZE)
-        )
+        # Evenly, so that no piece falls below the minimum.
+        count = max(1, segment.length // copy_size, -(-segment.length // limits.max_part))
         edges = [segment.start + segment.length * n // count for n in range(count + 1)]
         for start, end in pairwise(edges):
             yield [segment._replace(start=start, end=end)]
@@ -112,127 +114,124 @@ def cut(segments: Iterable[Segment], sizes: dict[type, int]) -> Iterator[list[Se
 
 
 def compose(
-    transfer: Transfer, target: Target, ranges: Sequence[ObjectRange], progress: Progress
+    context: TransferContext,
+    destination: Destination,
+    ranges: Sequence[ObjectRange],
+    progress: Progress,
 ) -> ObjectStats:
-    """Make an object of ranges of others, by `join`.
+    """Make an object from ranges of existing objects.
 
     Raises:
-        ApiValueError: A range is not in its object.
-        ApiException: lakeFS knows no such object.
+        ApiValueError: A range is not within its object, or there are too many parts.
+        ApiException: lakeFS has no such object, or refused to begin.
+        TransferError: The upload failed; `outcome` says what is left of it.
     """
-    objects: dict[tuple[str, str, str], RemoteObject] = {}
-    segments = []
-    for one in ranges:
-        place = (one.repository or target.repository, one.ref or target.branch, one.path)
-        if place not in objects:
-            objects[place] = RemoteObject(transfer, place)
-        remote = objects[place]
-        end = remote.size if one.end is None else one.end
-        if not one.start <= end <= remote.size:
-            raise ApiValueError(
-                f"{remote} has {remote.size} bytes: there are none from {one.start} to {end}"
-            )
-        segments.append(Segment(remote, one.start, end))
-    return join(transfer, target, segments, progress)
-
-
-def join(
-    transfer: Transfer, target: Target, segments: Sequence[Segment], progress: Progress
-) -> ObjectStats:
-    """Make an object of bytes of others, and of files.
-
-    Raises:
-        ApiValueError: It takes more than 10,000 parts.
-        ApiException: lakeFS refused to begin.
-        TransferError: It failed; it says what became of it.
-    """
-    segments = [one for one in segments if one.length]
-    size = sum(one.length for one in segments)
+    limits = context.limits
+    segments = [segment for segment in _segments(context, destination, ranges) if segment.length]
+    size = sum(segment.length for segment in segments)
     progress.set_size(size)
     if not size:
-        return Upload(transfer, BytesSource(io.BytesIO()), target, progress).in_one()
+        return upload_single(context, BytesSource(io.BytesIO()), destination, progress)
     # Each segment may need two parts more than its share.
-    least = -(-size // max(1, MAX_PARTS - 2 * len(segments)))
-    of_file = max(transfer.config.part_size, least)
-    sizes = {RemoteObject: max(COPY_SIZE, least), FileSource: of_file}
-    parts = list(cut(segments, sizes))
-    if len(parts) > MAX_PARTS:
+    least = -(-size // max(1, limits.max_parts - 2 * len(segments)))
+    parts = list(divide(segments, max(COPY_SIZE, least), limits))
+    if len(parts) > limits.max_parts:
         raise ApiValueError(
-            f"{len(segments)} ranges with {size} bytes take {len(parts)} parts; an object has "
-            f"{MAX_PARTS} at the most"
+            f"{len(segments)} ranges with {size} bytes need {len(parts)} parts: an object has at "
+            f"most {limits.max_parts}"
         )
-    return _Composition(transfer, target, progress, segments).run(parts, size)
+    return _Composition(context, destination, progress, segments).run(parts, size)
+
+
+def _segments(
+    context: TransferContext, destination: Destination, ranges: Sequence[ObjectRange]
+) -> Iterator[Segment]:
+    """Yield the segments of the ranges, with one RemoteObject per object."""
+    objects: dict[ObjectRef, RemoteObject] = {}
+    for item in ranges:
+        ref = ObjectRef(
+            item.repository or destination.ref.repository,
+            item.ref or destination.ref.ref,
+            item.path,
+        )
+        if ref not in objects:
+            objects[ref] = RemoteObject(context, ref)
+        remote = objects[ref]
+        end = remote.size if item.end is None else item.end
+        if not item.start <= end <= remote.size:
+            raise ApiValueError(
+                f"{remote}: the range {item.start} to {end} is outside its {remote.size} bytes"
+            )
+        yield Segment(remote, item.start, end)
 
 
 class _Composition:
-    """One object that is made of others."""
+    """The upload of one composed object."""
 
     def __init__(
-        self, transfer: Transfer, target: Target, progress: Progress, segments: list[Segment]
+        self,
+        context: TransferContext,
+        destination: Destination,
+        progress: Progress,
+        segments: list[Segment],
     ) -> None:
-        self._origins = {one.origin for one in segments}
-        self._interrupt = Cancellation()
-        self._upload = MultipartUpload(transfer, target, progress, within=self._interrupt)
+        self._origins = {segment.origin for segment in segments}
+        self._cancellation = Cancellation()
+        self._context = context
+        self._upload = MultipartUpload(
+            context, destination, progress, cancellation=self._cancellation
+        )
 
     def run(self, parts: list[list[Segment]], size: int) -> ObjectStats:
-        """Have every part made, and put together. The first failure ends the rest."""
-        upload, futures = self._upload, []
-        count = upload.transfer.config.max_concurrency
-        workers = ThreadPoolExecutor(count, "lakefs-client-compose")
+        """Make every part, and assemble them. The first failure cancels the others."""
+        futures: list[Future[None]] = []
+        pool = WorkerPool(self._context.config.max_concurrency, "lakefs-client-compose")
         try:
-            upload.begin(len(parts))
+            self._upload.begin(len(parts))
             offset = 0
             for number, segments in enumerate(parts, 1):
-                part = Part(number, offset, sum(one.length for one in segments))
-                futures.append(workers.submit(self._make, part, segments))
+                part = Part(number, offset, sum(segment.length for segment in segments))
+                futures.append(pool.submit(self._make, part, segments))
                 offset += part.length
-            for future in wait(futures, return_when=FIRST_EXCEPTION).done:
-                future.result()
-            return upload.finish(size, self._check)
+            first_failure(futures)
+            return self._upload.complete(size, self._check)
         except BaseException as error:
-            self._stop(workers, futures)
-            failure = upload.give_up(error)
-            raise failure from failure.__cause__
+            self._stop(pool, futures)
+            raise self._upload.fail(error)
         finally:
-            workers.shutdown(wait=False)
+            pool.close()
 
-    def _stop(self, workers: ThreadPoolExecutor, futures: list[Future[None]]) -> None:
-        """End what is under way. A copy cannot be ended; it is waited for, but not for ever."""
-        self._interrupt.set()
+    def _stop(self, pool: WorkerPool, futures: list[Future[None]]) -> None:
+        """Cancel the work in progress. A copy cannot be cancelled, so the wait has a limit."""
+        self._cancellation.set()
         for origin in self._origins:
-            if isinstance(origin, RemoteObject):
-                origin.stop()
-        workers.shutdown(wait=False, cancel_futures=True)
-        wait([one for one in futures if not one.cancelled()], timeout=ABORT_WAIT)
+            origin.cancel()
+        pool.close()
+        wait(futures, timeout=CANCEL_WAIT)
 
     def _make(self, part: Part, segments: list[Segment]) -> None:
         upload = self._upload
-        if upload.stopped:
-            return  # `finish` tells why
-        origin, start, end = segments[0]
-        alone = len(segments) == 1
-        if alone and isinstance(origin, FileSource):
-            upload.submit(part, origin.shifted(part.offset - start))
-            return
+        if upload.cancelled:
+            return  # `complete` raises the reason
         try:
-            # A small last one could be copied, but of small objects AWS copies no range:
+            # AWS cannot copy a range of a small object, not even as the last part:
             # https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPartCopy.html
-            if alone and isinstance(origin, RemoteObject) and part.length >= MIN_PART_SIZE:
-                etag = upload.target.copy_part(
-                    upload.identity, part.number, origin.place, start, end
+            if len(segments) == 1 and part.length >= self._context.limits.min_part:
+                (origin, start, end) = segments[0]
+                etag = upload.destination.copy_part(
+                    upload.identity, part.number, origin.ref, start, end
                 )
-                upload.stored[part.number] = Stored(etag, None, None)
+                upload.stored[part.number] = StoredPart(etag, None, None)
                 upload.progress.add(part.length)
                 return
-            spool = self._fetched(part, segments)
+            spool = self._fetch(part, segments)
         except Exception as error:
             raise PartError(part.number, error) from error
         upload.submit(part, spool, spool.close)
 
-    def _fetched(self, part: Part, segments: list[Segment]) -> Spool:
-        """Bytes of several segments, as one part; none of them has much more than 5 MiB."""
-        configuration = self._upload.transfer.api_client.configuration
-        spool = Spool(configuration.temp_folder_path, part.offset)
+    def _fetch(self, part: Part, segments: list[Segment]) -> Spool:
+        """Download the segments of one part; each has little more than 5 MiB."""
+        spool = Spool(self._context.client.configuration.temp_folder_path, part.offset)
         try:
             for origin, start, end in segments:
                 data = memoryview(bytearray(end - start))
@@ -244,6 +243,6 @@ class _Composition:
         return spool
 
     def _check(self) -> None:
-        """Refuse a mixture: an object that changed meanwhile is of two ages."""
+        """Raise ChangedError if an object changed: the parts would be of two versions."""
         for origin in self._origins:
             origin.check_unchanged()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
 from lakefs_client.retry import RetryPolicy
 from lakefs_client.transfer.journal import default_folder
-from lakefs_client.transfer.plan import MAX_PART_SIZE, MAX_SINGLE_PUT, MIB, MIN_PART_SIZE
+from lakefs_client.transfer.plan import MIB, S3_LIMITS
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -20,28 +20,27 @@ MAX_CONCURRENCY = 256
 
 @dataclass(frozen=True)
 class TransferConfig:
-    """How files are transferred.
+    """Settings of transfers.
 
     Attributes:
-        part_size: Bytes of a part, 5 MiB to 5 GiB. It grows where a file would need more than
-            10,000 parts. Default 16 MiB.
-        multipart_threshold: Files of fewer bytes go up in one presigned PUT. Default
-            `part_size`; at most 5 GiB.
-        max_concurrency: Parts that are sent at a time, 1 to 256. Default 8.
-        verify: Whether the MD5 of each part is computed and held against what the store
-            received, at the cost of one pass of MD5 over the bytes.
-        retry: How often a part is sent; by default as `Configuration.retries` says.
-        allow_single_put: Whether a file of `multipart_threshold` bytes or more may go up in one
-            presigned PUT, 5 GiB at the most, where the store cannot do presigned multipart
-            uploads.
-        allow_server: Whether bytes may pass through the lakeFS server where it has no presigned
-            URLs.
-        journal_dir: Folder for what a later process needs to go on with an interrupted transfer;
-            by default ``lakefs-client/transfers`` in the user's folder for state
+        part_size: Size of a part in bytes, from 5 MiB to 5 GiB. It grows if a file would need
+            more than 10,000 parts. Default 16 MiB.
+        multipart_threshold: Size in bytes from which a file is uploaded in parts. A smaller file
+            is sent in one presigned PUT. Default `part_size`, at most 5 GiB.
+        max_concurrency: Number of parts that are sent at the same time, from 1 to 256.
+            Default 8.
+        verify: Compare the MD5 of each part with the MD5 that the store reports. This costs one
+            pass of MD5 over the bytes.
+        retry: Retry policy for requests to the store. Default `Configuration.retries`.
+        fallback: Allow a slower way if the server lacks presigned multipart uploads or
+            presigned URLs: one presigned PUT of at most 5 GiB, or an upload or download through
+            the lakeFS server. If False, such a transfer fails instead.
+        journal_dir: Folder for the journals from which a later process resumes a transfer.
+            Default ``lakefs-client/transfers`` in the user's folder for state
             (``$XDG_STATE_HOME``, on most systems ``~/.local/state``).
-        executor: Where parts of files are sent from: an executor of ``concurrent.futures``, of
-            Dask's ``distributed`` for instance, whose workers can read the file under its path.
-            By default threads of this process. It is not shut down.
+        executor: Executor of ``concurrent.futures`` that sends the parts of files, for example
+            of Dask's ``distributed``. Its workers must be able to read the file under its path.
+            By default threads of this process send the parts. The executor is not shut down.
 
     Raises:
         ApiTypeError: A value has the wrong type.
@@ -53,17 +52,16 @@ class TransferConfig:
     max_concurrency: int = 8
     verify: bool = True
     retry: RetryPolicy | None = None
-    allow_single_put: bool = True
-    allow_server: bool = True
+    fallback: bool = True
     journal_dir: str | os.PathLike[str] | None = None
     executor: Executor | None = None
 
     def __post_init__(self) -> None:
-        _whole("part_size", self.part_size, MIN_PART_SIZE, MAX_PART_SIZE)
+        _check_int("part_size", self.part_size, S3_LIMITS.min_part, S3_LIMITS.max_part)
         if self.multipart_threshold is not None:
-            _whole("multipart_threshold", self.multipart_threshold, 0, MAX_SINGLE_PUT)
-        _whole("max_concurrency", self.max_concurrency, 1, MAX_CONCURRENCY)
-        for name in ("verify", "allow_single_put", "allow_server"):
+            _check_int("multipart_threshold", self.multipart_threshold, 0, S3_LIMITS.max_single_put)
+        _check_int("max_concurrency", self.max_concurrency, 1, MAX_CONCURRENCY)
+        for name in ("verify", "fallback"):
             if not isinstance(getattr(self, name), bool):
                 raise ApiTypeError(f"{name} must be a bool")
         if self.retry is not None and not isinstance(self.retry, RetryPolicy):
@@ -75,17 +73,17 @@ class TransferConfig:
 
     @property
     def journals(self) -> Path:
-        """Where journals are."""
+        """The folder of journals."""
         return default_folder() if self.journal_dir is None else Path(self.journal_dir)
 
     @property
     def threshold(self) -> int:
-        """From how many bytes on a file goes up in parts."""
+        """The size in bytes from which a file is uploaded in parts."""
         return self.part_size if self.multipart_threshold is None else self.multipart_threshold
 
 
-def _whole(name: str, value: object, low: int, high: int) -> None:
+def _check_int(name: str, value: object, low: int, high: int) -> None:
     if type(value) is not int:
         raise ApiTypeError(f"{name} must be an int, not {type(value).__name__}")
     if not low <= value <= high:
-        raise ApiValueError(f"{name} must be from {low} to {high}, not {value}")
+        raise ApiValueError(f"{name} must be from {low} to {high}: got {value}")

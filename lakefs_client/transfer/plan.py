@@ -1,9 +1,4 @@
-"""How a file is cut into parts: pure arithmetic.
-
-The limits are those of S3's multipart upload, which other stores that lakeFS presigns for
-keep to as well:
-https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
-"""
+"""The division of bytes into parts: pure arithmetic."""
 
 from __future__ import annotations
 
@@ -11,19 +6,48 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from lakefs_client._body import WINDOW
 from lakefs_client.exceptions import ApiValueError
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
-MIN_PART_SIZE = 5 * MIB
-MAX_PART_SIZE = 5 * GIB
-MAX_PARTS = 10_000
-MAX_SINGLE_PUT = 5 * GIB
-MAX_OBJECT_SIZE = MAX_PARTS * MAX_PART_SIZE
 _GROWTH = 96
 
 
+@dataclass(frozen=True)
+class StoreLimits:
+    """Limits of a store's multipart uploads, in bytes. The defaults are S3's.
+
+    Other stores that lakeFS presigns for accept them as well:
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+
+    Attributes:
+        min_part: Smallest size of a part that is not the last.
+        max_part: Largest size of a part.
+        max_parts: Largest number of parts in one upload.
+        max_single_put: Largest size of an object that is sent in one request.
+        window: Bytes that are read, hashed and sent at a time. At most 1 MiB, the size of a
+            worker's buffer.
+        unit: Sizes of grown parts are multiples of this number.
+    """
+
+    min_part: int = 5 * MIB
+    max_part: int = 5 * GIB
+    max_parts: int = 10_000
+    max_single_put: int = 5 * GIB
+    window: int = WINDOW
+    unit: int = MIB
+
+    @property
+    def max_object(self) -> int:
+        """Largest size of an object."""
+        return self.max_parts * self.max_part
+
+
+S3_LIMITS = StoreLimits()
+
+
 class Part(NamedTuple):
-    """One part: its number, from 1, and which bytes it holds."""
+    """One part: its number, from 1, its offset and its length in bytes."""
 
     number: int
     offset: int
@@ -32,18 +56,18 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class PartPlan:
-    """The parts of so many bytes in all, of one size but for the last."""
+    """The parts of `size` bytes: all of `part_size`, except the last."""
 
     size: int
     part_size: int
 
     @property
     def count(self) -> int:
-        """How many parts there are; an empty file has one, which is empty."""
+        """The number of parts; an empty file has one empty part."""
         return max(1, -(-self.size // self.part_size))
 
     def part(self, number: int) -> Part:
-        """The part of that number, from 1."""
+        """Return the part with this number, from 1."""
         offset = (number - 1) * self.part_size
         return Part(number, offset, min(self.part_size, self.size - offset))
 
@@ -51,31 +75,31 @@ class PartPlan:
         return (self.part(number) for number in range(1, self.count + 1))
 
 
-def plan_parts(size: int, part_size: int) -> PartPlan:
-    """Cut `size` bytes into parts of `part_size`, or of more where 10,000 would not suffice.
+def plan_parts(size: int, part_size: int, limits: StoreLimits = S3_LIMITS) -> PartPlan:
+    """Divide `size` bytes into parts of `part_size`, or of more if there would be too many parts.
 
-    A grown part size is a whole number of MiB.
+    A grown part size is a multiple of `limits.unit`.
 
     Raises:
         ApiValueError: The size is negative or above 48.8 TiB, or the part size is outside
             5 MiB to 5 GiB.
     """
-    if not MIN_PART_SIZE <= part_size <= MAX_PART_SIZE:
-        raise ApiValueError(f"part_size must be from 5 MiB to 5 GiB, not {part_size} bytes")
-    if not 0 <= size <= MAX_OBJECT_SIZE:
-        raise ApiValueError(f"size must be from 0 to {MAX_OBJECT_SIZE} (48.8 TiB), not {size}")
-    needed = -(-size // MAX_PARTS)
+    if not limits.min_part <= part_size <= limits.max_part:
+        raise ApiValueError(f"part_size must be from 5 MiB to 5 GiB: got {part_size} bytes")
+    if not 0 <= size <= limits.max_object:
+        raise ApiValueError(f"size must be from 0 to {limits.max_object} (48.8 TiB): got {size}")
+    needed = -(-size // limits.max_parts)
     if needed > part_size:
-        part_size = -(-needed // MIB) * MIB
+        part_size = -(-needed // limits.unit) * limits.unit
     return PartPlan(size, part_size)
 
 
-def growing_part_size(offset: int, part_size: int) -> int:
-    """Bytes of the part at an offset of a stream whose end is not known.
+def growing_part_size(offset: int, part_size: int, limits: StoreLimits = S3_LIMITS) -> int:
+    """Return the size of the part at `offset` of a stream of unknown length.
 
-    Parts have `part_size`, later the 96th of what went before them, in whole MiB, 5 GiB at the
-    most: that way 10,000 parts hold 50 TB (45.5 TiB) from whatever size on, which S3 names as an
-    object's limit, and no part holds more than a small share of the stream.
+    Parts have `part_size`, and later a 96th of the bytes before them, rounded up to
+    `limits.unit`, at most `limits.max_part`. That way 10,000 parts hold 50 TB (45.5 TiB), S3's
+    limit for an object, from any start, and each part is a small share of the stream.
     """
-    grown = -(-offset // (_GROWTH * MIB)) * MIB
-    return min(max(part_size, grown), MAX_PART_SIZE)
+    grown = -(-offset // (_GROWTH * limits.unit)) * limits.unit
+    return min(max(part_size, grown), limits.max_part)

@@ -1,18 +1,17 @@
-"""Where the bytes of an upload come from."""
+"""Sources of an upload's bytes."""
 
 from __future__ import annotations
 
 import io
-import mimetypes
 import mmap
 import os
 import stat
 import threading
-from copy import copy
 from typing import TYPE_CHECKING
 
-from lakefs_client._body import OCTETS, WINDOW
+from lakefs_client._body import WINDOW
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
+from lakefs_client.transfer.errors import SourceChangedError, SourceError
 
 if TYPE_CHECKING:
     from typing import Any, Protocol
@@ -20,51 +19,30 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     class Source(Protocol):
-        """So many bytes that any number of threads can read at any offset; the name is for
-        messages."""
+        """`size` bytes that any number of threads can read at any offset; messages use `name`."""
 
         name: str
         size: int
 
         def read_into(self, window: memoryview, offset: int, /) -> None:
-            """Fill a window with the bytes from an offset on."""
+            """Fill a window with the bytes at an offset."""
 
         def check_unchanged(self) -> None:
-            """Refuse what is no longer what it was."""
-
-
-_OF_COMPRESSION = {
-    "gzip": "application/gzip",
-    "bzip2": "application/x-bzip2",
-    "xz": "application/x-xz",
-    "compress": "application/x-compress",
-    "br": "application/x-brotli",
-}
-# The module's own table alone: what a machine's files add would make the type of an object
-# depend on where it was uploaded.
-_TYPES = mimetypes.MimeTypes()
-
-
-class SourceError(OSError):
-    """The file could not be read."""
-
-
-class SourceChangedError(SourceError):
-    """The file is not what it was at the start."""
+            """Raise SourceChangedError if the bytes changed since the source was opened."""
 
 
 class FileSource:
-    """A regular file, read at any offset by any number of threads.
+    """A regular file that any number of threads can read at any offset.
 
     Attributes:
         name: The path as text, for messages.
         size: Bytes, when it was opened.
-        stamp: Size of the whole file, and time of its last change in nanoseconds.
+        stamp: Size of the whole file in bytes, and its modification time in nanoseconds.
 
     Raises:
-        ApiTypeError: The path is no str or os.PathLike.
-        ApiValueError: It is no path, or leads to a pipe, a socket, a device: what has no size.
-        OSError: It cannot be opened: FileNotFoundError, IsADirectoryError, PermissionError …
+        ApiTypeError: The path is not a str or os.PathLike.
+        ApiValueError: The path is invalid, or names a pipe, a socket or a device.
+        OSError: The file cannot be opened: FileNotFoundError, IsADirectoryError, PermissionError …
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -75,19 +53,24 @@ class FileSource:
         except ValueError as error:
             raise ApiValueError(f"source cannot be the path of a file: {error}") from None
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-            raise ApiValueError("source must be a regular file; it is a pipe, socket or device")
+            raise ApiValueError("source must be a regular file, not a pipe, socket or device")
         self._open(open(path, "rb", buffering=0), os.fsdecode(path), 0)  # noqa: SIM115
         try:
-            # The files of Linux's /proc have bytes, and no size.
+            # Files of Linux's /proc have bytes, but report size 0.
             if not self.size and self._file.read(1):
-                raise ApiValueError("source must be a regular file; it has bytes, but no size")
+                raise ApiValueError(
+                    "source must be a regular file with a size: it has bytes, but reports size 0"
+                )
         except BaseException:
             self.close()
             raise
 
     @classmethod
     def of(cls, file: Any) -> FileSource:
-        """What is in an open regular file from where it stands on. The file itself is left open."""
+        """Return a source for an open regular file, from its position to its end.
+
+        The file itself stays open.
+        """
         source = cls.__new__(cls)
         copy = open(os.dup(file.fileno()), "rb", buffering=0)  # noqa: SIM115
         source._open(copy, str(getattr(file, "name", "the file")), file.tell())
@@ -113,11 +96,11 @@ class FileSource:
         self._file.close()
 
     def read_into(self, window: memoryview, offset: int) -> None:
-        """Fill a window with the bytes from an offset on.
+        """Fill a window with the bytes at an offset.
 
         Raises:
             SourceChangedError: The file ends within the window.
-            SourceError: It cannot be read.
+            SourceError: The file cannot be read.
         """
         offset += self._start
         done = 0
@@ -147,15 +130,11 @@ class FileSource:
                 self._file.seek(offset)
                 return self._file.readinto(window)
 
-    def shifted(self, by: int) -> FileSource:
-        """The same file as it stands in a whole, every byte so much further on."""
-        source = copy(self)
-        source._start -= by
-        return source
-
     def check_unchanged(self) -> None:
-        """Refuse a file that was written to since it was opened: its parts are of two ages. Raises
-        SourceChangedError."""
+        """Raise SourceChangedError if the file was written to since it was opened.
+
+        Its parts would hold bytes of two versions.
+        """
         status = os.fstat(self._file.fileno())
         if (status.st_size, status.st_mtime_ns) != self.stamp:
             raise SourceChangedError(
@@ -165,7 +144,7 @@ class FileSource:
 
 
 class BytesSource:
-    """What a BytesIO holds, from where it stands. Until it is closed, the BytesIO cannot grow."""
+    """The bytes of a BytesIO from its position on. The BytesIO cannot grow until this is closed."""
 
     name = "bytes"
 
@@ -182,35 +161,22 @@ class BytesSource:
         self._whole.release()
 
     def read_into(self, window: memoryview, offset: int) -> None:
-        """Fill a window with the bytes from an offset on."""
+        """Fill a window with the bytes at an offset."""
         window[:] = self._data[offset : offset + len(window)]
 
     def check_unchanged(self) -> None:
-        """Nothing: the bytes are held."""
+        """Do nothing: the bytes cannot change."""
 
 
-# A forked process must not write into its parent's windows.
+# A forked child must not write into its parent's buffers.
 _PRIVATE = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(os, "fork") else {}
 
 
 class Buffer(threading.local):
-    """A window's worth of memory a thread, page-aligned, used again for every window."""
+    """One page-aligned buffer per thread, reused for every window."""
 
     def __init__(self) -> None:
         self.view = memoryview(mmap.mmap(-1, WINDOW, **_PRIVATE))
 
 
 buffer = Buffer()
-
-
-def guess_content_type(*names: str) -> str:
-    """The media type that a name's extension stands for, of the first name that tells. That of a
-    compressed file is its compression's: ``.csv.gz`` is gzip, since nobody unpacks it on the way.
-    """
-    for name in names:
-        media_type, compression = _TYPES.guess_type(os.path.basename(name))
-        if compression:
-            return _OF_COMPRESSION.get(compression, OCTETS)
-        if media_type:
-            return media_type
-    return OCTETS

@@ -1,4 +1,4 @@
-"""`Transfer`: what people call."""
+"""`Transfer`: the public methods, their documentation, and the dispatch to the wings."""
 
 from __future__ import annotations
 
@@ -6,35 +6,31 @@ import logging
 import os
 import time
 from contextlib import nullcontext
-from dataclasses import replace
 from typing import TYPE_CHECKING, overload
 
 from lakefs_client import _encode, auth
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
-from lakefs_client.retry import retry_policy
-from lakefs_client.transfer.compose import ObjectRange, Segment, compose, join
+from lakefs_client.transfer.arguments import require_names
+from lakefs_client.transfer.compose import ObjectRange, compose
 from lakefs_client.transfer.config import TransferConfig
-from lakefs_client.transfer.directory import (
-    Filter,
-    download_directory,
-    folder_prefix,
-    upload_directory,
-)
-from lakefs_client.transfer.download import download
-from lakefs_client.transfer.gate import Gate
-from lakefs_client.transfer.many import DirectoryReport, Run
-from lakefs_client.transfer.part import CallbackError, Progress
-from lakefs_client.transfer.partial import resolved
-from lakefs_client.transfer.permission import Permissions
+from lakefs_client.transfer.context import TransferContext
+from lakefs_client.transfer.directory.job import DirectoryJob
+from lakefs_client.transfer.directory.paths import Filter, folder_prefix
+from lakefs_client.transfer.directory.sync import download_directory, upload_directory
+from lakefs_client.transfer.download.file import download
+from lakefs_client.transfer.download.partial import resolved
+from lakefs_client.transfer.download.reader import ObjectReader
+from lakefs_client.transfer.errors import CallbackError, unwrap
+from lakefs_client.transfer.media_type import guess_content_type
 from lakefs_client.transfer.plan import plan_parts
-from lakefs_client.transfer.ranges import RemoteObject
-from lakefs_client.transfer.reader import ObjectReader
-from lakefs_client.transfer.resume import PendingUpload, discard, pending_uploads
-from lakefs_client.transfer.source import FileSource, guess_content_type
-from lakefs_client.transfer.stream import StreamUpload, source_of
-from lakefs_client.transfer.target import Target, require_names
-from lakefs_client.transfer.upload import Upload
-from lakefs_client.transfer.writer import ObjectWriter
+from lakefs_client.transfer.progress import Progress
+from lakefs_client.transfer.source import FileSource
+from lakefs_client.transfer.upload.destination import Destination
+from lakefs_client.transfer.upload.file import FileUpload
+from lakefs_client.transfer.upload.resume import PendingUpload, discard, pending_uploads
+from lakefs_client.transfer.upload.stream import StreamUpload, source_of
+from lakefs_client.transfer.upload.writer import ObjectWriter
+from lakefs_client.uri import ObjectRef
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -43,8 +39,8 @@ if TYPE_CHECKING:
     from lakefs_client._operation import Readable
     from lakefs_client.api_client import ApiClient
     from lakefs_client.model.object_stats import ObjectStats
-    from lakefs_client.retry import RetryPolicy
-    from lakefs_client.transfer.part import ProgressCallback
+    from lakefs_client.transfer.directory.report import DirectoryReport
+    from lakefs_client.transfer.progress import ProgressCallback
 
     T = TypeVar("T")
 
@@ -52,31 +48,33 @@ logger = logging.getLogger("lakefs_client.transfer")
 
 
 class Transfer:
-    """Moves files between this machine and lakeFS, past the server, straight to the store.
+    """Transfers between this machine and lakeFS, straight to and from the object store.
 
-    One object serves many threads; what they transfer at a time keeps to one limit of
-    concurrency. Both arguments are attributes as well.
+    Threads may share one object. One limit of concurrency holds for everything that it does.
+    Both arguments are attributes too.
 
     Args:
-        api_client: The client to ask lakeFS through.
-        config: Part size, concurrency and the like.
+        api_client: Client for the requests to lakeFS.
+        config: Part size, concurrency and other settings.
 
     Raises:
-        ApiTypeError: `config` is something else.
+        ApiTypeError: `config` is not a TransferConfig.
     """
 
     def __init__(self, api_client: ApiClient, config: TransferConfig | None = None) -> None:
         if config is not None and not isinstance(config, TransferConfig):
             raise ApiTypeError(f"config must be a TransferConfig, not {type(config).__name__}")
-        self.api_client = api_client
-        self.config = config or TransferConfig()
-        self.gate = Gate(self.config.max_concurrency)
-        self.permissions = Permissions(api_client)
+        self._context = TransferContext.create(api_client, config or TransferConfig())
 
     @property
-    def policy(self) -> RetryPolicy:
-        """How often a request to the store is repeated."""
-        return self.config.retry or retry_policy(self.api_client.configuration.retries)
+    def api_client(self) -> ApiClient:
+        """The client for the requests to lakeFS."""
+        return self._context.client
+
+    @property
+    def config(self) -> TransferConfig:
+        """The settings."""
+        return self._context.config
 
     def upload_file(
         self,
@@ -92,39 +90,41 @@ class Transfer:
     ) -> ObjectStats:
         """Upload a file as an uncommitted change of a branch.
 
-        Files from `TransferConfig.multipart_threshold` bytes on go up in parts; smaller ones in
-        one PUT, as do files up to 5 GiB where the store cannot do presigned multipart uploads
-        (lakeFS answers 501). Where there are no presigned URLs, bytes pass through the server.
+        A file of `TransferConfig.multipart_threshold` bytes or more is sent in parts, a smaller
+        one in one PUT. If the store does not support presigned multipart uploads, a file of up to
+        5 GiB is sent in one PUT. If there are no presigned URLs, the bytes pass through the server.
 
         Args:
             source: Path of a regular file.
             repository: Name of the repository.
             branch: Name of the branch.
-            path: Path of the object in the repository. What stands there is replaced.
-            content_type: Media type; by default guessed from the path's extension, then from
-                the source's. Of a compressed file it is that of the compression.
-            user_metadata: Key-value pairs to keep with the object.
+            path: Path of the object in the repository. An existing object is replaced.
+            content_type: Media type. By default guessed from the extension of the path, then of
+                the source; a compressed file gets the type of its compression.
+            user_metadata: Key-value pairs of the object.
             progress: Called with the number of bytes sent since the last call, by one thread
-                at a time. The number is negative when a part starts again; the sum is the
-                file's size in the end. An exception in it stops the upload. ``bar.update`` of
-                tqdm fits, and so does a callback of fsspec, which is told the size before.
-            resume: Whether to keep a journal of an upload in parts, from which the same call,
-                in another process too, goes on after an interruption without sending again
-                what has arrived; see `TransferConfig.journal_dir`.
+                at a time. The number is negative when a part is sent again; the sum at the end
+                is the file's size. An exception in the callback stops the upload. tqdm's
+                ``bar.update`` fits, as does an fsspec callback, which also gets the size.
+            resume: Keep a journal of an upload in parts. After an interruption, the same call
+                resumes the upload, even in another process, and sends only the missing parts.
+                See `TransferConfig.journal_dir`.
 
         Raises:
-            ApiTypeError, ApiValueError: An argument cannot be used. Nothing was sent.
-            OSError: The file cannot be opened, or the journal not be written.
-            TransferError: The upload failed; it says what became of it.
+            ApiTypeError, ApiValueError: An argument is invalid. Nothing was sent.
+            OSError: The file cannot be opened, or the journal cannot be written.
+            TransferError: The upload failed; `outcome` says what is left of it.
             ApiException: lakeFS refused to begin: NotFoundException, UnauthorizedException …
         """
         with FileSource(source) as file:
-            target = self._target(repository, branch, path, content_type, user_metadata, file.name)
-            told = Progress(progress)
-            plan_parts(file.size, self.config.part_size)
-            return _carried_out(
-                f"upload of {file.name} to {target}, {file.size} bytes",
-                lambda: Upload(self, file, target, told).run(resume=resume),
+            destination = self._destination(
+                repository, branch, path, content_type, user_metadata, file.name
+            )
+            plan_parts(file.size, self.config.part_size, self._context.limits)
+            upload = FileUpload(self._context, file, destination, Progress(progress))
+            return _logged(
+                f"upload of {file.name} to {destination}, {file.size} bytes",
+                lambda: upload.run(resume=resume),
             )
 
     def upload_fileobj(
@@ -138,90 +138,51 @@ class Transfer:
         user_metadata: Mapping[str, str] | None = None,
         progress: ProgressCallback | None = None,
     ) -> ObjectStats:
-        """Upload what an open binary file or stream holds, from where it stands to its end.
+        """Upload an open binary file or stream, from its position to its end.
 
-        Regular files and `io.BytesIO` are read in place, by many threads. Of everything else
-        (pipes, sockets, what decompresses) each part is kept in a temporary file without a
-        name, in `Configuration.temp_folder_path`, until the store has it: at most
-        `max_concurrency` + 1 parts, or all of them where the store cannot do presigned
-        multipart uploads. Parts have `part_size`, and grow with the stream to a 96th of what
-        went before, so that 50 TB (45.5 TiB), S3's limit of an object, fit into 10,000 parts.
+        Regular files and `io.BytesIO` are read in place, by several threads. For all other
+        streams (pipes, sockets, decompressors), temporary files without a name, in
+        `Configuration.temp_folder_path`, hold the parts until the store has them: at most
+        `max_concurrency` + 1 parts, or all of them if the store does not support presigned
+        multipart uploads. Parts have `part_size`, and grow with the stream to a 96th of the bytes
+        before them, so that 50 TB (45.5 TiB), S3's limit for an object, fit into 10,000 parts.
 
         Args:
-            fileobj: Has a method ``read(size)`` that returns bytes. It is left open, at its end.
+            fileobj: An object with a method ``read(size)`` that returns bytes. It stays open, at
+                its end.
             repository: Name of the repository.
             branch: Name of the branch.
-            path: Path of the object in the repository. What stands there is replaced.
+            path: Path of the object in the repository. An existing object is replaced.
             content_type: Media type; by default guessed from the path's extension.
-            user_metadata: Key-value pairs to keep with the object.
-            progress: As for `upload_file`. The size of a stream is told once it has ended.
+            user_metadata: Key-value pairs of the object.
+            progress: As for `upload_file`. The size of a stream is reported at its end.
 
         Raises:
-            ApiTypeError, ApiValueError: An argument cannot be used. Nothing was sent.
+            ApiTypeError, ApiValueError: An argument is invalid. Nothing was sent.
             OSError: The temporary files cannot be written.
-            TransferError: The upload failed; it says what became of it.
+            TransferError: The upload failed; `outcome` says what is left of it.
             ApiException: lakeFS refused to begin.
-            Exception: What `fileobj` raised, after the upload was aborted.
+            Exception: An exception of `fileobj`, after the upload was aborted.
         """
         if self.config.executor is not None:
             raise ApiValueError("upload_fileobj: the workers of an executor can only read files")
         source = source_of(fileobj)
         with source or nullcontext():
             name = source.name if isinstance(source, FileSource) else ""
-            target = self._target(repository, branch, path, content_type, user_metadata, name)
-            told = Progress(progress)
+            destination = self._destination(
+                repository, branch, path, content_type, user_metadata, name
+            )
+            reported = Progress(progress)
             if source is None:
-                stream = StreamUpload(self, target, told)
-                return _carried_out(f"upload of a stream to {target}", lambda: stream.read(fileobj))
-            stats = _carried_out(
-                f"upload of an open file to {target}, {source.size} bytes",
-                lambda: Upload(self, source, target, told).run(resume=False),
+                stream = StreamUpload(self._context, destination, reported)
+                return _logged(f"upload of a stream to {destination}", lambda: stream.read(fileobj))
+            upload = FileUpload(self._context, source, destination, reported)
+            stats = _logged(
+                f"upload of an open file to {destination}, {source.size} bytes",
+                lambda: upload.run(resume=False),
             )
             fileobj.seek(0, os.SEEK_END)  # type: ignore[attr-defined]
             return stats
-
-    def append_file(
-        self,
-        source: str | os.PathLike[str],
-        repository: str,
-        branch: str,
-        path: str,
-        *,
-        progress: ProgressCallback | None = None,
-    ) -> ObjectStats:
-        """Append a file to an object, which keeps its content type and user metadata.
-
-        The store copies what is there, so nothing of it is downloaded, unless it has less than
-        5 MiB, the least that a part has. Where somebody else writes to the path meanwhile the
-        append fails, up to the last moment before the object is replaced.
-
-        Args:
-            source: Path of a regular file.
-            repository: Name of the repository.
-            branch: Name of the branch.
-            path: Path of the object, which must be there.
-            progress: As for `upload_file`; the sum is the size of the new object.
-
-        Raises:
-            ApiTypeError, ApiValueError: An argument cannot be used.
-            OSError: The file cannot be opened.
-            TransferError: It failed; it says what became of it.
-            ApiException: lakeFS knows no such object, or the store cannot do it (501).
-        """
-        require_names(repository=repository, branch=branch, path=path)
-        with FileSource(source) as file:
-            former = RemoteObject(local := self._local(), (repository, branch, path))
-            metadata = former.stats.get("metadata")
-            target = self._target(
-                repository, branch, path, former.stats.get("content_type"),
-                None if metadata is None else metadata.to_dict(),
-            )  # fmt: skip
-            told = Progress(progress)
-            segments = [Segment(former, 0, former.size), Segment(file, 0, file.size)]
-            return _carried_out(
-                f"append of {file.name} to {target}, {file.size} bytes",
-                lambda: join(local, target, segments, told),
-            )
 
     def compose(
         self,
@@ -234,35 +195,34 @@ class Transfer:
         user_metadata: Mapping[str, str] | None = None,
         progress: ProgressCallback | None = None,
     ) -> ObjectStats:
-        """Make an object of ranges of existing ones, one behind the other.
+        """Concatenate ranges of existing objects into a new object.
 
-        The store copies them. Only what has less than 5 MiB, the least that a part has, passes
-        through this machine, with as much of what follows as it lacks. An object that changes
-        meanwhile is an error, since its ranges would be of two ages.
+        The store copies the ranges. Only a range of less than 5 MiB, the minimum of a part,
+        passes through this machine, with the next bytes that it needs. If an object changes
+        during the call, the call fails.
 
         Args:
-            ranges: What to join. Each that has 5 MiB or more takes a part at the least, and an
-                object has 10,000 parts at the most.
+            ranges: The ranges in order. Each of 5 MiB or more takes at least one part, and an
+                object has at most 10,000 parts.
             repository: Name of the repository.
             branch: Name of the branch.
-            path: Path of the new object. What stands there is replaced, and may be among what
-                is joined.
+            path: Path of the new object. An existing object is replaced; `ranges` may name it.
             content_type: Media type; by default guessed from the path's extension.
-            user_metadata: Key-value pairs to keep with the object.
+            user_metadata: Key-value pairs of the object.
             progress: As for `upload_file`.
 
         Raises:
-            ApiTypeError, ApiValueError: An argument, or a range of it, cannot be used.
-            TransferError: It failed; it says what became of it.
-            ApiException: lakeFS knows no such object, or the store cannot do it (501).
+            ApiTypeError, ApiValueError: An argument or a range is invalid.
+            TransferError: The call failed; `outcome` says what is left of it.
+            ApiException: lakeFS has no such object, or the store does not support it (501).
         """
-        target = self._target(repository, branch, path, content_type, user_metadata)
-        ranges, told = list(ranges), Progress(progress)
-        if not all(isinstance(one, ObjectRange) for one in ranges):
+        destination = self._destination(repository, branch, path, content_type, user_metadata)
+        ranges, reported = list(ranges), Progress(progress)
+        if not all(isinstance(item, ObjectRange) for item in ranges):
             raise ApiTypeError("ranges must be a list of ObjectRange")
-        return _carried_out(
-            f"composition of {target} from {len(ranges)} ranges",
-            lambda: compose(self._local(), target, ranges, told),
+        return _logged(
+            f"composition of {destination} from {len(ranges)} ranges",
+            lambda: compose(self._context.local, destination, ranges, reported),
         )
 
     def upload_directory(
@@ -280,43 +240,43 @@ class Transfer:
         resume: bool = False,
         stop_on_error: bool = False,
     ) -> DirectoryReport:
-        """Upload the files of a folder and of those in it, but for what is there already.
+        """Upload a directory recursively, skipping unchanged files.
 
-        A file is passed over where an object of its size and checksum stands at its path: an
-        MD5, or the composite of parts of `TransferConfig.part_size`. So a repeated call goes on
-        where an earlier one stopped. Memory does not grow with the number of files.
+        A file is skipped if the object at its path has its size and checksum: an MD5, or the
+        composite of parts of `TransferConfig.part_size`. So a repeated call continues an earlier
+        one that stopped. Memory does not grow with the number of files.
 
         Args:
-            source: Path of the folder.
+            source: Path of the directory.
             repository: Name of the repository.
             branch: Name of the branch.
-            prefix: Where the files go; a slash is added to it. The whole branch by default.
-            include: Patterns as of `fnmatch`, in which ``*`` stands for slashes as well: files
-                whose path below the folder matches one are uploaded; by default all.
-            exclude: Patterns of those that are not.
-            follow_symlinks: Whether symbolic links are followed, or passed over.
-            user_metadata: Key-value pairs to keep with every object.
-            progress: As for `upload_file`: the bytes that go out, of all files together.
-            resume: As for `upload_file`, for files that go up in parts.
-            stop_on_error: Whether the first failure ends it, and is raised.
+            prefix: Prefix of the objects' paths; a slash is added. By default the whole branch.
+            include: `fnmatch` patterns of the files to upload, relative to the directory; ``*``
+                matches slashes too. By default all files.
+            exclude: Patterns of files to leave out.
+            follow_symlinks: Follow symbolic links; by default they are left out.
+            user_metadata: Key-value pairs of every object.
+            progress: As for `upload_file`, for the bytes of all files together.
+            resume: As for `upload_file`, for files that are sent in parts.
+            stop_on_error: Stop at the first failure, and raise it.
 
         Returns:
-            What became of the files. Look at it, or call its `raise_for_failures`.
+            The report. Check it, or call its `raise_for_failures`.
 
         Raises:
-            ApiTypeError, ApiValueError: An argument cannot be used.
-            OSError: The folder cannot be read.
-            ApiException: lakeFS knows no such branch, or could not be asked.
+            ApiTypeError, ApiValueError: An argument is invalid.
+            OSError: The directory cannot be read.
+            ApiException: lakeFS has no such branch, or the request failed.
         """
         require_names(repository=repository, branch=branch)
-        # What holds for every object is checked with the first, a name that can be.
-        target = self._target(repository, branch, folder_prefix(prefix) + "x", None, user_metadata)
-        folder, place = os.fspath(source), (repository, branch, target.path[:-1])
-        wanted, run = Filter(include, exclude), Run(self, progress, stop_on_error)
-        return _carried_out(
-            f"upload of {folder} to {str(target)[:-1]}",
+        target = ObjectRef(repository, branch, folder_prefix(prefix))
+        metadata = _checked_metadata(user_metadata)
+        folder, wanted = os.fspath(source), Filter(include, exclude)
+        job = DirectoryJob(self._context, progress, stop_on_error)
+        return _logged(
+            f"upload of {folder} to {target}",
             lambda: upload_directory(
-                run, folder, place, wanted, target.user_metadata,
+                job, folder, target, wanted, metadata,
                 follow_symlinks=follow_symlinks, resume=resume,
             ),
         )  # fmt: skip
@@ -333,34 +293,35 @@ class Transfer:
     ) -> ObjectStats:
         """Download an object into a file.
 
-        Ranges of the object come in parallel, straight from the store, into a hidden file beside
-        the target, ``.{name}.….part``, which takes the target's name when it is whole and its
-        checksum was found right, where that is an MD5 or a composite of MD5s.
+        Parallel requests to the store fill a hidden file beside the target,
+        ``.{name}.….part``. It is renamed to the target once it is whole and, if the object's
+        checksum is an MD5 or a composite of MD5s, verified.
 
         Args:
             repository: Name of the repository.
             ref: Branch, tag, commit id or expression.
             path: Path of the object in the repository.
-            target: Path of the file. A file that is there is replaced.
-            progress: As for `upload_file`, with the number of bytes received, which is negative
-                when the download starts afresh.
-            resume: Whether to keep what is there when the download is interrupted, and to go on
-                with what an earlier, interrupted call with `resume` left.
+            target: Path of the file. An existing file is replaced.
+            progress: As for `upload_file`, with the number of bytes received. The number is
+                negative when the download restarts.
+            resume: Keep the partial file of an interrupted download, and resume from that of an
+                earlier call with `resume`.
 
         Returns:
             The object's stats. A presigned `physical_address` lacks its signature.
 
         Raises:
-            ApiTypeError, ApiValueError: An argument cannot be used. Nothing was sent.
+            ApiTypeError, ApiValueError: An argument is invalid. Nothing was sent.
             OSError: The file cannot be written: FileNotFoundError, IsADirectoryError …
-            TransferError: The download failed.
-            ApiException: lakeFS knows no such object: NotFoundException, UnauthorizedException …
+            TransferError: The download failed; `outcome` says what is left of it.
+            ApiException: lakeFS has no such object: NotFoundException, UnauthorizedException …
         """
         require_names(repository=repository, ref=ref, path=path)
-        file, told = resolved(target), Progress(progress)
-        return _carried_out(
-            f"download of lakefs://{repository}/{ref}/{path} to {file}",
-            lambda: download(self, (repository, ref, path), file, told, resume=resume),
+        source = ObjectRef(repository, ref, path)
+        file, reported = resolved(target), Progress(progress)
+        return _logged(
+            f"download of {source} to {file}",
+            lambda: download(self._context, source, file, reported, resume=resume),
         )
 
     def download_directory(
@@ -376,36 +337,36 @@ class Transfer:
         resume: bool = False,
         stop_on_error: bool = False,
     ) -> DirectoryReport:
-        """Download the objects below a prefix, but for those that are there already.
+        """Download the objects below a prefix, skipping unchanged files.
 
-        No object's path can leave the folder: one that would is a failure, as is one that has no
-        place in this machine's file system.
+        No file is written outside the directory. An object whose path leads out of it, or is not
+        possible in this machine's file system, is a failure.
 
         Args:
             repository: Name of the repository.
             ref: Branch, tag, commit id or expression.
-            prefix: What the paths begin with; a slash is added to it. All objects where it is "".
-            target: Path of the folder, which is made where it is missing.
+            prefix: Prefix of the objects' paths; a slash is added. All objects if it is empty.
+            target: Path of the directory, which is made if it does not exist.
             include: As for `upload_directory`.
             exclude: As for `upload_directory`.
-            progress: As for `download_file`: the bytes that come, of all objects together.
+            progress: As for `download_file`, for the bytes of all objects together.
             resume: As for `download_file`.
-            stop_on_error: Whether the first failure ends it, and is raised.
+            stop_on_error: Stop at the first failure, and raise it.
 
         Returns:
-            What became of the objects. Look at it, or call its `raise_for_failures`.
+            The report. Check it, or call its `raise_for_failures`.
 
         Raises:
-            ApiTypeError, ApiValueError: An argument cannot be used.
-            OSError: The folder cannot be made.
-            ApiException: lakeFS knows no such ref, or could not be asked.
+            ApiTypeError, ApiValueError: An argument is invalid.
+            OSError: The directory cannot be made.
+            ApiException: lakeFS has no such ref, or the request failed.
         """
         require_names(repository=repository, ref=ref)
-        wanted, run = Filter(include, exclude), Run(self, progress, stop_on_error)
-        place, folder = (repository, ref, folder_prefix(prefix)), os.fspath(target)
-        return _carried_out(
-            f"download of lakefs://{'/'.join(place)} to {folder}",
-            lambda: download_directory(run, place, folder, wanted, resume=resume),
+        source, folder = ObjectRef(repository, ref, folder_prefix(prefix)), os.fspath(target)
+        wanted, job = Filter(include, exclude), DirectoryJob(self._context, progress, stop_on_error)
+        return _logged(
+            f"download of {source} to {folder}",
+            lambda: download_directory(job, source, folder, wanted, resume=resume),
         )
 
     @overload
@@ -441,29 +402,30 @@ class Transfer:
             repository: Name of the repository.
             ref: Branch; for reading also tag, commit id or expression.
             path: Path of the object in the repository.
-            mode: ``"rb"`` to read and seek in it, ``"wb"`` to write another in its place, which
-                is made when the file is closed.
-            content_type: Media type of what is written; by default guessed from the path.
-            user_metadata: Key-value pairs to keep with what is written.
+            mode: ``"rb"`` to read and seek, ``"wb"`` to write a new object, which is made when
+                the file is closed.
+            content_type: Media type of the new object; by default guessed from the path.
+            user_metadata: Key-value pairs of the new object.
 
         Raises:
-            ApiTypeError, ApiValueError: An argument cannot be used.
-            ApiException: There is no such object to read.
+            ApiTypeError, ApiValueError: An argument is invalid.
+            ApiException: lakeFS has no such object to read.
         """
         if mode == "wb":
-            target = self._target(repository, ref, path, content_type, user_metadata)
-            return ObjectWriter(self._local(), target)
+            destination = self._destination(repository, ref, path, content_type, user_metadata)
+            return ObjectWriter(self._context.local, destination)
         if mode != "rb":
-            raise ApiValueError(f"mode must be 'rb' or 'wb', not {mode!r}")
+            raise ApiValueError(f"mode must be 'rb' or 'wb': got {mode!r}")
         if content_type is not None or user_metadata is not None:
             raise ApiValueError("content_type and user_metadata are for mode 'wb'")
-        return ObjectReader(self, repository, ref, path)
+        require_names(repository=repository, ref=ref, path=path)
+        return ObjectReader(self._context, ObjectRef(repository, ref, path))
 
     def pending_uploads(self) -> list[PendingUpload]:
-        """The uploads to this server that were interrupted, and whose journals are here.
+        """Return the interrupted uploads to this server that have a journal here.
 
-        `upload_file` with ``resume=True`` and the same arguments goes on with one, `resume_upload`
-        with what the journal says; `discard_upload` gives it up.
+        `upload_file` with ``resume=True`` and the same arguments resumes one, as does
+        `resume_upload`; `discard_upload` aborts it.
 
         Raises:
             OSError: The folder of journals cannot be read.
@@ -473,41 +435,42 @@ class Transfer:
     def resume_upload(
         self, pending: PendingUpload, *, progress: ProgressCallback | None = None
     ) -> ObjectStats:
-        """Go on with an upload that was interrupted.
+        """Resume an interrupted upload.
 
         Args:
             pending: One of `pending_uploads`.
-            progress: As for `upload_file`; what is in the store already counts at once.
+            progress: As for `upload_file`; the bytes in the store are reported at once.
 
         Raises:
             Exception: As `upload_file`.
         """
-        config = replace(self.config, part_size=pending.part_size, multipart_threshold=0)
-        transfer = Transfer(self.api_client, config)
-        return transfer.upload_file(
-            pending.source, pending.repository, pending.branch, pending.path,
-            content_type=pending.content_type, user_metadata=pending.user_metadata,
-            progress=progress, resume=True,
-        )  # fmt: skip
+        ref = ObjectRef(pending.repository, pending.branch, pending.path)
+        destination = Destination(self.api_client, ref, pending.content_type, pending.user_metadata)
+        with FileSource(pending.source) as file:
+            upload = FileUpload(
+                self._context,
+                file,
+                destination,
+                Progress(progress),
+                part_size=pending.part_size,
+            )
+            return _logged(
+                f"resumption of {file.name} to {destination}, {file.size} bytes",
+                lambda: upload.run(resume=True),
+            )
 
     def discard_upload(self, pending: PendingUpload) -> None:
-        """Give up an upload that was interrupted: have its parts thrown away.
+        """Abort an interrupted upload: the store deletes its parts.
 
         Raises:
-            TransferError: It is under way in another process.
-            ApiException: lakeFS could not be asked, or refuses an address that is over. The
-                journal is removed in the latter case alone, for which a lifecycle rule of the
-                bucket (AbortIncompleteMultipartUpload) is all that helps.
+            TransferError: Another process has resumed it.
+            ApiException: The request failed, or the upload's address expired. Only in the latter
+                case the journal is deleted, since only a lifecycle rule of the bucket
+                (AbortIncompleteMultipartUpload) can then delete the parts.
         """
         discard(self.config.journals, self.api_client, pending)
 
-    def _local(self) -> Transfer:
-        """The same, with threads for what workers elsewhere cannot do."""
-        if self.config.executor is None:
-            return self
-        return Transfer(self.api_client, replace(self.config, executor=None))
-
-    def _target(
+    def _destination(
         self,
         repository: str,
         branch: str,
@@ -515,8 +478,8 @@ class Transfer:
         content_type: str | None,
         user_metadata: Mapping[str, str] | None,
         name: str = "",
-    ) -> Target:
-        """The object to be, once all that is said of it was checked."""
+    ) -> Destination:
+        """Return the destination of an upload, after a check of the arguments."""
         require_names(repository=repository, branch=branch, path=path)
         if content_type is None:
             content_type = guess_content_type(path, name)
@@ -525,26 +488,26 @@ class Transfer:
         elif not content_type:
             raise ApiValueError("content_type must not be empty")
         auth.require_header_safe("content_type", content_type)
-        metadata = _encode.checked_user_metadata(
-            "user_metadata", {} if user_metadata is None else user_metadata
-        )
-        return Target(self.api_client, repository, branch, path, content_type, metadata)
+        ref, metadata = ObjectRef(repository, branch, path), _checked_metadata(user_metadata)
+        return Destination(self.api_client, ref, content_type, metadata)
 
 
-def _carried_out(what: str, work: Callable[[], T]) -> T:
-    """Do it, between two lines of the log."""
+def _checked_metadata(user_metadata: Mapping[str, str] | None) -> dict[str, str]:
+    return _encode.checked_user_metadata("user_metadata", user_metadata or {})
+
+
+def _logged(description: str, work: Callable[[], T]) -> T:
+    """Run a transfer, and log its start and its end."""
     started = time.monotonic()
-    logger.info("%s", what)
+    logger.info("%s", description)
     try:
         result = work()
-        logger.info("%s: done in %.1f s", what, time.monotonic() - started)
+        logger.info("%s: done in %.1f s", description, time.monotonic() - started)
         return result
     except CallbackError as error:
-        raised = error.cause
+        raised = unwrap(error)
     except BaseException as error:
-        logger.info("%s: failed, %s", what, getattr(error, "outcome", type(error).__name__))
+        logger.info("%s: failed, %s", description, getattr(error, "outcome", type(error).__name__))
         raise
-    logger.info("%s: stopped by its progress callback", what)
-    while isinstance(raised, CallbackError):
-        raised = raised.cause  # of one file of many
-    raise raised  # out here it keeps the context that it has
+    logger.info("%s: stopped by its progress callback", description)
+    raise raised  # outside of the handler, so that it keeps its own context

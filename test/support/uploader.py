@@ -1,7 +1,6 @@
-"""A process that uploads a file with a journal, and may be killed, or kill itself.
+"""A process that uploads a file with a journal, and that may kill itself.
 
-It is forked from a server that has imported everything: to start Python takes longer than the
-uploads.
+A fork server starts it, since starting Python takes longer than the uploads.
 """
 
 from __future__ import annotations
@@ -14,23 +13,26 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lakefs_client import ApiClient, Configuration, RetryPolicy
-from lakefs_client.transfer import Transfer, TransferConfig, config, part, plan
+from lakefs_client.transfer import Transfer
 from lakefs_client.transfer import journal as journal_module
+from lakefs_client.transfer.plan import StoreLimits
+from support.bench import make_transfer
 
 PART = 64 << 10
+LIMITS = StoreLimits(min_part=PART, window=16 << 10)
 PATH = "some/where/data.bin"
 
 
 class Job(NamedTuple):
-    """What to upload, and where to die.
+    """An upload, and the moment at which its process dies.
 
     Attributes:
-        endpoint: The server.
-        keys: Its credentials.
+        endpoint: Address of the server.
+        keys: Access key and secret.
         source: The file.
-        journals: The folder of journals.
-        dies: Which write of the journal it does not survive, from 1; 0 for none.
-        written: How much of that write is done: none, half or all of it.
+        journals: Folder of the journals.
+        dies: Number of the journal write that kills the process, from 1; 0 for none.
+        written: Share of that write that reaches the file: 0, a half or 1.
     """
 
     endpoint: str
@@ -41,25 +43,23 @@ class Job(NamedTuple):
     written: float = 0
 
 
-def transfer(job: Job, client: ApiClient) -> Transfer:
-    """What a job is done with."""
+def make_job_transfer(job: Job, client: ApiClient, **settings: Any) -> Transfer:
+    """Return the transfer of a job."""
     client.configuration.verify_ssl = False
-    retry = RetryPolicy(attempts=2, min_wait=0, max_wait=0)
-    settings = TransferConfig(
-        part_size=PART, multipart_threshold=0, max_concurrency=2, retry=retry,
-        journal_dir=job.journals,
-    )  # fmt: skip
-    return Transfer(client, settings)
+    defaults = {
+        "part_size": PART, "multipart_threshold": 0, "max_concurrency": 2,
+        "retry": RetryPolicy(attempts=2, min_wait=0, max_wait=0), "journal_dir": job.journals,
+    }  # fmt: skip
+    return make_transfer(client, LIMITS, **{**defaults, **settings})
 
 
-def upload(job: Job, client: ApiClient, **options: Any) -> Any:
-    """Do a job."""
-    target = ("repo", "main", PATH)
-    return transfer(job, client).upload_file(job.source, *target, resume=True, **options)
+def upload(job: Job, transfer: Transfer, **options: Any) -> Any:
+    """Run the upload of a job."""
+    return transfer.upload_file(job.source, "repo", "main", PATH, resume=True, **options)
 
 
 def start(job: Job) -> BaseProcess:
-    """Have a process of its own do a job."""
+    """Start a process that runs a job."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["support.uploader"])
     process = context.Process(target=_run, args=(job,))
@@ -68,17 +68,15 @@ def start(job: Job) -> BaseProcess:
 
 
 def _run(job: Job) -> None:
-    plan.MIN_PART_SIZE = config.MIN_PART_SIZE = PART
-    part.WINDOW = 16 << 10
     if job.dies:
         _die_at(job.dies, job.written)
     configuration = Configuration(job.endpoint, username=job.keys[0], password=job.keys[1])
     with ApiClient(configuration) as client:
-        upload(job, client)
+        upload(job, make_job_transfer(job, client))
 
 
 def _die_at(number: int, share: float) -> None:
-    """Have the process killed at a write of the journal."""
+    """Kill the process at a write of the journal."""
     fsync, count = os.fsync, 0
     write = journal_module.Journal._write
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.bench import MIB, PART, Bench
 
 from lakefs_client import RetryPolicy
 from lakefs_client.exceptions import (
@@ -19,9 +20,7 @@ from lakefs_client.exceptions import (
     TransferError,
 )
 from lakefs_client.transfer import Transfer, TransferConfig
-from lakefs_client.transfer.plan import MAX_OBJECT_SIZE
-
-from .conftest import MIB, PART, Bench
+from lakefs_client.transfer.plan import S3_LIMITS
 
 GIB = 1024 * MIB
 
@@ -176,7 +175,7 @@ def test_a_file_above_the_limit_of_objects(bench: Bench) -> None:
     folder = "/dev/shm" if os.path.isdir("/dev/shm") else bench.folder
     with tempfile.NamedTemporaryFile(dir=folder) as file:
         try:
-            file.truncate(MAX_OBJECT_SIZE + 1)
+            file.truncate(S3_LIMITS.max_object + 1)
         except OSError:
             pytest.skip("no file system here has files of 48.8 TiB")
         with pytest.raises(ApiValueError, match=r"48\.8 TiB"):

@@ -1,14 +1,14 @@
-"""Objects made of ranges of others: how they are cut, what is copied, what is fetched."""
+"""Objects composed of ranges of others: the division into parts, copies, downloads."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.bench import MIB, PART, PATH, Bench, content, interrupt_once
 
 from lakefs_client.api.commits_api import CommitsApi
 from lakefs_client.api.objects_api import ObjectsApi
@@ -23,37 +23,31 @@ from lakefs_client.exceptions import (
 from lakefs_client.models import CommitCreation, RepositoryCreation
 from lakefs_client.transfer import ObjectRange, Transfer, TransferConfig
 from lakefs_client.transfer import compose as compose_module
-from lakefs_client.transfer import multipart as multipart_module
-from lakefs_client.transfer.compose import COPY_SIZE, Segment, cut
-from lakefs_client.transfer.part import Progress
-from lakefs_client.transfer.plan import GIB, MAX_PART_SIZE, MAX_PARTS, MIN_PART_SIZE
-from lakefs_client.transfer.ranges import RemoteObject
-from lakefs_client.transfer.source import FileSource
-
-from .conftest import MIB, PART, PATH, Bench, content, interrupt_once
+from lakefs_client.transfer.compose import COPY_SIZE, Segment, divide
+from lakefs_client.transfer.context import TransferContext
+from lakefs_client.transfer.download.remote import RemoteObject
+from lakefs_client.transfer.plan import GIB, S3_LIMITS
+from lakefs_client.transfer.progress import Progress
+from lakefs_client.transfer.upload import multipart as multipart_module
+from lakefs_client.uri import ObjectRef
 
 CREATE = "create_presign_multipart_upload"
 COPY = "upload_part_copy"
 NEW = "new/object.bin"
+MIN_PART, MAX_PART, MAX_PARTS = S3_LIMITS.min_part, S3_LIMITS.max_part, S3_LIMITS.max_parts
 
 
 def remote(size: int) -> Any:
-    """An object of a size, of which nothing else is known."""
-    one = object.__new__(RemoteObject)
-    one.size = size
-    one.place = ("repo", "main", f"object of {size}")
-    return one
-
-
-def local(size: int) -> Any:
-    one = object.__new__(FileSource)
-    one.size = size
-    return one
+    """Return an object that has nothing but a size and a name."""
+    result = object.__new__(RemoteObject)
+    result.size = size
+    result.ref = ObjectRef("repo", "main", f"object-of-{size}")
+    return result
 
 
 LENGTHS = st.one_of(
     st.integers(1, 3 * PART),
-    st.sampled_from([PART - 1, PART, PART + 1, COPY_SIZE, 2 * COPY_SIZE - 1, MAX_PART_SIZE + 1]),
+    st.sampled_from([PART - 1, PART, PART + 1, COPY_SIZE, 2 * COPY_SIZE - 1, MAX_PART + 1]),
     st.integers(1, 9 * GIB),
 )
 
@@ -64,14 +58,11 @@ def segments(draw: st.DrawFn) -> list[Segment]:
     for length in draw(st.lists(LENGTHS, max_size=12)):
         start = draw(st.sampled_from([0, 1, 7 * GIB]))
         found.append(Segment(remote(start + length), start, start + length))
-    if draw(st.booleans()):
-        size = draw(st.integers(1, 1 << 40))
-        found.append(Segment(local(size), 0, size))
     return found
 
 
 def joined(pieces: Sequence[Segment]) -> list[Segment]:
-    """The same bytes in as few segments as can be."""
+    """Return the same bytes in the smallest number of segments."""
     whole: list[Segment] = []
     for piece in pieces:
         if whole and whole[-1].origin is piece.origin and whole[-1].end == piece.start:
@@ -81,47 +72,36 @@ def joined(pieces: Sequence[Segment]) -> list[Segment]:
     return whole
 
 
-SIZES = st.fixed_dictionaries(
-    {
-        RemoteObject: st.sampled_from([COPY_SIZE, MAX_PART_SIZE, 6 * MIB]),
-        FileSource: st.sampled_from([PART, 16 * MIB, MAX_PART_SIZE]),
-    }
-)
+COPY_SIZES = st.sampled_from([COPY_SIZE, MAX_PART, 6 * MIB])
 
 
-@given(segments(), SIZES)
-def test_parts_join_to_what_is_cut_and_keep_to_the_limits(
-    whole: list[Segment], sizes: dict[type, int]
-) -> None:
-    parts = [*cut(whole, sizes)]
+@given(segments(), COPY_SIZES)
+def test_parts_join_to_the_segments_within_the_limits(whole: list[Segment], copy_size: int) -> None:
+    parts = [*divide(whole, copy_size)]
     assert joined([piece for part in parts for piece in part]) == joined(whole)
     lengths = [sum(piece.length for piece in part) for part in parts]
-    assert all(MIN_PART_SIZE <= length <= MAX_PART_SIZE for length in lengths[:-1])
-    assert all(0 < length <= MAX_PART_SIZE for length in lengths[-1:])
+    assert all(MIN_PART <= length <= MAX_PART for length in lengths[:-1])
+    assert all(0 < length <= MAX_PART for length in lengths[-1:])
     assert all(piece.length for part in parts for piece in part)
 
 
-@given(segments(), SIZES)
-def test_only_what_is_too_small_and_what_completes_it_is_fetched(
-    whole: list[Segment], sizes: dict[type, int]
-) -> None:
-    for part in cut(whole, sizes):
+@given(segments(), COPY_SIZES)
+def test_only_small_pieces_share_a_part(whole: list[Segment], copy_size: int) -> None:
+    for part in divide(whole, copy_size):
         if len(part) > 1:
-            # Every piece but the last was all there was, and too little.
-            assert sum(piece.length for piece in part[:-1]) < MIN_PART_SIZE
-            assert sum(piece.length for piece in part) <= MIN_PART_SIZE
-        elif part[0].length < MIN_PART_SIZE:
-            assert part[0].end == whole[-1].end  # the last part, which may be small
+            # Every piece except the last is a whole small segment.
+            assert sum(piece.length for piece in part[:-1]) < MIN_PART
+            assert sum(piece.length for piece in part) <= MIN_PART
+        elif part[0].length < MIN_PART:
+            assert part[0].end == whole[-1].end  # the last part may be small
 
 
 @given(
     st.lists(st.one_of(LENGTHS, st.integers(1, 5 << 40)), min_size=1, max_size=20),
     st.sampled_from([1, 1, 1, 7, 249, 800]),
-    st.integers(0, 1 << 40),
 )
-def test_there_are_never_too_many_parts(lengths: list[int], times: int, file: int) -> None:
+def test_composition_never_exceeds_max_parts(lengths: list[int], times: int) -> None:
     whole = [Segment(remote(length), 0, length) for length in lengths * times]
-    whole.append(Segment(local(file), 0, file))
     counts: list[int] = []
 
     class Composition:
@@ -134,19 +114,20 @@ def test_there_are_never_too_many_parts(lengths: list[int], times: int, file: in
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compose_module, "_Composition", Composition)
-        transfer: Any = Transfer(None, TransferConfig(part_size=PART))  # type: ignore[arg-type]
+        patch.setattr(compose_module, "_segments", lambda *ignored: whole)
+        context: Any = TransferContext.create(None, TransferConfig())  # type: ignore[arg-type]
         try:
-            compose_module.join(transfer, None, whole, Progress(None))  # type: ignore[arg-type]
+            compose_module.compose(context, None, [], Progress(None))  # type: ignore[arg-type]
         except ApiValueError:
-            # Not even the largest parts would do.
-            parts = [-(-one.length // MAX_PART_SIZE) for one in whole]
+            # Not even the largest parts suffice.
+            parts = [-(-segment.length // MAX_PART) for segment in whole]
             assert sum(parts) + len(whole) > MAX_PARTS
         else:
             assert 1 <= counts[0] <= MAX_PARTS
 
 
 class Composing:
-    """A bench with objects, and what is made of them."""
+    """A bench with objects, and compositions of them."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
@@ -168,11 +149,6 @@ class Composing:
         transfer = self.transfer(**options)
         return transfer.compose(ranges, "repo", "main", path, **arguments)
 
-    def append(self, source: Path, path: str = PATH, **options: Any) -> Any:
-        self.bench.sandbox.requests.clear()
-        progress = options.pop("progress", None)
-        return self.transfer(**options).append_file(source, "repo", "main", path, progress=progress)
-
 
 @pytest.fixture
 def composing(bench: Bench) -> Composing:
@@ -185,7 +161,7 @@ A, B, C = content(2 * PART + 7), content(3 * PART)[PART:], content(3000)
 @pytest.mark.parametrize(
     ("ranges", "copies", "puts", "gets"),
     [
-        # What is large enough for a part stays in the store.
+        # The store copies each range that is large enough for a part.
         ([("a", 0, None)], 1, 0, 0),
         ([("a", 0, None), ("b", 0, None)], 2, 0, 0),
         ([("a", 0, None), ("b", 0, None), ("c", 0, None)], 2, 1, 1),
@@ -193,18 +169,18 @@ A, B, C = content(2 * PART + 7), content(3 * PART)[PART:], content(3000)
         ([("a", 5, PART + 5), ("a", 0, PART), ("a", PART, None)], 3, 0, 0),
         ([("c", 0, None)], 0, 1, 1),
         ([("c", 10, 11)], 0, 1, 1),
-        # What is small is fetched, with what it lacks of what follows.
+        # A small range is downloaded, with bytes of the next one.
         ([("c", 0, None), ("a", 0, None)], 1, 1, 2),
         ([("c", 0, None), ("c", 0, None), ("c", 1, 2)], 0, 1, 3),
         ([("a", 0, PART), ("c", 0, None), ("b", 0, None)], 2, 1, 2),
         ([("a", 0, PART + 1), ("c", 0, None), ("b", 0, PART)], 1, 2, 3),
-        # What is empty is as if it was not there.
+        # An empty range is ignored.
         ([("empty", 0, None), ("a", 3, 3), ("a", 0, None), ("empty", 0, 0)], 1, 0, 0),
         ([("c", 0, None), ("empty", 0, None), ("c", 5, 5), ("c", 0, 9)], 0, 1, 2),
         ([("c", 0, None), ("empty", 0, None)], 0, 1, 1),
     ],
 )
-def test_what_is_made_is_what_was_joined(
+def test_composition_has_the_ranges_bytes(
     composing: Composing,
     ranges: list[tuple[str, int, int | None]],
     copies: int,
@@ -227,13 +203,13 @@ def test_what_is_made_is_what_was_joined(
     assert operations["get_object"] == 0
     bench.assert_whole(expected, NEW)
     assert sum(counts) == stats.size_bytes == len(expected)
-    # Each object is looked at once before, and once behind if anything of it is taken.
-    taken = {name for name, start, end in ranges if held[name][start:end]}
-    assert operations["stat_object"] == len({name for name, *_ in ranges}) + len(taken)
+    # One stat per object before, and one after if the composition uses it.
+    used = {name for name, start, end in ranges if held[name][start:end]}
+    assert operations["stat_object"] == len({name for name, *_ in ranges}) + len(used)
 
 
 @pytest.mark.parametrize("ranges", [[], [ObjectRange("c", start=4, end=4)]])
-def test_nothing_joined_is_an_empty_object(composing: Composing, ranges: list[Any]) -> None:
+def test_composition_of_nothing_is_an_empty_object(composing: Composing, ranges: list[Any]) -> None:
     composing.put("c", C)
     stats = composing.compose(*ranges)
     assert stats.size_bytes == 0
@@ -269,13 +245,13 @@ def test_ranges_of_other_refs_and_repositories(composing: Composing) -> None:
     composing.bench.assert_whole(A + B[PART:] + C, NEW)
 
 
-def test_what_is_replaced_may_be_among_what_is_joined(composing: Composing) -> None:
+def test_composition_may_replace_one_of_its_objects(composing: Composing) -> None:
     composing.put(NEW, A)
     composing.compose(ObjectRange(NEW, start=PART), ObjectRange(NEW, end=PART))
     composing.bench.assert_whole(A[PART:] + A[:PART], NEW)
 
 
-def test_media_type_and_metadata(composing: Composing) -> None:
+def test_composition_has_media_type_and_metadata(composing: Composing) -> None:
     composing.put("a.bin", A)
     stats = composing.compose(ObjectRange("a.bin"), path="table.csv", user_metadata={"k": "v"})
     assert (stats.content_type, stats.metadata.to_dict()) == ("text/csv", {"k": "v"})
@@ -287,15 +263,19 @@ def test_media_type_and_metadata(composing: Composing) -> None:
     ("ranges", "error", "text"),
     [
         (["a"], ApiTypeError, "ObjectRange"),
-        ([ObjectRange("a", start=3001)], ApiValueError, "lakefs://repo/main/a has 3000 bytes"),
-        ([ObjectRange("a"), ObjectRange("a", end=3001)], ApiValueError, "has 3000 bytes"),
+        (
+            [ObjectRange("a", start=3001)],
+            ApiValueError,
+            "the range 3001 to 3000 is outside its",
+        ),
+        ([ObjectRange("a"), ObjectRange("a", end=3001)], ApiValueError, "outside its 3000 bytes"),
         ([ObjectRange("b"), *[ObjectRange("a")] * 3] * 10_000, ApiValueError, "20000 parts"),
         ([ObjectRange("a"), ObjectRange("missing")], NotFoundException, "404"),
         ([ObjectRange("a", ref="nope")], NotFoundException, "404"),
         ([ObjectRange("a", repository="nope")], NotFoundException, "404"),
     ],
 )
-def test_bad_ranges_are_named_before_anything_is_begun(
+def test_bad_range_is_an_error_before_the_upload(
     composing: Composing, ranges: list[Any], error: Any, text: str
 ) -> None:
     composing.put("a", C)
@@ -320,87 +300,32 @@ def test_bad_ranges_are_named_before_anything_is_begun(
         ({"path": "a", "end": True}, ApiTypeError),
     ],
 )
-def test_ranges_that_are_none(arguments: dict[str, Any], error: type[Exception]) -> None:
+def test_invalid_range_is_an_error(arguments: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error):
         ObjectRange(**arguments)
 
 
-@pytest.mark.parametrize("size", [0, 3000, PART + 7])
-@pytest.mark.parametrize("former", [0, 3000, PART - 1, PART, 2 * PART + 7])
-def test_a_file_is_appended(composing: Composing, former: int, size: int) -> None:
-    bench = composing.bench
-    bench.upload(former, user_metadata={"k": "v"}, content_type="x/y")
-    counts: list[int] = []
-    stats = composing.append(bench.file(size), progress=counts.append)
-    bench.assert_whole(content(former) + content(size))
-    assert sum(counts) == stats.size_bytes == former + size
-    assert (stats.content_type, stats.metadata.to_dict()) == ("x/y", {"k": "v"})
-    # Nothing of what is there comes down unless it is too small for a part.
-    fetched = 0 < former < PART
-    assert bench.operations["store_get_object"] == fetched
-    assert bench.operations["get_object"] == 0
-
-
-def test_appending_again_and_again(composing: Composing) -> None:
-    composing.put(PATH, b"")
-    line = composing.bench.folder / "line"
-    whole = b""
-    for n in range(5):
-        line.write_bytes(b"%d\n" % n)
-        whole += line.read_bytes()
-        composing.append(line)
-    composing.bench.assert_whole(whole)
-
-
-def test_append_needs_an_object_and_a_file(composing: Composing) -> None:
-    with pytest.raises(NotFoundException):
-        composing.append(composing.bench.file(3))
-    composing.put(PATH, A)
-    with pytest.raises(FileNotFoundError):
-        composing.append(composing.bench.folder / "missing")
-    assert not composing.bench.operations
-    composing.bench.assert_whole(A)
-
-
-def test_an_executor_is_left_out(composing: Composing) -> None:
+def test_composition_does_not_use_the_executor(composing: Composing) -> None:
     class Refusing:
         def submit(self, *ignored: object) -> None:
             raise AssertionError("its workers cannot copy")
 
     composing.put(PATH, A)
-    composing.append(composing.bench.file(PART), executor=Refusing())
     composing.compose(ObjectRange(PATH), executor=Refusing())
-    composing.bench.assert_whole(A + content(PART), NEW)
+    composing.bench.assert_whole(A, NEW)
 
 
-def test_an_object_that_changes_meanwhile_is_an_error(composing: Composing) -> None:
+def test_object_that_changes_is_an_error(composing: Composing) -> None:
     composing.put(PATH, A)
 
     def replace(count: int) -> None:
         if composing.objects.stat_object("repo", "main", PATH).size_bytes != 3:
             composing.put(PATH, b"new")
 
-    with pytest.raises(TransferError, match="another object stands there") as caught:
-        composing.append(composing.bench.file(PART), progress=replace)
-    assert caught.value.outcome == "aborted"
-    composing.bench.assert_whole(b"new")
-    composing.put(PATH, A)
-    with pytest.raises(TransferError, match="another object stands there"):
+    with pytest.raises(TransferError, match="another object is at the path") as caught:
         composing.compose(ObjectRange(PATH), progress=replace)
+    assert caught.value.outcome == "aborted"
     composing.bench.assert_nothing_left(NEW)
-
-
-def test_a_file_that_changes_meanwhile_is_an_error(composing: Composing) -> None:
-    composing.put(PATH, A)
-    source = composing.bench.file(PART + 1)
-
-    def grow(count: int) -> None:
-        with source.open("ab") as file:
-            file.write(b"more")
-
-    with pytest.raises(TransferError, match="was changed during the upload"):
-        composing.append(source, progress=grow)
-    composing.bench.assert_whole(A)
 
 
 @pytest.mark.parametrize(
@@ -413,7 +338,7 @@ def test_a_file_that_changes_meanwhile_is_an_error(composing: Composing) -> None
         ("late_error", {"status": 503}),
     ],
 )
-def test_a_copy_is_repeated(composing: Composing, kind: Any, details: dict[str, Any]) -> None:
+def test_copy_is_retried(composing: Composing, kind: Any, details: dict[str, Any]) -> None:
     composing.put("a", A)
     composing.bench.sandbox.faults.add(COPY, kind, **details)
     if details.get("status") == 500:
@@ -428,7 +353,7 @@ def test_a_copy_is_repeated(composing: Composing, kind: Any, details: dict[str, 
 
 
 @pytest.mark.parametrize("operation", [COPY, "store_put_part", "store_get_object"])
-def test_what_fails_for_good_leaves_nothing(composing: Composing, operation: str) -> None:
+def test_failed_composition_leaves_nothing(composing: Composing, operation: str) -> None:
     composing.put("a", A)
     composing.put("c", C)
     composing.bench.sandbox.faults.add(operation, "status", status=403, times=9)
@@ -444,52 +369,49 @@ def test_what_fails_for_good_leaves_nothing(composing: Composing, operation: str
 
 
 @pytest.mark.parametrize("operation", [COPY, "store_put_part", "store_get_object"])
-def test_the_first_failure_ends_the_rest(composing: Composing, operation: str) -> None:
+def test_first_failure_cancels_the_other_parts(composing: Composing, operation: str) -> None:
     composing.put("a", A)
     composing.put("c", C)
     composing.bench.sandbox.faults.add(operation, "status", status=403)
     small = [ObjectRange("c"), ObjectRange("a")]
     with pytest.raises(TransferError):
         composing.compose(*small, *[ObjectRange("a")] * 60, max_concurrency=1)
-    # Nor what waits for its turn behind it.
+    # Nor the parts that wait for a thread.
     assert composing.bench.operations[COPY] < 30
     composing.bench.assert_nothing_left(NEW)
 
 
-def test_a_failure_is_not_waited_for_behind_what_is_slow(
+def test_failure_does_not_wait_for_a_stalled_copy(
     composing: Composing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(multipart_module, "ABORT_WAIT", 0.01)
-    monkeypatch.setattr(compose_module, "ABORT_WAIT", 0.01)
+    monkeypatch.setattr(multipart_module, "CANCEL_WAIT", 0.01)
+    monkeypatch.setattr(compose_module, "CANCEL_WAIT", 0.01)
     composing.put("a", A)
     faults = composing.bench.sandbox.faults
     faults.add(COPY, "stall", seconds=1000, part_number=1)
     faults.add(COPY, "status", status=403, part_number=2)
     composing.bench.client.configuration.read_timeout = 5
-    told: list[int] = []
+    counts: list[int] = []
     with pytest.raises(TransferError) as caught:
         composing.compose(
-            ObjectRange("a"), ObjectRange("a"), max_concurrency=2, progress=told.append
+            ObjectRange("a"), ObjectRange("a"), max_concurrency=2, progress=counts.append
         )
     assert caught.value.part_number == 2
-    assert told == []  # not even once part 1 was asked for again
-    composing.bench.sandbox.restart()  # which ends what stalls
+    assert counts == []  # not even after a second attempt at part 1
+    composing.bench.sandbox.restart()  # ends the stalled request
     composing.bench.assert_nothing_left(NEW)
 
 
-def test_a_store_without_multipart_uploads(make_bench: Callable[..., Bench]) -> None:
+def test_store_without_multipart_uploads_is_an_error(make_bench: Callable[..., Bench]) -> None:
     composing = Composing(make_bench(presigned_multipart=False))
     composing.put(PATH, A)
     with pytest.raises(ApiException) as caught:
         composing.compose(ObjectRange(PATH))
     assert caught.value.status == 501
-    with pytest.raises(ApiException) as caught:
-        composing.append(composing.bench.file(9))
-    assert caught.value.status == 501
     composing.bench.assert_whole(A)
 
 
-def test_an_exception_in_progress_is_raised_as_it_is(composing: Composing) -> None:
+def test_callback_exception_is_raised_unchanged(composing: Composing) -> None:
     composing.put("a", A)
     mine = RuntimeError("mine")
 
@@ -500,21 +422,18 @@ def test_an_exception_in_progress_is_raised_as_it_is(composing: Composing) -> No
         composing.compose(ObjectRange("a"), ObjectRange("a"), progress=progress)
     assert caught.value is mine
     composing.bench.assert_nothing_left(NEW)
-    with pytest.raises(RuntimeError):
-        composing.append(composing.bench.file(PART), "a", progress=progress)
-    composing.bench.assert_whole(A, "a")
 
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is not ended is waited for until the test fails."""
-    monkeypatch.setattr(compose_module, "ABORT_WAIT", 1000)
-    monkeypatch.setattr(multipart_module, "ABORT_WAIT", 1000)
+    """Wait for work that is not cancelled until the test fails."""
+    monkeypatch.setattr(compose_module, "CANCEL_WAIT", 1000)
+    monkeypatch.setattr(multipart_module, "CANCEL_WAIT", 1000)
 
 
 @pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("operation", ["store_put_part", "store_get_object"])
-def test_ctrl_c_ends_it_and_leaves_nothing(composing: Composing, operation: str) -> None:
+def test_interrupt_aborts_the_composition(composing: Composing, operation: str) -> None:
     composing.put("a", A)
     composing.put("c", C)
     faults = composing.bench.sandbox.faults
@@ -525,22 +444,23 @@ def test_ctrl_c_ends_it_and_leaves_nothing(composing: Composing, operation: str)
 
 
 @pytest.mark.usefixtures("patient")
-def test_ctrl_c_ends_what_waits_for_its_turn(composing: Composing) -> None:
-    composing.put(PATH, A)
+def test_interrupt_cancels_parts_that_wait_for_a_slot(composing: Composing) -> None:
+    composing.put("c", C)
     faults = composing.bench.sandbox.faults
     faults.add("store_put_part", "stall", seconds=1000)
+    ranges = [ObjectRange("c", end=1000)] * 3
     with pytest.raises(KeyboardInterrupt), interrupt_once(lambda: not faults.pending):
-        composing.append(composing.bench.file(3 * PART), max_concurrency=1)
-    composing.bench.assert_whole(A)
+        composing.compose(*ranges, max_concurrency=1)
+    composing.bench.assert_nothing_left(NEW)
 
 
-def test_ctrl_c_during_a_copy(composing: Composing, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compose_module, "ABORT_WAIT", 0.01)
+def test_interrupt_during_a_copy(composing: Composing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compose_module, "CANCEL_WAIT", 0.01)
     composing.put("a", A)
     faults = composing.bench.sandbox.faults
     faults.add(COPY, "stall", seconds=1000)
     with pytest.raises(KeyboardInterrupt), interrupt_once(lambda: not faults.pending):
         composing.compose(ObjectRange("a"), *[ObjectRange("a")] * 20, max_concurrency=1)
-    assert composing.bench.operations[COPY] == 0  # it is recorded when it is answered
+    assert composing.bench.operations[COPY] == 0  # the sandbox records a request with its response
     composing.bench.sandbox.restart()
     composing.bench.assert_nothing_left(NEW)

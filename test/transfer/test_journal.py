@@ -15,17 +15,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.bench import MIB, PART, PATH, Bench
 
 from lakefs_client.exceptions import TransferError
 from lakefs_client.transfer import journal as journal_module
-from lakefs_client.transfer.journal import (
-    Journal,
-    JournalInUseError,
-    default_folder,
-    read_all,
-)
-
-from .conftest import MIB, PART, PATH, Bench
+from lakefs_client.transfer.journal import Journal, JournalInUseError, default_folder, read_all
 
 KEY = {"path": "a/b", "part_size": 5, "user_metadata": {"z": "1", "a": "ü"}}
 RECORDS: list[dict[str, Any]] = [

@@ -7,12 +7,11 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 import pytest
+from support.bench import PART, PATH, Bench, content
 
 from lakefs_client.api.auth_api import AuthApi
 from lakefs_client.exceptions import TransferError
 from lakefs_client.models import LoginInformation
-
-from .conftest import PART, PATH, Bench, content
 
 SIZE = PART + 9
 SECRETS = ("SECRET-TOKEN", "SECRET-COOKIE", "SECRET-DEFAULT", "SECRET-SESSION")

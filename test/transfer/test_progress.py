@@ -10,13 +10,12 @@ import time
 from typing import Any
 
 import pytest
+from support.bench import MIB, PART, PATH, Bench, content, interrupt_once
 from tqdm import tqdm
 
 from lakefs_client.exceptions import ApiConnectionError, ServiceException, TransferError
 from lakefs_client.sandbox import FaultKind
 from lakefs_client.transfer import Transfer, TransferConfig
-
-from .conftest import MIB, PART, PATH, Bench, content, interrupt_once
 
 BOTH = pytest.mark.parametrize(
     ("size", "operation"),

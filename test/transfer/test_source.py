@@ -8,14 +8,14 @@ import os
 from collections.abc import Callable
 
 import pytest
+from support.bench import MIB, PART, Bench, content
 
 from lakefs_client import RetryPolicy
 from lakefs_client.exceptions import TransferError
 from lakefs_client.transfer import source as source_module
-from lakefs_client.transfer import upload as upload_module
-from lakefs_client.transfer.source import FileSource, SourceError
-
-from .conftest import MIB, PART, Bench, content
+from lakefs_client.transfer.errors import SourceError
+from lakefs_client.transfer.source import FileSource
+from lakefs_client.transfer.upload import file as upload_module
 
 BOTH = pytest.mark.parametrize(
     ("size", "operation"),

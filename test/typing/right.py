@@ -105,6 +105,10 @@ def configuration() -> ApiClient:
     config.retries = 2
     config.retries = False
     config.access_token = None
+    config.token_provider = lakefs_client.tokens.AccessKeyLogin("key", "secret")
+    config.token_provider = lakefs_client.tokens.StsLogin(lambda: {"code": "c"})
+    config.token_provider = lakefs_client.tokens.AwsIamLogin(token_ttl_seconds=600)
+    config.token_provider = None
     config.refresh_api_key_hook = lambda c: c.api_key.update(cookie_auth="y")
     Configuration.set_default(config)
     assert_type(Configuration.get_default_copy(), Configuration)
@@ -408,7 +412,10 @@ def errors(api: ObjectsApi) -> str | None:
     except (UnauthorizedException, ForbiddenException, ConflictException, ServiceException):
         raise
     except TransferError as error:
-        assert_type(error.outcome, str)
+        assert_type(
+            error.outcome,
+            Literal["aborted", "resumable", "abort failed", "not linked", "unknown", "mismatch"],
+        )
         assert_type(error.upload_id, str | None)
     except ApiTimeoutError as error:
         assert_type(error.sent, bool)

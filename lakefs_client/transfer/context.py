@@ -1,0 +1,81 @@
+"""The state that everything within one `Transfer` shares."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from lakefs_client.retry import retry_policy
+from lakefs_client.transfer.config import TransferConfig
+from lakefs_client.transfer.errors import failure
+from lakefs_client.transfer.plan import S3_LIMITS, StoreLimits
+from lakefs_client.transfer.throttle import Throttle
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from lakefs_client.api_client import ApiClient
+    from lakefs_client.retry import RetryPolicy
+
+
+class PreflightCache:
+    """Answers to "may this branch be written to", by repository and branch.
+
+    Attributes:
+        lock: Held while an entry is looked up or made.
+        answers: The reason why a branch rejects writes, or None.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.answers: dict[tuple[str, str], Future[str | None]] = {}
+
+
+@dataclass(frozen=True)
+class TransferContext:
+    """The client, the settings and the shared limits of one `Transfer`.
+
+    Attributes:
+        client: The client for requests to lakeFS; it has the store's connections too.
+        config: The caller's settings.
+        throttle: The one limit of concurrent requests to the store.
+        preflight: Known answers about branches.
+        limits: The store's limits.
+    """
+
+    client: ApiClient
+    config: TransferConfig
+    throttle: Throttle
+    preflight: PreflightCache = field(default_factory=PreflightCache)
+    limits: StoreLimits = S3_LIMITS
+
+    @classmethod
+    def create(cls, client: ApiClient, config: TransferConfig) -> TransferContext:
+        """Return the context of a new `Transfer`."""
+        return cls(client, config, Throttle(config.max_concurrency))
+
+    @property
+    def policy(self) -> RetryPolicy:
+        """The retry policy of requests to the store."""
+        return self.config.retry or retry_policy(self.client.configuration.retries)
+
+    def require_server(self, subject: object) -> None:
+        """Check that bytes of `subject` may pass through the lakeFS server.
+
+        Raises:
+            TransferError: `TransferConfig.fallback` is False.
+        """
+        if not self.config.fallback:
+            raise failure(
+                subject,
+                "this server has no presigned URLs, and TransferConfig.fallback is False",
+                "aborted",
+            )
+
+    @property
+    def local(self) -> TransferContext:
+        """The context for bytes that an executor's workers cannot read."""
+        if self.config.executor is None:
+            return self
+        return replace(self, config=replace(self.config, executor=None))

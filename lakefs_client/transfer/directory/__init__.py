@@ -1,0 +1,1 @@
+"""Directory transfers: many files, listings, and a report."""

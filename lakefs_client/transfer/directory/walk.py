@@ -1,0 +1,78 @@
+"""The files of a folder, in the order in which a server lists their paths."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """A file that was found, or a folder that cannot be read.
+
+    Attributes:
+        path: Path relative to the folder, with slashes.
+        location: Path in the file system.
+        error: The reason why a folder cannot be read, or None.
+    """
+
+    path: str
+    location: str
+    error: OSError | None = None
+
+
+class _Folder:
+    """A folder, and the names in it that are still to come."""
+
+    def __init__(self, entry: Entry, follow: bool) -> None:
+        status = os.stat(entry.location)
+        self.entry = entry
+        self.identity = (status.st_dev, status.st_ino)
+        self.names = iter(sorted(_names(entry.location, follow)))
+
+
+def walk(folder: str, *, follow_symlinks: bool) -> Iterator[Entry]:
+    """Yield every file below a folder, in the order of its path's bytes.
+
+    The names of one folder at a time are sorted in memory.
+
+    Raises:
+        OSError: The folder itself cannot be read.
+    """
+    # No recursion: a path may have more steps than Python has frames.
+    above = [_Folder(Entry("", folder), follow_symlinks)]
+    while above:
+        name = next(above[-1].names, None)
+        if name is None:
+            above.pop()
+            continue
+        parent, step = above[-1].entry, os.fsdecode(name.rstrip(b"/"))
+        path = f"{parent.path}/{step}" if parent.path else step
+        entry = Entry(path, os.path.join(parent.location, step))
+        if not name.endswith(b"/"):
+            yield entry
+            continue
+        try:
+            below = _Folder(entry, follow_symlinks)
+            if any(below.identity == folder.identity for folder in above):
+                raise OSError("symbolic link loop")
+        except OSError as error:
+            yield entry._replace(error=error)
+        else:
+            above.append(below)
+
+
+def _names(folder: str, follow: bool) -> Iterator[bytes]:
+    """Yield the names in a folder. A folder's name ends with a slash, as on the server."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if follow or not entry.is_symlink():
+                slash = b"/" if _is_folder(entry, follow) else b""
+                yield os.fsencode(entry.name) + slash
+
+
+def _is_folder(entry: os.DirEntry[str], follow: bool) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=follow)
+    except OSError:
+        return False  # a link to itself, or to a forbidden place; opening it reports the error

@@ -1,0 +1,1 @@
+"""Downloads: whole files, and objects that are read like files."""

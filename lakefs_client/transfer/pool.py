@@ -1,0 +1,103 @@
+"""Worker threads of a transfer."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from typing import ParamSpec, TypeVar
+
+    P = ParamSpec("P")
+    T = TypeVar("T")
+
+CANCEL_WAIT = 10.0
+"""Seconds to wait for work in progress after a cancellation."""
+
+
+class WorkerPool:
+    """Up to `size` daemon threads that run calls in the order in which they are submitted.
+
+    `concurrent.futures` refuses work when the interpreter exits, and then waits for its threads
+    without a limit. These threads do neither. If no thread can start, `submit` runs the call.
+    """
+
+    def __init__(self, size: int, name: str) -> None:
+        self._size = size
+        self._name = name
+        self._changed = threading.Condition()
+        self._calls: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._threads = 0
+        self._idle = 0
+        self._closed = False
+
+    def submit(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Run a call on a worker thread, as soon as one is free."""
+        future: Future[T] = Future()
+        with self._changed:
+            self._calls.append((future, lambda: call(*args, **kwargs)))
+            if self._idle >= len(self._calls):
+                self._changed.notify()
+                return future
+            started = self._threads < self._size and self._start()
+        if not started and not self._threads:
+            self._run_next()
+        return future
+
+    def finish(self) -> None:
+        """Accept no more calls. The threads end when every submitted call is done."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Cancel the calls that have not started. The threads end with their current call."""
+        with self._changed:
+            calls = [*self._calls]
+            self._calls.clear()
+        self.finish()
+        for future, _ in calls:
+            future.cancel()
+            future.set_running_or_notify_cancel()
+
+    def _start(self) -> bool:
+        """Start one more thread. Return False if the interpreter or the system refuses."""
+        thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            return False
+        self._threads += 1
+        return True
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._idle += 1
+                self._changed.wait_for(lambda: self._calls or self._closed)
+                self._idle -= 1
+                if not self._calls:
+                    return
+            self._run_next()
+
+    def _run_next(self) -> None:
+        with self._changed:
+            if not self._calls:
+                return  # another thread took the call
+            future, call = self._calls.popleft()
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            future.set_result(call())
+        except BaseException as error:
+            future.set_exception(error)
+
+
+def first_failure(futures: Collection[Future[Any]]) -> None:
+    """Wait until every future is done or one failed, and raise the first failure."""
+    for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+        future.result()

@@ -1,0 +1,1 @@
+"""Uploads: files, streams and writers, in parts or in one request."""

@@ -1,0 +1,180 @@
+"""Uploads in one request: a presigned PUT that is linked afterwards, or through the server."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+from typing import TYPE_CHECKING
+
+from lakefs_client.exceptions import ApiException
+from lakefs_client.rest import Cancellation
+from lakefs_client.transfer.errors import SourceError, WrappedError, describe, failure
+from lakefs_client.transfer.plan import Part
+from lakefs_client.transfer.presigned import ExpiringUrl, SignedUrl, is_azure
+from lakefs_client.transfer.store import is_md5, same_address
+from lakefs_client.transfer.upload.complete import verify_stats
+from lakefs_client.transfer.upload.part import PartSender, SendOptions
+
+if TYPE_CHECKING:
+    from lakefs_client.model.object_stats import ObjectStats
+    from lakefs_client.transfer.context import TransferContext
+    from lakefs_client.transfer.progress import Progress
+    from lakefs_client.transfer.source import Source
+    from lakefs_client.transfer.upload.destination import Destination
+
+logger = logging.getLogger("lakefs_client.transfer")
+
+
+class NoMultipartError(WrappedError):
+    """The store does not support presigned multipart uploads."""
+
+
+def upload_single(
+    context: TransferContext,
+    source: Source,
+    destination: Destination,
+    progress: Progress,
+    *,
+    cancellation: Cancellation | None = None,
+    instead: NoMultipartError | None = None,
+) -> ObjectStats:
+    """Upload by one presigned PUT and link the address, or through the server if it has no
+    presigned URLs.
+
+    `instead` is the reason why a large source is not uploaded in parts.
+
+    Raises:
+        TransferError: The upload failed, or the settings forbid it.
+        ApiException: lakeFS refused to begin.
+    """
+    address, first = destination.stage()
+    if first is None:
+        context.require_server(destination)
+        return _upload_through_server(source, destination, progress)
+    if instead is not None:
+        require_single_put(context, destination, source.size, instead)
+        logger.debug("%s: no presigned multipart upload, sending one PUT", destination)
+
+    def renew() -> SignedUrl:
+        # A new address: nothing arrived at the old one, and only get_physical_address signs.
+        nonlocal address
+        address, signed = destination.stage()
+        if signed is None:
+            raise ApiException(0, "the server no longer offers presigned URLs")
+        return signed
+
+    client = context.client.store_client
+    headers = {"Content-Type": destination.content_type}
+    if is_azure(first.url):
+        headers["x-ms-blob-type"] = "BlockBlob"
+    url = ExpiringUrl(renew, client.timing.clock, first, client.timing.clock())
+    sender = PartSender(
+        client, SendOptions.of(context), progress, context.throttle, cancellation or Cancellation()
+    )
+    try:
+        stored = sender.send(Part(1, 0, source.size), source, url, headers)
+        source.check_unchanged()
+    except (ApiException, SourceError) as error:
+        problem = f"{describe(error)}; no object was made"
+        raise failure(destination, problem, "aborted", error) from error
+    return link(destination, address, stored.content_md5 or stored.etag or "", source.size)
+
+
+def require_single_put(
+    context: TransferContext, destination: Destination, size: int, instead: NoMultipartError
+) -> None:
+    """Check that one PUT of `size` bytes is allowed and possible.
+
+    Raises:
+        TransferError: It is not.
+    """
+    limit = context.limits.max_single_put
+    if not context.config.fallback:
+        reason = "TransferConfig.fallback is False"
+    elif size > limit:
+        reason = f"one PUT holds at most {limit} bytes: got {size}"
+    else:
+        return
+    raise failure(
+        destination,
+        f"the store does not support presigned multipart uploads, and {reason}",
+        "aborted",
+        instead.cause,
+    ) from instead.cause
+
+
+def link(destination: Destination, physical_address: str, checksum: str, size: int) -> ObjectStats:
+    """Link bytes that one PUT stored. After a failure, the object at the path tells if only the
+    response was lost.
+
+    Raises:
+        TransferError: The bytes are not linked, or it is not known if they are.
+    """
+    try:
+        return destination.link(physical_address, checksum, size)
+    except ApiException as error:
+        cause = error
+    try:
+        stats = destination.stat()
+    except ApiException:
+        unknown, problem = True, "the look at the object failed as well"
+    else:
+        if stats is not None and same_address(stats.physical_address, physical_address):
+            return stats
+        unknown, problem = False, "no object refers to them"
+    raise failure(
+        destination,
+        f"the bytes are in the store, but linking them failed ({describe(cause)}), and "
+        f"{problem}; link_physical_address with this address makes the object",
+        "unknown" if unknown else "not linked",
+        cause,
+        physical_address=physical_address,
+    )
+
+
+def _upload_through_server(
+    source: Source, destination: Destination, progress: Progress
+) -> ObjectStats:
+    logger.debug("%s: no presigned URLs, sending through the server", destination)
+    content = _SourceStream(source, progress)
+    try:
+        stats = destination.upload(content)
+        source.check_unchanged()
+    except (ApiException, SourceError) as error:
+        unknown = isinstance(error, ApiException) and not 400 <= (error.status or 0) < 500
+        problem = "the object may exist; repeating is safe" if unknown else "no object was made"
+        raise failure(
+            destination,
+            f"{describe(error)}; {problem}",
+            "unknown" if unknown else "aborted",
+            error,
+        ) from error
+    md5 = content.digest.hexdigest() if is_md5(stats.checksum) else None
+    return verify_stats(stats, source.size, md5, destination)
+
+
+class _SourceStream:
+    """A source as a binary stream that counts and hashes the bytes read from it."""
+
+    def __init__(self, source: Source, progress: Progress) -> None:
+        self._source = source
+        self._progress = progress
+        self._position = 0
+        self.digest = hashlib.md5(usedforsecurity=False)
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._position = offset + (self._source.size if whence == io.SEEK_END else 0)
+        self.digest = hashlib.md5(usedforsecurity=False)  # the client reads from the start only
+        return self._position
+
+    def read(self, size: int) -> memoryview:
+        window = memoryview(bytearray(min(size, self._source.size - self._position)))
+        self._source.read_into(window, self._position)
+        self.digest.update(window)
+        self._position += len(window)
+        self._progress.add(self._position - self._progress.total)
+        return window

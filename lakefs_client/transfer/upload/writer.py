@@ -1,0 +1,113 @@
+"""A file-like object whose bytes become an object of a branch."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import TYPE_CHECKING
+
+from lakefs_client.transfer.errors import Cancelled
+from lakefs_client.transfer.progress import Progress
+from lakefs_client.transfer.upload.stream import StreamUpload
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any
+
+    from lakefs_client.model.object_stats import ObjectStats
+    from lakefs_client.transfer.context import TransferContext
+    from lakefs_client.transfer.upload.destination import Destination
+
+
+class ObjectWriter(io.BufferedIOBase):
+    """A binary file whose bytes become an object when it is closed.
+
+    No object is made if the ``with`` block raises, a write fails, or the file is never closed; an
+    existing object then stays at the path. `io.TextIOWrapper` closes this file even after an
+    exception: call `abort` before that.
+
+    Attributes:
+        name: ``lakefs://repository/branch/path``.
+        stats: The object's stats once the file is closed; None before, and if no object is made.
+    """
+
+    def __init__(self, context: TransferContext, destination: Destination) -> None:
+        self._upload: StreamUpload | None = StreamUpload(context, destination, Progress(None))
+        self._position = 0
+        self.name = str(destination)
+        self.stats: ObjectStats | None = None
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return the number of bytes written."""
+        return self._position
+
+    def write(self, data: Any, /) -> int:
+        """Write bytes; a part is sent as soon as there are enough bytes for it.
+
+        Raises:
+            ValueError: The file is closed, or an earlier write failed.
+            TransferError: A part failed. The upload is aborted.
+            ApiException: lakeFS refused to begin.
+            OSError: The temporary files cannot be written.
+        """
+        if self._upload is None:
+            raise ValueError(f"{self.name} is closed or aborted")
+        with memoryview(data) as view, view.cast("B") as octets:
+            try:
+                self._upload.write(octets)
+            except BaseException as error:
+                raise self._fail(error)
+            self._position += len(octets)
+            return len(octets)
+
+    def close(self) -> None:
+        """Send the last part and make the object, unless the file was aborted.
+
+        Raises:
+            TransferError: The upload failed; `outcome` says what is left of it.
+            ApiException: lakeFS refused to begin.
+        """
+        if self._upload is not None:
+            try:
+                self.stats = self._upload.finish()
+            except BaseException as error:
+                raise self._fail(error)
+            finally:
+                self._upload = None
+                super().close()
+        super().close()
+
+    def abort(self) -> None:
+        """Close the file without making an object."""
+        if self._upload is not None:
+            self._fail(Cancelled())
+        super().close()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    def __del__(self) -> None:
+        # The base class would close the file, which makes an object of half the bytes.
+        if getattr(self, "_upload", None) is not None:
+            try:
+                text = f"{self.name} was not closed: no object is made"
+                warnings.warn(text, ResourceWarning, 2, source=self)
+            finally:
+                self.abort()  # also if warnings are errors
+
+    def _fail(self, error: BaseException) -> BaseException:
+        upload, self._upload = self._upload, None
+        assert upload is not None
+        return upload.fail(error)

@@ -1,0 +1,827 @@
+"""Directory transfers: files, skips, failures, progress and cancellation."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.bench import MIB, PART, Bench, content, interrupt_once
+
+from lakefs_client.api.objects_api import ObjectsApi
+from lakefs_client.exceptions import (
+    ApiTypeError,
+    ApiValueError,
+    NotFoundException,
+    ServiceException,
+    TransferError,
+)
+from lakefs_client.sandbox import blocks
+from lakefs_client.transfer import DirectoryReport, Transfer, TransferConfig
+from lakefs_client.transfer.checksum import file_has_checksum
+from lakefs_client.transfer.directory import job as job_module
+from lakefs_client.transfer.directory import listing as listing_module
+from lakefs_client.transfer.directory.listing import RemoteListing
+from lakefs_client.transfer.directory.paths import path_below
+from lakefs_client.transfer.errors import Cancelled
+from lakefs_client.transfer.source import FileSource
+from lakefs_client.uri import ObjectRef
+
+CREATE = "create_presign_multipart_upload"
+Files = dict[str, bytes]
+
+
+class Folders:
+    """A bench with the folder `here` to upload, and the folder `there` to download to."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.faults = bench.sandbox.faults
+        self.objects = ObjectsApi(bench.client)
+        self.here = bench.folder / "here"
+        self.here.mkdir()
+        self.there = bench.folder / "there"
+
+    def write(self, files: dict[str, bytes | int]) -> Files:
+        """Make files, of the given bytes or of `content` of a size."""
+        made = {
+            name: content(data) if isinstance(data, int) else data for name, data in files.items()
+        }
+        for name, data in made.items():
+            place = self.here / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(data)
+        return made
+
+    def put(self, files: Files) -> None:
+        """Make objects."""
+        for path, data in files.items():
+            self.objects.upload_object("repo", "main", path, content=data)
+
+    def transfer(self, **settings: Any) -> Transfer:
+        return Transfer(self.bench.client, TransferConfig(**{"part_size": PART, **settings}))
+
+    def upload(self, prefix: str = "", *, settings: Any = (), **options: Any) -> DirectoryReport:
+        self.bench.sandbox.requests.clear()
+        transfer = self.transfer(**dict(settings))
+        return transfer.upload_directory(self.here, "repo", "main", prefix, **options)
+
+    def download(self, prefix: str = "", *, settings: Any = (), **options: Any) -> DirectoryReport:
+        self.bench.sandbox.requests.clear()
+        transfer = self.transfer(**dict(settings))
+        return transfer.download_directory("repo", "main", prefix, self.there, **options)
+
+    def remote(self) -> Files:
+        """Return the objects of the branch."""
+        page = self.objects.list_objects("repo", "main", amount=1000)
+        assert not page.pagination.has_more
+        return {stats.path: self.bench.at(stats.physical_address) for stats in page.results}
+
+    def downloaded(self) -> Files:
+        """Return the files of the folder `there`."""
+        return {
+            str(place.relative_to(self.there)): place.read_bytes()
+            for place in sorted(self.there.rglob("*"))
+            if place.is_file()
+        }
+
+    def assert_nothing_pending(self) -> None:
+        assert not self.bench.sandbox.blockstore.uploads()
+
+
+@pytest.fixture
+def folders(bench: Bench) -> Folders:
+    return Folders(bench)
+
+
+def counts(report: DirectoryReport) -> tuple[int, int, int]:
+    return report.transferred, report.skipped, report.failed
+
+
+def failures(report: DirectoryReport) -> dict[str, Exception]:
+    assert report.failed == len(report.failures)
+    return dict(report.failures)
+
+
+TREE: dict[str, bytes | int] = {
+    "a": 3000,
+    "a-b/c": b"",
+    "a.csv": b"1,2\n",
+    "deep/er/still/file": 70_000,
+    "large": 2 * PART + 7,
+    "of one part": PART,
+    "spaces and é/файл.txt": b"text",
+    "z": MIB,
+}
+
+
+@pytest.mark.parametrize("prefix", ["", "p", "p/", "p/q r", "p//"])
+def test_upload_and_download_round_trip(folders: Folders, prefix: str) -> None:
+    files = folders.write(TREE)
+    (folders.here / "empty").mkdir()
+    size = sum(map(len, files.values()))
+    sent: list[int] = []
+    report = folders.upload(prefix, progress=sent.append, user_metadata={"k": "v"})
+    start = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
+    assert folders.remote() == {start + name: data for name, data in files.items()}
+    assert report == DirectoryReport(transferred=8, transferred_bytes=size)
+    assert sum(sent) == size
+    report.raise_for_failures()
+    folders.assert_nothing_pending()
+    stats = folders.bench.stat(f"{start}a.csv")
+    assert stats is not None
+    assert (stats.content_type, stats.metadata.to_dict()) == ("text/csv", {"k": "v"})
+
+    came: list[int] = []
+    report = folders.download(prefix, progress=came.append)
+    assert folders.downloaded() == files
+    assert report == DirectoryReport(transferred=8, transferred_bytes=size)
+    assert sum(came) == size
+
+
+def test_requests_per_file(folders: Folders) -> None:
+    folders.write({f"small/{n}": n for n in range(30)})
+    folders.upload()
+    assert folders.bench.operations == {
+        "list_objects": 1,
+        "get_physical_address": 30,
+        "store_put_object": 30,
+        "link_physical_address": 30,
+    }
+    folders.write({f"large/{n}": 2 * PART + n for n in range(3)})
+    folders.upload()
+    operations = folders.bench.operations
+    assert (operations[CREATE], operations["store_put_part"]) == (3, 8)
+    folders.download()
+    operations = folders.bench.operations
+    assert (operations["list_objects"], operations["stat_object"]) == (1, 33)
+    assert operations["store_get_object"] == 29 + 8  # none for the empty file
+
+
+def test_unchanged_files_are_skipped(folders: Folders) -> None:
+    files = folders.write(TREE)
+    size = sum(map(len, files.values()))
+    folders.upload("p")
+    sent: list[int] = []
+    report = folders.upload("p", progress=sent.append)
+    assert report == DirectoryReport(skipped=8, skipped_bytes=size)
+    assert folders.bench.operations == {"list_objects": 1}
+    assert sent == []
+
+    changed = {
+        "a": content(3001)[1:],  # of the same size
+        "large": content(2 * PART + 8)[1:],
+        "z": content(MIB + 1),
+        "new": b"new",
+    }
+    folders.write(dict(changed))
+    assert counts(folders.upload("p")) == (4, 5, 0)
+    files |= changed
+    assert folders.remote() == {f"p/{name}": data for name, data in files.items()}
+
+    assert counts(folders.download("p")) == (9, 0, 0)
+    assert counts(folders.download("p")) == (0, 9, 0)
+    assert folders.bench.operations == {"list_objects": 1}
+    (folders.there / "a").write_bytes(b"x" * 3000)
+    (folders.there / "z").unlink()
+    assert counts(folders.download("p")) == (2, 7, 0)
+    assert folders.downloaded() == files
+
+
+def test_other_part_sizes_are_recognized(
+    folders: Folders,
+) -> None:
+    folders.write({"large": 2 * PART + 7})
+    folders.upload(settings={"part_size": 8 * MIB})
+    assert counts(folders.upload()) == (0, 1, 0)
+    folders.upload(settings={"part_size": 6 * MIB + 5})
+    assert counts(folders.upload(settings={"part_size": 6 * MIB + 5})) == (0, 1, 0)
+
+
+def test_opaque_checksum_skips_nothing(folders: Folders) -> None:
+    folders.write({"a": 9})
+    folders.faults.add("store_put_object", "opaque_etag")
+    folders.upload(settings={"verify": False})
+    stats = folders.bench.stat("a")
+    assert stats is not None
+    assert stats.checksum != hashlib.md5(content(9)).hexdigest()
+    assert counts(folders.upload()) == (1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "expected"),
+    [
+        ((), (), ["a.csv", "b.txt", "d/a.csv", "d/e/c.txt"]),
+        ("*.csv", (), ["a.csv", "d/a.csv"]),
+        (["*.csv", "b*"], (), ["a.csv", "b.txt", "d/a.csv"]),
+        ((), "d/*", ["a.csv", "b.txt"]),
+        ((), ["*.csv", "*/c.*"], ["b.txt"]),
+        ("*.csv", "d/*", ["a.csv"]),
+        ("[ab].*", (), ["a.csv", "b.txt"]),
+        ("*.CSV", (), []),
+        ("d", (), []),
+        ("", (), []),
+    ],
+)
+def test_include_and_exclude_patterns(
+    folders: Folders, include: Any, exclude: Any, expected: list[str]
+) -> None:
+    names = ["a.csv", "b.txt", "d/a.csv", "d/e/c.txt"]
+    folders.write(dict.fromkeys(names, 9))
+    report = folders.upload("p", include=include, exclude=exclude)
+    assert counts(report) == (len(expected), 0, 0)
+    assert list(folders.remote()) == [f"p/{name}" for name in expected]
+    folders.put({f"q/{name}": b"x" for name in names})
+    report = folders.download("q", include=include, exclude=exclude)
+    assert counts(report) == (len(expected), 0, 0)
+    assert list(folders.downloaded()) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"include": 7}, ApiTypeError),
+        ({"include": [b"*"]}, ApiTypeError),
+        ({"exclude": ["*", None]}, ApiTypeError),
+        ({"progress": 7}, ApiTypeError),
+        ({"prefix": 7}, ApiTypeError),
+        ({"prefix": None}, ApiTypeError),
+        ({"branch": ""}, ApiValueError),
+        ({"repository": 7}, ApiTypeError),
+    ],
+)
+def test_invalid_arguments_raise_before_any_request(
+    folders: Folders, options: dict[str, Any], error: type[Exception]
+) -> None:
+    folders.write({"a": 1})
+    upload = {"repository": "repo", "branch": "main", "prefix": "", **options}
+    with pytest.raises(error):
+        folders.transfer().upload_directory(folders.here, **upload)
+    upload["ref"] = upload.pop("branch")
+    with pytest.raises(error):
+        folders.transfer().download_directory(target=folders.there, **upload)
+    assert not folders.bench.operations
+    assert not folders.there.exists()
+
+
+def test_invalid_metadata_raises_before_any_request(folders: Folders) -> None:
+    folders.write({"a": 1})
+    with pytest.raises(ApiTypeError):
+        folders.upload(user_metadata={"a": 1})
+    assert not folders.bench.operations
+
+
+def test_symlinks_are_skipped_or_followed(folders: Folders) -> None:
+    folders.write({"a": b"a", "d/b": b"b"})
+    elsewhere = folders.bench.folder / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "e").write_bytes(b"e")
+    (folders.here / "file").symlink_to(elsewhere / "e")
+    (folders.here / "folder").symlink_to(elsewhere)
+    (folders.here / "d" / "loop").symlink_to("..")
+    (folders.here / "broken").symlink_to("nowhere")
+    (folders.here / "itself").symlink_to("itself")
+    assert counts(folders.upload("p")) == (2, 0, 0)
+    report = folders.upload("q", follow_symlinks=True)
+    assert {path: type(error).__name__ for path, error in report.failures} == {
+        "broken": "FileNotFoundError",
+        "d/loop": "OSError",
+        "itself": "OSError",
+    }
+    remote = folders.remote()
+    assert [path for path in remote if path[0] == "p"] == ["p/a", "p/d/b"]
+    assert {path: data for path, data in remote.items() if path[0] == "q"} == {
+        "q/a": b"a",
+        "q/d/b": b"b",
+        "q/file": b"e",
+        "q/folder/e": b"e",
+    }
+
+
+def test_names_outside_utf_8_are_failures(folders: Folders) -> None:
+    folders.write({"a": b"a", "é": b"e"})
+    here = os.fsencode(folders.here)
+    os.mkdir(here + b"/\xfe")
+    for name in (b"/\xff.csv", b"/\xfe/inside"):
+        with open(here + name, "wb") as file:
+            file.write(b"x")
+    report = folders.upload()
+    assert report.transferred == 2
+    found = failures(report)
+    assert sorted(found) == ["\\udcfe/inside", "\\udcff.csv"]
+    assert all(isinstance(error, ApiValueError) for error in found.values())
+    assert all("UTF-8" in str(error) for error in found.values())
+    # Excluded names are not reported.
+    assert counts(folders.upload(exclude=["*.csv", "*/inside"])) == (0, 2, 0)
+    with pytest.raises(TransferError, match=r"2 files failed, the first with: .*udcf"):
+        report.raise_for_failures()
+
+
+def test_pipes_and_sockets_are_failures(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders.write({"a": b"a", "z": b"z"})
+    monkeypatch.chdir(folders.here)
+    os.mkfifo("pipe")
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind("socket")
+        report = folders.upload()
+    assert sorted(failures(report)) == ["pipe", "socket"]
+    assert report.transferred == 2
+
+
+def test_unreadable_folder_is_failure(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders.write({"a": b"a", "lost+found/x": b"x", "z": b"z"})
+    scandir = os.scandir
+
+    def refuse(folder: str) -> Any:
+        if folder.endswith("lost+found"):
+            raise PermissionError(13, "Permission denied", folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    report = folders.upload(include=["a", "z"])
+    assert report.transferred == 2
+    assert isinstance(failures(report)["lost+found"], PermissionError)
+    assert counts(folders.upload(exclude="lost+found")) == (0, 2, 0)
+
+
+def test_missing_folder_raises(folders: Folders) -> None:
+    for name, error in (("missing", FileNotFoundError), ("file", NotADirectoryError)):
+        (folders.bench.folder / "file").touch()
+        with pytest.raises(error):
+            folders.transfer().upload_directory(folders.bench.folder / name, "repo", "main")
+        assert not folders.bench.operations
+    with pytest.raises(FileExistsError):
+        folders.transfer().download_directory("repo", "main", "", folders.bench.folder / "file")
+
+
+def test_missing_branch_raises(folders: Folders) -> None:
+    with pytest.raises(NotFoundException):
+        folders.transfer().upload_directory(folders.here, "repo", "nope")
+    with pytest.raises(NotFoundException):
+        folders.transfer().download_directory("repo", "nope", "", folders.there)
+
+
+def test_empty_prefix_transfers_nothing(folders: Folders) -> None:
+    folders.put({"pre": b"x", "prefix": b"x"})
+    assert folders.download("pre") == DirectoryReport()
+    assert folders.there.is_dir()
+    assert folders.upload("pre") == DirectoryReport()
+
+
+def test_failed_listing_raises(folders: Folders) -> None:
+    folders.write({"a": 1})
+    for call in (folders.upload, folders.download):
+        folders.faults.add("list_objects", "status", status=500, times=9)
+        with pytest.raises(ServiceException):
+            call()
+        folders.faults.clear()
+
+
+# Failures
+
+SMALL_AND_LARGE = {"1": 9, "2": 9, "3": 2 * PART, "4": 9, "5": PART + 1, "6": 9}
+
+
+@pytest.mark.parametrize(
+    "operation", ["store_put_object", "store_put_part", CREATE, "link_physical_address"]
+)
+def test_failed_upload_is_reported(folders: Folders, operation: str) -> None:
+    files = folders.write(dict(SMALL_AND_LARGE))
+    folders.faults.add(operation, "status", status=403)
+    report = folders.upload()
+    ((name, error),) = failures(report).items()
+    assert counts(report) == (5, 0, 1)
+    assert getattr(error, "status", None) == 403
+    expected = {path: data for path, data in files.items() if path != name}
+    assert folders.remote() == expected
+    folders.assert_nothing_pending()
+    with pytest.raises(
+        TransferError, match=f"^[^:]*{name}: 1 files failed, the first with: .*403"
+    ) as caught:
+        report.raise_for_failures()
+    assert caught.value.__cause__ is error
+    # The same call continues this one.
+    assert counts(folders.upload()) == (1, 5, 0)
+    assert folders.remote() == files
+
+
+def test_failed_download_is_reported(folders: Folders) -> None:
+    files = folders.write(dict(SMALL_AND_LARGE))
+    folders.upload()
+    folders.faults.add("store_get_object", "status", status=403)
+    report = folders.download()
+    ((name, error),) = failures(report).items()
+    assert counts(report) == (5, 0, 1)
+    assert getattr(error, "status", None) == 403
+    assert folders.downloaded() == {path: data for path, data in files.items() if path != name}
+    assert counts(folders.download()) == (1, 5, 0)
+    assert folders.downloaded() == files
+
+
+def test_object_deleted_after_listing_is_failure(folders: Folders) -> None:
+    folders.put({"a": b"a", "b": b"b"})
+    folders.faults.add("stat_object", "status", status=404)
+    report = folders.download(settings={"max_concurrency": 1})
+    assert isinstance(failures(report)["a"], NotFoundException)
+    assert folders.downloaded() == {"b": b"b"}
+
+
+def test_retried_requests_do_not_fail(folders: Folders) -> None:
+    files = folders.write(dict(SMALL_AND_LARGE))
+    sent: list[int] = []
+    folders.faults.add("store_put_object", "status_late", status=503)
+    folders.faults.add("store_put_part", "reset_during", at=MIB)
+    assert counts(folders.upload(progress=sent.append)) == (6, 0, 0)
+    assert folders.remote() == files
+    assert sum(sent) == sum(map(len, files.values()))
+    assert any(count < 0 for count in sent)
+
+
+@pytest.mark.parametrize("operation", ["store_put_object", "store_put_part"])
+def test_stop_on_error_raises_first_failure(folders: Folders, operation: str) -> None:
+    folders.write({f"{n:03}": 9 if operation == "store_put_object" else PART for n in range(30)})
+    folders.faults.add(operation, "status", status=403)
+    with pytest.raises(TransferError) as caught:
+        folders.upload(stop_on_error=True, settings={"max_concurrency": 2})
+    assert caught.value.status == 403
+    assert folders.bench.operations[operation] < 20
+    folders.assert_nothing_pending()
+
+
+def test_waiting_files_do_not_start_after_failure(folders: Folders) -> None:
+    """Large files are sent two at a time; the others wait."""
+    folders.write({f"{n}": PART for n in range(8)})
+    folders.faults.add("store_put_part", "status_late", status=403)
+    with pytest.raises(TransferError):
+        folders.upload(stop_on_error=True, settings={"max_concurrency": 8})
+    assert folders.bench.operations[CREATE] <= 4
+    folders.assert_nothing_pending()
+
+
+def test_stop_on_error_raises_invalid_name(folders: Folders) -> None:
+    folders.write({"a": 1})
+    open(os.fsencode(folders.here) + b"/\xff", "xb").close()
+    with pytest.raises(ApiValueError, match="UTF-8"):
+        folders.upload(stop_on_error=True)
+
+
+def test_stop_on_error_raises_first_failed_download(folders: Folders) -> None:
+    folders.put({f"{n:03}": b"x" for n in range(60)})
+    folders.faults.add("store_get_object", "status", status=403)
+    with pytest.raises(TransferError):
+        folders.download(stop_on_error=True, settings={"max_concurrency": 2})
+    assert folders.bench.operations["store_get_object"] < 30
+
+
+def test_report_names_first_failures(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_module, "MAX_FAILURES", 3)
+    folders.put({f"{n}/../x": b"x" for n in range(5)})
+    report = folders.download()
+    assert (report.failed, len(report.failures)) == (5, 3)
+
+
+# Progress and cancellation
+
+
+WAYS = pytest.mark.parametrize("way", ["upload", "download"])
+
+
+@WAYS
+def test_progress_is_called_by_one_thread_at_a_time(folders: Folders, way: str) -> None:
+    files = folders.write({**{f"{n}": 3000 + n for n in range(30)}, "large": 4 * PART})
+    size = sum(map(len, files.values()))
+    folders.put({f"there/{name}": data for name, data in files.items()})
+    busy = threading.Lock()
+    threads, counted = set(), []
+
+    def progress(count: int) -> None:
+        assert busy.acquire(blocking=False), "two threads at a time"
+        threads.add(threading.get_ident())
+        counted.append(count)
+        busy.release()
+
+    getattr(folders, way)("there" if way == "download" else "", progress=progress)
+    assert sum(counted) == size
+    assert len(threads) > 1
+
+
+@WAYS
+@pytest.mark.parametrize("large", [False, True])
+def test_progress_exception_is_raised_unchanged(folders: Folders, large: bool, way: str) -> None:
+    files = folders.write({f"{n:02}": PART + 1 if large else 9 for n in range(12)})
+    folders.put({f"there/{name}": data for name, data in files.items()})
+    mine = RuntimeError("mine")
+    calls = []
+
+    def progress(count: int) -> None:
+        calls.append(count)
+        raise mine
+
+    with pytest.raises(RuntimeError) as caught:
+        getattr(folders, way)(
+            "there" if way == "download" else "",
+            progress=progress,
+            settings={"max_concurrency": 2},
+        )
+    assert caught.value is mine
+    assert len(calls) == 1
+    folders.assert_nothing_pending()
+    assert not [*folders.there.rglob("*.part")]
+
+
+@pytest.mark.parametrize("operation", ["store_put_object", "store_put_part"])
+def test_interrupted_upload_leaves_nothing_pending(folders: Folders, operation: str) -> None:
+    large = operation == "store_put_part"
+    files = folders.write({f"{n:02}": 2 * PART if large else 9 for n in range(9 if large else 60)})
+    folders.faults.add(operation, "stall", seconds=1000, times=2, after=3)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        interrupt_once(lambda: not folders.faults.pending),
+    ):
+        folders.upload(settings={"max_concurrency": 2})
+    folders.assert_nothing_pending()
+    began = folders.bench.operations[CREATE if large else "get_physical_address"]
+    assert began < len(files)
+    report = folders.upload()
+    assert report.transferred + report.skipped == len(files)
+    assert folders.remote() == files
+
+
+@pytest.mark.parametrize("way", ["Ctrl-C", "failure"])
+def test_end_does_not_wait_for_lakefs(
+    folders: Folders, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr(job_module, "CANCEL_WAIT", 0.01)
+    folders.write({f"{n}": 9 for n in range(9)})
+    folders.faults.add("get_physical_address", "stall", seconds=1000)
+    if way == "Ctrl-C":
+        with pytest.raises(KeyboardInterrupt), interrupt_once(lambda: not folders.faults.pending):
+            folders.upload()
+    else:
+        folders.faults.add("link_physical_address", "status", status=403)
+        with pytest.raises(TransferError):
+            folders.upload(stop_on_error=True)
+    folders.bench.sandbox.restart()  # ends the stall
+    for thread in threading.enumerate():
+        if thread.name.startswith("lakefs-client-directory"):
+            thread.join(60)
+            assert not thread.is_alive()
+    # An abandoned request does not continue when its answer arrives.
+    assert len(folders.remote()) < 9
+
+
+def test_interrupted_download_leaves_no_partial_files(folders: Folders) -> None:
+    files = folders.write({"large": 3 * PART, **{f"{n:02}": 9 for n in range(40)}})
+    folders.upload()
+    folders.faults.add("store_get_object", "stall", seconds=1000, times=2, after=3)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        interrupt_once(lambda: not folders.faults.pending),
+    ):
+        folders.download(settings={"max_concurrency": 2})
+    there = folders.downloaded()
+    assert there.items() < files.items()
+    report = folders.download()
+    assert (report.skipped, report.transferred) == (len(there), len(files) - len(there))
+    assert folders.downloaded() == files
+
+
+def test_cancellation_stops_hashing(tmp_path: Path) -> None:
+    place = tmp_path / "file"
+    place.write_bytes(content(3 * MIB))
+    answers = iter([False, False, True])
+    with FileSource(place) as file, pytest.raises(Cancelled):
+        file_has_checksum(
+            file, hashlib.md5(content(3 * MIB)).hexdigest(), PART, lambda: next(answers)
+        )
+
+
+def test_resume_continues_large_files(folders: Folders, tmp_path: Path) -> None:
+    files = folders.write({"large": 4 * PART, "small": 9})
+    settings = {"journal_dir": tmp_path / "journals", "max_concurrency": 1}
+    folders.faults.add("store_put_part", "status", status=403, after=2)
+    report = folders.upload(resume=True, settings=settings)
+    assert getattr(failures(report)["large"], "outcome", None) == "resumable"
+    assert folders.bench.sandbox.blockstore.uploads()
+    assert counts(folders.upload(resume=True, settings=settings)) == (1, 1, 0)
+    assert folders.bench.operations["store_put_part"] == 2
+    assert folders.remote() == files
+    folders.assert_nothing_pending()
+
+    folders.faults.add("store_get_object", "status", status=403, after=2)
+    report = folders.download(include="large", resume=True, settings=settings)
+    assert getattr(failures(report)["large"], "outcome", None) == "resumable"
+    assert counts(folders.download(include="large", resume=True, settings=settings)) == (1, 0, 0)
+    assert folders.bench.operations["store_get_object"] == 2
+    assert folders.downloaded() == {"large": files["large"]}
+
+
+# Concurrency
+
+
+@contextmanager
+def most_at_a_time(monkeypatch: pytest.MonkeyPatch, name: str, together: int) -> Iterator[Any]:
+    """Yield a function that returns the largest number of simultaneous blockstore calls.
+
+    Each call waits until `together` calls are there.
+    """
+    busy, most, lock = 0, 0, threading.Condition()
+    original = getattr(blocks.Blockstore, name)
+
+    def counting(*args: Any, **options: Any) -> Any:
+        nonlocal busy, most
+        with lock:
+            busy += 1
+            most = max(most, busy)
+            lock.notify_all()
+            lock.wait_for(lambda: most >= together, 30)
+        try:
+            return original(*args, **options)
+        finally:
+            with lock:
+                busy -= 1
+
+    monkeypatch.setattr(blocks.Blockstore, name, counting)
+    yield lambda: most
+
+
+def test_one_throttle_limits_files_and_parts(
+    folders: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders.write({**{f"{n}": 9 for n in range(8)}, "3l": 3 * PART, "5l": 3 * PART})
+    transfer = folders.transfer(max_concurrency=3)
+    with most_at_a_time(monkeypatch, "write", 3) as most:
+        transfer.upload_directory(folders.here, "repo", "main")
+    assert most() == 3
+    with most_at_a_time(monkeypatch, "get", 3) as most:
+        transfer.download_directory("repo", "main", "", folders.there)
+    assert most() == 3
+    client = folders.bench.client
+    for pools in (client.store_client.pool_manager.pools, client.rest_client.pool_manager.pools):
+        (pool,) = (pools[key] for key in pools.keys())  # noqa: SIM118 (no dict)
+        assert pool.num_connections <= 5  # type: ignore[attr-defined]
+
+
+# The listing
+
+PATHS = st.lists(
+    st.text(st.sampled_from("ab/-.0\uffee\U0001f600"), min_size=1, max_size=4), unique=True
+)
+
+
+class ListingServer:
+    """A server that lists the objects of a branch in pages of two."""
+
+    def __init__(self, paths: list[str]) -> None:
+        self.paths = sorted(paths, key=str.encode)
+        self.requests: list[str] = []
+
+    def list_objects(
+        self, repository: str, ref: str, *, prefix: str, after: str, amount: int
+    ) -> Any:
+        self.requests.append("list")
+        found = [path for path in self.paths if path.startswith(prefix)]
+        found = [path for path in found if path.encode() > after.encode()]
+        return SimpleNamespace(
+            results=[SimpleNamespace(path=path) for path in found[:2]],
+            pagination=SimpleNamespace(has_more=len(found) > 2),
+        )
+
+    def stat_object(self, repository: str, ref: str, path: str) -> Any:
+        self.requests.append("stat")
+        if path not in self.paths:
+            raise NotFoundException(404, "Not Found")
+        return SimpleNamespace(path=path)
+
+
+def listing_of(server: ListingServer, prefix: str) -> RemoteListing:
+    client: Any = None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(listing_module, "ObjectsApi", lambda client: server)
+        return RemoteListing(client, ObjectRef("repo", "main", prefix))
+
+
+@given(there=PATHS, here=PATHS, prefix=st.sampled_from(["", "a/"]))
+def test_listing_finds_objects(there: list[str], here: list[str], prefix: str) -> None:
+    server = ListingServer(there)
+    listing = listing_of(server, prefix)
+    for path in sorted((prefix + path for path in here), key=str.encode):
+        found = listing.find(path)
+        assert (found and found.path) == (path if path in there else None)
+    # At most one stat and one page per file.
+    assert server.requests.count("stat") <= len(here)
+    assert server.requests.count("list") <= 1 + len(here)
+
+
+@given(there=PATHS)
+def test_listing_requests_pages_only(
+    there: list[str],
+) -> None:
+    server = ListingServer(there)
+    listing = listing_of(server, "")
+    for path in server.paths:
+        found = listing.find(path)
+        assert found is not None
+        assert found.path == path
+    assert server.requests == ["list"] * max(1, -(-len(there) // 2))
+
+
+# Paths outside the folder
+
+HOSTILE = [
+    "../x", "..", "a/..", "a/../../b", "/etc/x", "//x", "a//b", "a/./b", ".", "./a", "nul\0here",
+    "a/", "../", "a//", "/",
+]  # fmt: skip
+
+
+def test_paths_outside_folder_are_failures(folders: Folders) -> None:
+    good = {"p/good": b"good", "p/back\\slash": b"x", "p/..dots": b"x", "p/~": b"x", "p/-": b"x"}
+    bad = [f"p/{path}" for path in HOSTILE]
+    folders.put(good)
+    folders.put(dict.fromkeys(bad, b"evil"))
+    before = set(folders.bench.folder.rglob("*"))
+    report = folders.download("p")
+    assert sorted(failures(report)) == sorted(HOSTILE)
+    assert all(isinstance(error, ApiValueError) for error in failures(report).values())
+    assert folders.downloaded() == {path.removeprefix("p/"): x for path, x in good.items()}
+    made = set(folders.bench.folder.rglob("*")) - before
+    assert all(place.is_relative_to(folders.there) for place in made)
+
+
+@given(st.text(st.sampled_from("a./\\\0:é"), max_size=8))
+def test_path_below_stays_in_folder(path: str) -> None:
+    try:
+        place = path_below("/target/folder", path)
+    except ApiValueError:
+        assert {"", ".", ".."} & {*path.split("/")} or "\0" in path
+    else:
+        assert os.path.normpath(place) == place
+        assert place == f"/target/folder/{path}"
+
+
+def test_symlinks_out_of_folder_are_failures(folders: Folders) -> None:
+    folders.put({"out/x": b"evil", "file": b"evil", "in/x": b"good", "itself/x": b"", "own": b"o"})
+    outside = folders.bench.folder / "outside"
+    outside.mkdir()
+    (outside / "file").write_bytes(b"precious")
+    folders.there.mkdir()
+    (folders.there / "real").mkdir()
+    (folders.there / "out").symlink_to(outside)
+    (folders.there / "file").symlink_to(outside / "file")
+    (folders.there / "in").symlink_to("real")
+    (folders.there / "itself").symlink_to("itself")
+    report = folders.download()
+    assert sorted(failures(report)) == ["file", "itself/x", "out/x"]
+    assert [*outside.iterdir()] == [outside / "file"]
+    assert (outside / "file").read_bytes() == b"precious"
+    assert (folders.there / "real" / "x").read_bytes() == b"good"
+
+
+def test_folder_may_be_symlink(folders: Folders) -> None:
+    folders.put({"a/b": b"x"})
+    (folders.bench.folder / "real").mkdir()
+    folders.there.symlink_to(folders.bench.folder / "real")
+    assert counts(folders.download()) == (1, 0, 0)
+    assert (folders.bench.folder / "real" / "a" / "b").read_bytes() == b"x"
+
+
+def test_object_at_path_of_folder_is_failure(folders: Folders) -> None:
+    """The one that arrives second fails."""
+    folders.put({"a": b"file", "a/b": b"below", "c": b"c"})
+    report = folders.download(settings={"max_concurrency": 1})
+    assert list(failures(report)) == ["a/b"]
+    assert folders.downloaded() == {"a": b"file", "c": b"c"}
+    (folders.there / "a").unlink()
+    (folders.there / "a").mkdir()
+    report = folders.download(settings={"max_concurrency": 1})
+    assert list(failures(report)) == ["a"]
+    assert folders.downloaded() == {"a/b": b"below", "c": b"c"}
+
+
+def test_folder_markers_make_folders(folders: Folders) -> None:
+    folders.put({"p/": b"", "p/d/": b"", "p/d/e/": b"", "p/d/x": b"x", "p/full/": b"bytes"})
+    report = folders.download("p")
+    assert list(failures(report)) == ["full/"]
+    # A file below the folder may be first to make it.
+    assert report.transferred + report.skipped == 3
+    assert (folders.there / "d" / "e").is_dir()
+    assert folders.downloaded() == {"d/x": b"x"}
+    assert counts(folders.download("p", exclude="full/")) == (0, 3, 0)
+
+
+def test_pipe_at_target_is_failure(folders: Folders) -> None:
+    folders.put({"a": b"x", "b": b"x"})
+    folders.there.mkdir()
+    os.mkfifo(folders.there / "a")
+    report = folders.download()
+    assert list(failures(report)) == ["a"]
+    assert report.transferred == 1

@@ -1,0 +1,63 @@
+"""The media type of an object."""
+
+from __future__ import annotations
+
+import pytest
+from support.bench import PART, Bench
+
+from lakefs_client.transfer.media_type import guess_content_type
+
+OCTETS = "application/octet-stream"
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("a.csv",), "text/csv"),
+        (("dir.csv/a.json",), "application/json"),
+        (("A.CSV",), "text/csv"),
+        (("a.csv.gz",), "application/gzip"),
+        (("a.tgz",), "application/gzip"),
+        (("a.json.bz2",), "application/x-bzip2"),
+        (("a.xz",), "application/x-xz"),
+        (("a",), OCTETS),
+        (("a.",), OCTETS),
+        (("a.no-such-type",), OCTETS),
+        ((".csv",), OCTETS),
+        (("csv",), OCTETS),
+        (("dir.csv/a",), OCTETS),
+        (("",), OCTETS),
+        # The first that tells.
+        (("a.csv", "b.json"), "text/csv"),
+        (("a", "b.json"), "application/json"),
+        (("a.no-such-type", "b.json.gz"), "application/gzip"),
+        (("a", "b"), OCTETS),
+        # Names that look like URLs.
+        (("data:x.bin", "b.json"), "application/json"),
+        (("dir/a#1?b.csv",), "text/csv"),
+        (("run:1.csv",), "text/csv"),
+    ],
+)
+def test_guess(names: tuple[str, ...], expected: str) -> None:
+    assert guess_content_type(*names) == expected
+
+
+@pytest.mark.parametrize("size", [3, PART + 1], ids=["one PUT", "parts"])
+@pytest.mark.parametrize(
+    ("path", "source", "given", "expected"),
+    [
+        ("a.csv", "b.json", None, "text/csv"),
+        ("a", "b.json", None, "application/json"),
+        ("a.csv.gz", "b", None, "application/gzip"),
+        ("a", "b", None, OCTETS),
+        ("a.csv", "b.json", "text/x; charset=é", "text/x; charset=é"),
+    ],
+)
+def test_it_is_the_objects(
+    bench: Bench, size: int, path: str, source: str, given: str | None, expected: str
+) -> None:
+    stats = bench.upload(bench.file(size, source), path, content_type=given)
+    assert stats.content_type == expected
+    found = bench.stat(path)
+    assert found is not None
+    assert found.content_type == expected

@@ -1,0 +1,756 @@
+"""Uploads of open files and of streams: every byte, in temporary files that nobody else sees."""
+
+from __future__ import annotations
+
+import bz2
+import errno
+import gzip
+import io
+import lzma
+import os
+import socket
+import stat
+import tempfile
+import threading
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.bench import MIB, PART, PATH, Bench, bench_of, content, interrupt_once, make_transfer
+
+from lakefs_client._body import WINDOW
+from lakefs_client.exceptions import (
+    ApiException,
+    ApiTypeError,
+    ApiValueError,
+    NotFoundException,
+    TransferError,
+)
+from lakefs_client.model.object_stats import ObjectStats
+from lakefs_client.sandbox import Sandbox, blocks
+from lakefs_client.transfer import Transfer
+from lakefs_client.transfer.plan import StoreLimits
+from lakefs_client.transfer.upload import stream
+
+KIB = 1 << 10
+SMALL = StoreLimits(min_part=KIB, window=2 * KIB, unit=KIB)
+CREATE = "create_presign_multipart_upload"
+COMPLETE = "complete_presign_multipart_upload"
+
+
+def upload(
+    bench: Bench, fileobj: Any, path: str = PATH, *, progress: Any = None, **settings: Any
+) -> ObjectStats:
+    """Upload a stream in parts of 5 MiB, unless `settings` have another size."""
+    transfer = make_transfer(bench.client, **settings)
+    return transfer.upload_fileobj(fileobj, "repo", "main", path, progress=progress)
+
+
+class Chunks:
+    """Has nothing but a `read`, which returns the chunks one by one, whatever is asked for."""
+
+    def __init__(self, chunks: Iterable[Any]) -> None:
+        self._chunks = iter(chunks)
+
+    def read(self, size: int) -> Any:
+        assert 0 < size <= WINDOW
+        chunk = next(self._chunks, b"")
+        if isinstance(chunk, BaseException):
+            raise chunk
+        return chunk
+
+
+def windows(data: bytes, size: int = WINDOW) -> Iterator[bytes]:
+    return (data[at : at + size] for at in range(0, len(data), size))
+
+
+@pytest.fixture
+def spools(bench: Bench) -> Path:
+    """A folder of their own for temporary files."""
+    folder = bench.folder / "spools"
+    folder.mkdir()
+    bench.client.configuration.temp_folder_path = str(folder)
+    return folder
+
+
+def open_files(folder: Path) -> dict[int, int]:
+    """The files below a folder that this process has open, though they have no name: their modes
+    by number. No file there has a name."""
+    assert list(folder.iterdir()) == []
+    found = {}
+    for link in Path("/proc/self/fd").iterdir():
+        try:
+            name, status = os.readlink(link), os.stat(link)
+            same = os.readlink(link) == name
+        except FileNotFoundError:
+            continue  # closed meanwhile
+        if same and name.startswith(f"{folder}/"):
+            assert name.endswith(" (deleted)")
+            found[status.st_ino] = stat.S_IMODE(status.st_mode)
+    return found
+
+
+linux = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks into Linux's /proc")
+
+
+# What arrives
+
+
+@pytest.mark.parametrize("kind", ["stream", "bytes", "file"])
+@pytest.mark.parametrize(
+    ("size", "settings", "parts"),
+    [
+        (0, {}, 0),
+        (1, {}, 0),
+        (WINDOW + 1, {}, 0),
+        (PART - 1, {}, 0),
+        (PART, {}, 1),
+        (PART + 1, {}, 2),
+        (3 * PART, {}, 3),
+        (0, {"multipart_threshold": 0}, 1),
+        (1, {"multipart_threshold": 0}, 1),
+        (PART + 9, {"multipart_threshold": PART + 10}, 0),
+        (PART, {"part_size": 64 * MIB, "multipart_threshold": PART}, 1),
+        (PART, {"part_size": 64 * MIB}, 0),
+        (6 * PART + 5, {"max_concurrency": 2}, 7),
+        (3 * PART, {"max_concurrency": 1, "verify": False}, 3),
+    ],
+)
+def test_every_byte_arrives(
+    bench: Bench, size: int, settings: dict[str, Any], parts: int, kind: str
+) -> None:
+    data = content(size)
+    counts: list[int] = []
+    fileobj: Any = io.BytesIO(data)
+    if kind == "stream":
+        fileobj = Chunks(windows(data))
+    if kind == "file":
+        fileobj = bench.file(size).open("rb")
+    stats = upload(bench, fileobj, progress=counts.append, **settings)
+    if kind != "stream":
+        assert fileobj.read() == b""  # at its end
+        fileobj.close()
+    operations = bench.operations
+    assert sum(counts) == size == stats.size_bytes
+    assert all(count > 0 for count in counts)
+    bench.assert_whole(data)
+    if parts:
+        assert operations == {CREATE: 1, "store_put_part": parts, COMPLETE: 1}
+    else:
+        assert set(operations) == {
+            "get_physical_address", "store_put_object", "link_physical_address"
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize(("size", "parts"), [(4 * PART, 1), (4 * PART + 1, 2), (5 * PART + 1, 3)])
+def test_the_first_part_has_what_would_have_gone_up_in_one_put(
+    bench: Bench, size: int, parts: int
+) -> None:
+    upload(bench, Chunks(windows(content(size))), multipart_threshold=4 * PART)
+    assert bench.operations["store_put_part"] == parts
+    bench.assert_whole(content(size))
+
+
+@st.composite
+def chunkings(draw: st.DrawFn) -> list[int]:
+    """Sizes of what a stream's `read` returns, one after another."""
+    total = draw(st.sampled_from([0, 1, KIB, 4 * KIB, 8 * KIB, 100 * KIB]))
+    total = max(0, total + draw(st.integers(-2, 2)))
+    sizes = []
+    while total:
+        sizes.append(draw(st.integers(1, total)) if len(sizes) < 20 else total)
+        total -= sizes[-1]
+    return sizes
+
+
+@pytest.fixture(scope="class")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        Sandbox() as sandbox,
+        bench_of(sandbox, tmp_path_factory.mktemp("small")) as bench,
+    ):
+        patch.setattr(blocks, "MIN_PART", KIB)
+        yield bench
+
+
+class TestSmallParts:
+    """Parts of KiB, which grow as those of MiB do."""
+
+    @settings(max_examples=30, suppress_health_check=list(HealthCheck))
+    @given(
+        chunks=chunkings(),
+        offset=st.integers(0, 9),
+        part_size=st.sampled_from([KIB, KIB + 1, 4 * KIB]),
+        threshold=st.sampled_from([None, 0, 1, 4 * KIB]),
+        concurrency=st.integers(1, 4),
+    )
+    def test_any_size_in_any_chunks(
+        self,
+        small: Bench,
+        chunks: list[int],
+        offset: int,
+        part_size: int,
+        threshold: int | None,
+        concurrency: int,
+    ) -> None:
+        data = content(sum(chunks))
+        options = {
+            "part_size": part_size,
+            "multipart_threshold": threshold,
+            "max_concurrency": concurrency,
+        }
+        ends = [sum(chunks[: n + 1]) for n in range(len(chunks))]
+        small.sandbox.requests.clear()
+        stream = Chunks(data[end - size : end] for end, size in zip(ends, chunks))
+        upload(small, stream, limits=SMALL, **options)
+        small.assert_whole(data)
+        parts = small.operations["store_put_part"]
+        assert parts == 0 or parts <= max(1, len(data) // part_size + 1)
+        # In place, from where it stands on.
+        held = io.BytesIO(bytes(offset) + data)
+        held.seek(offset)
+        upload(small, held, limits=SMALL, **options)
+        assert held.tell() == offset + len(data)
+        small.assert_whole(data)
+
+    def test_too_many_parts_are_an_error(self, small: Bench) -> None:
+        limits = replace(SMALL, max_parts=3)
+        upload(small, Chunks(windows(content(3 * KIB))), part_size=KIB, limits=limits)
+        small.assert_whole(content(3 * KIB))
+        stream = Chunks(windows(content(3 * KIB + 1)))
+        with pytest.raises(ApiValueError, match="more bytes than 3 parts hold"):
+            upload(small, stream, "other", part_size=KIB, limits=limits)
+        small.assert_nothing_left("other")
+
+
+# Where it comes from
+
+
+def write_and_close(descriptor: int, data: bytes) -> None:
+    with open(descriptor, "wb") as file:
+        file.write(data)
+
+
+@pytest.mark.parametrize("size", [0, 7, 2 * PART + 7])
+def test_a_pipe(bench: Bench, size: int) -> None:
+    reading, writing = os.pipe()
+    with (
+        ThreadPoolExecutor(1) as pool,
+        open(reading, "rb") as file,
+    ):
+        pool.submit(write_and_close, writing, content(size))
+        upload(bench, file)
+    bench.assert_whole(content(size))
+
+
+def test_an_unbuffered_pipe_that_gives_little_at_a_time(bench: Bench) -> None:
+    reading, writing = os.pipe()
+    with (
+        ThreadPoolExecutor(1) as pool,
+        open(reading, "rb", buffering=0) as file,
+    ):
+        pool.submit(write_and_close, writing, content(PART + 7))
+        upload(bench, file)
+    bench.assert_whole(content(PART + 7))
+
+
+def test_a_named_pipe(bench: Bench) -> None:
+    path = bench.folder / "fifo"
+    os.mkfifo(path)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: path.write_bytes(content(PART + 7)))
+        with path.open("rb") as file:
+            upload(bench, file)
+    bench.assert_whole(content(PART + 7))
+
+
+@pytest.mark.parametrize("buffering", [-1, 0])
+def test_a_socket(bench: Bench, buffering: int) -> None:
+    here, there = socket.socketpair()
+    with ThreadPoolExecutor(1) as pool, here:
+
+        def send() -> None:
+            with there:
+                there.sendall(content(PART + 7))
+
+        pool.submit(send)
+        with here.makefile("rb", buffering=buffering) as file:
+            upload(bench, file)
+    bench.assert_whole(content(PART + 7))
+
+
+@pytest.mark.parametrize("module", [gzip, bz2, lzma])
+@pytest.mark.parametrize("buffered", [False, True])
+def test_what_is_decompressed_on_the_way(bench: Bench, module: Any, buffered: bool) -> None:
+    """A compressed file has the descriptor of the file below it, whose bytes are not meant."""
+    data = content(64 * KIB) + bytes(PART + 7)
+    path = bench.folder / "compressed"
+    with module.open(path, "wb") as file:
+        file.write(data)
+    with module.open(path, "rb") as file:
+        upload(bench, io.BufferedReader(file) if buffered else file)
+    bench.assert_whole(data)
+
+
+def test_a_member_of_an_archive(bench: Bench) -> None:
+    path = bench.folder / "archive.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("member", content(PART + 7))
+    with zipfile.ZipFile(path) as archive, archive.open("member") as member:
+        upload(bench, member)
+    bench.assert_whole(content(PART + 7))
+
+
+SIZES = pytest.mark.parametrize("size", [9, 2 * PART + 9])
+
+
+@SIZES
+@pytest.mark.parametrize("buffering", [-1, 0, 16])
+@pytest.mark.parametrize("mode", ["rb", "rb+", "ab+"])
+def test_a_file_from_where_it_stands(bench: Bench, size: int, mode: str, buffering: int) -> None:
+    with open(bench.file(size), mode, buffering=buffering) as file:
+        file.seek(4)
+        assert file.read(1) == content(size)[4:5]  # with more in its buffer
+        upload(bench, file)
+        assert file.tell() == size
+        file.seek(0)
+        assert file.read() == content(size)
+    bench.assert_whole(content(size)[5:])
+
+
+@pytest.mark.parametrize("position", [0, 5, 9, 12])
+def test_a_small_file_from_anywhere(bench: Bench, position: int) -> None:
+    with bench.file(9).open("rb") as file:
+        file.seek(position)
+        upload(bench, file)
+        assert file.tell() == 9
+    bench.assert_whole(content(9)[position:])
+
+
+def test_what_was_just_written_to_a_file_belongs_to_it(bench: Bench) -> None:
+    with (bench.folder / "new").open("wb+") as file:
+        file.write(content(9))
+        file.seek(2)
+        file.write(b"##")
+        file.seek(0)
+        upload(bench, file)
+    bench.assert_whole(content(2) + b"##" + content(9)[4:])
+
+
+def test_an_open_file_that_lost_its_name(bench: Bench) -> None:
+    path = bench.file(PART + 9)
+    with path.open("rb") as file:
+        path.unlink()
+        upload(bench, file)
+    bench.assert_whole(content(PART + 9))
+
+
+def test_a_file_that_is_changed_meanwhile_is_refused(bench: Bench) -> None:
+    path = bench.file(2 * PART)
+
+    def grow(count: int) -> None:
+        with path.open("ab") as more:
+            more.write(b"more")
+
+    with path.open("rb") as file, pytest.raises(TransferError, match="changed during the upload"):
+        upload(bench, file, progress=grow)
+    bench.assert_nothing_left()
+
+
+@SIZES
+def test_temporary_files(bench: Bench, size: int) -> None:
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(content(size))
+        file.seek(2)
+        upload(bench, file, "named")
+        assert file.tell() == size
+    bench.assert_whole(content(size)[2:], "named")
+    for limit in (4, 64 * MIB):
+        with tempfile.SpooledTemporaryFile(limit) as spooled:
+            spooled.write(content(size))
+            spooled.seek(2)
+            upload(bench, spooled, f"spooled-{limit}")
+        bench.assert_whole(content(size)[2:], f"spooled-{limit}")
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
+def test_a_file_that_does_not_know_its_size(bench: Bench) -> None:
+    with open("/proc/version", "rb") as file:
+        upload(bench, file)
+    bench.assert_whole(Path("/proc/version").read_bytes())
+
+
+class Own(io.BytesIO):
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(size).upper()
+
+
+def test_a_subclass_is_asked_for_its_bytes(bench: Bench) -> None:
+    upload(bench, Own(b"small"))
+    bench.assert_whole(b"SMALL")
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_reads_may_return_any_bytes(bench: Bench, kind: Any) -> None:
+    upload(bench, Chunks(map(kind, windows(content(PART + 9)))))
+    bench.assert_whole(content(PART + 9))
+
+
+def test_items_are_not_taken_for_bytes(bench: Bench) -> None:
+    upload(bench, Chunks([memoryview(content(PART + 12)).cast("I")]))
+    bench.assert_whole(content(PART + 12))
+
+
+@pytest.mark.parametrize("buffer", [bytearray(99)])
+def test_a_buffer_may_be_used_again(bench: Bench, buffer: bytearray) -> None:
+    def read() -> Iterator[memoryview]:
+        for chunk in windows(content(999), 99):
+            buffer[: len(chunk)] = chunk
+            yield memoryview(buffer)[: len(chunk)]
+
+    upload(bench, Chunks(read()))
+    bench.assert_whole(content(999))
+
+
+def test_the_content_type_is_that_of_the_path_or_the_file(bench: Bench) -> None:
+    with bench.file(9, "table.csv").open("rb") as file:
+        assert upload(bench, file, "x").content_type == "text/csv"
+    assert upload(bench, Chunks([b"x"]), "x.json").content_type == "application/json"
+    assert upload(bench, Chunks([b"x"]), "x").content_type == "application/octet-stream"
+
+
+# What cannot be uploaded
+
+
+@pytest.mark.parametrize(
+    ("fileobj", "error", "match"),
+    [
+        (b"bytes", ApiTypeError, "BytesIO wraps bytes"),
+        ("path", ApiTypeError, "upload_file takes paths"),
+        (Path("path"), ApiTypeError, "upload_file takes paths"),
+        (io.StringIO("text"), ApiTypeError, "binary mode"),
+        (None, ApiTypeError, "got NoneType"),
+        (7, ApiTypeError, "got int"),
+    ],
+)
+def test_what_is_no_stream_is_refused(
+    bench: Bench, fileobj: Any, error: type[Exception], match: str
+) -> None:
+    with pytest.raises(error, match=match):
+        upload(bench, fileobj)
+    assert list(bench.sandbox.requests) == []
+
+
+def test_files_of_text_closed_ones_and_those_to_write_are_refused(bench: Bench) -> None:
+    path = bench.file(9)
+    with path.open() as file, pytest.raises(ApiTypeError, match="binary mode"):
+        upload(bench, file)
+    with path.open("rb") as closed:
+        pass
+    for fileobj in (closed, io.BytesIO()):
+        fileobj.close()
+        with pytest.raises(ApiValueError, match="closed"):
+            upload(bench, fileobj)
+    with path.open("wb", buffering=0) as file, pytest.raises(ApiValueError, match="for reading"):
+        upload(bench, file)
+    assert list(bench.sandbox.requests) == []
+
+
+@pytest.mark.parametrize("options", [{"path": ""}, {"progress": 7}])
+def test_a_refusal_leaves_the_file_as_it_was(bench: Bench, options: dict[str, Any]) -> None:
+    with bench.file(9).open("rb") as file:
+        file.seek(3)
+        with pytest.raises((ApiValueError, ApiTypeError)):
+            upload(bench, file, **options)
+        assert file.tell() == 3
+    held = io.BytesIO(b"123")
+    with pytest.raises((ApiValueError, ApiTypeError)):
+        upload(bench, held, **options)
+    held.seek(0, io.SEEK_END)
+    held.write(b"it can grow again")
+
+
+BEFORE = pytest.mark.parametrize("before", [0, 9, 2 * PART + 9])
+
+
+@BEFORE
+@pytest.mark.parametrize(
+    ("chunk", "error", "match"),
+    [
+        (None, ApiValueError, "read returned None"),
+        ("text", ApiTypeError, "must return bytes, not str: open it in binary mode"),
+        (7, ApiTypeError, "must return bytes, not int"),
+        ([1, 2], ApiTypeError, "must return bytes, not list"),
+        (ValueError("of the stream"), ValueError, "of the stream"),
+        (OSError(errno.EIO, "of the stream"), OSError, "of the stream"),
+        (TypeError("of the stream"), TypeError, "of the stream"),
+        (KeyboardInterrupt("of the stream"), KeyboardInterrupt, "of the stream"),
+        (ApiException(503, "of the stream"), ApiException, "of the stream"),
+    ],
+    ids=lambda value: str(value) if isinstance(value, (str, int)) else type(value).__name__,
+)
+@linux
+def test_reads_that_fail(
+    bench: Bench, spools: Path, before: int, chunk: Any, error: type[Exception], match: str
+) -> None:
+    with pytest.raises(error, match=match) as caught:
+        upload(bench, Chunks([*windows(content(before)), chunk]))
+    if isinstance(chunk, BaseException) and not isinstance(chunk, ApiException):
+        assert caught.value is chunk
+    assert open_files(spools) == {}
+    bench.assert_nothing_left()
+
+
+def test_a_pipe_that_does_not_block(bench: Bench) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    with (
+        open(writing, "wb") as _,
+        open(reading, "rb", buffering=0) as file,
+        pytest.raises(ApiValueError, match="must block"),
+    ):
+        upload(bench, file)
+    bench.assert_nothing_left()
+
+
+def test_a_repository_that_is_not_there(bench: Bench) -> None:
+    for fileobj in (Chunks([content(PART), b"x"]), io.BytesIO(content(PART))):
+        with pytest.raises(NotFoundException):
+            Transfer(bench.client).upload_fileobj(fileobj, "nope", "main", PATH)
+
+
+# Stores that can do less
+
+
+@pytest.mark.parametrize("size", [9, PART, 3 * PART + 9])
+@pytest.mark.parametrize("kind", ["stream", "bytes"])
+@pytest.mark.parametrize("presign", [True, False])
+def test_stores_that_can_do_less(
+    make_bench: Callable[..., Bench], presign: bool, kind: str, size: int
+) -> None:
+    bench = make_bench(presigned_multipart=False, presign=presign)
+    data = content(size)
+    counts: list[int] = []
+    fileobj = Chunks(windows(data)) if kind == "stream" else io.BytesIO(data)
+    upload(bench, fileobj, progress=counts.append)
+    assert sum(counts) == size
+    bench.assert_whole(data)
+    assert bench.operations["store_put_object"] == presign
+    assert bench.operations["upload_object"] == (not presign)
+
+
+@pytest.mark.parametrize("presign", [True, False])
+@linux
+def test_refused_fallback_is_an_error_before_the_stream_ends(
+    make_bench: Callable[..., Bench], presign: bool
+) -> None:
+    bench = make_bench(presigned_multipart=False, presign=presign)
+    bench.client.configuration.temp_folder_path = str(bench.folder)
+    chunks = iter([*windows(content(PART)), b"x", b"this is not read"])
+    with pytest.raises(TransferError, match=r"TransferConfig\.fallback is False"):
+        upload(bench, Chunks(chunks), fallback=False)
+    assert next(chunks) == b"this is not read"
+    assert open_files(bench.folder) == {}
+    bench.assert_nothing_left()
+
+
+def test_what_one_put_cannot_take_is_refused_once_there_is_too_much(
+    make_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = make_bench(presigned_multipart=False)
+    limits = StoreLimits(max_single_put=2 * PART)
+    upload(bench, Chunks(windows(content(2 * PART))), limits=limits)
+    bench.assert_whole(content(2 * PART))
+    with pytest.raises(TransferError, match=f"one PUT holds at most {2 * PART} bytes"):
+        upload(bench, Chunks(windows(content(2 * PART + 1))), "other", limits=limits)
+    bench.assert_nothing_left("other")
+
+
+# Temporary files
+
+
+@linux
+@pytest.mark.parametrize("concurrency", [1, 2])
+def test_temporary_files_are_few_private_and_nameless(
+    bench: Bench, spools: Path, concurrency: int
+) -> None:
+    most = 0
+    full = threading.Event()
+    waited = False
+
+    def look() -> None:
+        nonlocal most
+        found = open_files(spools)
+        most = max(most, len(found))
+        assert all(mode == 0o600 for mode in found.values())
+
+    def read() -> Iterator[bytes]:
+        sent = 0
+        for window in windows(content(6 * PART + 9)):
+            look()
+            sent += len(window)
+            if sent == (concurrency + 1) * PART:
+                full.set()
+            yield window
+
+    def progress(count: int) -> None:
+        # No part ends before as much is kept as can be.
+        nonlocal waited
+        if not waited:
+            assert full.wait(60)
+            waited = True
+        look()
+
+    upload(bench, Chunks(read()), progress=progress, max_concurrency=concurrency)
+    assert most == concurrency + 1
+    assert open_files(spools) == {}
+    bench.assert_whole(content(6 * PART + 9))
+
+
+@linux
+@pytest.mark.parametrize("size", [9, 3 * PART + 9])
+def test_nothing_is_kept_after_a_failure(bench: Bench, spools: Path, size: int) -> None:
+    operation = "store_put_part" if size > PART else "store_put_object"
+    bench.sandbox.faults.add(operation, "status", status=418)
+    with pytest.raises(TransferError, match="418") as caught:
+        upload(bench, Chunks(windows(content(size))))
+    assert caught.value.outcome == "aborted"
+    assert open_files(spools) == {}
+    bench.assert_nothing_left()
+
+
+@pytest.mark.parametrize("size", [0, 9, 2 * PART])
+def test_what_is_read_in_place_is_not_kept(bench: Bench, size: int) -> None:
+    bench.client.configuration.temp_folder_path = str(bench.folder / "not there")
+    if size:  # an empty file may be one that does not know its size
+        with bench.file(size).open("rb") as file:
+            upload(bench, file)
+    upload(bench, io.BytesIO(content(size)))
+    with pytest.raises(FileNotFoundError):
+        upload(bench, Chunks(windows(content(size))))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    count = 0
+
+    def temporary(**options: Any) -> Any:
+        nonlocal count
+        count += 1
+        return open("/dev/full", "r+b", buffering=0) if count == 3 else make(**options)
+
+    make = tempfile.TemporaryFile
+    monkeypatch.setattr(tempfile, "TemporaryFile", temporary)
+    with pytest.raises(OSError, match="No space left") as caught:
+        upload(bench, Chunks(windows(content(3 * PART))))
+    assert caught.value.errno == errno.ENOSPC
+    bench.assert_nothing_left()
+
+
+# Failures on the way
+
+
+@linux
+def test_a_parts_failure_ends_a_stream_that_trickles(bench: Bench, spools: Path) -> None:
+    """Without waiting for another part's worth of bytes."""
+    bench.sandbox.faults.add("store_put_part", "status", status=418)
+    more = 0
+
+    def read() -> Iterator[bytes]:
+        nonlocal more
+        yield content(PART)
+        while more < 6000:
+            more += 1
+            yield b"x"
+            threading.Event().wait(0.01)
+
+    with pytest.raises(TransferError, match="part 1: 418"):
+        upload(bench, Chunks(read()))
+    assert more < 6000
+    assert open_files(spools) == {}
+    bench.assert_nothing_left()
+
+
+@pytest.mark.parametrize(
+    ("kind", "details"),
+    [
+        ("status", {"status": 503}),
+        ("reset_during", {"at": MIB + 1}),
+        ("corrupt", {}),
+        ("expired", {}),
+    ],
+)
+@pytest.mark.parametrize("size", [2 * MIB, 2 * PART + 9])
+def test_parts_of_a_stream_are_sent_again(
+    bench: Bench, kind: Any, details: dict[str, Any], size: int
+) -> None:
+    operation = "store_put_part" if size > PART else "store_put_object"
+    counts: list[int] = []
+    bench.sandbox.faults.add(operation, kind, **details)
+    upload(bench, Chunks(windows(content(size))), progress=counts.append)
+    assert bench.sandbox.faults.pending == []
+    assert sum(counts) == size
+    bench.assert_whole(content(size))
+
+
+def test_more_parts_than_urls_came_at_the_beginning(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "FIRST_URLS", 2)
+    upload(bench, Chunks(windows(content(4 * PART))))
+    assert bench.operations["upload_part"] == 2
+    bench.assert_whole(content(4 * PART))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@linux
+@pytest.mark.parametrize("sent", [9, PART + 9])
+def test_an_interrupt_while_a_pipe_gives_nothing(bench: Bench, spools: Path, sent: int) -> None:
+    reading, writing = os.pipe()
+    read = 0
+    waits = False
+
+    class Counted(io.FileIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            nonlocal read, waits
+            waits = read == sent
+            data = super().read(size)
+            read += len(data)
+            return data
+
+    with (
+        ThreadPoolExecutor(1) as pool,
+        open(writing, "wb") as pipe,
+        Counted(reading) as file,
+    ):
+        pool.submit(pipe.write, content(sent)).add_done_callback(lambda future: pipe.flush())
+        with interrupt_once(lambda: waits), pytest.raises(KeyboardInterrupt):
+            upload(bench, file)
+    assert open_files(spools) == {}
+    bench.assert_nothing_left()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@linux
+@pytest.mark.parametrize("size", [9, 3 * PART + 9])
+def test_an_interrupt_while_the_store_does_not_answer(
+    bench: Bench, spools: Path, size: int
+) -> None:
+    faults = bench.sandbox.faults
+    faults.add(
+        "store_put_part" if size > PART else "store_put_object", "stall", seconds=600, times=9
+    )
+    # Not before all of it is on its way: at any other moment a file may be just about to be made.
+    left = 9 - -(-size // PART)
+    with interrupt_once(lambda: faults.pending[0].times == left), pytest.raises(KeyboardInterrupt):
+        upload(bench, Chunks(windows(content(size))))
+    faults.clear()
+    assert open_files(spools) == {}
+    bench.assert_nothing_left()
