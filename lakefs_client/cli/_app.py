@@ -1,4 +1,4 @@
-"""What a command works with: the output, and the client when it is needed."""
+"""The tools of a command: its output, and the client when it is needed."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class Output:
         sys.stdout.flush()
 
     def note(self, text: str) -> None:
-        """Tell a person something that is no result, unless that is unwanted."""
+        """Write a line for people to stderr, unless --quiet was given."""
         if not self.quiet:
             say(text)
 
@@ -104,7 +104,7 @@ class Output:
 
 
 def say(text: str) -> None:
-    """Write a line to stderr. Nobody may be there to read it, which is no failure."""
+    """Write a line to stderr, if stderr is open."""
     try:
         sys.stderr.write(text + "\n")
         sys.stderr.flush()

@@ -72,7 +72,7 @@ def add_globals(parser: argparse.ArgumentParser, *, keep: bool = True) -> None:
 
 
 def program_parser() -> argparse.ArgumentParser:
-    """Return the parser of what stands before a command, and of the command's name."""
+    """Return the parser of the options before a command, and of its name."""
     from lakefs_client._version import __version__
 
     parser = _Program(prog=PROGRAM, usage=f"{PROGRAM} [options] COMMAND ...")

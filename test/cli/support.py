@@ -20,7 +20,7 @@ PATIENCE = 60
 
 @dataclass
 class Result:
-    """What a command did: its exit code, and its two streams."""
+    """The exit code and the two streams of a command."""
 
     code: int
     out: bytes

@@ -764,7 +764,7 @@ _shtab_lakefs_client_wait_defaults_added=0
 
 _shtab_lakefs_client_wait_dump_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--timeout[fail if the task runs on after SECONDS (default\: wait for ever)]:SECONDS:"
+  "--timeout[fail if the task is still running after SECONDS (default\: no limit)]:SECONDS:"
   "--json[write results as JSON\: one object, or a line for each item]"
   {-q,--quiet}"[write nothing but results and errors]"
   "--no-progress[do not show progress]"
@@ -780,7 +780,7 @@ _shtab_lakefs_client_wait_dump_defaults_added=0
 
 _shtab_lakefs_client_wait_import_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--timeout[fail if the task runs on after SECONDS (default\: wait for ever)]:SECONDS:"
+  "--timeout[fail if the task is still running after SECONDS (default\: no limit)]:SECONDS:"
   "--json[write results as JSON\: one object, or a line for each item]"
   {-q,--quiet}"[write nothing but results and errors]"
   "--no-progress[do not show progress]"
@@ -796,7 +796,7 @@ _shtab_lakefs_client_wait_import_defaults_added=0
 
 _shtab_lakefs_client_wait_restore_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--timeout[fail if the task runs on after SECONDS (default\: wait for ever)]:SECONDS:"
+  "--timeout[fail if the task is still running after SECONDS (default\: no limit)]:SECONDS:"
   "--json[write results as JSON\: one object, or a line for each item]"
   {-q,--quiet}"[write nothing but results and errors]"
   "--no-progress[do not show progress]"
