@@ -25,6 +25,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "hard-reset": "Move a branch to another commit, and discard its changes",
     },
     "Pipelines": {
+        "transact": "Run a command whose changes reach a branch all together, or not at all",
         "wait": "Wait for an import, dump or restore",
     },
     "Around it": {

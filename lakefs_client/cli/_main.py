@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 
 
+class Interrupted(KeyboardInterrupt):
+    """A signal that ends programs, by its number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run the command in the arguments and return its exit code."""
     try:
@@ -62,7 +70,7 @@ def _ending_by_signals() -> Iterator[None]:
         for number in handled:
             impatient = number == received == signal.SIGINT
             signal.signal(number, signal.default_int_handler if impatient else signal.SIG_IGN)
-        raise KeyboardInterrupt
+        raise Interrupted(received)
 
     for number in handled:
         signal.signal(number, end)

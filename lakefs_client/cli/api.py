@@ -38,7 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def parse(parser: argparse.ArgumentParser, options: argparse.Namespace) -> argparse.Namespace:
-    """Parse the arguments. Behind a group and a method come the method's own options."""
+    """Parse the arguments. The method's own options follow a group and a method."""
     group, method = [*options.words, "-", "-"][:2]
     if group.startswith("-") or method.startswith("-"):
         return parser.parse_args(options.words, options)

@@ -13,7 +13,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from integration.support import Repositories, Server
+import yaml
+from integration.support import Repo, Repositories, Server
 
 from cli.support import PATIENCE, Cli
 from lakefs_client.cli.completion import SHELLS
@@ -84,6 +85,20 @@ def shell_blocks(page: Path) -> Iterator[str]:
     yield from re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
+def run_in_bash(cli: Cli, program: str, code: str, **variables: str) -> str:
+    """Run code as the shell of a CI job does, and return what it prints to stdout."""
+    done = subprocess.run(
+        [str(BASH), "-euo", "pipefail", "-c", code],
+        cwd=cli.folder,
+        env=cli.variables({"PATH": program, **variables}),
+        capture_output=True,
+        text=True,
+        timeout=5 * PATIENCE,
+    )
+    assert done.returncode == 0, done
+    return done.stdout
+
+
 @pytest.mark.skipif(BASH is None, reason="there is no bash")
 def test_commands_of_the_guide(
     cli: Cli, program: str, repositories: Repositories, lakefs_server: Server
@@ -97,15 +112,65 @@ def test_commands_of_the_guide(
     code = re.sub(r"^(pip|export) .*\n", "", code, flags=re.MULTILINE)
     code = code.replace("s3://my-bucket/my-repo", lakefs_server.namespace(name))
     code = code.replace("my-repo", name)
-    done = subprocess.run(
-        [str(BASH), "-euo", "pipefail", "-c", code],
-        cwd=cli.folder,
-        env=cli.variables({"PATH": program}),
-        capture_output=True,
-        text=True,
-        timeout=5 * PATIENCE,
-    )
-    assert done.returncode == 0, done
-    assert "id,bird\n" in done.stdout
+    shown = run_in_bash(cli, program, code)
+    assert "id,bird\n" in shown
     assert (cli.folder / "copy.bin").read_bytes() == b"weights"
     assert (cli.folder / "home/.local/share/bash-completion/completions/lakefs-client").exists()
+
+
+CI = ROOT / "docs/guides/ci.md"
+
+
+def code_blocks(language: str) -> list[str]:
+    """Return the code of a language in the guide for CI."""
+    text = CI.read_text("utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def jobs() -> list[tuple[str, list[str], dict[str, str]]]:
+    """Return the shell commands of each job, and the variables that its CI system sets."""
+    github, gitlab = (yaml.safe_load(code) for code in code_blocks("yaml"))
+    steps = [step["run"] for step in github["jobs"]["publish"]["steps"] if "run" in step]
+    transaction, *others = code_blocks("sh")
+    return [
+        ("transaction", [transaction], {}),
+        ("github", steps, {"GITHUB_SHA": "a1b2c3", "GITHUB_RUN_ID": "17"}),
+        ("gitlab", gitlab["publish"]["script"], {"CI_COMMIT_SHA": "a1b2c3", "CI_JOB_ID": "17"}),
+        ("own steps", [others[0]], {"RUN": "17"}),
+        ("sandbox", [others[1]], {}),
+    ]
+
+
+@pytest.mark.skipif(BASH is None, reason="there is no bash")
+@pytest.mark.parametrize(("name", "commands", "variables"), jobs(), ids=[job[0] for job in jobs()])
+def test_jobs_of_the_guide(
+    cli: Cli,
+    program: str,
+    repo: Repo,
+    name: str,
+    commands: list[str],
+    variables: dict[str, str],
+) -> None:
+    (script,) = code_blocks("py")
+    cli.file("dataset/labels.csv", b"id,bird\n")
+    cli.file("etl.py", script.replace("example-repo", repo.name).encode())
+    for command in commands:
+        if not command.startswith("pip "):
+            run_in_bash(cli, program, command.replace("example-repo", repo.name), **variables)
+    if name != "sandbox":
+        assert repo.read("dataset/labels.csv") == b"id,bird\n"
+    if name == "github":
+        assert repo.lakefs.tags_api.get_tag(repo.name, "run-17").commit_id == repo.head()
+        commit = repo.lakefs.commits_api.get_commit(repo.name, repo.head())
+        assert {"commit": "a1b2c3", "run": "17"}.items() <= commit.metadata.items()
+
+
+def test_jobs_take_their_credentials_from_secrets() -> None:
+    github, gitlab = (yaml.safe_load(code) for code in code_blocks("yaml"))
+    for variables in (github["jobs"]["publish"]["env"], gitlab["publish"]["variables"]):
+        assert list(variables) == [
+            "LAKECTL_SERVER_ENDPOINT_URL",
+            "LAKECTL_CREDENTIALS_ACCESS_KEY_ID",
+            "LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY",
+        ]
+        assert all(value.startswith("$") for value in variables.values())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import stat
+import sys
 
 import pytest
 import yaml
@@ -192,3 +194,77 @@ def test_api_calls_any_operation(cli: Cli, repo: Repo, uri: str) -> None:
 def test_every_operation_has_a_parser(group: str) -> None:
     for method in api.methods(group):
         assert "options of every command" in api.method_parser(group, method).format_help()
+
+
+def shell(script: str) -> tuple[str, ...]:
+    return ("--", "sh", "-c", script.replace("lakefs-client", f"{sys.executable} -m lakefs_client"))
+
+
+UPLOAD = 'echo new | lakefs-client -q cp - "$LAKEFS_CLIENT_URI/a"'
+
+
+def test_transaction_merges_what_the_command_did(cli: Cli, repo: Repo, uri: str) -> None:
+    transact = ("transact", f"{uri}/main", "-m", "nightly", "--meta", "run=1", "--json")
+    done = cli(*transact, *shell(f'{UPLOAD} && test -n "$LAKEFS_CLIENT_BRANCH"'))
+    assert done.json["merge_commit_id"] == repo.head()
+    assert repo.read("a") == b"new\n"
+    commit = repo.lakefs.commits_api.get_commit(repo.name, repo.head())
+    assert (commit.message, commit.metadata["run"]) == ("nightly", "1")
+    assert branches(repo) == ["main"]
+    head = repo.head()
+    assert cli(*transact, *shell("exit 0")).json == {"commit_id": None, "merge_commit_id": None}
+    assert repo.head() == head
+
+
+def test_failed_command_leaves_the_branch_unchanged(cli: Cli, repo: Repo, uri: str) -> None:
+    transact = ("transact", f"{uri}/main", "-m", "nightly")
+    head = repo.head()
+    failed = cli(*transact, *shell(f"{UPLOAD}; exit 17"), code=17)
+    assert "sh exited with 17" in failed.err
+    cli(*transact, *shell(f"{UPLOAD}; kill -9 $$"), code=137)
+    assert branches(repo) == ["main"]
+    kept = cli(*transact, "--on-error", "keep", *shell(f"{UPLOAD}; exit 1"), code=1)
+    (branch,) = set(branches(repo)) - {"main"}
+    assert branch in kept.err
+    assert repo.read("a", branch) == b"new\n"
+    assert repo.head() == head
+    assert repo.paths() == []
+
+
+def test_conflict_of_a_transaction(cli: Cli, repo: Repo, uri: str) -> None:
+    other = f"echo other | lakefs-client -q cp - {uri}/main/a; lakefs-client commit {uri}/main -m o"
+    refused = cli("transact", f"{uri}/main", "-m", "x", *shell(f"{UPLOAD}; {other}"), code=4)
+    assert "is unchanged" in refused.err
+    assert repo.read("a") == b"other\n"
+    assert branches(repo) == ["main"]
+
+
+def test_transaction_that_cannot_begin(cli: Cli, repo: Repo, uri: str) -> None:
+    assert "not found" in cli("transact", f"{uri}/main", "-m", "x", "--", "no-such", code=3).err
+    cli("transact", f"{uri}/nothing", "-m", "x", "--", "true", code=3)
+    assert "after --" in cli("transact", f"{uri}/main", "-m", "x", code=2).err
+    cli("transact", f"{uri}/main", "--", "true", code=2)
+    assert branches(repo) == ["main"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_the_command_of_a_transaction(
+    cli: Cli, repo: Repo, uri: str, number: int
+) -> None:
+    script = f"{UPLOAD}; echo ready; exec sleep 60"
+    with cli.start("transact", f"{uri}/main", "-m", "x", *shell(script)) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(number)
+        _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    assert b"interrupted" in err
+    assert branches(repo) == ["main"]
+    assert repo.paths() == []
+
+
+def branches(repo: Repo) -> list[str]:
+    """The names of all branches, hidden ones included."""
+    listed = repo.lakefs.branches_api.list_branches(repo.name, show_hidden=True)
+    return [branch.id for branch in listed.results]

@@ -32,6 +32,7 @@ _shtab_lakefs_client_commands() {
     sandbox:'Run a stand-in for a lakeFS server, for tests.'
     stat:'Show the size, checksum and metadata of an object.'
     tag:'Create, list, show and delete tags.'
+    transact:'Run a command whose changes reach a branch all together, or not at all.'
     transfers:'List, resume and discard interrupted uploads.'
     wait:'Wait for an import, dump or restore.'
   )
@@ -705,6 +706,23 @@ _shtab_lakefs_client_tag_show_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_lakefs_client_tag_show_defaults_added=0
 
+_shtab_lakefs_client_transact_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  {-m,--message}"[message of the commit and the merge]:TEXT:"
+  "*--meta[metadata of the commit and the merge\; may be repeated, and hold several pairs separated by commas]:KEY=VALUE:"
+  "--on-error[the fate of the temporary branch if the command fails (default\: delete)]:on_error:(delete keep)"
+  "--json[write results as JSON\: one object, or a line for each item]"
+  {-q,--quiet}"[write nothing but results and errors]"
+  "--no-progress[do not show progress]"
+  "--no-color[use no colors\; NO_COLOR in the environment does the same]"
+  "--debug[show the log and the traceback of an error on stderr]"
+  {-c,--config}"[read credentials from FILE in place of \~\/.lakectl.yaml]:FILE:_files"
+  ":lakefs\:\/\/REPOSITORY\/BRANCH that receives the changes:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_lakefs_client_transact_defaults_added=0
+
 _shtab_lakefs_client_transfers_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
 )
@@ -851,6 +869,7 @@ _shtab_lakefs_client() {
         sandbox) _arguments -C -s $_shtab_lakefs_client_sandbox_options ;;
         stat) _arguments -C -s $_shtab_lakefs_client_stat_options ;;
         tag) _shtab_lakefs_client_tag ;;
+        transact) _arguments -C -s $_shtab_lakefs_client_transact_options ;;
         transfers) _shtab_lakefs_client_transfers ;;
         wait) _shtab_lakefs_client_wait ;;
       esac
