@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
 MAX_CONCURRENCY = 256
+MAX_FILES = 32
+"""Small files that a directory transfer sends at a time by default."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class TransferConfig:
         multipart_threshold: Size in bytes from which a file is uploaded in parts. A smaller file
             is sent in one presigned PUT. Default `part_size`, at most 5 GiB.
         max_concurrency: Number of parts that are sent at the same time, from 1 to 256.
-            Default 8.
+            Default 8. A directory transfer sends up to 32 small files at the same time, or
+            `max_concurrency` files if `max_concurrency` is above 32 or below 8.
         verify: Compare the MD5 of each part with the MD5 that the store reports. This costs one
             pass of MD5 over the bytes.
         retry: Retry policy for requests to the store. Default `Configuration.retries`.
@@ -70,6 +73,12 @@ class TransferConfig:
             raise ApiTypeError("journal_dir must be a path")
         if self.executor is not None and not hasattr(self.executor, "submit"):
             raise ApiTypeError("executor must be an executor of concurrent.futures")
+
+    @property
+    def file_concurrency(self) -> int:
+        """The number of small files that are sent at the same time."""
+        lowered = self.max_concurrency < type(self).max_concurrency
+        return self.max_concurrency if lowered else max(MAX_FILES, self.max_concurrency)
 
     @property
     def journals(self) -> Path:

@@ -55,8 +55,27 @@ class FileSource:
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             raise ApiValueError("source must be a regular file, not a pipe, socket or device")
         self._open(open(path, "rb", buffering=0), os.fsdecode(path), 0)  # noqa: SIM115
+        self._require_size()
+
+    @classmethod
+    def opened(cls, descriptor: int, name: str) -> FileSource:
+        """Return a source for an open file, which closes the descriptor.
+
+        Raises:
+            ApiValueError: The file is a pipe, a socket or a device.
+        """
+        file = open(descriptor, "rb", buffering=0)  # noqa: SIM115
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            file.close()
+            raise ApiValueError("source must be a regular file, not a pipe, socket or device")
+        source = cls.__new__(cls)
+        source._open(file, name, 0)
+        source._require_size()
+        return source
+
+    def _require_size(self) -> None:
+        """Close and refuse a file that has bytes, but reports size 0, as in Linux's /proc."""
         try:
-            # Files of Linux's /proc have bytes, but report size 0.
             if not self.size and self._file.read(1):
                 raise ApiValueError(
                     "source must be a regular file with a size: it has bytes, but reports size 0"

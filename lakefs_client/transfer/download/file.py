@@ -8,8 +8,7 @@ import os
 import threading
 from concurrent.futures import Future, wait
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lakefs_client._body import WINDOW
 from lakefs_client.exceptions import ApiException
@@ -20,7 +19,7 @@ from lakefs_client.transfer.checksum import (
     md5_of,
     part_sizes,
 )
-from lakefs_client.transfer.download.partial import PartialFile, resolved
+from lakefs_client.transfer.download.partial import PartialFile
 from lakefs_client.transfer.download.remote import ChangedError, RemoteObject
 from lakefs_client.transfer.errors import (
     Cancelled,
@@ -30,15 +29,16 @@ from lakefs_client.transfer.errors import (
     failure,
 )
 from lakefs_client.transfer.journal import Journal, JournalInUseError
+from lakefs_client.transfer.local import Folder
 from lakefs_client.transfer.plan import Part, PartPlan
 from lakefs_client.transfer.pool import CANCEL_WAIT, WorkerPool, first_failure
-from lakefs_client.transfer.source import FileSource
 from lakefs_client.transfer.store import etag_is_md5
 
 if TYPE_CHECKING:
     from lakefs_client.model.object_stats import ObjectStats
     from lakefs_client.rest import Cancellation
     from lakefs_client.transfer.context import TransferContext
+    from lakefs_client.transfer.download.remote import ListedObject
     from lakefs_client.transfer.progress import Progress
     from lakefs_client.uri import ObjectRef
 
@@ -48,31 +48,48 @@ MAX_RESTARTS = 2
 """Number of times that a download restarts because the object changed."""
 
 
+class Target(NamedTuple):
+    """The place for a download: a folder, and the name of the file in it."""
+
+    folder: Folder
+    name: str
+
+    @classmethod
+    def of(cls, path: str) -> Target:
+        """Return the place of a file with an absolute path."""
+        folder, name = os.path.split(path)
+        return cls(Folder(folder), name)
+
+    def __str__(self) -> str:
+        return self.folder.location(self.name)
+
+
 def download(
     context: TransferContext,
     ref: ObjectRef,
-    target: str,
+    target: Target,
     progress: Progress,
     *,
     resume: bool,
     cancellation: Cancellation | None = None,
+    listed: ListedObject | None = None,
 ) -> ObjectStats:
     """Download an object into a file. Restart if the object changes during the download.
 
-    With `resume`, keep a journal, and continue from the journal of an earlier call.
+    With `resume`, keep a journal, and continue from the journal of an earlier call. `listed` is the
+    object in a listing, which saves a request for its stats.
 
     Raises:
         OSError: The file cannot be written: FileNotFoundError, IsADirectoryError …
         TransferError: The download failed.
         ApiException: lakeFS has no such object: NotFoundException, UnauthorizedException …
     """
-    file = resolved(target)
-    with _journal(context, ref, file) if resume else nullcontext() as journal:
-        remote = RemoteObject(context, ref, cancellation)
+    with _journal(context, ref, str(target)) if resume else nullcontext() as journal:
+        remote = RemoteObject(context, ref, cancellation, listed)
         progress.set_size(remote.size)
         restarts = 0
         while True:
-            attempt = _Download(context, remote, file, progress, journal)
+            attempt = _Download(context, remote, target, progress, journal)
             try:
                 return attempt.run()
             except ChangedError as error:
@@ -105,18 +122,23 @@ def _journal(context: TransferContext, ref: ObjectRef, file: str) -> Journal:
         ) from None
 
 
-@dataclass
 class _Download:
     """The download of one version of an object."""
 
-    context: TransferContext
-    remote: RemoteObject
-    target: str
-    progress: Progress
-    journal: Journal | None
-
-    def __post_init__(self) -> None:
-        config, remote = self.context.config, self.remote
+    def __init__(
+        self,
+        context: TransferContext,
+        remote: RemoteObject,
+        target: Target,
+        progress: Progress,
+        journal: Journal | None,
+    ) -> None:
+        self.context = context
+        self.remote = remote
+        self.target = target
+        self.progress = progress
+        self.journal = journal
+        config = context.config
         self._verifiable = config.verify and is_md5_or_composite(remote.checksum)
         self._sizes: list[int] = []
         if self._verifiable:
@@ -133,11 +155,11 @@ class _Download:
     def _opened(self) -> PartialFile:
         """Return the file to write to. With a journal, learn which ranges it has."""
         if self.journal is None:
-            return PartialFile(self.target)
+            return PartialFile(*self.target)
         start, *ranges = self.journal.records or [{}]
         if start:
             try:
-                partial = PartialFile(self.target, start["file"])
+                partial = PartialFile(*self.target, start["file"])
                 if self.remote.identity.items() <= start.items():
                     self._plan = PartPlan(self.remote.size, start["range_size"])
                     self._known = {record["range"]: record["md5"] for record in ranges}
@@ -146,8 +168,8 @@ class _Download:
                 partial.remove()
             except FileNotFoundError:
                 logger.warning("%s: the partial file is gone; restarting the download", self.remote)
-        partial = PartialFile(self.target)
-        size, name = self._plan.part_size, os.path.basename(partial.path)
+        partial = PartialFile(*self.target)
+        size, name = self._plan.part_size, partial.name
         try:
             self.journal.start({**self.remote.identity, "range_size": size, "file": name})
         except BaseException:
@@ -252,7 +274,7 @@ class _Download:
     def _has(self, part: Part, md5: str) -> bool:
         """Return True if the file has the bytes of a range."""
         try:
-            with FileSource(self._partial.path) as file:
+            with self._partial.read() as file:
                 return md5_of(file, part) == md5
         except SourceError:
             return False
@@ -263,7 +285,7 @@ class _Download:
         for size in self._sizes:
             plan = PartPlan(remote.size, size)
             if plan != self._plan:
-                with FileSource(self._partial.path) as file:
+                with self._partial.read() as file:
                     md5s = [md5_of(file, part) for part in plan]
             if checksum_matches(remote.checksum, md5s):
                 return
