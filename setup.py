@@ -31,12 +31,14 @@ setup(
     package_data={"lakefs_client": ["py.typed", "sandbox/openapi.json"]},
     install_requires=requirements("requirements.txt"),
     extras_require={
+        "cli": ["PyYAML>=6.0", "tqdm>=4.66"],
         "dask": ["distributed>=2024.1"],
         "dev": requirements("test-requirements.txt"),
         "fsspec": ["fsspec>=2024.2"],
         "yaml": ["PyYAML>=6.0"],
     },
     entry_points={
+        "console_scripts": ["lakefs-client = lakefs_client.cli:main"],
         "fsspec.specs": ["lakefs = lakefs_client.fs.registered:LakeFSFileSystem"],
         "pytest11": ["lakefs_client = lakefs_client.sandbox.plugin"],
     },

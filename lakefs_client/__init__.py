@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lakefs_client._version import __version__ as __version__
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from lakefs_client import api as api
     from lakefs_client import apis as apis
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lakefs_client import models as models
     from lakefs_client import rest as rest
     from lakefs_client import sandbox as sandbox
+    from lakefs_client import transactions as transactions
     from lakefs_client import transfer as transfer
     from lakefs_client import uri as uri
     from lakefs_client._paginate import paginate
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         OpenApiException,
     )
     from lakefs_client.retry import RetryPolicy
+    from lakefs_client.transactions import transaction
 
 __all__ = [
     "ApiAttributeError",
@@ -56,6 +58,7 @@ __all__ = [
     "RetryPolicy",
     "__version__",
     "paginate",
+    "transaction",
 ]
 
 # Where names are that are loaded when they are first asked for; the errors are in `exceptions`.
@@ -64,10 +67,12 @@ _HOMES = {
     "Configuration": "configuration",
     "RetryPolicy": "retry",
     "paginate": "_paginate",
+    "transaction": "transactions",
 }
 _MODULES = (
     "api", "api_client", "apis", "client", "configuration", "credentials", "ensure", "exceptions",
-    "model", "model_utils", "models", "rest", "retry", "sandbox", "transfer", "uri",
+    "model", "model_utils", "models", "rest", "retry", "sandbox", "transactions",
+    "transfer", "uri",
 )  # fmt: skip
 
 

@@ -83,6 +83,20 @@ class _FromSchema:
         return getattr(owner._schema(), self.name)
 
 
+class _Docstring:
+    """The docstring of a model class, which `_help` completes on first use."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str | None) -> None:
+        self.text = text
+
+    def __get__(self, model: Model | None, owner: type[Model]) -> str:
+        from lakefs_client._help import model_help
+
+        return model_help(owner, owner._schema(), self.text)
+
+
 @dataclass_transform(eq_default=False)
 class Model:
     """A value of the API: a few named properties.
@@ -144,6 +158,7 @@ class Model:
     discriminator: ClassVar[None] = None
 
     def __init_subclass__(cls) -> None:
+        cls.__doc__ = _Docstring(cls.__dict__.get("__doc__"))  # type: ignore[assignment]
         cls._compiled = None  # the base's is of other properties
         # The defaults tell which properties are optional; as class attributes they would
         # stand for a value where none is set.

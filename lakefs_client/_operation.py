@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from lakefs_client._security import ALL_SCHEMES
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime as datetime

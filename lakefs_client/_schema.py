@@ -26,6 +26,7 @@ class Schema:
         properties: By Python name, the required ones first.
         by_wire: By the name in JSON.
         required: Python names of the required properties, in the order of arguments.
+        annotations: Types of the properties, as the class states them.
         entries: The kind of the values of a map model; None for other models.
         lazy: The properties that hold models.
         is_wire_form: Whether values are sent as they are held, so that none needs a look.
@@ -34,6 +35,7 @@ class Schema:
     """
 
     def __init__(self, cls: type[ModelBase], bases: Iterable[type[ModelBase]]) -> None:
+        self.annotations: dict[str, str] = {}
         kinds: dict[str, Kind] = {}
         optional: set[str] = set()
         for base in bases:
@@ -41,6 +43,7 @@ class Schema:
             for name, annotation in (base.__dict__.get("__annotations__") or {}).items():  # noqa: RUF063
                 if name != "_":
                     kinds[name] = resolve(annotation, names)
+                    self.annotations[name] = annotation
             optional.update(base.__dict__["_optional"])
         entries = cls._entries
         self.entries = None if entries is None else resolve(entries, names_beside(cls))
@@ -133,7 +136,10 @@ class Schema:
     @property
     def __signature__(self) -> Signature:
         required, optional = Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY
-        given = [Parameter(name, required) for name in self.required]
-        left = [name for name in self.properties if name not in self.required]
-        given += [Parameter(name, optional, default=UNSET) for name in left]
-        return Signature([*given, Parameter("entries", Parameter.VAR_KEYWORD)])
+        parameters = [
+            Parameter(p.name, required, annotation=self.annotations[p.name])
+            if p.required
+            else Parameter(p.name, optional, annotation=self.annotations[p.name], default=UNSET)
+            for p in self.properties.values()
+        ]
+        return Signature([*parameters, Parameter("entries", Parameter.VAR_KEYWORD)])

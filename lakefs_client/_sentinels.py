@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from dataclasses import KW_ONLY as KW_ONLY
     from datetime import datetime as datetime

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lakefs_client._security import SESSION_COOKIES
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

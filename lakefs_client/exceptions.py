@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lakefs_client._redact import redact
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any, Literal
@@ -86,7 +86,11 @@ class ApiException(OpenApiException):
         reason: The status's reason phrase, or what happened on the network.
         body: The answer's body as text, None without one.
         headers: The answer's headers, looked up in any case; None without an answer.
+        hint: What became of the work that the request was part of, and what to do; None if there
+            is nothing to say.
     """
+
+    hint: str | None = None
 
     def __init__(
         self, status: int | None = None, reason: str | None = None, http_resp: Any = None
@@ -109,6 +113,8 @@ class ApiException(OpenApiException):
             text += f"HTTP response headers: {self.headers}\n"
         if self.body:
             text += f"HTTP response body: {self.body}\n"
+        if self.hint:
+            text += f"{self.hint}\n"
         return redact(text)
 
 
@@ -245,7 +251,7 @@ class TransferError(ApiException):
     ) -> None:
         super().__init__(status=getattr(cause, "status", None) or 0, reason=reason)
         self.__cause__ = cause
-        self.outcome = outcome
+        self.outcome: TransferOutcome = outcome
         self.part_number = part_number
         self.upload_id = upload_id
         self.physical_address = physical_address
@@ -260,6 +266,8 @@ class TransferError(ApiException):
             text += f"\nphysical address: {self.physical_address}"
         if self.body:
             text += f"\nanswer: {self.body.strip()}"
+        if self.hint:
+            text += f"\n{self.hint}"
         return redact(text)
 
 
@@ -277,7 +285,7 @@ class InvalidAnswerError(ApiException, ApiTypeError):
         self.message = f"{operation}: the answer (status {self.status}) cannot be used: {error}"
 
     def __str__(self) -> str:
-        return self.message
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
 
 
 _BY_STATUS: dict[int, type[ApiException]] = {

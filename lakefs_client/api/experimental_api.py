@@ -84,7 +84,7 @@ class ExperimentalApi(PullsOperations, ExternalOperations, ObjectsOperations):
 
         Raises:
             NotFoundException (404): The repository or branch does not exist.
-            ConflictException (409): A commit got in between. Upload the object again.
+            ConflictException (409): A commit came first. Upload the object again.
             ServiceException (500): A wrong ETag, order or part size, or a spent upload.
         """
 

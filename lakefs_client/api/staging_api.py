@@ -62,6 +62,6 @@ class StagingApi(Api):
 
         Raises:
             ApiException (400): The address expired, or belongs to another branch or path.
-            ConflictException (409): A commit got in between. Upload to the address in the body.
+            ConflictException (409): A commit came first. Upload to the address in the body.
             PreconditionFailedException (412): The object does not match the condition.
         """

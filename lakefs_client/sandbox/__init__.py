@@ -13,8 +13,7 @@ server. An operation that the sandbox lacks answers 501 and names itself.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lakefs_client.sandbox.blocks import Blockstore, StoredObject, Upload
     from lakefs_client.sandbox.clock import Clock

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-import threading
-from collections.abc import Sequence
 
-from lakefs_client.sandbox.server import Sandbox
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    from lakefs_client.sandbox.server import Sandbox
 
 _BANNER = """\
 lakeFS sandbox at {sandbox.endpoint}
@@ -30,33 +32,47 @@ In Python:
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lakefs_client.sandbox",
-        description="Run a stand-in for a lakeFS server over an S3 store, for tests.",
-    )
-    # Each option has the name of an argument of `Sandbox`.
+def add_arguments(parser: argparse.ArgumentParser) -> list[str]:
+    """Add the options that have the names of `Sandbox`'s arguments; return these names."""
     add = parser.add_argument
-    add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    add("--port", type=int, default=8000, help="port of the API, 0 for any (default: %(default)s)")
-    add("--data", metavar="DIR", help="keep everything in this directory")
-    add("--access-key-id", metavar="ID", help="the user's access key id (default: random)")
-    add("--secret-access-key", metavar="KEY", help="the user's secret (default: random)")
-    add(
-        "--external-principals",
-        action="store_true",
-        help="support external principals, their login and STS",
-    )
-    add(
-        "--no-presigned-multipart",
-        dest="presigned_multipart",
-        action="store_false",
-        help="simulate a store without presigned multipart uploads",
-    )
-    options = parser.parse_args(arguments)
+    actions = [
+        add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)"),
+        add(
+            "--port", type=int, default=8000,
+            help="port of the API, 0 for any (default: %(default)s)",
+        ),
+        add("--data", metavar="DIR", help="keep everything in this directory"),
+        add("--access-key-id", metavar="ID", help="the user's access key id (default: random)"),
+        add("--secret-access-key", metavar="KEY", help="the user's secret (default: random)"),
+        add(
+            "--external-principals",
+            action="store_true",
+            help="support external principals, their login and STS",
+        ),
+        add(
+            "--no-presigned-multipart",
+            dest="presigned_multipart",
+            action="store_false",
+            help="simulate a store without presigned multipart uploads",
+        ),
+    ]  # fmt: skip
+    return [action.dest for action in actions]
+
+
+def serve(arguments: Mapping[str, Any], announce: Callable[[Sandbox], object]) -> int:
+    """Run a sandbox until it is interrupted, and return the exit status.
+
+    Args:
+        arguments: The arguments of `Sandbox`.
+        announce: Called with the sandbox when it listens.
+    """
+    import signal
+    import threading
+
+    from lakefs_client.sandbox.server import Sandbox
+
     try:
-        sandbox = Sandbox(**vars(options))
+        sandbox = Sandbox(**arguments)
     except (OSError, ValueError) as error:
         print(f"The sandbox cannot start: {error}", file=sys.stderr)
         return 1
@@ -64,15 +80,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stop = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
-        if options.data is None:
-            storage = "The data is deleted when the sandbox stops; --data DIR keeps the data."
-        else:
-            storage = f"The data is kept in {options.data}."
-        print(_BANNER.format(sandbox=sandbox, storage=storage), flush=True)
+        announce(sandbox)
         # On Windows a wait without a timeout ignores Ctrl-C.
         while not stop.wait(timeout=1):
             pass
     return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lakefs_client.sandbox",
+        description="Run a stand-in for a lakeFS server over an S3 store, for tests.",
+    )
+    add_arguments(parser)
+    options = parser.parse_args(arguments)
+    return serve(vars(options), lambda sandbox: print(banner(sandbox, options.data), flush=True))
+
+
+def banner(sandbox: Sandbox, data: str | None) -> str:
+    """Return the text for people who start a sandbox, with its data in a folder."""
+    storage = "The data is deleted when the sandbox stops; --data DIR keeps the data."
+    if data is not None:
+        storage = f"The data is kept in {data}."
+    return _BANNER.format(sandbox=sandbox, storage=storage)
 
 
 if __name__ == "__main__":

@@ -340,16 +340,3 @@ def test_objects_are_composed(repo: Repo, transfer: Transfer) -> None:
     assert stats.size_bytes == len(expected)
     assert repo.read("composed") == expected
     assert repo.stat("composed").metadata.to_dict() == {"k": "v"}
-
-
-@pytest.mark.usefixtures("multipart")
-@pytest.mark.parametrize("size", SMALL_AND_LARGE)
-def test_a_file_is_appended(
-    repo: Repo, transfer: Transfer, make_file: Callable[[int], Path], size: int
-) -> None:
-    former, file = random.Random(5).randbytes(size), make_file(PART + 1)
-    repo.upload("log", former, content_type="text/x-log")
-    with copying():
-        stats = transfer.append_file(file, repo.name, "main", "log")
-    assert stats.size_bytes == size + PART + 1
-    assert repo.read("log") == former + file.read_bytes()

@@ -90,6 +90,7 @@ from lakefs_client.models import (
     User,
     VersionConfig,
 )
+from lakefs_client.transactions import TransactionResult
 from lakefs_client.transfer import Transfer, TransferConfig
 
 
@@ -131,6 +132,9 @@ def by_way_of_the_package() -> None:
     assert_type(lakefs_client.transfer.Transfer(client), Transfer)
     assert_type(lakefs_client.exceptions.NotFoundException(status=404), NotFoundException)
     assert_type(lakefs_client.__version__, str)
+    with lakefs_client.transaction(client, "repo", "main", message="m", on_error="keep") as tx:
+        assert_type(tx.branch, str)
+    assert_type(tx.result, TransactionResult | None)
 
 
 def repositories(api: RepositoriesApi) -> None:

@@ -10,10 +10,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jedi  # type: ignore[import-untyped]
 import pytest
 
 import lakefs_client
 from lakefs_client import apis, models
+from lakefs_client._model import Model
 from lakefs_client.client import LakeFSClient
 
 METHODS = [
@@ -76,17 +78,53 @@ def test_help_of_the_complete_operation_warns_of_repetition() -> None:
         assert part in text
 
 
-def test_signature_of_a_model_names_its_properties() -> None:
-    assert str(inspect.signature(models.CompletePresignMultipartUpload)) == (
-        "(physical_address, parts, *, user_metadata=UNSET, content_type=UNSET, **entries)"
+def test_signature_of_a_model_names_its_properties_with_their_types() -> None:
+    signature = inspect.signature(models.CompletePresignMultipartUpload)
+    assert str(signature).replace("'", "") == (
+        "(physical_address: str, parts: list[UploadPart], *, "
+        "user_metadata: dict[str, str] = UNSET, content_type: str = UNSET, **entries)"
     )
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_model_has_help(name: str) -> None:
+def test_help_of_a_model_lists_its_fields(name: str) -> None:
     model = getattr(models, name)
-    assert model.__doc__
     assert f"class {name}(" in pydoc.plain(pydoc.render_doc(model))
+    text = " ".join((inspect.getdoc(model) or "").split())
+    assert text
+    if issubclass(model, Model):
+        for field, annotation in model._schema().annotations.items():
+            assert f"{field} ({annotation}" in text
+
+
+def test_help_of_a_model_describes_its_fields() -> None:
+    assert inspect.getdoc(models.CommitCreation) == (
+        "Body of commit, which records the uncommitted changes of a branch.\n\n"
+        "Attributes:\n"
+        "    message (str)\n"
+        "    metadata (dict[str, str], optional): Strings by name to attach to the commit.\n"
+        "    date (int, optional): Unix epoch in seconds to record instead of the current time.\n"
+        "    allow_empty (bool, optional): If True, commit even if nothing changed.\n"
+        "    force (bool, optional): If True, commit even to a read-only repository."
+    )
+
+
+def test_help_of_a_model_without_source_lists_types() -> None:
+    namespace: dict[str, Any] = {"Model": Model}
+    exec("class Event(Model):\n    'An event.'\n    name: str", namespace)
+    assert namespace["Event"].__doc__ == "An event.\n\nAttributes:\n    name (str)"
+
+
+def test_chained_call_completes_with_the_fields_of_the_result() -> None:
+    api = apis.ObjectsApi()
+    code = "api.stat_object('repo', 'main', 'a')."
+    live = jedi.Interpreter(code, [{"api": api}]).complete()
+    source = f"from lakefs_client.apis import ObjectsApi\napi = ObjectsApi()\n{code}"
+    project = jedi.Project(str(Path(lakefs_client.__file__).parents[1]))
+    for completions in (live, jedi.Script(source, project=project).complete()):
+        names = {completion.name for completion in completions}
+        assert {"physical_address", "size_bytes", "checksum"} <= names
+        assert not {"get_nowait", "ready", "wait"} & names
 
 
 def test_completion_of_a_result_offers_its_properties_and_nothing_unset() -> None:

@@ -10,9 +10,13 @@ from lakefs_client.api.objects_api import ObjectsApi
 from lakefs_client.exceptions import ApiValueError
 from lakefs_client.model.object_copy_creation import ObjectCopyCreation
 from lakefs_client.transfer.directory.delete import Surplus, delete_objects
-from lakefs_client.transfer.directory.listing import FullListing, RemoteListing, list_objects
+from lakefs_client.transfer.directory.listing import (
+    FullListing,
+    RemoteListing,
+    list_objects,
+    metadata_of,
+)
 from lakefs_client.transfer.directory.report import Entry
-from lakefs_client.transfer.directory.upload import metadata_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

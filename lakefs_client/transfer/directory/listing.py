@@ -102,6 +102,12 @@ class _Pages:
         return answer[0], answer[2].get("Date")
 
 
+def metadata_of(stats: ObjectStats) -> dict[str, str]:
+    """Return the user metadata of an object."""
+    metadata = stats.get("metadata")
+    return {} if metadata is None else metadata.to_dict()
+
+
 class FullListing:
     """All objects below a prefix, for lookups in the order in which servers list paths.
 

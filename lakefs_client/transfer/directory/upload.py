@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lakefs_client.exceptions import ApiValueError
 from lakefs_client.transfer.checksum import file_has_checksum
 from lakefs_client.transfer.directory.delete import Surplus, delete_objects
-from lakefs_client.transfer.directory.listing import FullListing, RemoteListing
+from lakefs_client.transfer.directory.listing import FullListing, RemoteListing, metadata_of
 from lakefs_client.transfer.directory.report import Entry
 from lakefs_client.transfer.directory.walk import FoundFile, walk
 from lakefs_client.transfer.errors import failure
@@ -157,9 +157,3 @@ class DirectoryUpload:
         if not file_has_checksum(file, checksum, part_size, self.job.cancellation.is_set):
             return "other checksum"
         return None
-
-
-def metadata_of(stats: ObjectStats) -> dict[str, str]:
-    """Return the user metadata of an object."""
-    metadata = stats.get("metadata")
-    return {} if metadata is None else metadata.to_dict()

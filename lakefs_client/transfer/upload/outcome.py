@@ -78,8 +78,8 @@ def decide(error: BaseException, state: UploadState) -> Outcome:
         return Outcome(cause, number, "nothing", False)
     if isinstance(error, TransferError):
         # The store may have assembled the object, so nothing is aborted. A later process finds
-        # out what happened, unless the object is known to be a different one.
-        forget = state.journaled and error.outcome == "mismatch"
+        # out what happened, unless that is known already.
+        forget = state.journaled and error.outcome in ("mismatch", "not linked")
         action: Action = "forget" if forget else "nothing"
         return Outcome(error, None, action, False, _restart_reason(error, error, state))
     terminal = isinstance(error, TERMINAL) or isinstance(cause, TERMINAL) or is_upload_gone(cause)

@@ -1,0 +1,179 @@
+"""Exit codes, and errors as one sentence and a hint."""
+
+from __future__ import annotations
+
+from lakefs_client.exceptions import (
+    ApiConnectionError,
+    ApiException,
+    BranchProtectedError,
+    HookRefusedError,
+    MergeConflictError,
+    NothingToCommitError,
+    OpenApiException,
+    TransferError,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+FAILURE = 1
+USAGE = 2
+NOT_FOUND = 3
+CONFLICT = 4
+NOT_ALLOWED = 5
+PARTIAL = 6
+HOOK = 7
+UNREACHABLE = 8
+INTERRUPTED = 130
+
+CODES = {
+    0: "success",
+    FAILURE: "failure of another kind",
+    USAGE: "wrong use: an argument, a setting, or a question that nobody can answer",
+    NOT_FOUND: "not found: a repository, ref, object, or local file",
+    CONFLICT: "conflict, existing name, or nothing to commit or merge",
+    NOT_ALLOWED: "not allowed: wrong credentials, missing permission, or a protected branch",
+    PARTIAL: "some files failed, all others were transferred",
+    HOOK: "a hook refused the commit or merge",
+    UNREACHABLE: "the server or the network is unreachable",
+    INTERRUPTED: "interrupted by SIGINT (Ctrl-C) or SIGTERM",
+}
+"""The exit codes, and their meaning in the guide."""
+
+_BY_STATUS = {
+    401: NOT_ALLOWED,
+    403: NOT_ALLOWED,
+    404: NOT_FOUND,
+    409: CONFLICT,
+    410: NOT_FOUND,
+    412: CONFLICT,
+    502: UNREACHABLE,
+    503: UNREACHABLE,
+    504: UNREACHABLE,
+}
+_HINTS = {
+    401: "'lakefs-client config' shows which credentials are in use.",
+    403: "Ask an administrator of the server for the permission, or use another branch.",
+    404: "'lakefs-client repo list', 'branch list' and 'ls' show what exists.",
+    502: "'lakefs-client doctor' checks the connection.",
+    503: "'lakefs-client doctor' checks the connection.",
+    504: "'lakefs-client doctor' checks the connection.",
+}
+_OUTCOMES = {
+    "resumable": "'lakefs-client transfers list' shows it; '--resume' continues it.",
+    "abort failed": "A lifecycle rule of the bucket removes the parts that may be left.",
+    "unknown": "'lakefs-client stat' shows if the object exists.",
+}
+
+
+class CommandError(Exception):
+    """An error of the command itself, with its exit code and a hint.
+
+    Args:
+        message: One sentence.
+        code: The exit code.
+        hint: What to do about it.
+    """
+
+    def __init__(self, message: str, code: int = FAILURE, hint: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.hint = hint
+
+
+class UsageError(CommandError):
+    """Arguments that do not fit together."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message, USAGE, hint)
+
+
+def server_message(error: ApiException) -> str:
+    """Return the server's own words for an error, or the reason."""
+    import json
+
+    message = getattr(error, "message", None)
+    try:
+        message = message or json.loads(error.body or "")["message"]
+    except (ValueError, LookupError, TypeError):
+        pass
+    return str(message or error.reason or type(error).__name__)
+
+
+def explain(error: BaseException) -> tuple[int, str, str]:
+    """Return the exit code, the sentence and the hint for an error."""
+    if isinstance(error, CommandError):
+        return error.code, str(error), error.hint
+    if isinstance(error, TransferError):
+        return _code(error), str(error.reason), _OUTCOMES.get(error.outcome, _hint(error))
+    if isinstance(error, ApiException):
+        return _code(error), _sentence(error), _hint(error)
+    if isinstance(error, (OpenApiException, ImportError)):
+        return USAGE, str(error), ""
+    if isinstance(error, OSError):
+        return _os_code(error), _os_sentence(error), ""
+    return FAILURE, f"{type(error).__name__}: {error}", "--debug shows the traceback."
+
+
+def needs_place(error: BaseException) -> bool:
+    """Return True if an error does not say itself which object, ref or repository it is about."""
+    return (
+        isinstance(error, ApiException) and not isinstance(error, TransferError)
+        and bool(error.status)
+    )  # fmt: skip
+
+
+def _code(error: ApiException) -> int:
+    cause = error.__cause__ if isinstance(error, TransferError) else error
+    if isinstance(cause, ApiConnectionError):
+        return UNREACHABLE
+    if isinstance(cause, OSError):
+        return _os_code(cause)
+    if isinstance(cause, NothingToCommitError):
+        return CONFLICT
+    if isinstance(cause, HookRefusedError):
+        return HOOK
+    return _BY_STATUS.get(error.status or 0, FAILURE)
+
+
+def _sentence(error: ApiException) -> str:
+    message = server_message(error)
+    return message if not error.status else f"{message} (HTTP status {error.status})"
+
+
+def _hint(error: ApiException) -> str:
+    if isinstance(error, ApiConnectionError):
+        return "'lakefs-client doctor' checks address, proxy and certificates."
+    if isinstance(error, NothingToCommitError):
+        return "--if-changed makes this a success."
+    if isinstance(error, HookRefusedError) and error.run_id:
+        return f"The id of the hooks' run is {error.run_id}."
+    if isinstance(error, BranchProtectedError):
+        return "Write to another branch, and merge it."
+    if isinstance(error, MergeConflictError):
+        return "--strategy source-wins or dest-wins decides for one side."
+    return _HINTS.get(error.status or 0, "")
+
+
+def _os_code(error: OSError) -> int:
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return NOT_FOUND
+    if isinstance(error, PermissionError):
+        return NOT_ALLOWED
+    return FAILURE
+
+
+def _os_sentence(error: OSError) -> str:
+    names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+    return ": ".join([*names, error.strerror or str(error)])
+
+
+def as_record(code: int, sentence: str, hint: str, error: BaseException) -> dict[str, Any]:
+    """Return an error as the object that --json writes to stderr."""
+    record: dict[str, Any] = {"error": sentence, "hint": hint, "exit_code": code}
+    for name in ("status", "request_id", "outcome"):
+        value = getattr(error, name, None)
+        if value:
+            record[name] = value
+    return record

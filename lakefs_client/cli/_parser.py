@@ -1,0 +1,232 @@
+"""The parser of a command, built when that command runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+
+from lakefs_client.cli import _commands
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import ModuleType
+    from typing import Any
+
+PROGRAM = "lakefs-client"
+_EVERYWHERE = {flags.rpartition("--")[2].replace("-", "_") for flags, *_ in _commands.OPTIONS}
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Knows the width without `shutil`, which would double the start-up time."""
+
+    def __init__(self, prog: str, **options: Any) -> None:
+        options.setdefault("width", _width())
+        super().__init__(prog, max_help_position=30, **options)
+
+    def add_usage(self, usage: Any, actions: Any, *rest: Any, **options: Any) -> None:
+        """Leave the options of every command out of the usage line."""
+        own = [action for action in actions if action.dest not in _EVERYWHERE]
+        super().add_usage(usage, own, *rest, **options)
+
+
+def _width() -> int:
+    try:
+        columns = int(os.environ.get("COLUMNS", "")) or 80
+    except ValueError:
+        try:
+            columns = os.get_terminal_size(sys.__stdout__.fileno()).columns  # type: ignore[union-attr]
+        except (AttributeError, ValueError, OSError):
+            columns = 80
+    return max(40, min(columns, 100) - 2)
+
+
+class _Parser(argparse.ArgumentParser):
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("formatter_class", _Formatter)
+        super().__init__(allow_abbrev=False, **options)
+
+
+class _Program(_Parser):
+    def format_help(self) -> str:
+        return _commands.text()
+
+
+def add_globals(parser: argparse.ArgumentParser, *, keep: bool = True) -> None:
+    """Add the options of every command.
+
+    Args:
+        parser: The parser of a command, or of the program.
+        keep: Leave an option that is not given as it is, since it may stand before the
+            command's name.
+    """
+    group = parser.add_argument_group("options of every command")
+    for flags, value, line in _commands.OPTIONS:
+        action: dict[str, Any] = {"metavar": value} if value else {"action": "store_true"}
+        if keep:
+            action["default"] = argparse.SUPPRESS
+        group.add_argument(*flags.split(), help=line, **action)
+
+
+def program_parser() -> argparse.ArgumentParser:
+    """Return the parser of what stands before a command, and of the command's name."""
+    from lakefs_client._version import __version__
+
+    parser = _Program(prog=PROGRAM, usage=f"{PROGRAM} [options] COMMAND ...")
+    parser.add_argument("name", metavar="COMMAND")
+    parser.add_argument("words", nargs=argparse.REMAINDER)
+    add_globals(parser, keep=False)
+    parser.add_argument("-v", "--version", action="version", version=f"{PROGRAM} {__version__}")
+    return parser
+
+
+def load(name: str) -> ModuleType:
+    """Import the module of a command."""
+    from importlib import import_module
+
+    return import_module(_commands.module_of(name))
+
+
+def command_parser(name: str) -> argparse.ArgumentParser:
+    """Return the parser of one command."""
+    parser = _Parser(prog=f"{PROGRAM} {name}", description=description(name))
+    configure(parser, load(name))
+    return parser
+
+
+def description(name: str) -> str:
+    """Return what the help of a command says first: its summary, and its module's text."""
+    return f"{_commands.summary(name)}."
+
+
+def configure(parser: argparse.ArgumentParser, module: ModuleType) -> None:
+    """Add the arguments of a command to a parser."""
+    module.arguments(parser)
+    if not parser._subparsers:
+        add_globals(parser)
+    parser.epilog = getattr(module, "EXAMPLES", None)
+
+
+def add_verbs(
+    parser: argparse.ArgumentParser, dest: str = "verb"
+) -> Callable[..., argparse.ArgumentParser]:
+    """Let a command have verbs; return a function that adds one.
+
+    The function takes the verb's name, its line in the help, and the function that runs it,
+    None if the verb has verbs of its own.
+    """
+    verbs = parser.add_subparsers(
+        title="verbs", metavar="VERB", dest=dest, required=True, parser_class=_Parser
+    )
+
+    def add(name: str, summary: str, run: Callable[..., Any] | None) -> argparse.ArgumentParser:
+        verb = verbs.add_parser(name, help=summary, description=f"{summary}.")
+        if run is not None:
+            verb.set_defaults(run=run)
+        return verb
+
+    return add
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse the arguments of the program.
+
+    Raises:
+        SystemExit: Help was asked for, or an argument is wrong.
+    """
+    top = program_parser()
+    if not arguments:
+        top.print_usage(sys.stderr)
+        top.exit(2, f"{PROGRAM}: {_commands.HINT}\n")
+    options = top.parse_args(arguments)
+    if options.name not in _commands.names():
+        top.error(f"unknown command {options.name!r}{_guess(options.name)}")
+    module = load(options.name)
+    if hasattr(module, "parse"):
+        parsed: argparse.Namespace = module.parse(command_parser(options.name), options)
+        return parsed
+    return command_parser(options.name).parse_args(options.words, options)
+
+
+def _guess(name: str) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, _commands.names(), 1)
+    return f", did you mean {close[0]!r}?" if close else ""
+
+
+def argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Turn a function that parses text into a type for argparse, which shows its message."""
+
+    def convert(text: str) -> Any:
+        try:
+            return parse(text)
+        except Exception as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return convert
+
+
+def uri(kind: str) -> Callable[[str], Any]:
+    """Return a type for argparse: a function of `_uri`, which is imported when it is needed."""
+
+    def convert(text: str) -> Any:
+        from lakefs_client.cli import _uri
+
+        return getattr(_uri, kind)(text)
+
+    return argument(convert)
+
+
+def add_meta(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add --meta, which may be repeated."""
+    parser.add_argument(
+        "--meta", metavar="KEY=VALUE", action="append", type=argument(_pairs), default=[],
+        help=f"metadata of {what}; may be repeated, and hold several pairs separated by commas",
+    )  # fmt: skip
+
+
+def meta(pairs: Sequence[dict[str, str]]) -> dict[str, str]:
+    """Return the metadata of all --meta options."""
+    return {key: value for given in pairs for key, value in given.items()}
+
+
+def _pairs(text: str) -> dict[str, str]:
+    # As lakectl separates them. A comma inside a value stays, unless a pair follows it.
+    found = {}
+    for pair in re.split(r",(?=[^,=]+=)", text):
+        key, separator, value = pair.partition("=")
+        if not key or not separator:
+            raise ValueError(f"expected KEY=VALUE, got {text!r}")
+        found[key] = value
+    return found
+
+
+def add_amount(parser: argparse.ArgumentParser) -> None:
+    """Add --amount and --after, the options of listings."""
+    parser.add_argument(
+        "--amount", type=argument(positive), metavar="N", help="list at most N items (default: all)"
+    )
+    parser.add_argument("--after", metavar="NAME", help="list what comes after NAME")
+
+
+def positive(text: str) -> int:
+    """Parse a whole number above zero."""
+    if not text.isdecimal() or not int(text):
+        raise ValueError(f"expected a number above 0, got {text!r}")
+    return int(text)
+
+
+def add_yes(parser: argparse.ArgumentParser) -> None:
+    """Add --yes."""
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask for confirmation")
+
+
+def add_parent(parser: argparse.ArgumentParser) -> None:
+    """Add --parent-number, for merges."""
+    parser.add_argument(
+        "-m", "--parent-number", metavar="N", type=argument(positive), default=0,
+        help="the parent of a merge whose side is kept, from 1",
+    )  # fmt: skip

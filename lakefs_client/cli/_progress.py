@@ -1,0 +1,105 @@
+"""Progress on stderr: a bar on a terminal, elsewhere a line every ten seconds."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+
+from lakefs_client.cli._output import as_size, is_terminal, say
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from typing import Any
+
+    from typing_extensions import Self
+
+    from lakefs_client.cli._app import App
+
+INTERVAL = 10.0
+"""Seconds between two lines. CI systems end jobs that are silent for long."""
+
+
+def progress(app: App, what: str) -> AbstractContextManager[Any]:
+    """Return a context whose value a transfer takes as its progress callback.
+
+    The value is None if no progress is wanted.
+    """
+    if app.options.quiet or app.options.no_progress:
+        from contextlib import nullcontext
+
+        return nullcontext()
+    if is_terminal(sys.stderr):
+        try:
+            return Bar(what)
+        except ImportError:
+            pass  # the extra [cli] is not installed
+    return Lines(what)
+
+
+class Bar:
+    """A bar of tqdm, which vanishes at the end."""
+
+    def __init__(self, what: str) -> None:
+        from tqdm import tqdm  # type: ignore[import-untyped]
+
+        self._bar: Any = tqdm(
+            desc=what, unit="B", unit_scale=True, file=sys.stderr, leave=False, delay=0.5
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._bar.close()
+
+    def set_size(self, size: int) -> None:
+        """Set the number of bytes in all."""
+        self._bar.total = size
+
+    def relative_update(self, count: int) -> None:
+        """Add bytes to those that are transferred."""
+        self._bar.update(count)
+
+
+class Lines:
+    """A line from time to time, for the log of a job.
+
+    Args:
+        what: The beginning of each line.
+        interval: Seconds between two lines.
+    """
+
+    def __init__(self, what: str, interval: float = INTERVAL) -> None:
+        self._what = what
+        self._interval = interval
+        self._size: int | None = None
+        self._done = 0
+        self._ended = threading.Event()
+        self._began = time.monotonic()
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._run, name="lakefs-client-progress", daemon=True).start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._ended.set()
+
+    def set_size(self, size: int) -> None:
+        """Set the number of bytes in all."""
+        self._size = size
+
+    def relative_update(self, count: int) -> None:
+        """Add bytes to those that are transferred."""
+        self._done += count
+
+    def _run(self) -> None:
+        while not self._ended.wait(self._interval):
+            say(self.line())
+
+    def line(self) -> str:
+        """Return the line for this moment."""
+        rate = self._done / max(time.monotonic() - self._began, 1e-9)
+        of = f" of {as_size(self._size)}" if self._size else ""
+        return f"{self._what}: {as_size(self._done)}{of}, {as_size(rate)}/s"

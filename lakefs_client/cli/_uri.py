@@ -1,0 +1,96 @@
+"""Places on the command line: lakefs:// addresses, local paths, and - for a stream."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import NamedTuple
+
+from lakefs_client.cli._errors import UsageError
+from lakefs_client.uri import Address, ObjectRef
+
+SCHEME = "lakefs://"
+# A letter alone is a drive of Windows.
+_SOME_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+
+
+class Ref(NamedTuple):
+    """A branch, tag or commit of a repository."""
+
+    repository: str
+    name: str
+
+    def __str__(self) -> str:
+        return str(Address(self.repository, self.name))
+
+
+class Local(NamedTuple):
+    """A path of this machine."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return self.path
+
+
+class Stream(NamedTuple):
+    """Stdin or stdout."""
+
+    def __str__(self) -> str:
+        return "-"
+
+
+Place = ObjectRef | Local | Stream
+
+
+def place(text: str) -> Place:
+    r"""Parse a source or target. A drive letter, as in ``C:\x``, makes a local path."""
+    if text == "-":
+        return Stream()
+    if text[: len(SCHEME)].lower() == SCHEME:
+        return prefix(text)
+    if _SOME_SCHEME.match(text):
+        raise UsageError(
+            f"got {text!r}, expected lakefs://REPOSITORY/REF/PATH, a local path (as ./{text}) or -"
+        )
+    if not text:
+        raise UsageError("got an empty text, expected lakefs://…, a local path or -")
+    return Local(text)
+
+
+def repository(text: str) -> str:
+    """Parse lakefs://REPOSITORY and return the name."""
+    address = _parse(text)
+    if address.ref is not None:
+        raise UsageError(f"got {text!r}, expected lakefs://REPOSITORY and nothing behind it")
+    return address.repository
+
+
+def ref(text: str) -> Ref:
+    """Parse lakefs://REPOSITORY/REF."""
+    address = _parse(text)
+    if address.ref is None or address.path:
+        raise UsageError(f"got {text!r}, expected lakefs://REPOSITORY/REF")
+    return Ref(address.repository, address.ref)
+
+
+def prefix(text: str) -> ObjectRef:
+    """Parse lakefs://REPOSITORY/REF[/PATH]. The path is empty if there is none."""
+    address = _parse(text)
+    if address.ref is None:
+        raise UsageError(f"got {text!r}, expected lakefs://REPOSITORY/REF[/PATH]")
+    return ObjectRef(address.repository, address.ref, address.path or "")
+
+
+def object_path(text: str) -> ObjectRef:
+    """Parse lakefs://REPOSITORY/REF/PATH."""
+    found = prefix(text)
+    if not found.path:
+        raise UsageError(f"got {text!r}, expected lakefs://REPOSITORY/REF/PATH")
+    return found
+
+
+def _parse(text: str) -> Address:
+    if text[: len(SCHEME)].lower() != SCHEME:
+        text = os.environ.get("LAKECTL_BASE_URI", "") + text  # as lakectl, without a slash
+    return Address.parse(text)

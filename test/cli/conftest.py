@@ -1,0 +1,82 @@
+"""The command line as a process, against the sandbox or the server that the environment names.
+
+The variables are those of `test/integration`. Tests that inject faults use the sandbox always.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from integration.support import Repo, Repositories, Server
+
+from cli.support import Cli
+from lakefs_client.client import LakeFSClient
+from lakefs_client.sandbox import Sandbox
+
+VARIABLES = (
+    "LAKEFS_TEST_ENDPOINT",
+    "LAKEFS_TEST_ACCESS_KEY_ID",
+    "LAKEFS_TEST_SECRET_ACCESS_KEY",
+    "LAKEFS_TEST_STORAGE_NAMESPACE",
+)
+
+
+@pytest.fixture(scope="session")
+def lakefs_server() -> Iterator[Server]:
+    """The server that the environment names, or a sandbox."""
+    if os.environ.get(VARIABLES[0]):
+        yield Server(*(os.environ[name] for name in VARIABLES))
+        return
+    with Sandbox() as sandbox:
+        yield of_sandbox(sandbox)
+
+
+def of_sandbox(sandbox: Sandbox) -> Server:
+    return Server(
+        sandbox.endpoint,
+        sandbox.access_key_id,
+        sandbox.secret_access_key,
+        sandbox.storage_namespace,
+    )
+
+
+@pytest.fixture(scope="session")
+def lakefs(lakefs_server: Server) -> Iterator[LakeFSClient]:
+    """Every API, to look at what commands did."""
+    with LakeFSClient(lakefs_server.configuration()) as client:
+        yield client
+
+
+@pytest.fixture
+def repositories(lakefs: LakeFSClient, lakefs_server: Server) -> Iterator[Repositories]:
+    """Makes repositories, and deletes them in the end."""
+    made = Repositories(lakefs, lakefs_server)
+    yield made
+    made.delete_all()
+
+
+@pytest.fixture
+def repo(repositories: Repositories) -> Repo:
+    """A new repository."""
+    return repositories.create()
+
+
+@pytest.fixture
+def uri(repo: Repo) -> str:
+    """The address of the new repository."""
+    return f"lakefs://{repo.name}"
+
+
+@pytest.fixture
+def cli(lakefs_server: Server, tmp_path: Path) -> Cli:
+    """Runs commands in an empty folder, with the server's credentials in the environment."""
+    return Cli(lakefs_server, tmp_path)
+
+
+@pytest.fixture
+def sandbox_cli(sandbox: Sandbox, tmp_path: Path) -> Cli:
+    """Runs commands against the sandbox of this test, whose faults can be set."""
+    return Cli(of_sandbox(sandbox), tmp_path)

@@ -1,0 +1,97 @@
+"""Run `lakefs-client` as people and jobs do."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from integration.support import Server
+
+PROGRAM = (sys.executable, "-m", "lakefs_client")
+PATIENCE = 60
+
+
+@dataclass
+class Result:
+    """What a command did: its exit code, and its two streams."""
+
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def text(self) -> str:
+        return self.out.decode()
+
+    @property
+    def lines(self) -> list[str]:
+        return self.text.splitlines()
+
+    @property
+    def json(self) -> Any:
+        (line,) = self.lines
+        return json.loads(line)
+
+    @property
+    def items(self) -> list[Any]:
+        return [json.loads(line) for line in self.lines]
+
+
+class Cli:
+    """Runs commands, and asserts their exit codes."""
+
+    def __init__(self, server: Server, folder: Path) -> None:
+        self.folder = folder
+        home = folder / "home"
+        home.mkdir()
+        self.environment = {
+            **{name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ},
+            "HOME": str(home),
+            "LAKECTL_SERVER_ENDPOINT_URL": server.endpoint,
+            "LAKECTL_CREDENTIALS_ACCESS_KEY_ID": server.access_key_id,
+            "LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY": server.secret_access_key,
+        }
+
+    def __call__(
+        self, *arguments: object, code: int = 0, stdin: bytes = b"", **environment: str | None
+    ) -> Result:
+        """Run a command; fail if its exit code is not `code`."""
+        done = subprocess.run(
+            [*PROGRAM, *map(str, arguments)],
+            input=stdin,
+            capture_output=True,
+            cwd=self.folder,
+            env=self.variables(environment),
+            timeout=PATIENCE,
+        )
+        result = Result(done.returncode, done.stdout, done.stderr.decode())
+        assert result.code == code, result
+        assert "Traceback" not in result.err, result.err
+        return result
+
+    def start(self, *arguments: object, **options: Any) -> subprocess.Popen[bytes]:
+        """Start a command."""
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+        environment = options.pop("environment", {})
+        return subprocess.Popen(
+            [*PROGRAM, *map(str, arguments)],
+            cwd=self.folder,
+            env=self.variables(environment),
+            **options,
+        )
+
+    def variables(self, changes: dict[str, str | None]) -> dict[str, str]:
+        changed = {**self.environment, **changes}
+        return {name: value for name, value in changed.items() if value is not None}
+
+    def file(self, name: str, content: bytes) -> Path:
+        """Write a file into the folder that commands run in."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return path

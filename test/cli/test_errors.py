@@ -1,0 +1,189 @@
+"""Exit codes and messages of failures."""
+
+from __future__ import annotations
+
+import json
+import socket
+
+import pytest
+from integration.support import Repo
+
+from cli.support import Cli
+from lakefs_client.cli import _commands
+from lakefs_client.cli._errors import CODES
+from lakefs_client.sandbox import Sandbox
+
+MISSING = "lakefs://cli-test-missing"
+
+
+def make_repository(cli: Cli, sandbox: Sandbox, name: str = "repo-1") -> str:
+    cli("repo", "create", f"lakefs://{name}", f"{sandbox.storage_namespace}{name}")
+    return f"lakefs://{name}/main"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("ls", f"{MISSING}/main/"),
+        ("cat", f"{MISSING}/main/a"),
+        ("stat", f"{MISSING}/main/a"),
+        ("rm", f"{MISSING}/main/a"),
+        ("presign", f"{MISSING}/main/a"),
+        ("cp", f"{MISSING}/main/a", "a"),
+        ("cp", "nothing.txt", f"{MISSING}/main/a"),
+        ("cp", "-r", "nothing", f"{MISSING}/main/a"),
+        ("repo", "show", MISSING),
+        ("branch", "list", MISSING),
+        ("tag", "list", MISSING),
+        ("log", f"{MISSING}/main"),
+        ("diff", f"{MISSING}/main"),
+        ("commit", f"{MISSING}/main", "-m", "x"),
+        ("merge", f"{MISSING}/a", f"{MISSING}/b"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_missing_is_named(cli: Cli, arguments: tuple[str, ...]) -> None:
+    refused = cli(*arguments, code=3)
+    assert refused.out == b""
+    assert "missing" in refused.err or "nothing" in refused.err
+    assert refused.err.startswith(f"lakefs-client {arguments[0]}: error: ")
+    assert len(refused.err.splitlines()) <= 2
+
+
+def test_wrong_credentials(cli: Cli, uri: str) -> None:
+    refused = cli("ls", f"{uri}/main/", code=5, LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY="wrong-one")
+    assert "401" in refused.err
+    assert "hint: " in refused.err
+    assert "wrong-one" not in refused.err
+
+
+def test_no_server_configured(cli: Cli) -> None:
+    refused = cli("repo", "list", code=2, LAKECTL_SERVER_ENDPOINT_URL=None)
+    assert "LAKECTL_SERVER_ENDPOINT_URL" in refused.err
+
+
+def test_credentials_in_a_file(cli: Cli) -> None:
+    import yaml
+
+    content = {
+        "server": {"endpoint_url": cli.environment["LAKECTL_SERVER_ENDPOINT_URL"]},
+        "credentials": {
+            name: cli.environment[f"LAKECTL_CREDENTIALS_{name.upper()}"]
+            for name in ("access_key_id", "secret_access_key")
+        },
+    }
+    path = cli.file("settings.yaml", yaml.safe_dump(content).encode())
+    path.chmod(0o600)
+    for name in [name for name in cli.environment if name.startswith("LAKECTL")]:
+        del cli.environment[name]
+    cli("repo", "list", "-c", "settings.yaml")
+    cli("repo", "list", LAKECTL_CONFIG_FILE="settings.yaml")
+    assert "settings.yaml" not in cli("repo", "list", code=2).err
+    assert "missing.yaml" in cli("repo", "list", "-c", "missing.yaml", code=3).err
+    path.chmod(0o644)
+    exposed = cli("repo", "list", "-c", "settings.yaml")
+    assert exposed.err.startswith("lakefs-client repo: warning: ")
+    assert len(exposed.err.splitlines()) == 1
+
+
+def test_unreachable_server(cli: Cli) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        refused = cli("repo", "list", code=8, LAKECTL_SERVER_ENDPOINT_URL=endpoint)
+    assert endpoint in refused.err
+    assert "doctor" in refused.err
+
+
+def test_server_that_stays_unavailable(sandbox_cli: Cli, sandbox: Sandbox) -> None:
+    sandbox.faults.add("list_repositories", "status", status=503, times=99)
+    sandbox_cli("repo", "list", code=8)
+
+
+def test_server_that_fails(sandbox_cli: Cli, sandbox: Sandbox) -> None:
+    sandbox.faults.add("list_repositories", "status", status=500)
+    sandbox_cli("repo", "list", code=1)
+
+
+def test_some_of_many_failed(sandbox_cli: Cli, sandbox: Sandbox) -> None:
+    main = make_repository(sandbox_cli, sandbox)
+    for name in ("a", "b", "c"):
+        sandbox_cli.file(f"set/{name}", name.encode())
+    sandbox.faults.add("get_physical_address", "status", status=403)
+    report = sandbox_cli("cp", "-r", "set", f"{main}/set", "--json", "-p", 1, code=6).json
+    assert (report["transferred"], report["failed"]) == (2, 1)
+    (failure,) = report["failures"]
+    assert failure["path"] in "abc"
+    sandbox.faults.add("get_physical_address", "status", status=403)
+    sandbox_cli.file("set/d", b"d")
+    shown = sandbox_cli("cp", "-r", "set", f"{main}/set", code=6)
+    assert "failed: " in shown.err
+    assert "1 failed" in shown.err
+
+
+@pytest.mark.parametrize("command", ["commit", "merge"])
+def test_refusal_of_a_hook(sandbox_cli: Cli, sandbox: Sandbox, command: str) -> None:
+    main = make_repository(sandbox_cli, sandbox)
+    sandbox_cli("branch", "create", "lakefs://repo-1/dev", "-s", main)
+    sandbox_cli("cp", "-", "lakefs://repo-1/dev/a", stdin=b"a")
+    operation = "commit" if command == "commit" else "merge_into_branch"
+    sandbox.faults.add(
+        operation, "status", status=412,
+        body={"message": f"pre-{command} hook aborted, run id '5k': schema"},
+    )  # fmt: skip
+    if command == "commit":
+        refused = sandbox_cli("commit", "lakefs://repo-1/dev", "-m", "x", code=7)
+    else:
+        refused = sandbox_cli("merge", "lakefs://repo-1/dev", main, code=7)
+    assert "hook" in refused.err
+
+
+def test_errors_as_json(cli: Cli) -> None:
+    refused = cli("--json", "ls", f"{MISSING}/main/", code=3)
+    assert refused.out == b""
+    record = json.loads(refused.err)
+    assert record["exit_code"] == 3
+    assert record["status"] == 404
+    assert MISSING in record["error"]
+
+
+def test_traceback_with_debug_alone(cli: Cli) -> None:
+    done = cli.start("--debug", "ls", f"{MISSING}/main/")
+    _, err = done.communicate(timeout=60)
+    assert done.returncode == 3
+    assert b"Traceback" in err
+    assert cli.environment["LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY"].encode() not in err
+
+
+def test_wrong_use(cli: Cli) -> None:
+    assert "usage:" in cli(code=2).err
+    assert "did you mean 'commit'?" in cli("comit", code=2).err
+    assert "unrecognized arguments: --nonsense" in cli("repo", "list", "--nonsense", code=2).err
+    # An abbreviation would change its meaning with the next option.
+    cli("commit", "lakefs://repo-1/main", "--mess", "x", code=2)
+    assert "VERB" in cli("repo", code=2).err
+
+
+def test_quiet_leaves_results_and_errors(cli: Cli, repo: Repo, uri: str) -> None:
+    repo.upload("a")
+    assert cli("-q", "rm", f"{uri}/main/a").err == ""
+    assert "error" in cli("-q", "rm", f"{uri}/main/a", code=3).err
+
+
+def test_options_of_every_command_stand_before_or_behind_it(cli: Cli, repo: Repo, uri: str) -> None:
+    repo.upload("a")
+    for arguments in (("--json", "ls", f"{uri}/main/"), ("ls", f"{uri}/main/", "--json")):
+        assert cli(*arguments).json["path"] == "a"
+    for arguments in (("--json", "branch", "list", uri), ("branch", "list", uri, "--json")):
+        assert cli(*arguments).json["id"] == "main"
+
+
+def test_every_exit_code_has_a_meaning() -> None:
+    assert list(CODES) == [0, 1, 2, 3, 4, 5, 6, 7, 8, 130]
+
+
+def test_every_command_has_a_module() -> None:
+    from lakefs_client.cli import _parser
+
+    for name in _commands.names():
+        assert _parser.command_parser(name).description

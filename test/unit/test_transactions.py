@@ -1,0 +1,523 @@
+"""Transactions: all changes arrive or none, whatever fails on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.fake_time import FakeTime
+
+import lakefs_client
+from lakefs_client import (
+    ApiClient,
+    ApiConnectionError,
+    ApiException,
+    ApiTypeError,
+    ApiValueError,
+    HookRefusedError,
+    MergeConflictError,
+    NothingToCommitError,
+    transaction,
+)
+from lakefs_client.apis import BranchesApi, CommitsApi, ObjectsApi, RefsApi, RepositoriesApi
+from lakefs_client.exceptions import ForbiddenException, NotFoundException
+from lakefs_client.models import CommitCreation, RepositoryCreation
+from lakefs_client.sandbox import Sandbox
+from lakefs_client.transactions import Transaction, TransactionResult
+
+REPO = "repo"
+
+
+@pytest.fixture
+def lake(client: ApiClient, sandbox: Sandbox) -> ApiClient:
+    """A client of a sandbox with a repository, which does not really sleep."""
+    namespace = f"{sandbox.storage_namespace}repo"
+    RepositoriesApi(client).create_repository(RepositoryCreation(REPO, namespace))
+    write(client, "main", "base")
+    CommitsApi(client).commit(REPO, "main", CommitCreation("base"))
+    client.rest_client.timing = FakeTime().timing
+    return client
+
+
+def write(client: ApiClient, branch: str, path: str, content: str = "x") -> None:
+    ObjectsApi(client).upload_object(REPO, branch, path, content=content.encode())
+
+
+def paths(client: ApiClient, ref: str = "main") -> list[str]:
+    return [item.path for item in ObjectsApi(client).list_objects(REPO, ref).results]
+
+
+def branches(client: ApiClient) -> list[str]:
+    api = BranchesApi(client)
+    return [branch.id for branch in api.list_branches(REPO, show_hidden=True).results]
+
+
+def log(client: ApiClient, ref: str = "main") -> list[Any]:
+    return RefsApi(client).log_commits(REPO, ref).results
+
+
+def calls(sandbox: Sandbox, operation: str) -> int:
+    return sum(request.operation == operation for request in sandbox.requests)
+
+
+def start(client: ApiClient, **options: Any) -> Transaction:
+    return transaction(client, REPO, "main", message="nightly", **options)
+
+
+def test_changes_arrive_together_at_the_end(lake: ApiClient) -> None:
+    with transaction(lake, REPO, "main", message="nightly", metadata={"run": "7"}) as tx:
+        write(lake, tx.branch, "a")
+        write(lake, tx.branch, "b")
+        assert tx.result is None
+        assert paths(lake) == ["base"]
+        names = [branch.id for branch in BranchesApi(lake).list_branches(REPO).results]
+        assert names == ["main"]  # the transaction's is hidden
+        assert tx.branch in branches(lake)
+    assert paths(lake) == ["a", "b", "base"]
+    assert branches(lake) == ["main"]
+    merge, commit = log(lake)[:2]
+    assert tx.result == TransactionResult(commit.id, merge.id)
+    assert merge.parents[1] == commit.id
+    assert [c.message for c in (merge, commit)] == ["nightly", "nightly"]
+    assert merge.metadata["run"] == commit.metadata["run"] == "7"
+
+
+def test_function_stays_callable_after_its_module_is_imported() -> None:
+    assert lakefs_client.transactions.transaction is lakefs_client.transaction
+
+
+def test_no_changes_are_skipped_by_default(lake: ApiClient) -> None:
+    before = log(lake)
+    with start(lake) as tx:
+        pass
+    assert tx.result == TransactionResult(None, None)
+    assert log(lake) == before
+    assert branches(lake) == ["main"]
+
+
+def test_no_changes_are_an_error_on_request(lake: ApiClient) -> None:
+    with (
+        pytest.raises(NothingToCommitError, match="main is unchanged"),
+        start(lake, if_empty="error"),
+    ):
+        pass
+    assert branches(lake) == ["main"]
+
+
+def test_commits_within_the_block_are_merged(lake: ApiClient) -> None:
+    with start(lake, if_empty="error") as tx:
+        write(lake, tx.branch, "a")
+        mine = CommitsApi(lake).commit(REPO, tx.branch, CommitCreation("mine"))
+    assert tx.result is not None
+    assert tx.result.commit_id == mine.id
+    assert paths(lake) == ["a", "base"]
+
+
+def test_base_that_moved_is_merged_into(lake: ApiClient) -> None:
+    with start(lake) as tx:
+        write(lake, tx.branch, "a")
+        write(lake, "main", "theirs")
+        CommitsApi(lake).commit(REPO, "main", CommitCreation("theirs"))
+    assert paths(lake) == ["a", "base", "theirs"]
+
+
+def test_content_that_the_base_has_by_now_needs_no_merge(lake: ApiClient) -> None:
+    with start(lake) as tx:
+        for branch in (tx.branch, "main"):
+            write(lake, branch, "a", "same")
+        CommitsApi(lake).commit(REPO, "main", CommitCreation("theirs"))
+        ObjectsApi(lake).copy_object(REPO, tx.branch, "a", {"src_path": "a", "src_ref": "main"})
+    assert tx.result is not None
+    assert tx.result.merge_commit_id is None
+    assert paths(lake) == ["a", "base"]
+
+
+# The block fails
+
+
+def test_exception_leaves_the_base_and_deletes_the_branch(
+    lake: ApiClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = log(lake)
+    with pytest.raises(RuntimeError, match="mine") as caught, start(lake) as tx:
+        write(lake, tx.branch, "a")
+        raise RuntimeError("mine")
+    assert log(lake) == before
+    assert branches(lake) == ["main"]
+    told = f"transaction {tx.branch} on repo/main failed: main is unchanged. The branch {tx.branch}"
+    assert told in caplog.text
+    if sys.version_info >= (3, 11):
+        assert told in caught.value.__notes__[0]
+    assert tx.result is None
+
+
+def test_error_of_the_client_names_the_branch_in_its_text(lake: ApiClient) -> None:
+    with pytest.raises(NotFoundException) as caught, start(lake, on_error="keep") as tx:
+        write(lake, tx.branch, "a")
+        ObjectsApi(lake).stat_object(REPO, tx.branch, "missing")
+    assert f"kept on the branch {tx.branch}, uncommitted" in str(caught.value)
+    assert str(caught.value).startswith("(404)")
+    assert branches(lake) == ["main", tx.branch]
+    assert paths(lake, tx.branch) == ["a", "base"]
+    assert paths(lake) == ["base"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_interruption_rolls_back(lake: ApiClient, error: type[BaseException]) -> None:
+    with pytest.raises(error), start(lake) as tx:
+        write(lake, tx.branch, "a")
+        raise error
+    assert branches(lake) == ["main"]
+    assert paths(lake) == ["base"]
+
+
+# The end fails
+
+
+def test_conflict_names_paths_though_the_branch_is_deleted(
+    lake: ApiClient, sandbox: Sandbox
+) -> None:
+    with pytest.raises(MergeConflictError, match="main is unchanged") as caught, start(lake) as tx:
+        write(lake, tx.branch, "base", "mine")
+        write(lake, "main", "base", "theirs")
+        theirs = CommitsApi(lake).commit(REPO, "main", CommitCreation("theirs"))
+    assert branches(lake) == ["main"]
+    assert log(lake)[0].id == theirs.id
+    seen = len(sandbox.requests)
+    assert isinstance(caught.value.paths, list)
+    assert len(sandbox.requests) == seen
+
+
+def test_conflict_keeps_the_branch_on_request(lake: ApiClient) -> None:
+    with pytest.raises(MergeConflictError) as caught, start(lake, on_error="keep") as tx:
+        write(lake, tx.branch, "base", "mine")
+        write(lake, "main", "base", "theirs")
+        CommitsApi(lake).commit(REPO, "main", CommitCreation("theirs"))
+    head = BranchesApi(lake).get_branch(REPO, tx.branch).commit_id
+    assert f"kept on the branch {tx.branch}, committed as {head}" in str(caught.value)
+
+
+REFUSAL = {
+    "message": "pre-merge hook aborted, run id 'r1': 1 error occurred:\n\t* hook run id '0_0' "
+    "failed on action 'a' hook 'no_csv': action failed: no CSV\n\n"
+}
+
+
+@pytest.mark.parametrize("operation", ["commit", "merge_into_branch"])
+def test_refusal_of_a_hook_leaves_the_base(
+    lake: ApiClient, sandbox: Sandbox, operation: str
+) -> None:
+    sandbox.faults.add(operation, "status", status=412, body=REFUSAL)
+    with pytest.raises(HookRefusedError, match="main is unchanged") as caught, start(lake) as tx:
+        write(lake, tx.branch, "a")
+    assert (caught.value.hook_id, caught.value.message) == ("no_csv", "no CSV")
+    assert branches(lake) == ["main"]
+    assert paths(lake) == ["base"]
+
+
+def test_uncommitted_changes_of_the_base_are_no_part_of_it(lake: ApiClient) -> None:
+    write(lake, "main", "dirt")
+    with pytest.raises(ApiException, match="dirty branch"), start(lake) as tx:
+        assert paths(lake, tx.branch) == ["base"]
+        write(lake, tx.branch, "a")
+    assert branches(lake) == ["main"]
+
+
+# The base moved while it was merged into
+
+MOVED = [
+    {"status": 500, "body": {"message": "update branch main: update branch: predicate failed"}},
+    {"status": 500, "body": {"message": "branch is currently locked, try again later"}},
+    {"status": 429},
+    {"status": 503},
+]
+
+
+@pytest.mark.parametrize("fault", MOVED, ids=lambda fault: str(fault["status"]))
+def test_merge_is_repeated_if_the_base_moved(
+    lake: ApiClient, sandbox: Sandbox, fault: dict[str, Any]
+) -> None:
+    sandbox.faults.add("merge_into_branch", "status", times=2, **fault)
+    with start(lake) as tx:
+        write(lake, tx.branch, "a")
+    assert paths(lake) == ["a", "base"]
+    assert calls(sandbox, "merge_into_branch") == 3
+    assert branches(lake) == ["main"]
+
+
+def test_merge_is_repeated_a_bounded_number_of_times(lake: ApiClient, sandbox: Sandbox) -> None:
+    sandbox.faults.add("merge_into_branch", "status", times=100, **MOVED[0])
+    with pytest.raises(ApiException, match="main is unchanged"), start(lake) as tx:
+        write(lake, tx.branch, "a")
+    assert calls(sandbox, "merge_into_branch") == 5
+    assert branches(lake) == ["main"]
+
+
+# Answers are lost
+
+
+@pytest.mark.parametrize("operation", ["create_branch", "commit", "merge_into_branch"])
+@pytest.mark.parametrize("kind", ["lost_answer", "late_error"])
+def test_lost_response_is_settled_without_a_second_effect(
+    lake: ApiClient, sandbox: Sandbox, operation: str, kind: Any
+) -> None:
+    status = {"status": 502} if kind == "late_error" else {}
+    sandbox.faults.add(operation, kind, **status)
+    before = len(log(lake))
+    with start(lake) as tx:
+        write(lake, tx.branch, "a")
+    assert paths(lake) == ["a", "base"]
+    assert len(log(lake)) == before + 2
+    merge, commit = log(lake)[:2]
+    assert tx.result == TransactionResult(commit.id, merge.id)
+    assert branches(lake) == ["main"]
+
+
+@pytest.mark.parametrize("operation", ["commit", "merge_into_branch"])
+def test_request_that_never_arrived_is_repeated(
+    lake: ApiClient, sandbox: Sandbox, operation: str
+) -> None:
+    sandbox.faults.add(operation, "reset_before", times=2)
+    with start(lake) as tx:
+        write(lake, tx.branch, "a")
+    assert paths(lake) == ["a", "base"]
+    assert tx.result == TransactionResult(*(c.id for c in reversed(log(lake)[:2])))
+
+
+def test_unsettled_merge_keeps_the_branch_whatever_was_asked(
+    lake: ApiClient, sandbox: Sandbox
+) -> None:
+    sandbox.faults.add("merge_into_branch", "reset_after", times=100)
+    with pytest.raises(ApiConnectionError) as caught, start(lake, on_error="delete") as tx:
+        write(lake, tx.branch, "a")
+    head = BranchesApi(lake).get_branch(REPO, tx.branch).commit_id
+    text = str(caught.value)
+    assert f"The branch {tx.branch} is kept, committed as {head}" in text
+    assert "the merge may still take place" in text
+    sandbox.faults.clear()
+    RefsApi(lake).merge_into_branch(REPO, tx.branch, "main")  # as the error says
+    assert paths(lake) == ["a", "base"]
+
+
+def test_server_gone_at_the_end_names_the_branch_that_is_left(
+    lake: ApiClient, sandbox: Sandbox
+) -> None:
+    lake.configuration.retries = False
+    with pytest.raises(ApiConnectionError) as caught, start(lake) as tx:
+        write(lake, tx.branch, "a")
+        sandbox.faults.add("*", "reset_before", times=1000)
+    assert f"Deleting the branch {tx.branch} failed" in str(caught.value)
+    assert "main is unchanged" in str(caught.value)
+
+
+def test_failed_deletion_at_the_end_is_a_warning(
+    lake: ApiClient, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox.faults.add("delete_branch", "status", status=403)
+    with start(lake) as tx:
+        write(lake, tx.branch, "a")
+    assert tx.result is not None
+    assert f"{tx.branch} on repo/main is done, but deleting its branch failed" in caplog.text
+
+
+def test_interrupt_during_the_merge_reports_what_became_of_it(
+    lake: ApiClient, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    tx = start(lake)
+    with pytest.raises(KeyboardInterrupt), tx:
+        write(lake, tx.branch, "a")
+        sandbox.faults.add("merge_into_branch", "lost_answer")
+        lake.rest_client.timing = lake.rest_client.timing._replace(sleep=interrupt)
+        # The look after the lost response fails, so that the loop waits, and is interrupted.
+        sandbox.faults.add("log_commits", "status", status=400)
+    assert tx.result is not None
+    assert f"is done: main has it as commit {tx.result.merge_commit_id}" in caplog.text
+    assert paths(lake) == ["a", "base"]
+    assert branches(lake) == ["main"]
+
+
+# The beginning fails
+
+
+def test_base_that_is_no_branch_is_refused_at_once(lake: ApiClient) -> None:
+    commit = log(lake)[0].id
+    for base in (commit, "missing"):
+        with pytest.raises(NotFoundException), transaction(lake, REPO, base, message="m"):
+            pytest.fail("the block must not run")
+    assert branches(lake) == ["main"]
+
+
+def test_creation_that_never_arrived_runs_no_block(lake: ApiClient, sandbox: Sandbox) -> None:
+    sandbox.faults.add("create_branch", "reset_before", times=10)
+    with pytest.raises(ApiConnectionError), start(lake):
+        pytest.fail("the block must not run")
+    assert branches(lake) == ["main"]
+
+
+def test_creation_that_is_refused_runs_no_block(lake: ApiClient, sandbox: Sandbox) -> None:
+    sandbox.faults.add("create_branch", "status", status=403)
+    with pytest.raises(ForbiddenException), start(lake):
+        pytest.fail("the block must not run")
+    assert branches(lake) == ["main"]
+
+
+def test_server_without_hidden_branches_gets_a_visible_one(
+    lake: ApiClient, sandbox: Sandbox
+) -> None:
+    sandbox.faults.add("create_branch", "status", status=400)
+    with start(lake) as tx:
+        assert tx.branch in [b.id for b in BranchesApi(lake).list_branches(REPO).results]
+        write(lake, tx.branch, "a")
+    assert paths(lake) == ["a", "base"]
+    assert branches(lake) == ["main"]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "named"),
+    [
+        ({"if_empty": "fail"}, ApiValueError, "if_empty"),
+        ({"on_error": None}, ApiValueError, "on_error"),
+        ({"metadata": {"a": 1}}, ApiTypeError, "metadata"),
+        ({"message": None}, ApiTypeError, "message"),
+    ],
+)
+def test_unusable_argument_is_named_before_anything_is_sent(
+    lake: ApiClient, sandbox: Sandbox, options: Any, error: type[Exception], named: str
+) -> None:
+    sandbox.requests.clear()
+    with pytest.raises(error, match=named):
+        transaction(lake, REPO, "main", **{"message": "m", **options}).__enter__()
+    assert not sandbox.requests
+
+
+def test_configuration_in_place_of_a_client_is_refused(sandbox: Sandbox) -> None:
+    with pytest.raises(ApiTypeError, match="must be an ApiClient, not Configuration"):
+        transaction(sandbox.configuration(), REPO, "main", message="m")  # type: ignore[arg-type]
+
+
+def test_transaction_is_entered_once(lake: ApiClient) -> None:
+    with start(lake) as tx:
+        pass
+    with pytest.raises(ApiValueError, match="twice"), tx:
+        pytest.fail("the block must not run")
+
+
+# Processes and signals
+
+
+def test_transactions_nest_and_run_in_threads(lake: ApiClient) -> None:
+    def run(path: str) -> None:
+        with start(lake) as tx:
+            write(lake, tx.branch, path)
+
+    with start(lake) as outer:
+        write(lake, outer.branch, "outer")
+        threads = [threading.Thread(target=run, args=(f"t{i}",)) for i in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        run("inner")
+    assert paths(lake) == ["base", "inner", "outer", "t0", "t1", "t2", "t3"]
+
+
+def test_signal_handlers_are_left_as_they_were(lake: ApiClient) -> None:
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    with start(lake):
+        assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+    def mine(*_: object) -> None:
+        pass
+
+    signal.signal(signal.SIGTERM, mine)
+    try:
+        with start(lake):
+            assert signal.getsignal(signal.SIGTERM) is mine
+        assert signal.getsignal(signal.SIGTERM) is mine
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork of POSIX")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_forked_child_that_leaves_the_block_changes_nothing(lake: ApiClient) -> None:
+    with start(lake) as tx:
+        write(lake, tx.branch, "a")
+        child = os.fork()
+        if child == 0:
+            try:
+                tx.__exit__(None, None, None)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert tx.branch in branches(lake)
+        assert paths(lake) == ["base"]
+    assert paths(lake) == ["a", "base"]
+
+
+PROGRAM = """\
+    import sys, time
+    import lakefs_client
+    from lakefs_client.apis import ObjectsApi
+    client = lakefs_client.ApiClient(lakefs_client.Configuration(*sys.argv[1:2],
+        username=sys.argv[2], password=sys.argv[3]))
+    with lakefs_client.transaction(client, "repo", "main", message="m") as tx:
+        ObjectsApi(client).upload_object("repo", tx.branch, "a", content=b"a")
+        print(tx.branch, flush=True)
+        time.sleep(60)
+"""
+
+
+@pytest.fixture
+def program(sandbox: Sandbox, lake: ApiClient, tmp_path: Path) -> Iterator[Callable[[], Any]]:
+    """Starts a program within a transaction, and waits until it has written to its branch."""
+    path = tmp_path / "program.py"
+    path.write_text(textwrap.dedent(PROGRAM))
+    running = []
+
+    def run() -> subprocess.Popen[str]:
+        arguments = (sandbox.endpoint, sandbox.access_key_id, sandbox.secret_access_key)
+        process = subprocess.Popen(
+            [sys.executable, str(path), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        running.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("tx-")
+        return process
+
+    yield run
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 128 + signal.SIGTERM)]
+)
+def test_signal_rolls_back_and_ends_the_program(
+    lake: ApiClient, program: Callable[[], Any], number: signal.Signals, code: int
+) -> None:
+    process = program()
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "main is unchanged" in errors
+    assert branches(lake) == ["main"]
+    assert paths(lake) == ["base"]
