@@ -125,11 +125,10 @@ def test_interrupt_prevents_deletions(folders: Folders) -> None:
 
 
 def test_deletions_are_sent_in_batches(folders: Folders) -> None:
-    folders.bench.sandbox.faults.add(DELETE, "reset_before", after=1)
-    folders.bench.sandbox.faults.add(DELETE, "lost_answer", after=1)
-    names = {f"{n:04}": b"" for n in range(2100)}
-    folders.put(names)
-    report = folders.upload(delete=True)
+    folders.put({f"{n:04}": b"" for n in range(2100)})
+    folders.faults.add(DELETE, "reset_before")
+    folders.faults.add(DELETE, "lost_answer", after=2)
+    report = folders.upload(delete=True, settings={"max_concurrency": 1})
     assert report.deleted == 2100
     assert folders.bench.operations[DELETE] == 5
     assert folders.remote() == {}
