@@ -142,8 +142,10 @@ class LocalTree:
             )
 
     @contextmanager
-    def parent(self, path: str, *, create: bool = False) -> Iterator[tuple[Folder, str]]:
-        """Yield the folder of a file below the root, and the file's name in that folder.
+    def parent(
+        self, path: str, *, create: bool = False
+    ) -> Iterator[tuple[Folder, str, os.stat_result | None]]:
+        """Yield the folder of a file below the root, the file's name in it, and its status.
 
         `create` makes missing folders.
 
@@ -156,11 +158,11 @@ class LocalTree:
         with self.folder(head, create=create) as folder:
             status = folder.status(name)
             if status is None or not stat.S_ISLNK(status.st_mode):
-                yield folder, name
+                yield folder, name, status
                 return
         head, _, name = self._resolved(path).rpartition("/")
         with self.folder(head, create=create) as folder:
-            yield folder, name
+            yield folder, name, folder.status(name)
 
     @contextmanager
     def folder(self, path: str, *, create: bool = False, links: bool = True) -> Iterator[Folder]:

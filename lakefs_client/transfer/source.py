@@ -65,11 +65,11 @@ class FileSource:
             ApiValueError: The file is a pipe, a socket or a device.
         """
         file = open(descriptor, "rb", buffering=0)  # noqa: SIM115
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        source = cls.__new__(cls)
+        status = source._open(file, name, 0)
+        if not stat.S_ISREG(status.st_mode):
             file.close()
             raise ApiValueError("source must be a regular file, not a pipe, socket or device")
-        source = cls.__new__(cls)
-        source._open(file, name, 0)
         source._require_size()
         return source
 
@@ -95,7 +95,7 @@ class FileSource:
         source._open(copy, str(getattr(file, "name", "the file")), file.tell())
         return source
 
-    def _open(self, file: io.FileIO, name: str, start: int) -> None:
+    def _open(self, file: io.FileIO, name: str, start: int) -> os.stat_result:
         self._file = file
         self._start = start
         self._lock = threading.Lock()
@@ -103,6 +103,7 @@ class FileSource:
         status = os.fstat(file.fileno())
         self.stamp = (status.st_size, status.st_mtime_ns)
         self.size = max(0, status.st_size - start)
+        return status
 
     def __enter__(self) -> Self:
         return self

@@ -14,8 +14,8 @@ from lakefs_client.transfer.compose import ObjectRange, compose
 from lakefs_client.transfer.config import TransferConfig
 from lakefs_client.transfer.context import TransferContext
 from lakefs_client.transfer.directory.methods import DirectoryMethods
-from lakefs_client.transfer.download.file import Target, download
-from lakefs_client.transfer.download.partial import resolved
+from lakefs_client.transfer.download.file import download
+from lakefs_client.transfer.download.partial import Target, resolved
 from lakefs_client.transfer.download.reader import ObjectReader
 from lakefs_client.transfer.logs import logged
 from lakefs_client.transfer.media_type import guess_content_type

@@ -18,8 +18,8 @@ from lakefs_client.transfer.directory.delete import Surplus
 from lakefs_client.transfer.directory.listing import list_objects
 from lakefs_client.transfer.directory.report import Entry
 from lakefs_client.transfer.directory.walk import FoundFile, walk
-from lakefs_client.transfer.download.file import Target, download
-from lakefs_client.transfer.download.partial import is_partial
+from lakefs_client.transfer.download.file import download
+from lakefs_client.transfer.download.partial import Target, is_partial
 from lakefs_client.transfer.local import LocalTree
 from lakefs_client.transfer.source import FileSource
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from lakefs_client.transfer.directory.paths import Filter
     from lakefs_client.transfer.directory.report import DirectoryReport
     from lakefs_client.transfer.download.remote import ListedObject
-    from lakefs_client.transfer.local import Folder
     from lakefs_client.uri import ObjectRef
 
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
@@ -109,12 +108,12 @@ class DirectoryDownload:
         with ExitStack() as stack:
             try:
                 parent = self._tree.parent(path, create=not job.dry_run)
-                folder, name = stack.enter_context(parent)
+                target = Target(*stack.enter_context(parent))
             except FileNotFoundError:
                 if not job.dry_run:
                     raise
                 return (Entry(path, "transferred", size, "new"),)
-            reason = self._difference(folder, name, listed)
+            reason = self._difference(target, listed)
             if reason is None:
                 return job.skipped(path, size)
             if not job.dry_run:
@@ -122,7 +121,7 @@ class DirectoryDownload:
                     download(
                         context,
                         replace(self.source, path=listed.stats.path),
-                        Target(folder, name),
+                        target,
                         job.file_progress(),
                         resume=self.resume and size > context.config.part_size,
                         cancellation=job.cancellation,
@@ -145,12 +144,12 @@ class DirectoryDownload:
             return self.job.skipped(path, 0)
         return (Entry(path, "transferred", 0, "new"),)
 
-    def _difference(self, folder: Folder, name: str, listed: ListedObject) -> str | None:
+    def _difference(self, target: Target, listed: ListedObject) -> str | None:
         """Return the reason to download an object, or None if the file is the same."""
-        status = folder.status(name)
+        folder, name, status = target
         if status is None:
             return "new"
-        location = folder.location(name)
+        location = str(target)
         if stat.S_ISDIR(status.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), location)
         if not stat.S_ISREG(status.st_mode):

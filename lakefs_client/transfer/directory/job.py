@@ -6,6 +6,7 @@ import logging
 import threading
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -31,6 +32,9 @@ logger = logging.getLogger("lakefs_client.transfer")
 
 MAX_DELETIONS = 1000
 """Number of objects in a request that deletes: the most that servers allow."""
+SMALL_FILE = 1 << 20
+"""Largest size in bytes of a file of which `TransferConfig.file_concurrency` are sent at a time."""
+_WINDOW = 1 << 18  # bytes that each of the many threads holds in memory
 MAX_MULTIPART_FILES = 2
 """Number of files that are sent in parts at a time: each fills the connections by itself."""
 
@@ -58,6 +62,8 @@ class DirectoryJob:
         dry_run: bool = False,
     ) -> None:
         self.context = context
+        self._medium = replace(context, limits=replace(context.limits, window=_WINDOW))
+        self._small = replace(self._medium, throttle=context.throttle.light)
         self.dry_run = dry_run
         self.report = DirectoryReport()
         self.cancellation = Cancellation()
@@ -66,6 +72,7 @@ class DirectoryJob:
         self._large = threading.BoundedSemaphore(MAX_MULTIPART_FILES)
         self._changed = threading.Condition()
         self._active = 0
+        self._awaited = 0  # the number of files below which the main thread continues
         self._total = 0
         self._fatal: BaseException | None = None
 
@@ -96,7 +103,10 @@ class DirectoryJob:
         with self._large if large else nullcontext():
             if self.cancellation.is_set():
                 raise Cancelled
-            yield self.context
+            if large:
+                yield self.context
+            else:
+                yield self._small if size <= SMALL_FILE else self._medium
 
     def run(self, tasks: Iterable[tuple[str, FileTask | Exception]]) -> DirectoryReport:
         """Run every task, by its file's path. An exception in place of a task is a failure.
@@ -109,7 +119,9 @@ class DirectoryJob:
         pool = WorkerPool(limit, "lakefs-client-directory")
         try:
             for path, task in tasks:
-                self._wait_until_below(2 * limit)
+                if self._active >= 2 * limit or self._fatal is not None:
+                    # Not for every single file, since each wake costs a switch of threads.
+                    self._wait_until_below(limit + limit // 2)
                 if isinstance(task, Exception):
                     self.fail(path, task)
                 else:
@@ -161,7 +173,9 @@ class DirectoryJob:
     def _wait_until_below(self, limit: int) -> None:
         """Wait until fewer than `limit` files are in progress. Raises the fatal error, if any."""
         with self._changed:
+            self._awaited = limit
             self._changed.wait_for(lambda: self._fatal is not None or self._active < limit)
+            self._awaited = 0
             if self._fatal is not None:
                 raise self._fatal
 
@@ -181,7 +195,8 @@ class DirectoryJob:
             self._end(error)
         with self._changed:
             self._active -= 1
-            self._changed.notify_all()
+            if self._active < self._awaited or not self._active:
+                self._changed.notify_all()
 
     def _end(self, error: BaseException) -> None:
         with self._changed:

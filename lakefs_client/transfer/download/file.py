@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import threading
 from concurrent.futures import Future, wait
 from contextlib import closing, nullcontext
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from lakefs_client._body import WINDOW
 from lakefs_client.exceptions import ApiException
@@ -19,7 +18,7 @@ from lakefs_client.transfer.checksum import (
     md5_of,
     part_sizes,
 )
-from lakefs_client.transfer.download.partial import PartialFile
+from lakefs_client.transfer.download.partial import PartialFile, Target
 from lakefs_client.transfer.download.remote import ChangedError, RemoteObject
 from lakefs_client.transfer.errors import (
     Cancelled,
@@ -29,12 +28,14 @@ from lakefs_client.transfer.errors import (
     failure,
 )
 from lakefs_client.transfer.journal import Journal, JournalInUseError
-from lakefs_client.transfer.local import Folder
 from lakefs_client.transfer.plan import Part, PartPlan
 from lakefs_client.transfer.pool import CANCEL_WAIT, WorkerPool, first_failure
 from lakefs_client.transfer.store import etag_is_md5
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
     from lakefs_client.model.object_stats import ObjectStats
     from lakefs_client.rest import Cancellation
     from lakefs_client.transfer.context import TransferContext
@@ -46,22 +47,6 @@ logger = logging.getLogger("lakefs_client.transfer")
 
 MAX_RESTARTS = 2
 """Number of times that a download restarts because the object changed."""
-
-
-class Target(NamedTuple):
-    """The place for a download: a folder, and the name of the file in it."""
-
-    folder: Folder
-    name: str
-
-    @classmethod
-    def of(cls, path: str) -> Target:
-        """Return the place of a file with an absolute path."""
-        folder, name = os.path.split(path)
-        return cls(Folder(folder), name)
-
-    def __str__(self) -> str:
-        return self.folder.location(self.name)
 
 
 def download(
@@ -155,11 +140,11 @@ class _Download:
     def _opened(self) -> PartialFile:
         """Return the file to write to. With a journal, learn which ranges it has."""
         if self.journal is None:
-            return PartialFile(*self.target)
+            return PartialFile(self.target)
         start, *ranges = self.journal.records or [{}]
         if start:
             try:
-                partial = PartialFile(*self.target, start["file"])
+                partial = PartialFile(self.target, start["file"])
                 if self.remote.identity.items() <= start.items():
                     self._plan = PartPlan(self.remote.size, start["range_size"])
                     self._known = {record["range"]: record["md5"] for record in ranges}
@@ -168,7 +153,7 @@ class _Download:
                 partial.remove()
             except FileNotFoundError:
                 logger.warning("%s: the partial file is gone; restarting the download", self.remote)
-        partial = PartialFile(*self.target)
+        partial = PartialFile(self.target)
         size, name = self._plan.part_size, partial.name
         try:
             self.journal.start({**self.remote.identity, "range_size": size, "file": name})
@@ -211,11 +196,12 @@ class _Download:
                     part = next(ranges, None)
                 if part is None:
                     return
-                self._receive_range(part)
+                self._receive_range(part, self._partial.writer())
 
         count = min(self.context.config.max_concurrency, self._plan.count)
         if count == 1:
-            work()
+            for part in ranges:
+                self._receive_range(part, nullcontext(self._partial.write))
             return
         pool = WorkerPool(count, "lakefs-client-download")
         futures: list[Future[None]] = []
@@ -227,14 +213,16 @@ class _Download:
             pool.close()
             wait(futures, timeout=CANCEL_WAIT)
 
-    def _receive_range(self, part: Part) -> None:
+    def _receive_range(
+        self, part: Part, writer: AbstractContextManager[Callable[[bytes, int], None]]
+    ) -> None:
         """Receive a range, unless the file has it already."""
         index, known = part.number - 1, self._known.get(part.number)
         if known is not None and self._has(part, known):
             self.received[index], self._md5s[index] = part.length, known
             self.progress.add(part.length)
             return
-        digest = hashlib.md5(usedforsecurity=False)
+        digest = hashlib.md5(usedforsecurity=False) if self._hashed else None
         end = part.offset + part.length
 
         def attempt() -> None:
@@ -245,12 +233,12 @@ class _Download:
                     if self.remote.cancelled:
                         raise Cancelled
                     write(window, part.offset + self.received[index])
-                    if self._hashed:
+                    if digest is not None:
                         digest.update(window)
                     self.received[index] += len(window)
                     self.progress.add(len(window))
 
-        with self._partial.writer() as write:
+        with writer as write:
             try:
                 if part.length:
                     self.remote.repeat(attempt)
@@ -266,7 +254,8 @@ class _Download:
                     error,
                     part_number=part.number,
                 ) from error
-        self._md5s[index] = digest.hexdigest()
+        if digest is not None:
+            self._md5s[index] = digest.hexdigest()
         if self.journal is not None:
             # The bytes need not be on the disk yet: a later process compares them with the MD5.
             self.journal.add({"range": part.number, "md5": self._md5s[index]})

@@ -10,20 +10,20 @@ import secrets
 import shutil
 import stat
 import threading
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
 
 from lakefs_client._body import WINDOW
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
+from lakefs_client.transfer.local import Folder
 from lakefs_client.transfer.source import FileSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lakefs_client.transfer.local import Folder
-
 logger = logging.getLogger("lakefs_client.transfer")
 
+_positions = threading.Lock()
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 _NAME = re.compile(r"\..{0,50}\.[0-9a-f]{8}\.part", re.DOTALL)
 # Errors of file systems that do not support a rename, such as mounts of object stores.
@@ -34,23 +34,45 @@ _REFUSED = {
 }
 
 
+class Target(NamedTuple):
+    """The place for a download.
+
+    Attributes:
+        folder: The folder.
+        name: Name of the file in it.
+        status: Status of the file, or None if there is none.
+    """
+
+    folder: Folder
+    name: str
+    status: os.stat_result | None
+
+    @classmethod
+    def of(cls, path: str) -> Target:
+        """Return the place of a file with an absolute path."""
+        head, name = os.path.split(path)
+        folder = Folder(head)
+        return cls(folder, name, folder.status(name))
+
+    def __str__(self) -> str:
+        return self.folder.location(self.name)
+
+
 class PartialFile:
-    """A file beside its target that only its owner can read, and that `publish` renames.
+    """A file beside its target that `publish` renames.
+
+    If it replaces a file, only its owner can read it until then.
 
     Args:
-        folder: Folder of the target.
-        target: Name of the target in it.
+        target: The place for the file.
         name: Name of an existing partial file to continue; by default a new file is made.
 
     Raises:
         OSError: The file cannot be made, or opened.
     """
 
-    def __init__(self, folder: Folder, target: str, name: str | None = None) -> None:
-        self._folder = folder
-        self._target = target
-        self._lock = threading.Lock()
-        status = folder.status(target)
+    def __init__(self, target: Target, name: str | None = None) -> None:
+        self._folder, self._target, status = target
         self._mode = None if status is None else status.st_mode & 0o777
         if name is None:
             self.name, self._descriptor = self._made()
@@ -64,22 +86,17 @@ class PartialFile:
 
     def _made(self) -> tuple[str, int]:
         """Make the file. Return its name and its descriptor."""
+        mode = 0o666 if self._mode is None else 0o600
         while True:
             # A name has at most 255 bytes, and a character up to four.
             name = f".{self._target[:50]}.{secrets.token_hex(4)}.part"
-            # The system applies the umask, which Python cannot read without changing it.
-            mode = 0o666 if self._mode is None else 0o600
             try:
-                descriptor = self._folder.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
+                flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+                return name, self._folder.open(name, flags, mode)
             except FileExistsError:
                 continue
             except OSError as error:
                 raise _described(error, self._folder.location(name)) from error
-            if self._mode is None:
-                self._mode = os.fstat(descriptor).st_mode & 0o777
-                with suppress(OSError):  # some file systems have one mode for all files
-                    _change_mode(descriptor, 0o600)
-            return name, descriptor
 
     def _reopened(self, name: str) -> int:
         """Open a file that a journal names. Raises FileNotFoundError for any other kind of file."""
@@ -94,10 +111,6 @@ class PartialFile:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
             raise FileNotFoundError(errno.ENOENT, "not a regular file", self._folder.location(name))
-        if self._mode is None:
-            name, probe = self._made()
-            os.close(probe)
-            self._folder.unlink(name)
         return descriptor
 
     @contextmanager
@@ -113,18 +126,23 @@ class PartialFile:
         finally:
             os.close(descriptor)
 
+    def write(self, data: bytes, offset: int) -> None:
+        """Write bytes at an offset. Only the thread that closes the file may call this."""
+        self._write(self._descriptor, memoryview(data), offset)
+
     def read(self) -> FileSource:
         """Return the file as a source, which the caller closes."""
         return FileSource.opened(os.dup(self._descriptor), self.path)
 
     def publish(self) -> None:
-        """Rename the file to its target, with the mode of the replaced file or of a new one.
+        """Rename the file to its target, with the mode of the replaced file.
 
         A file system may refuse the mode, which is logged, or the rename, in whose place the bytes
         are copied.
         """
         try:
-            _change_mode(self._descriptor, self._mode or 0o600)
+            if self._mode is not None:
+                _change_mode(self._descriptor, self._mode)
         except OSError as error:
             logger.warning("%s: the mode stays as it is: %s", self.path, error)
         self.close()  # first: some file systems report a full disk only now
@@ -180,7 +198,7 @@ class PartialFile:
     else:  # Windows has one position for all threads
 
         def _write_at(self, descriptor: int, data: memoryview, offset: int) -> int:
-            with self._lock:
+            with _positions:
                 os.lseek(descriptor, offset, os.SEEK_SET)
                 return os.write(descriptor, data)
 

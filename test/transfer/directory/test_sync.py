@@ -94,6 +94,31 @@ def test_requests_per_file(folders: Folders) -> None:
     assert operations["store_get_object"] == 29 + 8  # none for the empty file
 
 
+def test_server_threshold_sends_small_files_in_one_request(folders: Folders) -> None:
+    files = folders.write({"empty": b"", "small": 1000, "limit": 2000, "above": 2001})
+    counted: list[int] = []
+    settings = {"server_threshold": 2000}
+    report = folders.upload(progress=counted.append, settings=settings, user_metadata={"k": "v"})
+    assert counts(report) == (4, 0, 0)
+    assert folders.bench.operations == {
+        "list_objects": 1,
+        "upload_object": 3,
+        "get_physical_address": 1,
+        "store_put_object": 1,
+        "link_physical_address": 1,
+    }
+    assert sum(counted) == 5001
+    assert folders.remote() == files
+    assert counts(folders.upload(settings=settings, user_metadata={"k": "v"})) == (0, 4, 0)
+
+
+def test_server_threshold_precedes_multipart_threshold(folders: Folders) -> None:
+    files = folders.write({"large": PART + 1})
+    folders.upload(settings={"server_threshold": 2 * PART})
+    assert folders.bench.operations == {"list_objects": 1, "upload_object": 1}
+    assert folders.remote() == files
+
+
 def test_unchanged_files_are_skipped(folders: Folders) -> None:
     files = folders.write(TREE)
     size = sum(map(len, files.values()))

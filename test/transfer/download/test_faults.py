@@ -546,7 +546,7 @@ def test_throttle_slots_are_released(ready: Bench, fails: bool) -> None:
             transfer.download_file("repo", "main", PATH, ready.target)
     else:
         transfer.download_file("repo", "main", PATH, ready.target)
-    assert throttle._active == 0
+    assert throttle.active == 0
 
 
 @pytest.mark.parametrize("times", [0, 1])
