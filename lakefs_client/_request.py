@@ -44,6 +44,7 @@ class PreparedCall:
         safety: How harmless its repetition is; see `rest.may_repeat`.
         options: As in `OPTIONS`.
         host: The address to call in place of the configured one.
+        token: The token of the last attempt, if a provider gave it.
         policy: The retry policy in place of the configured one.
     """
 
@@ -57,6 +58,7 @@ class PreparedCall:
     safety: Safety
     options: Mapping[str, Any]
     host: str | None = None
+    token: str | None = None
     policy: RetryPolicy | None = None
 
     def __post_init__(self) -> None:

@@ -23,6 +23,7 @@ from lakefs_client.exceptions import (
     ApiValueError,
     InvalidAnswerError,
     MergeConflictError,
+    UnauthorizedException,
 )
 from lakefs_client.rest import Message, RESTClientObject, RESTResponse
 from lakefs_client.retry import retry_policy
@@ -164,8 +165,8 @@ class ApiClient:
         preload = options["_preload_content"]
         download = preload and isinstance(request.kind, File)
 
-        try:
-            response = self.rest_client.send(
+        def send() -> Any:
+            return self.rest_client.send(
                 lambda: self._message(request, host),
                 safety=request.safety,
                 policy=request.policy or retry_policy(self.configuration.retries),
@@ -174,6 +175,14 @@ class ApiClient:
                 elsewhere=self.store_client,
                 receive=self._download if download else None,
             )
+
+        try:
+            try:
+                response = send()
+            except UnauthorizedException as error:
+                if not self._rejected(request, error):
+                    raise
+                response = send()  # with a new token, once
         except MergeConflictError as error:
             from lakefs_client._conflicts import conflicting_paths
 
@@ -214,8 +223,28 @@ class ApiClient:
             problem = ApiTypeError(f"JSON was due, {found} came")
             raise InvalidAnswerError(response, operation, problem) from error
 
+    def _token(self, request: PreparedCall) -> str | None:
+        """Return the bearer token for a request: the configured one, else a provider's."""
+        configuration = self.configuration
+        provider = configuration.token_provider
+        if configuration.access_token is None and provider and "jwt_token" in request.auth:
+            request.token = provider.token(self)
+            return request.token
+        return configuration.access_token
+
+    def _rejected(self, request: PreparedCall, error: UnauthorizedException) -> bool:
+        """Drop the provider's token after a 401. Return False if a new one would not help."""
+        provider = self.configuration.token_provider
+        if provider is None or request.token is None:
+            return False
+        # The server answers 401 also to what the user may not do, whatever the token.
+        if "insufficient permissions" in (error.body or ""):
+            return False
+        provider.reject(request.token)
+        return request.body is None or request.body.repeatable
+
     def _message(self, request: PreparedCall, host: str) -> Message:
-        credentials = auth.credentials(self.configuration, request.auth)
+        credentials = auth.credentials(self.configuration, request.auth, self._token(request))
         if self.cookie and request.auth:
             cookies = filter(None, (self.cookie, credentials.get("Cookie")))
             credentials["Cookie"] = "; ".join(cookies)

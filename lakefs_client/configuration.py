@@ -15,12 +15,24 @@ from lakefs_client.exceptions import ApiTypeError, ApiValueError
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Mapping, Sequence
-    from typing import TypedDict
+    from typing import Protocol, TypedDict
 
     import urllib3
     from typing_extensions import Self, Unpack
 
+    from lakefs_client.gateway import S3Gateway
     from lakefs_client.retry import RetryPolicy
+
+    class TokenProvider(Protocol):
+        """A source of bearer tokens; `lakefs_client.tokens` has some."""
+
+        def token(self, api_client: Any, /) -> str:
+            """Return the token for a request of a client."""
+            ...
+
+        def reject(self, token: str, /) -> None:
+            """Forget a token that the server rejected."""
+            ...
 
     class Options(TypedDict, total=False):
         """The arguments of `Configuration`, each of which may be None."""
@@ -90,6 +102,8 @@ class Configuration:
         safe_chars_for_path_param: Characters that are not escaped in arguments within a path.
         temp_folder_path: Where large answers, and parts of streams that are uploaded, are kept
             meanwhile; the system's place by default.
+        token_provider: Asked for a bearer token before each request, if there is no `access_token`;
+            one of `lakefs_client.tokens`, which renew their tokens.
         refresh_api_key_hook: Called with the configuration before a key is used.
         debug: Whether this package logs at DEBUG. Credentials and signed URLs are never logged.
         logger_file: A file that the package's log goes to, besides the handlers there are.
@@ -140,6 +154,7 @@ class Configuration:
         self.discard_unknown_keys = discard_unknown_keys
         self.disabled_client_side_validations = disabled_client_side_validations
         self.refresh_api_key_hook: Callable[[Configuration], object] | None = None
+        self.token_provider: TokenProvider | None = None
 
         self.verify_ssl = True
         self.ssl_ca_cert = ssl_ca_cert
@@ -244,6 +259,30 @@ class Configuration:
                 settings[name] = {"type": "api_key", "in": "cookie", "key": cookie, "value": key}
         return settings
 
+    def s3_gateway(
+        self, *, endpoint_url: str | None = None, region: str = "us-east-1"
+    ) -> S3Gateway:
+        """Return the options of boto3, s3fs, deltalake, polars, DuckDB and pyarrow for lakeFS.
+
+        Args:
+            endpoint_url: The gateway's address if it has one of its own; by default the host's.
+            region: The region that requests are signed for.
+
+        Raises:
+            ApiValueError: There is no access key pair, which the gateway needs.
+        """
+        from lakefs_client.gateway import S3Gateway
+
+        if not self.username or not self.password:
+            text = "the S3 gateway takes access keys alone: give username and password"
+            raise ApiValueError(text)
+        if endpoint_url is None:
+            endpoint_url = "{0.scheme}://{0.netloc}".format(urlsplit(self.host))
+        verify = (self.ssl_ca_cert or True) if self.verify_ssl else False
+        return S3Gateway(
+            endpoint_url.rstrip("/"), self.username, self.password, region=region, verify=verify
+        )
+
     def get_host_settings(self) -> list[dict[str, Any]]:
         """The servers that the API document names."""
         return [{"url": BASE_PATH, "description": "A lakeFS server"}]
@@ -324,8 +363,8 @@ class Configuration:
     def __deepcopy__(self, memo: dict[int, Any]) -> Configuration:
         clone: Configuration = type(self).__new__(type(self))
         memo[id(self)] = clone
-        # A hook may be bound to anything, a lock included: it is shared, not copied.
-        shared = {"refresh_api_key_hook", "retries"}
+        # A hook or a provider may hold anything, a lock included: it is shared, not copied.
+        shared = {"refresh_api_key_hook", "retries", "token_provider"}
         for name, value in self.__dict__.items():
             clone.__dict__[name] = value if name in shared else copy.deepcopy(value, memo)
         return clone

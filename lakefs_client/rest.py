@@ -463,6 +463,13 @@ def may_repeat(error: ApiException, safety: Safety) -> bool:
     return False
 
 
+def is_inconclusive(error: ApiException) -> bool:
+    """Return True if the server may have carried out the request, or may still do so."""
+    if isinstance(error, ApiConnectionError):
+        return error.sent
+    return error.status in (502, 503, 504)
+
+
 def _retry_after(error: ApiException) -> float | None:
     """Seconds that the server asks to wait; None where it does not, or says what it cannot mean."""
     value = (error.headers.get("Retry-After") or "").strip() if error.headers else ""

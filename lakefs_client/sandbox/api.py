@@ -10,11 +10,14 @@ from lakefs_client.sandbox import openapi
 from lakefs_client.sandbox.errors import ApiError
 from lakefs_client.sandbox.http_server import Request, Response
 from lakefs_client.sandbox.identity import unauthenticated
+from lakefs_client.sandbox.operations.branches import Branches
 from lakefs_client.sandbox.operations.call import reply
+from lakefs_client.sandbox.operations.commits import Commits
 from lakefs_client.sandbox.operations.objects import Objects
-from lakefs_client.sandbox.operations.refs import Refs
+from lakefs_client.sandbox.operations.pulls import Pulls
 from lakefs_client.sandbox.operations.repositories import Repositories
 from lakefs_client.sandbox.operations.service import Service
+from lakefs_client.sandbox.operations.staging import Staging
 from lakefs_client.sandbox.request_log import Recorder
 from lakefs_client.sandbox.state import Backend
 
@@ -24,7 +27,7 @@ _STREAMING = ("upload_object",)
 _ANONYMOUS = ("get_current_user",)
 
 
-class _Call(Objects, Refs, Repositories, Service):
+class _Call(Objects, Staging, Branches, Commits, Pulls, Repositories, Service):
     """A call to any operation."""
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -35,9 +36,23 @@ def bad_request(message: str) -> ApiError:
     return ApiError(400, message)
 
 
+def not_implemented() -> ApiError:
+    """Return the 501 error of an open-source server."""
+    return ApiError(501, "Not Implemented")
+
+
 def conflict(message: str) -> ApiError:
     """Return a 409 error."""
     return ApiError(409, message)
+
+
+@contextmanager
+def error_prefix(text: str) -> Iterator[None]:
+    """Prefix the messages of ApiErrors, as Go's wrapped errors do."""
+    try:
+        yield
+    except ApiError as error:
+        raise ApiError(error.status, text + error.message) from None
 
 
 # S3's status and message for each error code.
@@ -57,6 +72,7 @@ _S3_ERRORS = {
     "InvalidRange": "416 The requested range is not satisfiable",
     "MethodNotAllowed": "405 The specified method is not allowed against this resource.",
     "MissingContentLength": "411 You must provide the Content-Length HTTP header.",
+    "NoSuchBucket": "404 The specified bucket does not exist",
     "NoSuchKey": "404 The specified key does not exist.",
     "NoSuchUpload": (
         "404 The specified multipart upload does not exist. The upload ID may be invalid, or the "

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, NamedTuple
 
 from lakefs_client.sandbox import versions
 from lakefs_client.sandbox.clock import new_id
-from lakefs_client.sandbox.errors import ApiError, bad_request, conflict, find, not_found
+from lakefs_client.sandbox.errors import (
+    ApiError,
+    bad_request,
+    conflict,
+    error_prefix,
+    find,
+    not_found,
+)
 from lakefs_client.sandbox.identity import USER
-from lakefs_client.sandbox.versions import EMPTY, Commit, Entry, Tree
+from lakefs_client.sandbox.references import invalid_ref, parse_ref
+from lakefs_client.sandbox.versions import EMPTY, Commit, Difference, Entry, Tree
 
 _NO_PARENT = "given commit does not have the given parent number"
-
-_REF = re.compile(r"([^~^@$]+)((?:[~^]\d*|@|\$)*)")
-_MODIFIER = re.compile(r"([~^@$])(\d*)")
+_COMMIT_ID = re.compile(r"[0-9a-fA-F]{64}")
+_COMMIT_PREFIX = re.compile(r"[0-9a-fA-F]{1,64}")
 
 
 @dataclass
@@ -30,11 +37,14 @@ class Branch:
     # The cached tree of head and staging; None after a change.
     view: Tree | None = None
 
-    def move_to(self, commit: Commit) -> None:
-        """Make `commit` the head and discard staged changes."""
-        self.commit_id = commit.id
-        self.staging = {}
-        self.view = None
+
+class ResolvedRef(NamedTuple):
+    """The commit of a ref, and the branch if uncommitted changes count."""
+
+    commit: Commit
+    branch: Branch | None = None
+    # True for `branch$`.
+    staging: bool = False
 
 
 @dataclass
@@ -56,7 +66,7 @@ class Repository:
     trees: dict[str, Tree] = field(default_factory=lambda: {"": EMPTY})
     protection: list[str] = field(default_factory=list)
     gc_rules: dict[str, Any] | None = None
-    # In the API's format, by id. An import's key is branch and id.
+    # In the API's format, by id.
     pulls: dict[str, dict[str, Any]] = field(default_factory=dict)
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -89,12 +99,21 @@ class Repository:
         """Return the branch called `name`. Raise a 404 error if there is none."""
         return find(self.branches, name, "branch")
 
-    def commit(self, ref: str, missing: str = "not found") -> Commit:
-        """Return the commit of a ref. Raise a 404 error with the message `missing`."""
-        try:
-            return self._resolve(ref)[0]
-        except ApiError:
-            raise ApiError(404, missing) from None
+    def commit(self, ref: str) -> Commit:
+        """Return the commit of a ref for a listing, a tag or get_commit."""
+        resolved = self.resolve(ref)
+        if resolved.staging:
+            raise bad_request("ref: invalid value: validation error: should point to a commit")
+        return resolved.commit
+
+    def dereference(self, ref: str) -> Commit:
+        """Return the commit of a ref for a diff, a merge or a reset."""
+        resolved = self.resolve(ref)
+        if resolved.staging:
+            raise bad_request(
+                f"reference '{ref}': reference to staging area with $ is not a commit"
+            )
+        return resolved.commit
 
     def tree_of(self, commit: Commit) -> Tree:
         """Return the tree of a commit."""
@@ -102,25 +121,25 @@ class Repository:
 
     def tree(self, ref: str) -> Tree:
         """Return the tree of a ref. A branch's tree includes uncommitted changes."""
-        commit, branch = self._resolve(ref)
+        commit, branch, _ = self.resolve(ref)
         if branch is None or not branch.staging:
             return self.tree_of(commit)
         if branch.view is None:
             branch.view = self.tree_of(commit).overlay(branch.staging)
         return branch.view
 
-    def entry(self, ref: str, path: str, missing: str = "not found") -> Entry:
-        """Return the entry at a path. Raise a 404 error with the message `missing`."""
-        commit, branch = self._resolve(ref)
+    def entry(self, ref: str, path: str) -> Entry:
+        """Return the entry at a path. Raise a 404 error if there is none."""
+        commit, branch, _ = self.resolve(ref)
         # Not from `view`, which every write discards.
         entry = self.tree_of(commit).entries.get(path)
         if branch is not None:
             entry = branch.staging.get(path, entry)
         if entry is None:
-            raise ApiError(404, missing)
+            raise not_found()
         return entry
 
-    def uncommitted(self, name: str) -> list[versions.Difference]:
+    def uncommitted(self, name: str) -> list[Difference]:
         """Return the uncommitted changes of a branch."""
         branch = self.branch(name)
         committed = self._head_tree(branch).entries
@@ -138,13 +157,17 @@ class Repository:
             for parent in commit.parents[:1] if first_parent else commit.parents:
                 queue[parent] = self.commits[parent]
 
-    def merge_base(self, left: Commit, right: Commit) -> Commit:
-        """Return the latest common ancestor."""
-        left_ancestors = {commit.id for commit in self.ancestors(left)}
-        for commit in self.ancestors(right):
-            if commit.id in left_ancestors:
-                return commit
-        raise bad_request("no merge base")
+    def merge_base(self, source_ref: str, destination_ref: str) -> tuple[Commit, Commit, Commit]:
+        """Return the commits of both refs and their latest common ancestor."""
+        with error_prefix(f"get commit by ref {source_ref}: "):
+            source = self.dereference(source_ref)
+        with error_prefix(f"get commit by branch {destination_ref}: "):
+            destination = self.dereference(destination_ref)
+        source_ancestors = {commit.id for commit in self.ancestors(source)}
+        for commit in self.ancestors(destination):
+            if commit.id in source_ancestors:
+                return source, destination, commit
+        raise ApiError(500, "no merge base")
 
     # Writing
 
@@ -153,13 +176,20 @@ class Repository:
         if self.read_only and not force:
             raise ApiError(403, "read-only repository")
 
+    def is_protected(self, branch: str) -> bool:
+        """Return True if a rule protects the branch, which need not exist."""
+        return any(fnmatchcase(branch, pattern) for pattern in self.protection)
+
+    def check_unprotected(self, branch: str, action: str = "write") -> None:
+        """Raise a 403 error if a rule protects the branch."""
+        if self.is_protected(branch):
+            raise ApiError(403, f"cannot {action} to protected branch")
+
     def writable_branch(self, name: str, *, force: bool = False) -> Branch:
         """Return a branch. Raise a 403 error if it is protected or the repository read-only."""
-        branch = self.branch(name)
+        self.check_unprotected(name)
         self.check_writable(force=force)
-        if self._is_protected(name):
-            raise ApiError(403, "cannot write to protected branch")
-        return branch
+        return self.branch(name)
 
     def clean_branch(self, name: str) -> Branch:
         """Return a branch. Raise a 400 error if it has uncommitted changes."""
@@ -183,144 +213,200 @@ class Repository:
         message: str,
         metadata: Mapping[str, str] | None = None,
         *,
-        merged: Sequence[Commit] = (),
+        merged: Commit | None = None,
+        squash: bool = False,
         committer: str = USER,
         date: int | None = None,
     ) -> Commit:
-        """Commit a tree on a branch. `merged` are additional parents."""
-        parents = [self.commits[branch.commit_id], *merged] if branch.commit_id else []
+        """Commit a tree on a branch and move the branch. `merged` is the source of a merge."""
+        parents = [self.commits[branch.commit_id]] if branch.commit_id else []
+        ancestors = [*parents, merged] if merged else parents
         commit = Commit(
-            parents=[parent.id for parent in parents],
+            parents=[parent.id for parent in (parents if squash else ancestors)],
             committer=committer,
             message=message,
             creation_date=int(self.clock()) if date is None else date,
             meta_range_id=tree.id,
             metadata=metadata or {},
-            generation=1 + max((parent.generation for parent in parents), default=0),
+            generation=1 + max((parent.generation for parent in ancestors), default=0),
         )
         commit = replace(commit, id=versions.digest(asdict(commit)))
         self.commits[commit.id] = commit
         self.trees.setdefault(tree.id, tree)
-        branch.move_to(commit)
+        branch.commit_id = commit.id
+        # Every commit drops the staging area, which differs from the head in a commit only.
+        branch.staging = {}
+        branch.view = None
         return commit
 
     # The methods below take request bodies, as the API document describes them.
 
     def commit_staged(
-        self, name: str, creation: Mapping[str, Any], tree: Tree | None = None
+        self, name: str, creation: Mapping[str, Any], meta_range_id: str | None = None
     ) -> Commit:
-        """Commit the staged changes of a branch, or `tree` if there are none."""
+        """Commit the staged changes of a branch, or a metarange if there are none."""
         branch = self.branch(name)
-        if self._is_protected(name):
-            raise ApiError(403, "cannot commit to protected branch")
-        head = self._head_tree(branch)
-        if self.uncommitted(name):
-            if tree is not None:
+        changes = self.uncommitted(name)
+        if meta_range_id is not None:
+            if changes:
                 raise bad_request(
                     "cannot use source MetaRange on a branch with uncommitted changes"
                 )
-            tree = head.overlay(branch.staging)
-        elif tree is None and not creation.get("allow_empty"):
-            raise bad_request("commit: no changes")
+            tree = find(self.trees, meta_range_id, "metarange")
+        else:
+            if not changes and not creation.get("allow_empty"):
+                raise bad_request("commit: no changes")
+            tree = self._head_tree(branch).overlay(branch.staging)
         metadata, date = creation.get("metadata"), creation.get("date")
-        return self.advance(branch, tree or head, creation["message"], metadata, date=date)
+        return self.advance(branch, tree, creation["message"], metadata, date=date)
 
-    def merge(self, source_ref: str, destination: str, merge: Mapping[str, Any]) -> Commit:
+    def merge(self, source_ref: str, name: str, merge: Mapping[str, Any]) -> Commit:
         """Merge a ref into a branch."""
+        self.check_writable(force=merge.get("force", False))
+        branch = self.clean_branch(name)
         strategy = merge.get("strategy", "")
-        if strategy not in versions.STRATEGIES:
-            raise bad_request("invalid merge strategy")
-        source = self.commit(source_ref)
-        branch = self.clean_branch(destination)
-        base = self.merge_base(source, self.commits[branch.commit_id])
-        allow_empty = merge.get("allow_empty", False)
-        try:
-            tree = self._merged(destination, base, source, strategy, allow_empty=allow_empty)
-        except ApiError as error:
-            if error.status == 409:
-                # The server's body for a conflict has no message.
-                error.body = {"reference": ""}
-            raise
-        message = merge.get("message") or f"Merge '{source_ref}' into '{destination}'"
+        with error_prefix(f"update branch {name}: "):
+            source, destination, base = self.merge_base(source_ref, name)
+            tree = self._merge_trees(
+                self.tree_of(destination),
+                self.tree_of(source),
+                self.tree_of(base),
+                strategy,
+                allow_empty=merge.get("allow_empty", False) or merge.get("force", False),
+            )
+        message = merge.get("message") or f"Merge '{source_ref}' into '{name}'"
         metadata = {**merge.get("metadata", {}), ".lakefs.merge.strategy": strategy or "default"}
-        merged = () if merge.get("squash_merge") else (source,)
-        return self.advance(branch, tree, message, metadata, merged=merged)
+        squash = merge.get("squash_merge", False)
+        return self.advance(branch, tree, message, metadata, merged=source, squash=squash)
 
     def revert(self, name: str, revert: Mapping[str, Any]) -> Commit:
         """Commit the inverse of a commit's changes."""
-        branch = self.clean_branch(name)
-        commit = self.commit(revert["ref"])
-        if len(commit.parents) > 1 and revert["parent_number"] <= 0:
+        self.check_writable(force=revert.get("force", False))
+        ref, number = revert["ref"], revert["parent_number"]
+        with error_prefix(f"get commit from ref {ref}: "):
+            commit = self.dereference(ref)
+        if len(commit.parents) > 1 and number <= 0:
             raise conflict("must specify 1-based parent number for reverting merge commit")
-        number = max(revert["parent_number"], 1)
-        parent = self._parent(commit, number, bad_request(_NO_PARENT))
+        if number > len(commit.parents):
+            raise bad_request(f"{_NO_PARENT}: parent {number}")
+        branch = self.clean_branch(name)
+        head = self._head_tree(branch)
         allow_empty = revert.get("allow_empty", False)
-        tree = self._merged(name, commit, parent, allow_empty=allow_empty)
+        with error_prefix("update branch: "):
+            parent = self._parent_tree(commit, max(number, 1))
+            tree = self._merge_trees(head, parent, self.tree_of(commit), allow_empty=allow_empty)
+            if tree.id == head.id and not allow_empty:
+                raise bad_request("no changes")
         overrides = revert.get("commit_overrides") or {}
-        message = overrides.get("message") or f"Revert {revert['ref']}"
+        message = overrides.get("message") or f"Revert {ref}"
         return self.advance(branch, tree, message, overrides.get("metadata"))
 
     def cherry_pick(self, name: str, pick: Mapping[str, Any]) -> Commit:
         """Commit a commit's changes on another branch."""
+        self.check_writable(force=pick.get("force", False))
+        ref, number = pick["ref"], pick.get("parent_number")
+        with error_prefix(f"get commit from ref {ref}: "):
+            commit = self.dereference(ref)
+        if number is None:
+            if len(commit.parents) > 1:
+                raise bad_request(
+                    "must specify 1-based parent number for cherry-picking merge commit"
+                )
+            number = 1
+        if number > len(commit.parents):
+            raise bad_request(f"parent {number}: {_NO_PARENT}")
         branch = self.clean_branch(name)
-        commit = self.commit(pick["ref"])
-        number = pick.get("parent_number")
-        if len(commit.parents) > 1 and number is None:
-            raise bad_request("must specify 1-based parent number for cherry-picking merge commit")
-        parent = self._parent(commit, max(number or 0, 1), bad_request(_NO_PARENT))
-        tree = self._merged(name, parent, commit, allow_empty=True)
+        with error_prefix("update branch: "):
+            parent = self._parent_tree(commit, number)
+            tree = self._merge_trees(self._head_tree(branch), self.tree_of(commit), parent)
         overrides = pick.get("commit_overrides") or {}
         message = overrides.get("message") or commit.message
         origin = {"cherry-pick-origin": commit.id, "cherry-pick-committer": commit.committer}
         metadata = {**overrides.get("metadata", commit.metadata), **origin}
         return self.advance(branch, tree, message, metadata)
 
-    def _is_protected(self, branch: str) -> bool:
-        return any(fnmatchcase(branch, pattern) for pattern in self.protection)
+    def import_entries(
+        self,
+        name: str,
+        entries: Mapping[str, Entry],
+        destinations: tuple[str, ...],
+        body: Mapping[str, Any],
+    ) -> Commit:
+        """Commit entries on a branch in place of all entries with a prefix in `destinations`."""
+        self.check_writable(force=body.get("force", False))
+        branch = self.clean_branch(name)
+        head = self._head_tree(branch).entries
+        remaining = {path: head[path] for path in head if not path.startswith(destinations)}
+        metadata = {
+            **body["commit"].get("metadata", {}),
+            ".lakefs.merge.strategy": "source-wins",
+        }
+        message = body["commit"]["message"] or "Import objects"
+        return self.advance(branch, Tree({**remaining, **entries}), message, metadata)
 
     def _head_tree(self, branch: Branch) -> Tree:
         return self.tree_of(self.commits[branch.commit_id])
 
-    def _parent(self, commit: Commit, number: int, missing: ApiError) -> Commit:
-        """Return a parent by its number, counted from 1. Raise `missing` if there is none."""
-        if number > len(commit.parents):
-            raise missing
+    def _parent_tree(self, commit: Commit, number: int) -> Tree:
+        """Return the tree of a parent by its number, counted from 1. A root has an empty one."""
+        if not commit.parents:
+            return EMPTY
+        return self.tree_of(self.commits[commit.parents[number - 1]])
+
+    def _merge_trees(
+        self,
+        destination: Tree,
+        source: Tree,
+        base: Tree,
+        strategy: str = "",
+        *,
+        allow_empty: bool = False,
+    ) -> Tree:
+        """Merge trees. Raise a 400 error if the source has no changes."""
+        if source.id == base.id and not allow_empty:
+            raise bad_request("no changes")
+        return versions.merge(base, source, destination, strategy)
+
+    # Refs
+
+    def resolve(self, ref: str) -> ResolvedRef:
+        """Return a ref's commit, and its branch if uncommitted changes count."""
+        base, modifiers = parse_ref(ref)
+        resolved = self._resolve_base(base)
+        if not modifiers:
+            return resolved
+        commit = resolved.commit
+        for kind, number in modifiers:
+            if kind in "@$":
+                if resolved.branch is None or len(modifiers) > 1:
+                    raise invalid_ref()
+                return resolved._replace(staging=True) if kind == "$" else ResolvedRef(commit)
+            commit = self._ancestor(commit, kind, number)
+        return ResolvedRef(commit)
+
+    def _ancestor(self, commit: Commit, kind: str, number: int) -> Commit:
+        if kind == "~":
+            for _ in range(number):
+                if not commit.parents:
+                    raise not_found()
+                commit = self.commits[commit.parents[0]]
+            return commit
+        if number == 0:
+            return commit
+        if not 0 < number <= len(commit.parents):
+            raise invalid_ref()
         return self.commits[commit.parents[number - 1]]
 
-    def _merged(
-        self, name: str, base: Commit, source: Commit, strategy: str = "", *, allow_empty: bool
-    ) -> Tree:
-        """Return the branch's tree with the changes from `base` to `source`."""
-        head = self._head_tree(self.branch(name))
-        tree = versions.merge(self.tree_of(base), self.tree_of(source), head, strategy)
-        if tree.id == head.id and not allow_empty:
-            raise bad_request(f"update branch {name}: no changes")
-        return tree
-
-    def _resolve(self, ref: str) -> tuple[Commit, Branch | None]:
-        """Return a ref's commit, and its branch if uncommitted changes count."""
-        match = _REF.fullmatch(ref)
-        if match is None:
-            raise not_found()
-        base, modifiers = match.groups()
-        branch = self.branches.get(base)
-        commit = self.commits[branch.commit_id] if branch else self._commit_or_tag(base)
-        for kind, digits in _MODIFIER.findall(modifiers):
-            number = int(digits or 1)
-            if kind != "$":
-                branch = None
-            if kind == "~":
-                for _ in range(number):
-                    commit = self._parent(commit, 1, not_found())
-            elif kind == "^" and number:
-                commit = self._parent(commit, number, not_found())
-        return commit, branch
-
-    def _commit_or_tag(self, name: str) -> Commit:
-        commit_id = self.tags.get(name, name)
-        if commit := self.commits.get(commit_id):
-            return commit
-        matching = [commit for id_, commit in self.commits.items() if id_.startswith(name)]
-        if len(matching) != 1:
-            raise not_found()
-        return matching[0]
+    def _resolve_base(self, name: str) -> ResolvedRef:
+        """Return the commit of a branch, a tag, a commit id or a unique prefix of one."""
+        if _COMMIT_ID.fullmatch(name) and (commit := self.commits.get(name)):
+            return ResolvedRef(commit)
+        if branch := self.branches.get(name):
+            return ResolvedRef(self.commits[branch.commit_id], branch)
+        if name in self.tags:
+            return ResolvedRef(self.commits[self.tags[name]])
+        if _COMMIT_PREFIX.fullmatch(name):
+            matching = [commit for id_, commit in self.commits.items() if id_.startswith(name)]
+            if len(matching) == 1:
+                return ResolvedRef(matching[0])
+        raise not_found()

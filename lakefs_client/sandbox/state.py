@@ -116,7 +116,7 @@ def load_history(repository: Repository, history: Mapping[str, Any]) -> None:
     """Load the commits and trees that `dump_history` returned."""
     entries = [Entry(**entry) for entry in history["entries"]]
     repository.trees = {
-        tree_id: Tree({path: entries[number] for path, number in tree.items()})
+        tree_id: Tree({path: entries[number] for path, number in tree.items()}, tree_id)
         for tree_id, tree in history["trees"].items()
     }
     commits = [Commit(**commit) for commit in history["commits"]]

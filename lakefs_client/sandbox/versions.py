@@ -36,8 +36,10 @@ class Entry:
 class Tree:
     """All entries of a version by path. Trees are immutable."""
 
-    def __init__(self, entries: Mapping[str, Entry]) -> None:
+    def __init__(self, entries: Mapping[str, Entry], id: str | None = None) -> None:
         self.entries = entries
+        if id is not None:
+            self.__dict__["id"] = id
 
     @cached_property
     def paths(self) -> list[str]:
@@ -46,9 +48,7 @@ class Tree:
 
     @cached_property
     def id(self) -> str:
-        """The metarange id, a digest of the content. It is empty for an empty tree."""
-        if not self.entries:
-            return ""
+        """The metarange id, a digest of the content."""
         return digest([[path, self.entries[path].identity] for path in self.paths])
 
     def overlay(self, staging: Mapping[str, Entry | None]) -> Tree:
@@ -62,7 +62,8 @@ class Tree:
             yield path, self.entries[path]
 
 
-EMPTY = Tree({})
+EMPTY = Tree({}, id="")
+"""The tree of a new repository, which has no metarange."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,16 @@ class Difference(NamedTuple):
     path: str
     left: Entry | None
     right: Entry | None
+    conflict: bool = False
+
+    @property
+    def kind(self) -> str:
+        """The type of the difference, as the API names it."""
+        if self.conflict:
+            return "conflict"
+        if self.left is None:
+            return "added"
+        return "removed" if self.right is None else "changed"
 
 
 def diff(left: Tree, right: Tree) -> list[Difference]:
@@ -95,7 +106,19 @@ def diff(left: Tree, right: Tree) -> list[Difference]:
         old, new = left.entries.get(path), right.entries.get(path)
         if not _same(old, new):
             differences.append(Difference(path, old, new))
-    return sorted(differences)
+    return sorted(differences, key=lambda difference: difference.path)
+
+
+def compare(base: Tree, source: Tree, destination: Tree) -> list[Difference]:
+    """Return the differences that a merge of `source` into `destination` applies."""
+    differences = []
+    for difference in diff(destination, source):
+        original = base.entries.get(difference.path)
+        if _same(original, difference.right):
+            continue
+        conflict = not _same(original, difference.left)
+        differences.append(difference._replace(conflict=conflict))
+    return differences
 
 
 STRATEGIES = ("", "source-wins", "dest-wins")
@@ -106,15 +129,14 @@ def merge(base: Tree, source: Tree, destination: Tree, strategy: str = "") -> Tr
 
     The strategy resolves conflicts. Without a strategy, a conflict raises a 409 error.
     """
+    if destination.id == base.id:
+        return source
     changes: dict[str, Entry | None] = {}
-    destination_changes = {item.path: item.right for item in diff(base, destination)}
-    for path, _, entry in diff(base, source):
-        if path in destination_changes:
-            if strategy == "dest-wins" or _same(destination_changes[path], entry):
-                continue
-            if not strategy:
-                raise ApiError(409, "conflict found")
-        changes[path] = entry
+    for path, _, entry, conflict in compare(base, source, destination):
+        if conflict and not strategy:
+            raise ApiError(409, "conflict found")
+        if not conflict or strategy == "source-wins":
+            changes[path] = entry
     return destination.overlay(changes)
 
 

@@ -1,1 +1,1 @@
-"""The examples of the documentation, executed."""
+"""Tests that execute the examples of the documentation."""

@@ -1,4 +1,4 @@
-"""A sandbox with what the examples speak of."""
+"""Fixtures: a sandbox with the data that the examples use."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def furnished() -> Iterator[Sandbox]:
-    """The repository example-repo with the branches main and dev, an object, a commit, a tag."""
+    """Provide a repository with two branches, an object, a commit and a tag."""
     with Sandbox(external_principals=True) as sandbox:
         with ApiClient(sandbox.configuration()) as client:
             RepositoriesApi(client).create_repository(

@@ -1,7 +1,7 @@
-"""What must be there for the example of an operation to succeed, and what its words stand for.
+"""Preparations of the operations' examples.
 
-Examples name identifiers that a server makes up. A preparation brings about what they refer to,
-and gives, by regular expressions, what is to stand in their places.
+Examples contain identifiers that the server chooses. A preparation creates the resources and
+returns their identifiers by regular expressions for the placeholders.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def uncommitted(client: ApiClient) -> Words:
 
 
 def commit_on(branch: str) -> Preparation:
-    """A commit that differs from what the other branches have."""
+    """Return a preparation that commits a new object on a branch."""
 
     def prepare(client: ApiClient) -> Words:
         ObjectsApi(client).upload_object(REPOSITORY, branch, "data/new.csv", content=b"new")
@@ -72,7 +72,7 @@ def pull_request(client: ApiClient) -> Words:
 
 
 def upload(client: ApiClient) -> Words:
-    """A multipart upload with the two parts whose ETags the examples name."""
+    """Upload the two parts whose ETags the examples contain."""
     started = ExperimentalApi(client).create_presign_multipart_upload(
         REPOSITORY, "main", PATH, parts=2
     )
@@ -100,7 +100,7 @@ def principal(client: ApiClient) -> Words:
 
 
 def elsewhere(client: ApiClient) -> Words:
-    """Objects outside the repository, in the only store there is."""
+    """Create objects outside the repository, in the same store."""
     name = "elsewhere"
     repositories = RepositoriesApi(client)
     old = repositories.get_repository(REPOSITORY).storage_namespace
@@ -138,7 +138,7 @@ def dump(client: ApiClient) -> Words:
 
 
 def backup(client: ApiClient) -> dict[str, str]:
-    """The backup of a repository, and an empty one of its name to restore it to."""
+    """Dump a repository and replace it with an empty one."""
     refs = InternalApi(client).dump_refs(REPOSITORY)
     repositories = RepositoriesApi(client)
     storage_namespace = repositories.get_repository(REPOSITORY).storage_namespace
@@ -191,7 +191,7 @@ PREPARATIONS: dict[str, Preparation] = {
 
 
 def prepared(operation: str, client: ApiClient, code: str) -> str:
-    """The code of an example, after its preparation, with its words replaced."""
+    """Run an example's preparation and return its code with the identifiers."""
     prepare = PREPARATIONS.get(operation)
     for pattern, value in (prepare(client) if prepare else {}).items():
         code = re.sub(pattern, value.replace("\\", r"\\"), code)

@@ -1,4 +1,4 @@
-"""Every block of Python in the README, the guides and the reference runs as it stands."""
+"""Every Python block of the README, the guides and the reference runs unchanged."""
 
 from __future__ import annotations
 
@@ -55,20 +55,20 @@ NOT_IN_THE_SANDBOX = (
 )
 REFUSED = {
     **dict.fromkeys((*NOT_IN_OPEN_SOURCE, *NOT_IN_THE_SANDBOX), 501),
-    "create_commit_record": 404,  # its meta-range is that of another installation
+    "create_commit_record": 404,  # its meta-range belongs to another installation
     "create_credentials": 400,  # a user of the open-source server has one key pair
-    "create_repository": 409,  # the other examples have it already
-    "import_cancel": 409,  # the sandbox imports at once, so it is done already
+    "create_repository": 409,  # the repository exists for the other examples
+    "import_cancel": 409,  # the sandbox imports at once, so the import has ended
     "get_run": 404,  # no action ever ran
     "get_run_hook_output": 404,
     "create_user": 409,  # the open-source server has one user
     "setup": 409,  # the server is set up
 }
-"""The status of the examples that cannot succeed; all others must."""
+"""Expected status of the examples that cannot succeed."""
 
 
 class Block(NamedTuple):
-    """A block of code in a page, and the heading above it."""
+    """A code block of a page, with the heading above it."""
 
     page: str
     line: int
@@ -94,13 +94,13 @@ MODELS = list(blocks("docs/models/*.md"))
 
 
 def run(block: Block, sandbox: Sandbox | None = None) -> str:
-    """Execute a block, its server and credentials those of the sandbox; returns what it prints."""
+    """Execute a block against the sandbox and return its output."""
     code = block.code
     if sandbox is not None:
         code = code.replace("http://localhost:8000", sandbox.endpoint)
         code = code.replace("YOUR_ACCESS_KEY_ID", sandbox.access_key_id)
         code = code.replace("YOUR_SECRET_ACCESS_KEY", sandbox.secret_access_key)
-        # The pair of the model that logs in.
+        # The key pair of the login example.
         code = code.replace("AKIAIOSFODNN7EXAMPLE", sandbox.access_key_id)
         code = re.sub(r"wJalr\w+/K7MDENG/\w+EXAMPLEKEY", sandbox.secret_access_key, code)
     source = "\n" * (block.line - 1) + code
@@ -111,9 +111,9 @@ def run(block: Block, sandbox: Sandbox | None = None) -> str:
 
 
 def files(folder: Path) -> None:
-    """What the examples of prose read."""
+    """Create the files that the guides' examples read."""
     with (folder / "model.bin").open("wb") as file:
-        file.truncate(17 * 2**20)  # two parts, and no room on the disk
+        file.truncate(17 * 2**20)  # two parts, in a sparse file
     (folder / "today.csv").write_bytes(b"2,river\n")
     (folder / "events.json.gz").write_bytes(gzip.compress(b"{}\n"))
     (folder / "dataset" / "train").mkdir(parents=True)
@@ -122,13 +122,13 @@ def files(folder: Path) -> None:
 
 
 def leave_a_model(sandbox: Sandbox) -> None:
-    """The model, on the branch."""
+    """Upload the model to the branch."""
     with ApiClient(sandbox.configuration()) as client:
         Transfer(client).upload_file("model.bin", "example-repo", "main", "models/model.bin")
 
 
 def leave_an_upload(sandbox: Sandbox) -> None:
-    """An upload that was interrupted."""
+    """Interrupt an upload so that it can be resumed."""
     config = TransferConfig(retry=RetryPolicy(attempts=1), max_concurrency=1)
     sandbox.faults.add("store_put_part", "status", status=500, part_number=2)
     with ApiClient(sandbox.configuration()) as client:
@@ -142,7 +142,7 @@ def leave_an_upload(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("block", PROSE, ids=str)
-def test_prose(
+def test_guide_example_runs(
     block: Block, furnished: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files(tmp_path)
@@ -155,7 +155,7 @@ def test_prose(
 
 
 @pytest.mark.parametrize("block", OPERATIONS, ids=str)
-def test_operation(block: Block, furnished: Sandbox) -> None:
+def test_operation_example_runs(block: Block, furnished: Sandbox) -> None:
     with ApiClient(furnished.configuration()) as client:
         code = prepared(block.heading, client, block.code)
     furnished.requests.clear()
@@ -169,7 +169,7 @@ def test_operation(block: Block, furnished: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("page", sorted({block.page for block in MODELS}))
-def test_model(page: str) -> None:
+def test_model_example_runs(page: str) -> None:
     for block in MODELS:
         if block.page == page:
             assert run(block) == ""

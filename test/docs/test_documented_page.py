@@ -1,6 +1,6 @@
-"""The examples of the documented page of ExperimentalApi run unchanged.
+"""The examples of the vendor's page of ExperimentalApi run unchanged.
 
-The page is not part of this repository; it is read from beside it.
+The page is not part of this repository. The tests are skipped without it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from docs.conftest import ROOT
 from lakefs_client.sandbox import Sandbox
 
 PAGE = ROOT.parent / "shared" / "reference" / "ExperimentalApi.txt"
-# Two examples use names that they do not import.
+# Two examples do not import all their names.
 NEEDS_IMPORT = ("complete_presign_multipart_upload", "create_user_external_principal")
 
 WORDS = {
@@ -29,17 +29,17 @@ WORDS = {
     "ref_example": "v1.0",
     "userId_example": "admin",
 }
-"""What the examples name, and what the sandbox has."""
+"""Placeholders of the examples, and the sandbox's values for them."""
 
 
 class Call(NamedTuple):
-    """A request that an example makes, and the status that a server answers with.
+    """A request of an example, and the expected status.
 
     Attributes:
         method: The HTTP method.
         path: Path below the base path, with the query.
-        body: What its JSON is; None without a body.
-        status: Of the answer, where the words of the example stand for what there is.
+        body: JSON of the body, or None.
+        status: Status of the sandbox's response.
     """
 
     method: str
@@ -67,8 +67,8 @@ STS = {
 LOGIN = {"token_expiration_duration": 1, "identityRequest": {}}
 EXPECTED = {
     "abort_presign_multipart_upload": [
-        Call("DELETE", UPLOAD, None, 400),  # a body is due
-        Call("DELETE", UPLOAD, ADDRESS, 400),  # it is no address of the store's
+        Call("DELETE", UPLOAD, None, 400),  # the body is missing
+        Call("DELETE", UPLOAD, ADDRESS, 400),  # the address does not exist
     ],
     "complete_presign_multipart_upload": [
         Call("PUT", UPLOAD, None, 400),
@@ -80,7 +80,7 @@ EXPECTED = {
     ],
     "create_user_external_principal": [
         Call("POST", f"{USER}?principalId=principalId_example", None, 201),
-        # The list of one map goes out as one object, which is what servers take.
+        # The client sends the list of one map as one object, as servers expect.
         Call(
             "POST",
             f"{USER}?principalId=principalId_example",
@@ -114,16 +114,16 @@ each_example = pytest.mark.parametrize("method", EXPECTED)
 
 
 def examples() -> dict[str, str]:
-    """The code of each example, by the method that it calls."""
+    """Return the code of each example by its method."""
     text = PAGE.read_text("utf-8")
     found = re.findall(r"^Example\n\n(import time\n.*?)\n\nParameters$", text, re.M | re.S)
     return {re.findall(r"api_instance\.(\w+)\(", code)[0]: code for code in found}
 
 
 class Proxy(ScriptedServer):
-    """Stands for http://localhost/api/v1, which the examples call.
+    """Proxy for http://localhost/api/v1, the server of the examples.
 
-    It passes requests on to a sandbox, or answers 401, as a server does to their credentials.
+    It forwards requests to a sandbox, or answers 401 without one.
     """
 
     def __init__(self, sandbox: Sandbox | None) -> None:
@@ -159,7 +159,7 @@ class Proxy(ScriptedServer):
 
 
 def run(method: str, sandbox: Sandbox | None) -> tuple[str, list[Received]]:
-    """Run an example in a process of its own; what it printed, and the requests it made."""
+    """Run an example in a separate process. Return its output and its requests."""
     code = examples()[method]
     if method in NEEDS_IMPORT:
         code = f"from lakefs_client.models import *\n{code}"
@@ -181,17 +181,17 @@ def run(method: str, sandbox: Sandbox | None) -> tuple[str, list[Received]]:
 
 
 def failures(printed: str) -> list[int]:
-    """The statuses that an example reports."""
+    """Return the statuses that an example reports."""
     return [int(s) for s in re.findall(r"^Exception when calling .*: \((\d+)\)$", printed, re.M)]
 
 
-def test_there_are_ten_examples() -> None:
+def test_page_has_ten_examples() -> None:
     assert examples().keys() == EXPECTED.keys()
     assert len(EXPECTED) == 10
 
 
 @each_example
-def test_example_is_carried_out(method: str, furnished: Sandbox) -> None:
+def test_example_sends_the_expected_requests(method: str, furnished: Sandbox) -> None:
     printed, requests = run(method, furnished)
     sent = [(r.method, r.target, json.loads(r.body) if r.body else None) for r in requests]
     assert sent == [
@@ -203,7 +203,7 @@ def test_example_is_carried_out(method: str, furnished: Sandbox) -> None:
 
 
 @each_example
-def test_example_reports_what_the_server_says_to_its_credentials(method: str) -> None:
+def test_example_reports_rejected_credentials(method: str) -> None:
     printed, requests = run(method, None)
     assert failures(printed) == [401] * len(EXPECTED[method])
     assert len(requests) == len(EXPECTED[method])

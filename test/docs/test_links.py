@@ -1,4 +1,4 @@
-"""Links between the pages lead somewhere."""
+"""Links between pages have existing targets."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ LINK = re.compile(r"\]\((?![a-z]+:)([^)#\s]*)(?:#([^)]*))?\)")
 
 
 def anchors(page: Path) -> set[str]:
-    """What can be linked to within a page: its headings, as GitHub names them."""
+    """Return the anchors of a page's headings, as GitHub names them."""
     headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
     plain = (re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading) for heading in headings)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in plain}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page: Path) -> None:
+def test_link_targets_exist(page: Path) -> None:
     for target, anchor in LINK.findall(page.read_text("utf-8")):
         there = page.parent / target if target else page
         assert there.exists(), target

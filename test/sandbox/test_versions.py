@@ -66,8 +66,20 @@ def test_ref_expressions(client: HttpClient) -> None:
     for ref, commit_id in expected.items():
         commits = client.ok("GET", f"{REPO}/refs/{ref}/commits", query={"amount": 1})
         assert commits["results"][0]["id"] == commit_id, ref
-    for ref in ("main~9", "main^2", "nope", "~1", c1[:1] + "zz"):
-        assert client.refused("GET", f"{REPO}/refs/{ref}/commits") == (404, "not found"), ref
+    invalid = "ref: ref: invalid value: validation error"
+    for ref, status, message in [
+        ("main~9", 404, "ref: not found"),
+        ("nope", 404, "ref: not found"),
+        (c1[:1] + "zz", 404, "ref: not found"),
+        ("main^2", 400, invalid),
+        ("~1", 400, invalid),
+        ("main@1", 400, invalid),
+        ("v2@", 400, invalid),
+        ("main$", 400, f"{invalid}: should point to a commit"),
+        ("main~~^^x", 400, f"ref: could not parse modifier ^x: {invalid[5:]}"),
+        ("main~" + "9" * 5000, 400, f"ref: could not parse modifier ~{'9' * 5000}: {invalid[5:]}"),
+    ]:
+        assert client.refused("GET", f"{REPO}/refs/{ref}/commits") == (status, message), ref
 
 
 def test_branch_ref_includes_uncommitted_changes(client: HttpClient) -> None:
@@ -97,7 +109,9 @@ def test_reset_discards_uncommitted_changes(client: HttpClient) -> None:
     assert client.paths("main") == ["b", "f/1", "f/2", "f/3"]
     client.ok("PUT", place, {"type": "reset"})
     assert client.paths("main") == ["f/1", "f/2", "f/3"]
-    assert client.refused("PUT", place, {"type": "object", "path": "zz"})[0] == 404
+    client.ok("PUT", place, {"type": "object", "path": "unchanged"})
+    missing_path = "argument path: missing path: required value: validation error"
+    assert client.refused("PUT", place, {"type": "object"}) == (400, missing_path)
 
 
 def test_hard_reset_goes_back_each_time(client: HttpClient) -> None:
@@ -106,7 +120,8 @@ def test_hard_reset_goes_back_each_time(client: HttpClient) -> None:
     place = f"{REPO}/branches/main/hard_reset"
     for left in (2, 1):
         client.ok("PUT", place, query={"ref": "main~1"})
-        assert client.paths("main") == [f"f/{n}" for n in range(1, left + 1)]
+        # Uncommitted changes stay.
+        assert client.paths("main") == ["dirty", *(f"f/{n}" for n in range(1, left + 1))]
 
 
 def test_log(client: HttpClient) -> None:
@@ -196,11 +211,14 @@ def test_merge_conflict(client: HttpClient, strategy: str, wins: bytes) -> None:
 def test_invalid_merge_is_rejected(client: HttpClient) -> None:
     conflicting(client)
     place = f"{REPO}/refs/dev/merge/main"
-    assert client.refused("POST", place, {"strategy": "x"}) == (400, "invalid merge strategy")
+    invalid = (400, "argument strategy: invalid value: validation error")
+    assert client.refused("POST", place, {"strategy": "x"}) == invalid
     client.upload("dirty", b"d")
     dirty = (400, "uncommitted changes (dirty branch)")
     assert client.refused("POST", place, {"strategy": "source-wins"}) == dirty
-    assert client.refused("POST", f"{REPO}/refs/nope/merge/main", {}) == (404, "not found")
+    client.ok("PUT", f"{REPO}/branches/main", {"type": "reset"})
+    missing = (404, "update branch main: get commit by ref nope: not found")
+    assert client.refused("POST", f"{REPO}/refs/nope/merge/main", {}) == missing
     assert client.refused("POST", f"{REPO}/refs/dev/merge/nope", {}) == (404, "branch not found")
 
 
@@ -220,9 +238,9 @@ def test_revert(client: HttpClient) -> None:
     assert client.paths("main") == ["f/2", "f/3"]
     assert log(client)[0] == f"Revert {c1}"
     again = client.refused("POST", place, {"ref": c1, "parent_number": 0})
-    assert again == (400, "update branch main: no changes")
+    assert again == (400, "update branch: no changes")
     out_of_range = client.refused("POST", place, {"ref": c3, "parent_number": 2})
-    assert out_of_range == (400, "given commit does not have the given parent number")
+    assert out_of_range == (400, "given commit does not have the given parent number: parent 2")
 
 
 def test_revert_of_a_merge_requires_parent_number(client: HttpClient) -> None:
@@ -310,10 +328,11 @@ def test_write_preconditions(client: HttpClient) -> None:
     checksum = client.upload("x", b"1")["checksum"]
     objects = f"{REPO}/branches/main/objects"
     query = {"path": "x"}
+    # Open-source servers do not support If-Match.
     for headers, status in [
         ({"If-None-Match": "*"}, 412),
-        ({"If-Match": '"other"'}, 412),
-        ({"If-Match": f'"{checksum}"'}, 201),
+        ({"If-None-Match": '"other"'}, 501),
+        ({"If-Match": f'"{checksum}"'}, 501),
     ]:
         assert client.call("POST", objects, query=query, headers=headers, raw=b"2").status == status
     headers = {"If-None-Match": "*"}
@@ -364,7 +383,8 @@ def test_pull_requests(client: HttpClient) -> None:
     identifier = client.ok("POST", f"{REPO}/pulls", body)["id"]
     place = f"{REPO}/pulls/{identifier}"
     refused = client.call("PUT", f"{place}/merge")
-    assert (refused.status, refused.json()) == (409, {"reference": ""})
+    conflict = {"message": "update branch main: conflict found"}
+    assert (refused.status, refused.json()) == (409, conflict)
     client.ok("PATCH", place, {"status": "closed", "description": "d"})
     closed = client.ok("GET", place)
     assert (closed["status"], closed["description"]) == ("closed", "d")
@@ -395,9 +415,46 @@ def test_import(sandbox: Sandbox, client: HttpClient) -> None:
     assert status["commit"]["message"] == "imported"
     assert client.paths("main@") == ["in/a.csv", "in/b.csv", "one"]
     assert client.read("in/a.csv") == b"lake/a.csv"
-    assert client.refused("DELETE", place, query={"id": identifier})[0] == 409
-    body["paths"] = [{"type": "object", "path": "s3://elsewhere/x", "destination": "x"}]
-    assert client.refused("POST", place, body)[0] == 400
+    cancel = client.refused("DELETE", place, query={"id": identifier})
+    assert cancel == (409, "conflict found")
+
+    for source, reason in [
+        ("s3://elsewhere/x", "NoSuchBucket"),
+        ("http://x/y", "expected storage type s3: invalid address"),
+    ]:
+        body["paths"] = [{"type": "object", "path": source, "destination": "x"}]
+        identifier = client.ok("POST", place, body)["id"]
+        status = client.ok("GET", place, query={"id": identifier})
+        assert status["completed"] is False
+        assert reason in status["error"]["message"]
+
+
+def test_import_replaces_its_destination(sandbox: Sandbox, client: HttpClient) -> None:
+    client.upload("in/old", b"1")
+    client.upload("out", b"2")
+    client.commit("base")
+    store = sandbox.blockstore
+    store.put("sandbox/raw/new", store.write([b"3"]))
+    source = {"type": "common_prefix", "path": "s3://sandbox/raw/", "destination": "in/"}
+    body = {"paths": [source], "commit": {"message": "imported"}}
+    client.ok("POST", f"{REPO}/branches/main/import", body)
+    assert client.paths("main") == ["in/new", "out"]
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("s3://sandbox/repo/x", "import path (s3://sandbox/repo/x) in repository namespace"),
+        ("s3://sand", "prefix (s3://sand) contains repository namespace"),
+    ],
+)
+def test_import_from_its_own_namespace_is_rejected(
+    client: HttpClient, source: str, message: str
+) -> None:
+    paths = [{"type": "common_prefix", "path": source, "destination": "x"}]
+    body = {"paths": paths, "commit": {"message": "imported"}}
+    status, text = client.refused("POST", f"{REPO}/branches/main/import", body)
+    assert (status, text[: len(message)]) == (400, message)
 
 
 def test_dump_and_restore(sandbox: Sandbox, client: HttpClient) -> None:

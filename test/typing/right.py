@@ -1,6 +1,6 @@
-"""Calls that type checkers must accept, and what they must infer of the results.
+"""Calls that type checkers must accept, and the types that they must infer.
 
-Nothing here is run: mypy and pyright read it.
+mypy and pyright read this file. Nobody runs it.
 """
 
 from __future__ import annotations
@@ -105,6 +105,10 @@ def configuration() -> ApiClient:
     config.retries = 2
     config.retries = False
     config.access_token = None
+    config.token_provider = lakefs_client.tokens.AccessKeyLogin("key", "secret")
+    config.token_provider = lakefs_client.tokens.StsLogin(lambda: {"code": "c"})
+    config.token_provider = lakefs_client.tokens.AwsIamLogin(token_ttl_seconds=600)
+    config.token_provider = None
     config.refresh_api_key_hook = lambda c: c.api_key.update(cookie_auth="y")
     Configuration.set_default(config)
     assert_type(Configuration.get_default_copy(), Configuration)
@@ -121,7 +125,7 @@ def configuration() -> ApiClient:
     return ApiClient()
 
 
-def by_way_of_the_package() -> None:
+def package_attributes() -> None:
     client = lakefs_client.ApiClient(lakefs_client.Configuration(host="localhost:8000"))
     assert_type(lakefs_client.models.Ref("main", "1"), Ref)
     assert_type(lakefs_client.apis.ObjectsApi(client), ObjectsApi)
@@ -248,7 +252,7 @@ def uploads(api: ObjectsApi) -> None:
 
 
 def options(api: ObjectsApi) -> None:
-    # What an option makes of the result is not in the types: they are those of the plain call.
+    # Types describe the plain call, whatever the options make of the result.
     assert_type(api.stat_object("repo", "main", "a", async_req=True), ObjectStats)
     api.stat_object("repo", "main", "a", _return_http_data_only=False, _preload_content=False)
     api.stat_object("repo", "main", "a", _check_input_type=False, _check_return_type=False)
@@ -314,7 +318,7 @@ def pulls(api: PullsApi) -> None:
     assert_type(api.merge_pull_request("repo", created.id).reference, str)
 
 
-def the_other_groups(
+def other_groups(
     auth: AuthApi,
     actions: ActionsApi,
     config: ConfigApi,
@@ -361,7 +365,7 @@ def the_other_groups(
     assert_type(linked, ObjectStats)
 
 
-def everything_on_one_object(config: Configuration) -> None:
+def client_object(config: Configuration) -> None:
     with LakeFSClient(config, pool_threads=2) as client:
         assert_type(client, LakeFSClient)
         assert_type(client.objects_api, ObjectsApi)

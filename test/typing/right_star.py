@@ -1,4 +1,4 @@
-"""`from lakefs_client.models import *`, as notebooks have it."""
+"""Star imports, as in notebooks."""
 
 from __future__ import annotations
 

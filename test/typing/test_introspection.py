@@ -1,4 +1,4 @@
-"""What `help`, `inspect.signature` and `dir` show: the editor's and the notebook's view."""
+"""Views of editors and notebooks: `help`, `inspect.signature`, `dir` and jedi."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ OBVIOUS = {
 }  # fmt: skip
 
 
-def test_the_tables_below_are_complete() -> None:
+def test_all_methods_and_models_are_covered() -> None:
     assert len(METHODS) == 150
     assert len(MODELS) >= 119
 
@@ -58,11 +58,11 @@ def test_signature_of_a_bound_method_has_no_self() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_help_shows_the_signature_and_explains_what_names_do_not(method: Any) -> None:
+def test_help_shows_the_signature_and_describes_arguments(method: Any) -> None:
     text = pydoc.plain(pydoc.render_doc(method))
     parameters = list(inspect.signature(method).parameters.values())[1:-1]
     explanation = inspect.getdoc(method) or ""
-    assert f"\n{method.__name__}(" in text  # what follows is broken into lines as of 3.13
+    assert f"\n{method.__name__}(" in text  # Python 3.13 and later break the signature into lines
     assert f"in module {method.__module__}" in text
     for parameter in parameters:
         explained = f"\n    {parameter.name}: " in explanation
@@ -72,7 +72,7 @@ def test_help_shows_the_signature_and_explains_what_names_do_not(method: Any) ->
         assert parameter.kind in (KINDS.POSITIONAL_OR_KEYWORD, KINDS.KEYWORD_ONLY)
 
 
-def test_help_of_the_complete_operation_warns_of_repetition() -> None:
+def test_help_of_complete_warns_against_retries() -> None:
     text = pydoc.plain(pydoc.render_doc(apis.ExperimentalApi.complete_presign_multipart_upload))
     for part in ("Complete a presigned multipart upload", "Args:", "Returns:", "Raises:", "Never"):
         assert part in text
@@ -127,7 +127,7 @@ def test_chained_call_completes_with_the_fields_of_the_result() -> None:
         assert not {"get_nowait", "ready", "wait"} & names
 
 
-def test_completion_of_a_result_offers_its_properties_and_nothing_unset() -> None:
+def test_completion_of_a_result_offers_only_set_properties() -> None:
     stats = models.ObjectStats("a", "object", "s3://a", "1", 2, size_bytes=3)
     stats["newer"] = "x"
     names = {name for name in dir(stats) if not name.startswith("_")}
@@ -142,7 +142,7 @@ def test_completion_of_the_client_offers_every_group() -> None:
     assert len(groups) == 17
 
 
-def test_completion_of_a_fresh_package_offers_everything_and_loads_nothing_heavy() -> None:
+def test_completion_of_the_package_loads_nothing_heavy() -> None:
     script = (
         f"import sys; sys.path.insert(0, {str(Path(lakefs_client.__file__).parents[1])!r})\n"
         "import json, lakefs_client\n"
@@ -151,7 +151,7 @@ def test_completion_of_a_fresh_package_offers_everything_and_loads_nothing_heavy
         "heavy = [m for m in ('urllib3', 'dateutil') if m in sys.modules]\n"
         "print(json.dumps([*names, heavy]))\n"
     )
-    # -I: no startup files of the environment, which may import anything.
+    # -I ignores startup files, which may import anything.
     done = subprocess.run(
         [sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True
     )

@@ -1,7 +1,7 @@
 """Mistakes that type checkers must find.
 
-Nothing here is run. Each line names the complaints that are due, and both checkers are told to
-report an ignore comment that ignores nothing: a mistake that passes fails the run.
+Nobody runs this file. Each line names its errors in ignore comments. Both checkers report unused
+ignore comments, so that an undetected mistake fails the check.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def positional_optional_arguments(objects: ObjectsApi, branches: BranchesApi) ->
     branches.delete_branch("repo", "main", True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
-def values_outside_of_the_list(pulls: PullsApi, refs: RefsApi) -> None:
+def unlisted_values(pulls: PullsApi, refs: RefsApi) -> None:
     pulls.list_pull_requests("repo", status="opened")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     refs.diff_refs("repo", "main", "dev", type="three")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     ResetCreation("everything")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -76,14 +76,14 @@ def arguments_of_the_wrong_type(objects: ObjectsApi, branches: BranchesApi) -> N
     branches.create_branch("repo", {1: "dev"})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
 
 
-def content_that_is_text(objects: ObjectsApi) -> None:
+def text_content(objects: ObjectsApi) -> None:
     objects.upload_object("repo", "main", "a", content="text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     with open("a") as file:
         objects.upload_object("repo", "main", "a", content=file)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     objects.upload_object("repo", "main", "a", user_metadata={"run": 7})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
 
 
-def attributes_that_results_lack(objects: ObjectsApi, branches: BranchesApi) -> None:
+def missing_attributes(objects: ObjectsApi, branches: BranchesApi) -> None:
     print(objects.stat_object("repo", "main", "a").sizebytes)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     print(objects.list_objects("repo", "main").items)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     print(objects.list_objects("repo", "main").results[0].name)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
@@ -92,14 +92,14 @@ def attributes_that_results_lack(objects: ObjectsApi, branches: BranchesApi) -> 
     objects.get_object("repo", "main", "a").read().splitline()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def results_taken_for_something_else(objects: ObjectsApi, branches: BranchesApi) -> None:
+def wrong_result_types(objects: ObjectsApi, branches: BranchesApi) -> None:
     size: str = objects.stat_object("repo", "main", "a").size_bytes  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     names: list[str] = branches.list_branches("repo").results  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     text: str = objects.get_object("repo", "main", "a").read()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     print(size, names, text)
 
 
-def models_made_wrongly() -> None:
+def invalid_models() -> None:
     Ref("main")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     Ref("main", "1", "2")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     Ref("main", commit="1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
@@ -113,7 +113,7 @@ def models_made_wrongly() -> None:
     ObjectUserMetadata(run=7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
-def properties_set_wrongly(stats: ObjectStats) -> None:
+def invalid_properties(stats: ObjectStats) -> None:
     stats.size_bytes = "3"  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
     stats.path_type = "folder"  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
     stats.sizebytes = 3  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
@@ -135,7 +135,7 @@ def settings(config: Configuration) -> None:
     ApiClient("http://localhost")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
-def names_that_are_none(config: Configuration) -> None:
+def unknown_names(config: Configuration) -> None:
     client = LakeFSClient(config)
     client.object_api.list_objects("repo", "main")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     client.objects.list_objects("repo", "main")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]

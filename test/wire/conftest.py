@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from contract.recorder import Recorder
+from surface.recorder import Recorder
 
 
 @pytest.fixture(scope="module")

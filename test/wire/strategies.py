@@ -7,9 +7,9 @@ from datetime import datetime, timedelta, timezone
 from functools import cache
 from typing import Any
 
-from contract.document import SCHEMAS, Argument, Operation, members, model_of
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
+from surface.document import SCHEMAS, Argument, Operation, members, model_of
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 STEP = TEXT.filter(lambda text: text not in ("", ".", ".."))

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
-from contract.document import OPERATIONS, Argument, Operation, limits, members, model_of, snake
-from contract.recorder import Recorder
-from contract.values import argument, python_names, sample_of_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from surface.document import OPERATIONS, Argument, Operation, limits, members, model_of, snake
+from surface.recorder import Recorder
+from surface.values import argument, python_names, sample_of_model
 
 import lakefs_client
 from lakefs_client import ApiTypeError, ApiValueError

@@ -7,12 +7,12 @@ import math
 from typing import Any
 
 import pytest
-from contract.document import OPERATIONS, Argument, Operation, model_of
-from contract.recorder import Recorder, path_arguments, query_arguments
-from contract.values import argument, problems, python, python_names
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.scripted import Answer, Received
+from surface.document import OPERATIONS, Argument, Operation, model_of
+from surface.recorder import Recorder, path_arguments, query_arguments
+from surface.values import argument, problems, python, python_names
 
 import lakefs_client
 from lakefs_client.models import ExternalPrincipalSettings

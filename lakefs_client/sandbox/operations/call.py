@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
-from lakefs_client.sandbox.errors import ApiError
+from lakefs_client.sandbox.errors import ApiError, find
 from lakefs_client.sandbox.http_server import Request, Response
+from lakefs_client.sandbox.names import check_branch_id, check_ref, check_repository_id
 from lakefs_client.sandbox.repository import Repository
 from lakefs_client.sandbox.state import Backend
 
@@ -49,7 +50,26 @@ class Call:
     @property
     def repository(self) -> Repository:
         """The repository in the path. Raises a 404 error if there is none."""
+        check_repository_id(self["repository"])
         return self.backend.repository(self["repository"])
+
+    def check_branch(self, name: str, argument: str = "branch") -> None:
+        """Raise a 400 error unless `name` is a valid branch id."""
+        check_repository_id(self["repository"])
+        check_branch_id(name, argument)
+
+    def check_refs(self, **refs: str) -> None:
+        """Raise a 400 error unless all `refs` are valid. The keywords are the argument names."""
+        check_repository_id(self["repository"])
+        for argument, ref in refs.items():
+            check_ref(ref, argument)
+
+    def existing_branch(self, name: str) -> Repository:
+        """Return the repository. Raise the 404 error of uploads if the branch is missing."""
+        self.check_branch(name, "name")
+        repository = self.repository
+        find(repository.branches, name, f"branch '{name}'")
+        return repository
 
     @property
     def force(self) -> bool:

@@ -11,10 +11,17 @@ import mimetypes
 from dataclasses import asdict
 
 from lakefs_client.sandbox.clock import new_id, timestamp
-from lakefs_client.sandbox.errors import ApiError, bad_request, conflict, find, not_found
+from lakefs_client.sandbox.errors import (
+    ApiError,
+    bad_request,
+    conflict,
+    error_prefix,
+    find,
+    not_found,
+)
 from lakefs_client.sandbox.http_server import Response
 from lakefs_client.sandbox.operations.call import Call, Json, reply
-from lakefs_client.sandbox.operations.objects import DEFAULT_TYPE, entry_of
+from lakefs_client.sandbox.operations.entries import DEFAULT_TYPE, entry_of
 from lakefs_client.sandbox.repository import Branch, Repository
 from lakefs_client.sandbox.state import NAMESPACE, as_json, dump_history, load_history
 from lakefs_client.sandbox.versions import EMPTY, Entry
@@ -130,31 +137,45 @@ class Repositories(Call):
     # Tasks
 
     def import_start(self) -> Json:
-        repository, branch, body = self.repository, self["branch"], self.body
-        repository.writable_branch(branch, force=self.force)
-        repository.clean_branch(branch)
-        entries: dict[str, Entry] = {}
+        repository, name, body = self.repository, self["branch"], self.body
+        repository.branch(name)
+        namespace = repository.storage_namespace
         for location in body["paths"]:
-            entries.update(self._source_entries(repository, location))
-        identifier = new_id(self.backend.clock())
-        status: Json = {"completed": True, "ingested_objects": len(entries)}
+            source = location["path"]
+            if source.startswith(namespace):
+                raise bad_request(
+                    f"import path ({source}) in repository namespace ({namespace}) is prohibited: "
+                    "invalid import source"
+                )
+            if location["type"] == "common_prefix" and namespace.startswith(source):
+                raise bad_request(
+                    f"prefix ({source}) contains repository namespace: ({namespace}), "
+                    "invalid import source"
+                )
+        status: Json = {"completed": False, "ingested_objects": 0}
         try:
-            for path, entry in entries.items():
-                repository.stage(branch, path, entry, force=True)
-            commit = repository.commit_staged(branch, body["commit"])
-            status.update(commit=asdict(commit), metarange_id=commit.meta_range_id)
+            with error_prefix("import error: "):
+                entries: dict[str, Entry] = {}
+                for location in body["paths"]:
+                    entries.update(self._source_entries(repository, location))
+                destinations = tuple(location["destination"] for location in body["paths"])
+                with error_prefix("merge import: "):
+                    commit = repository.import_entries(name, entries, destinations, body)
+            status.update(completed=True, ingested_objects=len(entries), commit=asdict(commit))
+            status["metarange_id"] = commit.meta_range_id
         except ApiError as error:
             status["error"] = {"message": error.message}
         status["update_time"] = timestamp(self.backend.clock())
-        repository.tasks[f"{branch}/{identifier}"] = status
+        identifier = new_id(self.backend.clock())
+        repository.tasks[identifier] = status
         return {"id": identifier}
 
     def import_status(self) -> Json:
-        return find(self.repository.tasks, f"{self['branch']}/{self['id']}")
+        return find(self.repository.tasks, self["id"])
 
     def import_cancel(self) -> None:
-        self.import_status()
-        raise ApiError(409, "import already completed")
+        if self.import_status()["completed"]:
+            raise conflict("conflict found")
 
     def dump_refs(self) -> Json:
         """Write branches, tags and commits to files in the storage namespace."""
@@ -191,13 +212,17 @@ class Repositories(Call):
     def _source_entries(self, repository: Repository, location: Json) -> dict[str, Entry]:
         """Return the objects at one location of an import, by destination path."""
         uri, destination = location["path"], location["destination"]
-        if uri.startswith(repository.prefix):
+        if not uri.startswith("s3://"):
             raise bad_request(
-                f"import path ({uri}) in repository namespace "
-                f"({repository.storage_namespace}) is prohibited: invalid import source"
+                f"error on ingest: creating object-store walker on path {uri}: "
+                "expected storage type s3: invalid address"
             )
         if not uri.startswith(NAMESPACE):
-            raise bad_request(f"import path ({uri}) is not in the sandbox: invalid import source")
+            raise ApiError(
+                500,
+                "error on ingest: operation error S3: ListObjectsV2, https response error "
+                "StatusCode: 404, NoSuchBucket: The specified bucket does not exist",
+            )
         source = repository.key(uri)
         is_object = location["type"] == "object"
         entries = {}

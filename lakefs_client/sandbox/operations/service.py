@@ -6,7 +6,7 @@ import base64
 import email.utils
 from collections.abc import Callable
 
-from lakefs_client.sandbox.errors import ApiError, bad_request, conflict, not_found
+from lakefs_client.sandbox.errors import ApiError, bad_request, conflict, not_found, not_implemented
 from lakefs_client.sandbox.http_server import Response
 from lakefs_client.sandbox.identity import SESSION_COOKIE, USER
 from lakefs_client.sandbox.operations.call import Call, Json, reply
@@ -174,7 +174,8 @@ class Service(Call):
 
     def _location(self, identifier: str) -> Json:
         # The server does not check if the file exists.
-        return {"location": self.repository.uri(f"_lakefs/{identifier}")}
+        self.backend.repository(self["repository"])
+        return {"location": f"_lakefs/{identifier}"}
 
     def _user_listing(self, items: dict[str, Json]) -> Json:
         page = self.listing(sorted(items.items()), lambda _, item: item)
@@ -196,7 +197,7 @@ class Service(Call):
 
     def _check_external(self) -> None:
         if not self.backend.external_principals:
-            raise ApiError(501, "Not Implemented")
+            raise not_implemented()
 
     def _principal_id(self) -> str:
         """Return the call's principal. Raise a 404 error if it does not exist."""

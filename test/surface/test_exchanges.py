@@ -1,4 +1,4 @@
-"""What real servers were recorded to answer: read without loss, or raised as the right error."""
+"""Recorded responses of real servers are decoded without loss, or raise the right error."""
 
 from __future__ import annotations
 
@@ -14,9 +14,6 @@ from dateutil.parser import isoparse
 from support.scripted import Answer, Received
 
 import lakefs_client
-from contract.document import OPERATIONS, Operation, model_of
-from contract.recorder import API, Recorder, path_arguments, query_arguments
-from contract.values import argument, sample
 from lakefs_client.exceptions import (
     ApiException,
     ApiTypeError,
@@ -30,8 +27,11 @@ from lakefs_client.exceptions import (
     ServiceException,
     UnauthorizedException,
 )
+from surface.document import OPERATIONS, Operation, model_of
+from surface.recorder import API, Recorder, path_arguments, query_arguments
+from surface.values import argument, sample
 
-# One copy for all tests: the sandbox is held against it too.
+# The sandbox tests use the same recordings.
 RECORDINGS = Path(__file__).parents[1] / "sandbox" / "exchanges.json"
 ERRORS = {
     401: UnauthorizedException,
@@ -42,14 +42,14 @@ ERRORS = {
     500: ServiceException,
     501: ServiceException,
 }
-"""The class for each recorded status; for others the base class itself."""
+"""Exception class by status. Other statuses raise ApiException itself."""
 
 OUTCOMES = {
     "commit with no changes": NothingToCommitError,
     "merge nothing": NothingToCommitError,
     "merge with conflict": MergeConflictError,
 }
-"""The class for the scenarios whose message decides it."""
+"""Exception class of the scenarios whose message selects it."""
 
 NOT_SENT = {
     "create commit record": ApiTypeError,  # lacks a property
@@ -64,14 +64,14 @@ NOT_SENT = {
     "upload part 0": ApiValueError,
     "upload part 10001": ApiValueError,
 }
-"""What servers refuse and this package does not send in the first place."""
+"""Invalid requests that the client rejects before it sends them."""
 
 MERGED = "create external principal, settings as a list"
-"""Refused by servers; this package sends one object whatever it was given."""
+"""Scenario that servers reject. The client sends one object instead of a list."""
 
 
 def operation_of(exchange: dict[str, Any]) -> Operation | None:
-    """The operation that was called."""
+    """Return the operation of an exchange."""
     request = exchange["request"]
     received = Received(request["method"], API + request["path"], {}, b"", 0)
     fitting = [
@@ -79,7 +79,7 @@ def operation_of(exchange: dict[str, Any]) -> Operation | None:
         for operation in OPERATIONS
         if operation.method == request["method"] and path_arguments(operation, received) is not None
     ]
-    # `/refs/dump` fits `/refs/{ref}` too: the path with fewer arguments is meant.
+    # `/refs/dump` also matches `/refs/{ref}`. The path with fewer arguments wins.
     return min(fitting, key=lambda operation: operation.path.count("{"), default=None)
 
 
@@ -90,14 +90,14 @@ def cases() -> list[Any]:
     for exchange in exchanges:
         counter[exchange["scenario"]] += 1
         name = f"{exchange['scenario']} #{counter[exchange['scenario']]}".removesuffix(" #1")
-        # Without a path it is one with the store; a redirect leads there.
+        # Exchanges without a path, and redirects, concern the store.
         if "path" in exchange["request"] and exchange["response"]["status"] != 302:
             found.append(pytest.param(exchange, id=name))
     return found
 
 
 def recorded_arguments(operation: Operation, exchange: dict[str, Any]) -> dict[str, Any]:
-    """The arguments that make the recorded request."""
+    """Return the arguments that produce the recorded request."""
     request = exchange["request"]
     received = Received(request["method"], API + request["path"], {}, b"", 0)
     given = {**request["query"], **(path_arguments(operation, received) or {})}
@@ -116,7 +116,7 @@ def recorded_arguments(operation: Operation, exchange: dict[str, Any]) -> dict[s
 
 
 def call(recorder: Recorder, exchange: dict[str, Any], answer: Answer) -> Any:
-    """Call what was called when the answer was recorded, and look at what is sent."""
+    """Make the recorded call and check the request."""
     operation = operation_of(exchange)
     recorder.answer(answer)
     if operation is None:
@@ -138,7 +138,7 @@ def call(recorder: Recorder, exchange: dict[str, Any], answer: Answer) -> Any:
 
 
 def check_request(operation: Operation, sent: Received, recorded: dict[str, Any]) -> None:
-    """The request is the recorded one, but for what no server takes notice of."""
+    """Check that a request equals the recorded one, except for unknown query arguments."""
     assert sent.method == recorded["method"]
     assert unquote(sent.path) == API + unquote(recorded["path"])
     known = {a.wire for a in operation.arguments}
@@ -152,7 +152,7 @@ def check_request(operation: Operation, sent: Received, recorded: dict[str, Any]
 
 
 def answer_of(response: dict[str, Any]) -> Answer:
-    """The recorded answer, to be given again."""
+    """Return the recorded response as an answer."""
     body = json.dumps(response["json"]) if "json" in response else response["text"]
     return Answer(
         response["status"], body.encode(), headers={"Content-Type": None, **response["headers"]}
@@ -160,7 +160,7 @@ def answer_of(response: dict[str, Any]) -> Answer:
 
 
 def same(recorded: Any, ours: Any) -> bool:
-    """Whether JSON is the same; a moment may be written in another way."""
+    """Return True if two JSON values are equal, with times in any notation."""
     if isinstance(recorded, dict) and isinstance(ours, dict):
         return recorded.keys() == ours.keys() and all(same(recorded[k], ours[k]) for k in recorded)
     if isinstance(recorded, list) and isinstance(ours, list):
@@ -175,7 +175,7 @@ def same(recorded: Any, ours: Any) -> bool:
 @pytest.mark.parametrize(
     "exchange", [case for case in cases() if case.values[0]["response"]["status"] < 300]
 )
-def test_answer_is_read_without_loss(recorder: Recorder, exchange: dict[str, Any]) -> None:
+def test_response_is_decoded_without_loss(recorder: Recorder, exchange: dict[str, Any]) -> None:
     operation = operation_of(exchange)
     assert operation is not None
     response = exchange["response"]
@@ -215,13 +215,13 @@ def test_error_is_raised_with_its_message(recorder: Recorder, exchange: dict[str
     assert json.loads(error.body) == response["json"]
     assert error.headers is not None
     assert error.headers["content-type"] == "application/json"
-    # The JSON is shown as it is, quotation marks escaped.
+    # The text shows the JSON verbatim, with escaped quotation marks.
     message = response["json"].get("message") or response["json"]["reference"]
     assert json.dumps(message) in str(error)
 
 
 @pytest.mark.parametrize("exchange", [c for c in cases() if c.values[0]["scenario"] in NOT_SENT])
-def test_what_servers_refuse_is_not_sent(recorder: Recorder, exchange: dict[str, Any]) -> None:
+def test_invalid_request_is_not_sent(recorder: Recorder, exchange: dict[str, Any]) -> None:
     operation = operation_of(exchange)
     assert operation is not None
     with pytest.raises(NOT_SENT[exchange["scenario"]]):
@@ -229,7 +229,7 @@ def test_what_servers_refuse_is_not_sent(recorder: Recorder, exchange: dict[str,
     assert recorder.taken() == []
 
 
-def test_every_group_of_answers_is_there() -> None:
+def test_recordings_cover_every_status() -> None:
     statuses = {case.values[0]["response"]["status"] for case in cases()}
     assert statuses == {200, 201, 204, 206, 400, 401, 403, 404, 409, 412, 416, 500, 501}
     names = {found.name for case in cases() if (found := operation_of(case.values[0]))}

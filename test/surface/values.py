@@ -1,4 +1,4 @@
-"""Values of the document's schemas: samples of them, as JSON and as Python, and a judge of JSON."""
+"""Sample values of the document's schemas, as JSON and as Python, and a JSON validator."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any
 from dateutil.parser import isoparse
 from jsonschema import Draft202012Validator, FormatChecker
 
-from contract.document import SCHEMAS, Argument, members, model_of, snake
 from lakefs_client import models
+from surface.document import SCHEMAS, Argument, members, model_of, snake
 
 PATTERNS = {
     "^[a-z0-9][a-z0-9-]{2,62}$": "example-repo",
     "^(s3|gs|https?|mem|local|transient)://.*$": "s3://lake/example-repo",
     r"^bytes=((\d*-\d*,? ?)+)$": "bytes=0-1023",
 }
-"""A text for each pattern of the document."""
+"""Matching text by pattern."""
 
 MOMENT = "2024-02-29T12:30:45+00:00"
 
 
 def sample(schema: dict[str, Any], hint: str = "value", *, full: bool = True) -> Any:
-    """JSON that fits a schema; the same each time. With `full` optional properties are there."""
+    """Return constant JSON that matches a schema. `full` includes optional properties."""
     model = model_of(schema)
     if model is not None:
         return sample_of_model(model, full=full)
@@ -44,7 +44,7 @@ def sample(schema: dict[str, Any], hint: str = "value", *, full: bool = True) ->
 
 
 def sample_of_model(model: str, *, full: bool = True) -> Any:
-    """JSON of a model."""
+    """Return JSON of a model."""
     schema = SCHEMAS[model]
     if schema.get("type") == "array" or "additionalProperties" in schema:
         return sample(schema, full=full)
@@ -57,7 +57,7 @@ def sample_of_model(model: str, *, full: bool = True) -> Any:
 
 
 def python(schema: dict[str, Any], value: Any) -> Any:
-    """What a caller gives for JSON, and gets: models built by their constructors, date-times."""
+    """Return JSON as Python: models built by their constructors, and datetimes."""
     model = model_of(schema)
     if value is None:
         return None
@@ -90,7 +90,7 @@ def _model(model: str, value: Any) -> Any:
 
 
 def python_names(schema: dict[str, Any], value: Any) -> Any:
-    """JSON with the names that properties have in Python: the dict that may stand for a model."""
+    """Return JSON with Python names, which a caller may pass instead of a model."""
     model = model_of(schema)
     if value is None:
         return None
@@ -110,7 +110,7 @@ def python_names(schema: dict[str, Any], value: Any) -> Any:
 
 
 def argument(of: Argument, value: Any) -> Any:
-    """What a caller gives for an argument whose value is this JSON."""
+    """Return the Python value of an argument from its JSON."""
     return value if of.place == "content" else python(of.schema, value)
 
 
@@ -119,12 +119,12 @@ _FORMATS = FormatChecker(formats=())
 
 @_FORMATS.checks("date-time", raises=ValueError)
 def _is_moment(value: object) -> bool:
-    # RFC 3339 wants an offset.
+    # RFC 3339 requires an offset.
     return not isinstance(value, str) or isoparse(value).tzinfo is not None
 
 
 def json_schema(node: Any) -> Any:
-    """A schema of OpenAPI 3.0 as one of JSON Schema."""
+    """Convert a schema from OpenAPI 3.0 to JSON Schema."""
     if isinstance(node, list):
         return [json_schema(item) for item in node]
     if not isinstance(node, dict):
@@ -145,6 +145,6 @@ def _validator(schema: str) -> Draft202012Validator:
 
 
 def problems(schema: dict[str, Any], value: Any) -> list[str]:
-    """What the document has against a value."""
+    """Return the violations of a schema by a value."""
     errors = _validator(json.dumps(schema)).iter_errors(value)
     return [f"{error.json_path}: {error.message}" for error in errors]

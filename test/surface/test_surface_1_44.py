@@ -1,4 +1,4 @@
-"""Names, modules, order of arguments and places in requests that code for 1.44 relies on."""
+"""Names, modules, argument order and request layout that code for 1.44 relies on."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from typing import Any
 import pytest
 
 import lakefs_client
-from contract.document import snake
 from lakefs_client import apis, models
 from lakefs_client._security import ALL_SCHEMES
+from surface.document import snake
 
 SURFACE = json.loads(Path(__file__).with_name("surface_1_44.json").read_text("utf-8"))
-"""Arguments are written ``name@place=wire``, the last part only where it is another name."""
+"""Arguments have the form ``name@place=wire``. The wire name is there if it differs."""
 
-# Where the package differs on purpose.
+# Intentional differences.
 PLACES = {
-    # The bytes are the body itself; a form was built in memory around them.
+    # The body is the bytes themselves. 1.44 built a form in memory.
     ("upload_object", "content"): "upload",
 }
 REQUIRED = {
-    # Servers always send them, so the type says so; 1.44 had no required ones to put in order.
+    # Servers always send these properties. 1.44 had no required ones.
     "PullRequest": [
         "status",
         "title",
@@ -39,7 +39,7 @@ REQUIRED = {
     ],
 }
 TYPES = {
-    # Servers take and send one object. A list, as 1.44 had it, still may be given.
+    # Servers accept and send one object. The client still accepts a list, as in 1.44.
     ("ExternalPrincipal", "settings"): "ExternalPrincipalSettings",
     ("ExternalPrincipalCreation", "settings"): "list[ExternalPrincipalSettings | dict | list]",
 }
@@ -49,17 +49,17 @@ each_model = pytest.mark.parametrize("name", SURFACE["models"])
 
 
 def arguments(declared: list[str]) -> dict[str, tuple[str, str]]:
-    """The place and the wire name of each argument."""
+    """Return the place and the wire name of each argument."""
     split = [re.fullmatch(r"(\w+)@(\w+)(?:=(.+))?", text) for text in declared]
     return {m[1]: (m[2], m[3] or m[1]) for m in split if m}
 
 
 @pytest.fixture(scope="module")
 def client() -> lakefs_client.ApiClient:
-    return lakefs_client.ApiClient()  # it calls nobody
+    return lakefs_client.ApiClient()  # makes no calls
 
 
-def test_modules_of_the_apis() -> None:
+def test_modules_of_the_groups() -> None:
     for api, module in SURFACE["apis"].items():
         cls = getattr(importlib.import_module(f"lakefs_client.api.{module}"), api)
         assert cls is getattr(apis, api)
@@ -91,7 +91,7 @@ def test_place_in_the_request(client: lakefs_client.ApiClient, name: str) -> Non
             [*old.get("required", []), *old.get("optional", [])]
         ).items():
             assert endpoint.location_map[argument] == PLACES.get((name, argument), place)
-            # The name of an argument in a path is not sent: here it is the method's own.
+            # Names of path arguments are not sent, so they are the method's own.
             expected = argument if place == "path" else wire
             assert endpoint.attribute_map.get(argument, argument) == expected
 
@@ -106,7 +106,7 @@ def test_type_of_the_result(client: lakefs_client.ApiClient, name: str) -> None:
 
 
 def text_of(declared: Any) -> str:
-    """A type as the file has it."""
+    """Return a type in the file's notation."""
     if isinstance(declared, tuple):
         if len(declared) > 3:
             return "Any"

@@ -1,4 +1,4 @@
-"""spec/lakefs.yaml as the tests read it, apart from tools/, which must not be its own judge."""
+"""Reader of spec/lakefs.yaml for the tests, independent of the generator in tools/."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ GROUPS: list[str] = [tag["name"] for tag in RAW["tags"]]
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 UPLOAD = "uploadObject"
-"""The operation whose body is the bytes of an object."""
+"""Operation whose body is the bytes of an object."""
 
 LIMITS = ("minimum", "maximum", "minLength", "minItems", "pattern")
-"""The keywords of limits that the document uses."""
+"""Limit keywords that the document uses."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Argument:
     """An argument of a method.
 
     Attributes:
-        name: As the method has it.
-        wire: The name in the request; "" for a body.
-        place: "path", "query", "header", "body", or one of the three of an upload: "content",
-            "content_type", "user_metadata".
-        required: Whether it is positional.
-        schema: Its type.
+        name: Name in Python.
+        wire: Name in the request, or "" for a body.
+        place: "path", "query", "header" or "body". For an upload also "content", "content_type"
+            and "user_metadata".
+        required: True for a positional argument.
+        schema: Schema of the type.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Argument:
 
 @dataclass(frozen=True)
 class Operation:
-    """An operation, with the arguments in the order in which a method takes them."""
+    """An operation with its arguments in the method's order."""
 
     id: str
     name: str
@@ -66,29 +66,29 @@ class Operation:
 
     @property
     def required(self) -> tuple[Argument, ...]:
-        """The arguments that every call gives."""
+        """The required arguments."""
         return tuple(a for a in self.arguments if a.required)
 
     @property
     def optional(self) -> tuple[Argument, ...]:
-        """The arguments that a call may leave out."""
+        """The optional arguments."""
         return tuple(a for a in self.arguments if not a.required)
 
 
 def snake(name: str) -> str:
-    """A name as Python has it; acronyms are one word."""
+    """Return a name in snake case, with acronyms as one word."""
     if name == "class":
         return "_class"
     return "_".join(re.findall(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z\d]+|[A-Z]+", name)).lower()
 
 
 def class_of(group: str) -> str:
-    """The class of a group of operations."""
+    """Return the class name of a group of operations."""
     return f"{group[0].upper()}{group[1:]}Api"
 
 
 def deref(node: dict[str, Any]) -> dict[str, Any]:
-    """What a reference stands for; anything else as it is."""
+    """Follow references until they lead to a definition."""
     while "$ref" in node:
         found: Any = RAW
         for step in node["$ref"].removeprefix("#/").split("/"):
@@ -98,7 +98,7 @@ def deref(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def model_of(schema: dict[str, Any]) -> str | None:
-    """The name of the model that a schema refers to, if it does."""
+    """Return the name of the model that a schema refers to, if any."""
     if "$ref" in schema:
         return str(schema["$ref"]).rpartition("/")[2]
     if "allOf" in schema and len(schema["allOf"]) == 1:
@@ -108,7 +108,7 @@ def model_of(schema: dict[str, Any]) -> str | None:
 
 @dataclass(frozen=True)
 class Members:
-    """The properties of an object, in the order of arguments: the required ones first."""
+    """The properties of a model, the required ones first."""
 
     properties: dict[str, dict[str, Any]]
     required: frozenset[str]
@@ -116,7 +116,7 @@ class Members:
 
 @cache
 def members(model: str) -> Members:
-    """The properties of a model, those that ``allOf`` brings included."""
+    """Return the properties of a model, including those of `allOf`."""
     properties: dict[str, dict[str, Any]] = {}
     required: set[str] = set()
     for part in _parts(SCHEMAS[model]):
@@ -133,7 +133,7 @@ def _parts(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def limits(schema: dict[str, Any]) -> dict[str, Any]:
-    """The limits that a schema sets."""
+    """Return the limits of a schema."""
     return {name: schema[name] for name in LIMITS if name in schema}
 
 

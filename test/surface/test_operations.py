@@ -1,4 +1,4 @@
-"""Every operation of the document is a method that sends and returns what the document says."""
+"""Every operation of the document is a method with the documented request and result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import pytest
 from support.scripted import Answer
 
 import lakefs_client
-from contract.document import (
+from lakefs_client import api, apis, exceptions, models
+from lakefs_client._sentinels import UNSET
+from surface.document import (
     GROUPS,
     OPERATIONS,
     RAW,
@@ -24,16 +26,14 @@ from contract.document import (
     model_of,
     snake,
 )
-from contract.recorder import API, Recorder, path_arguments, query_arguments
-from contract.values import argument, problems, python, sample
-from lakefs_client import api, apis, exceptions, models
-from lakefs_client._sentinels import UNSET
+from surface.recorder import API, Recorder, path_arguments, query_arguments
+from surface.values import argument, problems, python, sample
 
 each_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 
 
 def arguments_of(operation: Operation, *, full: bool = True) -> dict[str, Any]:
-    """A JSON value for each argument, or for the required ones alone."""
+    """Return a JSON value for each argument, or for the required ones only."""
     values = {}
     for a in operation.arguments if full else operation.required:
         if a.place == "content":
@@ -48,14 +48,14 @@ def arguments_of(operation: Operation, *, full: bool = True) -> dict[str, Any]:
 
 
 def call(recorder: Recorder, operation: Operation, values: dict[str, Any]) -> Any:
-    """Call a method: required arguments by position, the others by name."""
+    """Call a method with required arguments by position and others by name."""
     given = {a.name: argument(a, values[a.name]) for a in operation.arguments if a.name in values}
     required = [given.pop(a.name) for a in operation.required]
     return recorder.method(operation)(*required, **given)
 
 
 def answer_of(operation: Operation, *, full: bool = True) -> Answer:
-    """A successful answer as the document describes it."""
+    """Return a successful answer that matches the document."""
     if operation.answer is None:
         return Answer(operation.success, headers={"Content-Type": None})
     value = sample(operation.answer, "answer", full=full)
@@ -64,11 +64,11 @@ def answer_of(operation: Operation, *, full: bool = True) -> Answer:
     return Answer(operation.success, value.encode(), headers={"Content-Type": operation.media_type})
 
 
-# What a class offers
+# Classes and signatures
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_group_is_a_class_with_exactly_its_operations(group: str) -> None:
+def test_group_class_has_exactly_its_operations(group: str) -> None:
     cls = getattr(apis, class_of(group))
     module = importlib.import_module(f"lakefs_client.api.{snake(group)}_api")
     assert getattr(module, class_of(group)) is cls
@@ -80,7 +80,7 @@ def test_group_is_a_class_with_exactly_its_operations(group: str) -> None:
     assert methods == {operation.name for operation in OPERATIONS if group in operation.groups}
 
 
-def test_apis_are_the_groups_and_nothing_else() -> None:
+def test_apis_match_the_groups() -> None:
     assert sorted(apis.__all__) == sorted(map(class_of, GROUPS))
 
 
@@ -91,7 +91,7 @@ def test_groups_share_one_implementation(operation: Operation) -> None:
 
 
 def annotation(schema: dict[str, Any]) -> str:
-    """The Python type of a schema, as a signature has it."""
+    """Return the annotation of a schema."""
     model = model_of(schema)
     if model is not None:
         text = model
@@ -161,11 +161,11 @@ def test_signature(operation: Operation) -> None:
     assert signature.return_annotation == expected
 
 
-# What goes out
+# Requests
 
 
 @each_operation
-@pytest.mark.parametrize("full", [True, False], ids=["every argument", "required ones alone"])
+@pytest.mark.parametrize("full", [True, False], ids=["all arguments", "required only"])
 def test_request(recorder: Recorder, operation: Operation, full: bool) -> None:
     values = arguments_of(operation, full=full)
     recorder.answer(answer_of(operation))
@@ -174,7 +174,7 @@ def test_request(recorder: Recorder, operation: Operation, full: bool) -> None:
 
     assert request.method == operation.method
     given = [a for a in operation.arguments if a.name in values]
-    # Every byte that means something in a path is escaped: no argument becomes two steps.
+    # Reserved bytes are escaped, so that no argument becomes two segments.
     assert re.fullmatch(r"[\w.~%/-]+", request.path, re.ASCII)
     assert path_arguments(operation, request) == {
         a.wire: str(values[a.name]) for a in given if a.place == "path"
@@ -220,7 +220,7 @@ def expected_body(
 
 
 @each_operation
-def test_credentials_go_where_the_document_asks_for_them(
+def test_credentials_are_sent_only_to_secured_operations(
     recorder: Recorder, operation: Operation
 ) -> None:
     recorder.answer(answer_of(operation))
@@ -237,7 +237,7 @@ def test_credentials_go_where_the_document_asks_for_them(
         assert "cookie" not in request.headers
 
 
-def test_some_operations_need_no_credentials() -> None:
+def test_operations_without_credentials() -> None:
     assert {operation.name for operation in OPERATIONS if not operation.secured} == {
         "external_principal_login",
         "get_auth_capabilities",
@@ -251,11 +251,11 @@ def test_some_operations_need_no_credentials() -> None:
     }
 
 
-# What comes back
+# Results
 
 
 @each_operation
-@pytest.mark.parametrize("full", [True, False], ids=["every property", "required ones alone"])
+@pytest.mark.parametrize("full", [True, False], ids=["all properties", "required only"])
 def test_result(recorder: Recorder, operation: Operation, full: bool) -> None:
     recorder.answer(answer_of(operation, full=full))
     result = call(recorder, operation, arguments_of(operation, full=False))
@@ -274,13 +274,13 @@ def test_result(recorder: Recorder, operation: Operation, full: bool) -> None:
     assert type(result) is (getattr(models, model) if model else type(value))
 
 
-# What is repeated
+# Retries
 
 
 @each_operation
 @pytest.mark.parametrize("status", [503, 429])
-def test_repetition(recorder: Recorder, operation: Operation, status: int) -> None:
-    """503 leaves it open what happened; 429 says that nothing did."""
+def test_retry(recorder: Recorder, operation: Operation, status: int) -> None:
+    """After 503 the outcome is unknown. After 429 nothing happened."""
     repeated = operation.idempotent if status == 503 else operation.repeatable
     if repeated:
         recorder.answer(Answer(status, json={"message": "later"}), answer_of(operation))
@@ -293,7 +293,7 @@ def test_repetition(recorder: Recorder, operation: Operation, status: int) -> No
     assert len(recorder.taken()) == 1 + repeated
 
 
-def test_what_has_no_second_time_is_not_marked() -> None:
+def test_operations_with_lasting_effects_are_not_idempotent() -> None:
     marked = {operation.name for operation in OPERATIONS if operation.idempotent}
     never = re.compile(
         r"create_|commit|merge_|revert|cherry_pick|hard_reset|import_start|complete_"
@@ -307,7 +307,7 @@ def test_what_has_no_second_time_is_not_marked() -> None:
     assert [o.name for o in OPERATIONS if not o.repeatable] == ["complete_presign_multipart_upload"]
 
 
-# What is refused
+# Limits
 
 
 LIMITED = [
@@ -353,6 +353,6 @@ def test_choice(recorder: Recorder, operation: Operation, a: Argument) -> None:
     assert recorder.taken() == []
 
 
-def test_paths_are_below_one_root() -> None:
+def test_all_paths_are_below_one_root() -> None:
     assert all(operation.path.startswith("/") for operation in OPERATIONS)
     assert API == "/api/v1"

@@ -1,4 +1,4 @@
-"""Every schema of the document is a class with the properties that the document gives it."""
+"""Every schema of the document is a model class with the documented properties."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 import lakefs_client
-from contract.document import SCHEMAS, limits, members, model_of, snake
-from contract.values import problems, python, sample, sample_of_model
 from lakefs_client import ApiTypeError, ApiValueError, models
+from surface.document import SCHEMAS, limits, members, model_of, snake
+from surface.values import problems, python, sample, sample_of_model
 
 LISTS = sorted(name for name, schema in SCHEMAS.items() if schema.get("type") == "array")
 MAPS = sorted(name for name, schema in SCHEMAS.items() if "additionalProperties" in schema)
@@ -24,17 +24,17 @@ each_object = pytest.mark.parametrize("model", OBJECTS)
 
 
 def built(model: str, *, full: bool = True) -> tuple[Any, Any]:
-    """A model and the JSON that it stands for."""
+    """Return a model and its JSON."""
     value = sample_of_model(model, full=full)
     return python({"$ref": f"#/components/schemas/{model}"}, value), value
 
 
-def test_models_are_the_schemas_and_nothing_else() -> None:
+def test_models_match_the_schemas() -> None:
     assert sorted(models.__all__) == sorted(SCHEMAS)
 
 
 @pytest.mark.parametrize("model", SCHEMAS)
-def test_model_is_in_a_module_of_its_name(model: str) -> None:
+def test_module_of_a_model_has_its_name(model: str) -> None:
     module = importlib.import_module(f"lakefs_client.model.{snake(model)}")
     cls = getattr(models, model)
     assert getattr(module, model) is cls
@@ -52,7 +52,7 @@ FORMATS: dict[str, tuple[type, ...]] = {"date-time": (datetime,), "binary": (io.
 
 
 def types(schema: dict[str, Any]) -> tuple[Any, ...]:
-    """A type as ``openapi_types`` tells it."""
+    """Return a type as ``openapi_types`` shows it."""
     name = model_of(schema)
     found: tuple[Any, ...]
     if name is not None:
@@ -75,7 +75,7 @@ def test_types(model: str) -> None:
     declared = dict(getattr(models, model).openapi_types)
     expected = {snake(name): types(of) for name, of in members(model).properties.items()}
     for name, schema in members(model).properties.items():
-        if schema.get("x-merged"):  # takes a dict and a list of the model as well
+        if schema.get("x-merged"):  # also accepts a dict and a list of models
             assert types(schema)[0] in declared.pop(snake(name))[0]
             del expected[snake(name)]
     assert declared == expected
@@ -83,7 +83,7 @@ def test_types(model: str) -> None:
 
 @each_object
 @pytest.mark.parametrize("full", [True, False], ids=["every property", "required ones alone"])
-def test_model_holds_and_sends_what_it_is_given(model: str, full: bool) -> None:
+def test_model_keeps_and_sends_its_values(model: str, full: bool) -> None:
     instance, value = built(model, full=full)
     assert problems({"$ref": f"#/components/schemas/{model}"}, value) == []
     assert lakefs_client.ApiClient.sanitize_for_serialization(instance) == value
@@ -92,13 +92,13 @@ def test_model_holds_and_sends_what_it_is_given(model: str, full: bool) -> None:
             assert instance[snake(name)] == python(schema, value[name])
             assert getattr(instance, snake(name)) == python(schema, value[name])
         else:
-            # A default of the server's is the server's business.
+            # The client does not send server defaults.
             assert snake(name) not in instance
             assert not hasattr(instance, snake(name))
 
 
 @each_object
-def test_required_properties_are_positional_in_order_and_nothing_else_is(model: str) -> None:
+def test_only_required_properties_are_positional(model: str) -> None:
     cls = getattr(models, model)
     declared = members(model)
     value = sample_of_model(model, full=False)
@@ -125,13 +125,13 @@ WRONG: dict[str, list[Any]] = {
     "number": ["0.5", True, None],
     "array": ["x", {"k": "x"}, None, [object()]],
     "object": ["x", ["x"], None, {7: "x"}],
-    "binary": [],  # looked at where it is opened to be sent
+    "binary": [],  # checked when the file is opened for sending
     "model": ["x", 7, None, {"k": "x"}, io.BytesIO()],
 }
 
 
 def wrong_for(schema: dict[str, Any]) -> list[Any]:
-    """Values of other types than a schema's."""
+    """Yield values whose type differs from the schema's."""
     kind = "model" if model_of(schema) else schema.get("format", schema.get("type"))
     values = WRONG[kind if kind in WRONG else schema["type"]]
     if schema.get("x-merged"):
@@ -142,7 +142,7 @@ def wrong_for(schema: dict[str, Any]) -> list[Any]:
 @pytest.mark.parametrize(
     ("model", "name", "schema"), PROPERTIES, ids=[f"{m}.{n}" for m, n, _ in PROPERTIES]
 )
-def test_property_refuses_other_types(model: str, name: str, schema: dict[str, Any]) -> None:
+def test_property_rejects_other_types(model: str, name: str, schema: dict[str, Any]) -> None:
     instance, value = built(model)
     for wrong in wrong_for(schema):
         with pytest.raises(ApiTypeError, match=snake(name)):
@@ -169,7 +169,7 @@ OUTSIDE = {
 @pytest.mark.parametrize(
     ("model", "name", "schema"), LIMITED, ids=[f"{m}.{n}" for m, n, _ in LIMITED]
 )
-def test_property_keeps_its_limits(model: str, name: str, schema: dict[str, Any]) -> None:
+def test_property_enforces_its_limits(model: str, name: str, schema: dict[str, Any]) -> None:
     instance, _ = built(model)
     for keyword, bound in limits(schema).items():
         with pytest.raises(ApiValueError, match=snake(name)):
@@ -193,9 +193,7 @@ def test_property_keeps_its_limits(model: str, name: str, schema: dict[str, Any]
 @pytest.mark.parametrize(
     ("model", "name", "schema"), CHOSEN, ids=[f"{m}.{n}" for m, n, _ in CHOSEN]
 )
-def test_property_takes_the_listed_values_alone(
-    model: str, name: str, schema: dict[str, Any]
-) -> None:
+def test_property_accepts_only_listed_values(model: str, name: str, schema: dict[str, Any]) -> None:
     instance, _ = built(model)
     for choice in schema["enum"]:
         instance[snake(name)] = choice
@@ -205,7 +203,7 @@ def test_property_takes_the_listed_values_alone(
     assert list(allowed.values()) == schema["enum"]
 
 
-def test_nothing_else_is_limited_or_listed() -> None:
+def test_other_properties_have_no_limits() -> None:
     for model in OBJECTS:
         cls = getattr(models, model)
         assert set(cls.validations) == {(snake(n),) for m, n, _ in LIMITED if m == model}
@@ -213,7 +211,7 @@ def test_nothing_else_is_limited_or_listed() -> None:
 
 
 @pytest.mark.parametrize("model", MAPS)
-def test_map_takes_any_names_with_values_of_one_type(model: str) -> None:
+def test_map_accepts_any_names_with_values_of_one_type(model: str) -> None:
     cls = getattr(models, model)
     entries = SCHEMAS[model]["additionalProperties"]
     value = {name: sample(entries) for name in ("a", "get", "to_dict", "ä b")}
@@ -226,7 +224,7 @@ def test_map_takes_any_names_with_values_of_one_type(model: str) -> None:
 
 
 @pytest.mark.parametrize("model", LISTS)
-def test_list_holds_models_of_one_class(model: str) -> None:
+def test_list_contains_models_of_one_class(model: str) -> None:
     value = sample(SCHEMAS[model])
     instance = python(SCHEMAS[model], value)
     listed = getattr(models, model)(instance)
@@ -237,7 +235,7 @@ def test_list_holds_models_of_one_class(model: str) -> None:
 SECRETS = [(m, n) for m, n, s in PROPERTIES if s.get("x-secret")]
 
 
-def test_secrets_are_what_one_would_think() -> None:
+def test_secret_properties_are_the_expected_ones() -> None:
     assert {name for _, name in SECRETS} == {
         "code",
         "gc_commits_presigned_url",
@@ -249,7 +247,7 @@ def test_secrets_are_what_one_would_think() -> None:
 
 
 @pytest.mark.parametrize(("model", "name"), SECRETS, ids=[".".join(pair) for pair in SECRETS])
-def test_secret_is_not_in_the_repr(model: str, name: str) -> None:
+def test_repr_hides_secrets(model: str, name: str) -> None:
     instance, value = built(model)
     instance[snake(name)] = "the-secret" if isinstance(value[name], str) else {"x": "the-secret"}
     for text in (repr(instance), str(instance), instance.to_str(), f"{[instance]}"):

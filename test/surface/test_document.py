@@ -1,4 +1,4 @@
-"""spec/lakefs.yaml is a document of OpenAPI 3.0, in our own words, and the code is what it says."""
+"""spec/lakefs.yaml is valid OpenAPI 3.0, in our own words, and the code is generated from it."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from typing import Any
 import pytest
 from jsonschema import Draft4Validator
 
-from contract.document import GROUPS, METHODS, RAW, ROOT, SCHEMAS, deref
-from contract.values import problems
+from surface.document import GROUPS, METHODS, RAW, ROOT, SCHEMAS, deref
+from surface.values import problems
 
 VENDOR = ROOT.parent / "shared" / "spec"
 RUN = 10
-"""So many words in a row, the same in both documents, are a copy."""
+"""Number of successive words that count as a copy."""
 
 RAW_OPERATIONS = [
     (path, method, operation)
     for path, methods in RAW["paths"].items()
     for method, operation in methods.items()
 ]
-# Of the keywords that OpenAPI has for a schema those that this document uses, and our own.
+# Schema keywords of OpenAPI that the document uses, and our own.
 KEYWORDS = {
     "$ref", "additionalProperties", "allOf", "default", "deprecated", "description", "enum",
     "example", "format", "items", "maximum", "minItems", "minLength", "minimum", "nullable",
@@ -34,7 +34,7 @@ KEYWORDS = {
 
 
 def walk(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
-    """Every node of the document with its place."""
+    """Yield every node of the document with its path."""
     yield path, node
     if isinstance(node, dict):
         for key, item in node.items():
@@ -48,7 +48,7 @@ NODES = list(walk(RAW))
 
 
 def schemas() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every schema of the document, however deep, with its place."""
+    """Yield every schema of the document with its path."""
     for path, node in NODES:
         named = path[:2] == ("components", "schemas")
         steps = path[2:] if named else path[path.index("schema") :] if "schema" in path else ()
@@ -59,7 +59,7 @@ def schemas() -> Iterator[tuple[str, dict[str, Any]]]:
             step = inside.pop(0)
             if step == "properties":
                 if not inside:
-                    break  # the table of properties, which is no schema itself
+                    break  # the table of properties is not a schema
                 inside.pop(0)
             elif step == "allOf":
                 if not inside:
@@ -74,14 +74,14 @@ def schemas() -> Iterator[tuple[str, dict[str, Any]]]:
 SCHEMA_NODES = dict(schemas())
 
 
-def test_says_which_openapi_it_is() -> None:
+def test_document_states_its_openapi_version() -> None:
     assert re.fullmatch(r"3\.0\.\d", RAW["openapi"])
     assert RAW["info"]["title"]
     assert RAW["info"]["version"]
     assert [server["url"] for server in RAW["servers"]] == ["http://localhost/api/v1"]
 
 
-def test_every_reference_leads_somewhere() -> None:
+def test_every_reference_resolves() -> None:
     references = [node["$ref"] for _, node in NODES if isinstance(node, dict) and "$ref" in node]
     assert references
     for reference in references:
@@ -97,7 +97,7 @@ def test_every_component_is_used() -> None:
         for name in RAW["components"][kind]
         if f"#/components/{kind}/{name}" not in used
     }
-    # Models of 1.44 that no operation refers to stay importable.
+    # Unused models of 1.44 remain importable.
     assert unused == {
         "ErrorNoACL",
         "MetaRangeCreation",
@@ -143,17 +143,17 @@ def test_operation_is_complete(path: str, method: str, operation: dict[str, Any]
         assert operation["requestBody"]["content"]
 
 
-def test_the_places_of_schemas_were_found() -> None:
+def test_walk_finds_nested_schemas() -> None:
     assert len(SCHEMA_NODES) > 3 * len(SCHEMAS)
 
 
 def test_schemas_are_well_formed() -> None:
     for place, schema in SCHEMA_NODES.items():
-        # What OpenAPI 3.0 takes over from JSON Schema is of the fourth draft.
+        # OpenAPI 3.0 is based on draft 4 of JSON Schema.
         Draft4Validator.check_schema(schema)
         assert schema.keys() <= KEYWORDS, place
         assert schema.keys() & {"$ref", "allOf", "type", "required"}, place
-        assert "$ref" not in schema or schema.keys() == {"$ref"}, f"{place}: ignored beside a $ref"
+        assert "$ref" not in schema or schema.keys() == {"$ref"}, f"{place}: keys beside $ref"
         assert schema.get("type") != "array" or "items" in schema, place
         if "properties" in schema:
             assert set(schema.get("required", ())) <= schema["properties"].keys(), place
@@ -162,14 +162,14 @@ def test_schemas_are_well_formed() -> None:
 
 
 @pytest.mark.parametrize("model", SCHEMAS)
-def test_model_is_described_and_its_example_fits(model: str) -> None:
+def test_model_has_a_description_and_a_valid_example(model: str) -> None:
     schema = SCHEMAS[model]
     assert schema["description"]
     if "example" in schema:
         assert problems({"$ref": f"#/components/schemas/{model}"}, schema["example"]) == []
 
 
-def test_generated_files_are_what_the_document_stands_for() -> None:
+def test_generated_files_are_up_to_date() -> None:
     result = subprocess.run(
         [sys.executable, str(ROOT / "tools" / "generate.py"), "--check"],
         capture_output=True,
@@ -185,8 +185,8 @@ def words(text: str) -> list[str]:
 
 
 @pytest.mark.skipif(not VENDOR.exists(), reason="the vendor's documents are not beside this one")
-def test_no_sentence_is_the_vendors() -> None:
-    """Only prose is looked at: names, paths and types are facts, and the same in both."""
+def test_no_sentence_is_copied_from_the_vendor() -> None:
+    """Compare prose only. Names, paths and types are facts."""
     theirs: set[tuple[str, ...]] = set()
     documents: list[Path] = sorted(VENDOR.glob("*.yml"))
     assert documents

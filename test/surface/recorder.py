@@ -1,4 +1,4 @@
-"""A server that keeps what arrives and answers what it is told, and a client that knows it."""
+"""Server that records requests and sends prepared answers, with a client."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from urllib.parse import parse_qsl, unquote
 from support.scripted import Answer, Received, ScriptedServer
 
 import lakefs_client
-from contract.document import BY_NAME, Operation, class_of
 from lakefs_client import apis
+from surface.document import BY_NAME, Operation, class_of
 
 API = "/api/v1"
 
 
 class Recorder:
-    """A server and a client of it.
+    """A recording server and its client.
 
     Attributes:
-        client: Has a token, a user with password and every cookie, and does not wait long before
-            it repeats a request.
+        client: Client with a token, a password and every cookie. It retries once, without a wait.
     """
 
     def __init__(self) -> None:
@@ -51,29 +50,29 @@ class Recorder:
         self._server.close()
 
     def _next(self, request: Received) -> Answer:
-        # A request that nobody waits for is seen by `taken`.
+        # An unexpected request fails in `taken`.
         return self._answers.popleft() if self._answers else Answer(500, b"not expected")
 
     def answer(self, *answers: Answer) -> None:
-        """Answer the next requests like this, and no others."""
+        """Set the answers to the next requests."""
         self._answers = deque(answers)
 
     def taken(self) -> list[Received]:
-        """The requests since the last look; every answer must have been used."""
+        """Return the requests since the last call. All answers must be used."""
         requests, self._server.requests = self._server.requests, []
         answers, self._answers = self._answers, deque()
         assert not answers, f"no request came for {list(answers)}"
         return requests
 
     def method(self, operation: Operation | str, group: str = "") -> Any:
-        """The method of an operation, of its first group unless one is named."""
+        """Return the method of an operation, by default of its first group."""
         found = BY_NAME[operation] if isinstance(operation, str) else operation
         api = getattr(apis, class_of(group or found.groups[0]))(self.client)
         return getattr(api, found.name)
 
 
 def path_arguments(operation: Operation, request: Received) -> dict[str, str] | None:
-    """The arguments in a request's path by their wire names; None where it is another path."""
+    """Return a request's path arguments by wire name, or None for another path."""
     template = f"{API}{operation.path}".split("/")
     steps = request.path.split("/")
     if len(steps) != len(template):
@@ -88,7 +87,7 @@ def path_arguments(operation: Operation, request: Received) -> dict[str, str] | 
 
 
 def query_arguments(request: Received) -> list[tuple[str, str]]:
-    """The names and values of a request's query, in order."""
+    """Return the names and values of a request's query, in order."""
     return parse_qsl(
         request.query, keep_blank_values=True, strict_parsing=bool(request.query), errors="strict"
     )

@@ -1,4 +1,4 @@
-"""A server that answers whatever it is told, and clients of it."""
+"""Fixtures of the surface tests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from contract.recorder import Recorder
+from surface.recorder import Recorder
 
 
 @pytest.fixture(scope="module")

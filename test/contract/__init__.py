@@ -1,1 +1,0 @@
-"""What the package promises: the API document, the names of 1.44, the answers of real servers."""

@@ -1,0 +1,1 @@
+"""Random sequences of calls, compared between the sandbox and a real server."""
