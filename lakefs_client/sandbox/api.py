@@ -21,6 +21,8 @@ from lakefs_client.sandbox.operations.staging import Staging
 from lakefs_client.sandbox.request_log import Recorder
 from lakefs_client.sandbox.state import Backend
 
+# The maximum size of a JSON body, which is read before authentication.
+_MAX_JSON = 16 * 1024 * 1024
 # Operations that read the body themselves and take the backend's lock when they need it.
 _STREAMING = ("upload_object",)
 # Operations that require no credentials although the document says so.
@@ -64,7 +66,10 @@ class Api:
         body: Any = {}
         if not streaming:
             content_type = request.headers.get("content-type", "")
-            body = self._document.body(operation, content_type, request.body.read())
+            data = request.body.read(_MAX_JSON)
+            if data is None:
+                raise ApiError(413, f"request body too large: the limit is {_MAX_JSON} bytes")
+            body = self._document.body(operation, content_type, data)
         authenticated = False
         if operation.auth:
             now = self._backend.clock()

@@ -14,7 +14,6 @@ from lakefs_client.sandbox.operations.call import Call, Json, reply
 _LOGIN_SECONDS = 7 * 24 * 3600
 _SESSION_SECONDS = 30 * 24 * 3600
 _TOKEN_SECONDS = 3600
-_VERSION = {"version": "dev", "version_context": "lakeFS"}
 
 
 def _constant(answer: Json | None) -> Callable[[Call], Json | None]:
@@ -26,10 +25,12 @@ class Service(Call):
     """Operations outside of repositories. Open-source servers lack most of those in `/auth`."""
 
     health_check = post_stats_events = _constant(None)
-    get_lake_fs_version = _constant(_VERSION)
     get_garbage_collection_config = _constant({"grace_period": 24 * 3600})
     get_usage_report_summary = _constant({"installation_id": "sandbox", "reports": []})
     get_auth_capabilities = _constant({"invite_user": False})
+
+    def get_lake_fs_version(self) -> Json:
+        return {"version": self.backend.version, "version_context": "lakeFS"}
 
     def get_setup_state(self) -> Json:
         login = {
@@ -51,7 +52,7 @@ class Service(Call):
             "storage_config": self.get_storage_config(),
             "storage_config_list": [],
             "ui_config": {},
-            "version_config": _VERSION,
+            "version_config": self.get_lake_fs_version(),
         }
 
     def get_storage_config(self) -> Json:
