@@ -13,6 +13,7 @@ from lakefs_client.sandbox.identity import unauthenticated
 from lakefs_client.sandbox.operations.branches import Branches
 from lakefs_client.sandbox.operations.call import reply
 from lakefs_client.sandbox.operations.commits import Commits
+from lakefs_client.sandbox.operations.maintenance import Maintenance
 from lakefs_client.sandbox.operations.objects import Objects
 from lakefs_client.sandbox.operations.pulls import Pulls
 from lakefs_client.sandbox.operations.repositories import Repositories
@@ -29,7 +30,7 @@ _STREAMING = ("upload_object",)
 _ANONYMOUS = ("get_current_user",)
 
 
-class _Call(Objects, Staging, Branches, Commits, Pulls, Repositories, Service):
+class _Call(Objects, Staging, Branches, Commits, Pulls, Repositories, Maintenance, Service):
     """A call to any operation."""
 
 

@@ -31,6 +31,8 @@ class Backend:
     repositories: dict[str, Repository] = field(default_factory=dict)
     # The storage namespaces of all repositories, deleted ones included.
     namespaces: set[str] = field(default_factory=set)
+    # True after setup_comm_prefs.
+    comm_prefs: bool = False
     store_port: int = 0
     lock: threading.RLock = field(default_factory=threading.RLock)
 

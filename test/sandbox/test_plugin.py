@@ -42,3 +42,29 @@ def test_it(lakefs_sandbox, number):
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run(command, capture_output=True, env=environment, check=False)
     assert b"2 passed" in done.stdout, done.stdout
+
+
+def test_fixtures_run_in_parallel(tmp_path: Path) -> None:
+    test = """
+import pytest
+from lakefs_client.apis import ObjectsApi
+
+@pytest.mark.parametrize("number", range(8))
+def test_it(lakefs_sandbox, lakefs_api_client, lakefs_repository, number):
+    assert lakefs_api_client.configuration.host.startswith(lakefs_sandbox.endpoint)
+    assert lakefs_repository.id == "example-repo"
+    objects = ObjectsApi(lakefs_api_client)
+    assert objects.list_objects(lakefs_repository.id, "main").results == []
+    objects.upload_object(lakefs_repository.id, "main", "x", content=b"1")
+"""
+    (tmp_path / "test_it.py").write_text(test)
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"]
+    command += ["-p", "xdist", "-n", "2", "-p", "lakefs_client.sandbox.plugin"]
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = subprocess.run(
+        [*command, "--rootdir", str(tmp_path), str(tmp_path)],
+        capture_output=True,
+        env=environment,
+        check=False,
+    )
+    assert b"8 passed" in done.stdout, done.stdout
