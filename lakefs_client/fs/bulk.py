@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,7 @@ def get(
 
     def get_one(path: str, to: str, child: Any) -> None:
         try:
-            fs.download(path, to, child, **options)
+            fs._download(path, to, child, **options)
         except (FileNotFoundError, IsADirectoryError):
             if infos is None or infos[path] is not None or not fs.isdir(path):
                 raise
@@ -118,7 +119,6 @@ def remove(fs: Tree, given: Any, *, recursive: bool, maxdepth: int | None) -> No
 
     Raises:
         FileNotFoundError: There is nothing to delete.
-        IsADirectoryError: A folder would have to be deleted, and `recursive` is False.
         OSError: The server refused to delete one of the objects.
     """
     if recursive and maxdepth is None:
@@ -128,7 +128,8 @@ def remove(fs: Tree, given: Any, *, recursive: bool, maxdepth: int | None) -> No
         if isinstance(given, (str, os.PathLike)) and [*found.values()] == [None]:
             found = {name: fs.info(name) for name in found}
             if any(map(is_folder, found.values())):
-                raise IsADirectoryError(f"{given!r} is a folder: give recursive=True")
+                text = f"{given!r} is a folder, nothing was deleted. Give recursive=True."
+                warnings.warn(text, stacklevel=3)
         places = (parse(name) for name, info in found.items() if not is_folder(info))
     for (repository, branch), group in groupby(places, key=lambda place: place[:2]):
         try:

@@ -126,7 +126,7 @@ class LakeFSFileSystem(Tree):
         name = self._strip_protocol(path)
         kind = mode.replace("t", "").replace("b", "")
         if kind not in ("r", "w", "x") or mode[:1] != kind or len(mode) > 2:
-            raise NotImplementedError(f"mode {mode!r}")
+            raise NotImplementedError(f"unsupported mode {mode!r}")
         text = {
             key: options.pop(key) for key in ("encoding", "errors", "newline") if key in options
         }
@@ -366,13 +366,13 @@ class LakeFSFileSystem(Tree):
                     callback.relative_update(len(data))
             return
         try:
-            self.download(name, os.fspath(lpath), callback, precheck=precheck)
+            self._download(name, os.fspath(lpath), callback, precheck=precheck)
         except FileNotFoundError:
             if not self.isdir(name):
                 raise
             os.makedirs(lpath, exist_ok=True)
 
-    def download(
+    def _download(
         self, name: str, target: str, callback: Any, *, precheck: bool = True, **_: Any
     ) -> None:
         """Download an object to a path whose folder is made."""

@@ -13,7 +13,7 @@ from lakefs_client.api.commits_api import CommitsApi
 from lakefs_client.api.refs_api import RefsApi
 from lakefs_client.api.repositories_api import RepositoriesApi
 from lakefs_client.api.tags_api import TagsApi
-from lakefs_client.exceptions import NotFoundException
+from lakefs_client.exceptions import ApiException
 from lakefs_client.fs._fsspec import Transaction
 from lakefs_client.models import (
     BranchCreation,
@@ -92,7 +92,9 @@ class LakeFSTransaction(Transaction):
         self.repository = _id(repository)
         try:
             RepositoriesApi(self.fs.client).get_repository(self.repository)
-        except NotFoundException:
+        except ApiException as error:
+            if error.status not in (400, 404):  # 400: no repository can have this name
+                raise
             raise ValueError(f"repository {self.repository!r} does not exist") from None
         self.base_branch = Branch(_id(base_branch))
         self._automerge, self._delete = automerge, delete
@@ -161,7 +163,7 @@ class LakeFSTransaction(Transaction):
         return self.rev_parse(branch)
 
     def rev_parse(self, ref: Any) -> Commit:
-        """Return the commit that a ref stands for."""
+        """Return the commit that a ref resolves to."""
         commits = RefsApi(self.fs.client).log_commits(
             self.repository, _id(ref), amount=1, limit=True
         )

@@ -1,4 +1,4 @@
-"""fsspec's own suite for file systems."""
+"""fsspec's own suite for file systems, on the sandbox or the server that the environment names."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import pytest
 from fsspec.tests import abstract
 
 from lakefs_client.fs import LakeFSFileSystem
-from lakefs_client.sandbox import Sandbox
 
-from .conftest import arguments, create_repository
+from .conftest import any_server
 
 
 class Fixtures(abstract.AbstractFixtures):
     @pytest.fixture(scope="class")
     @classmethod
     def fs(cls) -> Iterator[LakeFSFileSystem]:
-        with Sandbox() as sandbox:
-            create_repository(sandbox, "abstract")
-            yield LakeFSFileSystem(**arguments(sandbox), skip_instance_cache=True)
+        with any_server() as (arguments, repository):
+            fs = LakeFSFileSystem(**arguments, skip_instance_cache=True)
+            fs.repository = repository
+            yield fs
 
     @pytest.fixture
-    def fs_path(self) -> str:
-        return "abstract/main"
+    def fs_path(self, fs: LakeFSFileSystem) -> str:
+        return f"{fs.repository}/main"
 
     @pytest.fixture
     def fs_join(self) -> Callable[..., str]:

@@ -371,8 +371,9 @@ class TestManyFiles:
 
     def test_rm_of_a_folder_needs_recursive(self, fs: LakeFSFileSystem) -> None:
         fs.pipe({"repo/main/a/b": b"", "repo/main/ab": b""})
-        with pytest.raises(IsADirectoryError):
+        with pytest.warns(UserWarning, match="recursive=True"):
             fs.rm("repo/main/a")
+        assert fs.exists("repo/main/a/b")
         fs.rm("repo/main/a", recursive=True)
         assert fs.find("repo/main") == ["repo/main/ab"]
 
