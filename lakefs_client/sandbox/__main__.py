@@ -60,6 +60,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> list[str]:
             help="support external principals, their login and STS",
         ),
         add(
+            "--s3-endpoint", metavar="URL",
+            help="keep objects in this S3 store, through boto3 (extra [s3])",
+        ),
+        add(
+            "--namespace", metavar="s3://BUCKET/PREFIX", default=defaults.NAMESPACE,
+            help="prefix for storage namespaces (default: %(default)s)",
+        ),
+        add(
             "--server-version", dest="version", metavar="VERSION", default=defaults.VERSION,
             help="lakeFS version to report (default: %(default)s)",
         ),

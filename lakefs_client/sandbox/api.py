@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from lakefs_client.sandbox import openapi
-from lakefs_client.sandbox.errors import ApiError
+from lakefs_client.sandbox.errors import ApiError, StoreError
 from lakefs_client.sandbox.http_server import Request, Response
 from lakefs_client.sandbox.identity import unauthenticated
 from lakefs_client.sandbox.operations.branches import Branches
@@ -20,6 +20,7 @@ from lakefs_client.sandbox.operations.repositories import Repositories
 from lakefs_client.sandbox.operations.service import Service
 from lakefs_client.sandbox.operations.staging import Staging
 from lakefs_client.sandbox.request_log import Recorder
+from lakefs_client.sandbox.s3_errors import error_response
 from lakefs_client.sandbox.state import Backend
 
 # The maximum size of a JSON body, which is read before authentication.
@@ -48,11 +49,16 @@ class Api:
 
         def handle() -> Response:
             try:
+                if _is_for_the_gateway(request):
+                    message = "The sandbox has no S3 gateway."
+                    return error_response(request.path[1:], 501, "NotImplemented", message)
                 if operation is None:
                     raise ApiError(404, "invalid API endpoint")
                 return self._execute(operation, values, request)
             except ApiError as error:
                 return reply(error.body, error.status)
+            except StoreError as error:
+                return reply({"message": f"operation error S3: {error.code}: {error}"}, 500)
 
         name = operation.id if operation else ""
         part_number = values.get("partNumber", "")
@@ -90,6 +96,12 @@ class Api:
                 return Response(204)
             # Encode under the lock: `answer` may be a part of the state.
             return answer if isinstance(answer, Response) else reply(answer, operation.status)
+
+
+def _is_for_the_gateway(request: Request) -> bool:
+    """Return True for a request that S3 clients sign. lakeFS serves them on the same port."""
+    authorization = request.headers.get("authorization", "")
+    return authorization.startswith(("AWS4-HMAC-SHA256", "AWS "))
 
 
 def _error_response(status: int, code: str, message: str) -> Response:

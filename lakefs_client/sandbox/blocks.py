@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import secrets
+import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -28,6 +29,23 @@ class Segment(NamedTuple):
     path: Path
     offset: int
     size: int
+
+    def windows(self) -> Iterator[bytes]:
+        """Yield the bytes, at most 1 MiB at a time."""
+        size = self.size
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            while size:
+                data = file.read(min(WINDOW, size))
+                if not data:
+                    raise OSError(f"{self.path} was truncated by another program")
+                size -= len(data)
+                yield data
+
+    def send(self, sock: socket.socket, size: int) -> None:
+        """Send the first `size` bytes to a socket."""
+        with self.path.open("rb") as file:
+            sock.sendfile(file, self.offset, size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +73,8 @@ class StoredObject:
 
     def windows(self) -> Iterator[bytes]:
         """Yield the object's bytes, at most 1 MiB at a time."""
-        for path, offset, size in self.segments:
-            with path.open("rb") as file:
-                file.seek(offset)
-                while size:
-                    data = file.read(min(WINDOW, size))
-                    if not data:
-                        raise OSError(f"{path} was truncated by another program")
-                    size -= len(data)
-                    yield data
+        for segment in self.segments:
+            yield from segment.windows()
 
     def read(self) -> bytes:
         """Return the object's bytes."""
@@ -117,6 +128,14 @@ class Blockstore:
         """Return the pending multipart uploads by upload id."""
         with self._lock:
             return dict(self._uploads)
+
+    def saved_objects(self) -> Mapping[str, StoredObject]:
+        """Return the objects that a data directory must remember."""
+        return self.objects()
+
+    def saved_uploads(self) -> Mapping[str, Upload]:
+        """Return the uploads that a data directory must remember."""
+        return self.uploads()
 
     def get(self, key: str) -> StoredObject | None:
         """Return the object at `key`, or None."""

@@ -5,3 +5,5 @@ PORT = 8765
 STORE_PORT = 8766
 VERSION = "1.84.0"
 """The lakeFS release that the sandbox simulates."""
+NAMESPACE = "s3://sandbox/"
+"""The only bucket of the sandbox's own store."""

@@ -301,10 +301,9 @@ class _Connection(threading.Thread):
             head = head if remaining else head[:10]
             remaining //= 2
         self._socket.sendall(head + response.body[:remaining])
-        for path, offset, size in response.content:
-            if size := min(size, remaining):
-                with path.open("rb") as file:
-                    self._socket.sendfile(file, offset, size)
+        for segment in response.content:
+            if size := min(segment.size, remaining):
+                segment.send(self._socket, size)
             remaining -= size
 
 

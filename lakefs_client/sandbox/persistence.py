@@ -63,9 +63,9 @@ class Persistence:
     def _items(self, backend: Backend) -> Iterator[Item]:
         yield ("identity",), json.dumps(as_json(backend.identity))
         yield ("namespaces",), json.dumps(sorted(backend.namespaces))
-        for key, stored in backend.store.objects().items():
+        for key, stored in backend.store.saved_objects().items():
             yield ("object", key), stored
-        for upload in backend.store.uploads().values():
+        for upload in backend.store.saved_uploads().values():
             yield ("upload", upload.upload_id), json.dumps(asdict(upload), default=str)
         for repository in backend.repositories.values():
             self._entries.add(repository)

@@ -17,8 +17,9 @@ from lakefs_client.sandbox.http_server import Server
 from lakefs_client.sandbox.identity import Identity
 from lakefs_client.sandbox.persistence import Persistence
 from lakefs_client.sandbox.request_log import Recorder, RequestLog
+from lakefs_client.sandbox.s3_store import S3Blockstore, S3UrlSigner, connect
 from lakefs_client.sandbox.signing import UrlSigner
-from lakefs_client.sandbox.state import NAMESPACE, Backend
+from lakefs_client.sandbox.state import Backend
 from lakefs_client.sandbox.store_server import StoreServer
 
 if TYPE_CHECKING:
@@ -52,6 +53,10 @@ class Sandbox:
         access_key_id, secret_access_key: The user's credentials. By default the sandbox takes the
             credentials in `data`, or random ones.
         version: The server version to report.
+        s3_endpoint: The URL of an S3 store to use as the blockstore, through boto3 (extra `[s3]`).
+            Presigned URLs lead to that store. Credentials come from boto3's usual places.
+        namespace: The prefix for the storage namespaces of repositories. With `s3_endpoint`, its
+            bucket must exist.
 
     Raises:
         OSError: A port is in use, or the data directory cannot be written.
@@ -82,8 +87,12 @@ class Sandbox:
         access_key_id: str | None = None,
         secret_access_key: str | None = None,
         version: str = defaults.VERSION,
+        s3_endpoint: str | None = None,
+        namespace: str = defaults.NAMESPACE,
     ) -> None:
-        self.storage_namespace = NAMESPACE
+        if s3_endpoint is not None and not presign:
+            raise ValueError("s3_endpoint requires presign=True")
+        self.storage_namespace = f"{namespace.rstrip('/')}/"
         self.clock = Clock()
         self.faults = Faults(openapi.load().operations)
         self.requests = RequestLog(maxlen=_LOG_LENGTH)
@@ -99,15 +108,18 @@ class Sandbox:
             data = self._temporary.name
         else:
             self._persistence = Persistence(Path(data))
-        self.blockstore = Blockstore(Path(data) / "blocks", self.clock)
+        self._s3_endpoint = s3_endpoint
         identity = self._identity(access_key_id, secret_access_key)
+        blocks = Path(data) / "blocks"
+        self.blockstore, urls = self._open_store(blocks, url_lifetime, identity.sign("urls"))
         self.access_key_id = identity.access_key_id
         self.secret_access_key = identity.secret_access_key
         self._backend = Backend(
             clock=self.clock,
             store=self.blockstore,
             identity=identity,
-            urls=UrlSigner(identity.sign("urls"), self.clock, url_lifetime),
+            urls=urls,
+            namespace=self.storage_namespace,
             external_principals=external_principals,
             presign=presign,
             presigned_multipart=presign and presigned_multipart,
@@ -116,7 +128,9 @@ class Sandbox:
         )
         recorder = Recorder(self.requests, self.faults, self._on_change)
         self._api = Api(self._backend, recorder)
-        self._store = StoreServer(self.blockstore, self._backend.urls, recorder)
+        self._store: StoreServer | None = None
+        if isinstance(urls, UrlSigner):
+            self._store = StoreServer(self.blockstore, urls, recorder)
         try:
             if self._persistence is not None:
                 self._persistence.restore(self._backend)
@@ -133,7 +147,7 @@ class Sandbox:
     @property
     def store_endpoint(self) -> str:
         """The URL of the blockstore, to which presigned URLs lead."""
-        return self._url(self._backend.store_port)
+        return self._s3_endpoint or self._url(self._backend.store_port)
 
     def configuration(self) -> Configuration:
         """Return a `lakefs_client.Configuration` with this server's address and credentials."""
@@ -150,15 +164,19 @@ class Sandbox:
                 return
             if self._closed:
                 raise RuntimeError("cannot start the sandbox: it is closed")
-            store_port = self._backend.store_port
-            store = Server(self._host, store_port, self._store.handle, self.clock)
+            servers: list[Server] = []
             try:
-                api = Server(self._host, self._port, self._api.handle, self.clock)
+                if self._store is not None:
+                    port = self._backend.store_port
+                    servers.append(Server(self._host, port, self._store.handle, self.clock))
+                    self._backend.store_port = servers[0].port
+                servers.append(Server(self._host, self._port, self._api.handle, self.clock))
             except OSError:
-                store.close()
+                for server in servers:
+                    server.close()
                 raise
-            self._servers = [api, store]
-            self._port, self._backend.store_port = api.port, store.port
+            self._servers = servers
+            self._port = servers[-1].port
 
     def restart(self) -> None:
         """Close all connections and listen again on the same ports, with the same state."""
@@ -189,6 +207,16 @@ class Sandbox:
     def _on_change(self) -> None:
         if self._persistence is not None:
             self._persistence.save(self._backend)
+
+    def _open_store(
+        self, directory: Path, url_lifetime: int, secret: str
+    ) -> tuple[Blockstore, UrlSigner | S3UrlSigner]:
+        if self._s3_endpoint is None:
+            return Blockstore(directory, self.clock), UrlSigner(secret, self.clock, url_lifetime)
+        client = connect(self._s3_endpoint)
+        prefix = self.storage_namespace.removeprefix("s3://")
+        store = S3Blockstore(directory, self.clock, client, prefix)
+        return store, S3UrlSigner(client, self.clock, url_lifetime)
 
     def _identity(self, access_key_id: str | None, secret_access_key: str | None) -> Identity:
         saved = self._persistence.identity() if self._persistence else {}

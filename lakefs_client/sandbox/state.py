@@ -10,10 +10,8 @@ from lakefs_client.sandbox.clock import Clock
 from lakefs_client.sandbox.errors import find
 from lakefs_client.sandbox.identity import Identity
 from lakefs_client.sandbox.repository import Repository
+from lakefs_client.sandbox.s3_store import S3UrlSigner
 from lakefs_client.sandbox.signing import UrlSigner
-
-NAMESPACE = "s3://sandbox/"
-"""The store's only bucket."""
 
 
 @dataclass
@@ -23,7 +21,9 @@ class Backend:
     clock: Clock
     store: Blockstore
     identity: Identity
-    urls: UrlSigner
+    urls: UrlSigner | S3UrlSigner
+    # The prefix for storage namespaces.
+    namespace: str
     external_principals: bool
     presign: bool
     presigned_multipart: bool

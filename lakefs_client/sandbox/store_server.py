@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import email.utils
 import re
-import secrets
 from dataclasses import replace
 from functools import partial
 from urllib.parse import unquote
-from xml.sax.saxutils import escape
 
 from lakefs_client.sandbox.blocks import MAX_PARTS, MAX_PUT, Blockstore
 from lakefs_client.sandbox.errors import StoreError
 from lakefs_client.sandbox.http_server import Request, Response
 from lakefs_client.sandbox.ranges import MalformedRange
 from lakefs_client.sandbox.request_log import Recorder
+from lakefs_client.sandbox.s3_errors import error_response
 from lakefs_client.sandbox.signing import UrlSigner
 
-_HOST_ID = secrets.token_hex(32)
 _PART_NUMBER = re.compile("[0-9]{1,5}")
 # The headers of a PUT that a GET returns.
 _STORED_HEADERS = (
@@ -41,16 +39,16 @@ class StoreServer:
     def handle(self, request: Request) -> Response:
         """Answer one request."""
         key = unquote(request.path).lstrip("/")
-        error_response = partial(_error_response, key)
+        error = partial(error_response, key)
 
         def handle() -> Response:
             try:
                 return self._execute(request, key)
-            except StoreError as error:
-                return error_response(error.status, error.code, error.message)
+            except StoreError as caught:
+                return error(caught.status, caught.code, caught.message)
 
         name, part_number = _operation(request)
-        return self._recorder.answer(request, name, handle, error_response, part_number)
+        return self._recorder.answer(request, name, handle, error, part_number)
 
     def _execute(self, request: Request, key: str) -> Response:
         parameters = self._urls.check(request.method, request.path, request.query, request.headers)
@@ -114,15 +112,3 @@ def _operation(request: Request) -> tuple[str, str]:
         return f"store_{request.method.lower()}_object", ""
     _, found, rest = f"&{request.query}".partition("&partNumber=")
     return "store_put_part" if found else "store_put_object", rest.partition("&")[0]
-
-
-def _error_response(key: str, status: int, code: str, message: str) -> Response:
-    bucket, _, path = key.partition("/")
-    text = (
-        '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f"<Error><Code>{code}</Code><Message>{escape(message)}</Message>"
-        f"<Key>{escape(path)}</Key><BucketName>{escape(bucket)}</BucketName>"
-        f"<Resource>/{escape(key)}</Resource>"
-        f"<RequestId>{secrets.token_hex(8).upper()}</RequestId><HostId>{_HOST_ID}</HostId></Error>"
-    )
-    return Response(status, text.encode(), {"Content-Type": "application/xml"})

@@ -268,3 +268,10 @@ def test_log_escapes_control_characters(
     )
     assert b" 500 " in exchange(client.sandbox, request)
     assert "\x1b" not in caplog.text
+
+
+def test_s3_gateway_is_not_supported(sandbox: Sandbox) -> None:
+    headers = {"Authorization": "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/s3/aws4_request"}
+    response = urllib3.request("GET", f"{sandbox.endpoint}/repo/main/x", headers=headers)
+    assert response.status == 501
+    assert b"<Message>The sandbox has no S3 gateway.</Message>" in response.data

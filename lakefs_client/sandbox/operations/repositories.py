@@ -25,7 +25,6 @@ from lakefs_client.sandbox.operations.call import Call, Json, reply
 from lakefs_client.sandbox.operations.entries import DEFAULT_TYPE, entry_of
 from lakefs_client.sandbox.repository import Branch, Repository
 from lakefs_client.sandbox.sample_data import sample_files
-from lakefs_client.sandbox.state import NAMESPACE
 from lakefs_client.sandbox.versions import EMPTY, Entry, Tree
 
 
@@ -67,7 +66,7 @@ class Repositories(Call):
 
     def _claim_namespace(self, namespace: str) -> None:
         """Raise a 400 error if the storage namespace cannot be used, or ever was."""
-        if not namespace.startswith(NAMESPACE):
+        if not namespace.startswith(self.backend.namespace):
             raise bad_request("failed to create repository: failed to access storage")
         if namespace.rstrip("/") in self.backend.namespaces:
             raise bad_request(
@@ -239,7 +238,7 @@ class Repositories(Call):
                 f"error on ingest: creating object-store walker on path {uri}: "
                 "expected storage type s3: invalid address"
             )
-        if not uri.startswith(NAMESPACE):
+        if not uri.startswith(self.backend.namespace):
             raise ApiError(
                 500,
                 "error on ingest: operation error S3: ListObjectsV2, https response error "
