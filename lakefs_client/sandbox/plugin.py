@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from lakefs_client import ApiClient
+    from lakefs_client.api_client import ApiClient
     from lakefs_client.models import Repository
     from lakefs_client.sandbox import Sandbox
 
@@ -33,7 +33,7 @@ def lakefs_sandbox() -> Iterator[Sandbox]:
 @pytest.fixture
 def lakefs_api_client(lakefs_sandbox: Sandbox) -> Iterator[ApiClient]:
     """Provide a client of `lakefs_sandbox` with its credentials."""
-    from lakefs_client import ApiClient
+    from lakefs_client.api_client import ApiClient
 
     with ApiClient(lakefs_sandbox.configuration()) as api_client:
         yield api_client
