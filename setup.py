@@ -31,6 +31,7 @@ setup(
     package_data={"lakefs_client": ["py.typed", "sandbox/openapi.json"]},
     install_requires=requirements("requirements.txt"),
     extras_require={
+        "aws": ["botocore>=1.34.63"],
         "cli": ["PyYAML>=6.0", "tqdm>=4.66"],
         "dask": ["distributed>=2024.1"],
         "dev": requirements("test-requirements.txt"),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lakefs_client import models as models
     from lakefs_client import rest as rest
     from lakefs_client import sandbox as sandbox
+    from lakefs_client import tokens as tokens
     from lakefs_client import transactions as transactions
     from lakefs_client import transfer as transfer
     from lakefs_client import uri as uri
@@ -71,7 +72,7 @@ _HOMES = {
 }
 _MODULES = (
     "api", "api_client", "apis", "client", "configuration", "credentials", "ensure", "exceptions",
-    "model", "model_utils", "models", "rest", "retry", "sandbox", "transactions",
+    "model", "model_utils", "models", "rest", "retry", "sandbox", "tokens", "transactions",
     "transfer", "uri",
 )  # fmt: skip
 

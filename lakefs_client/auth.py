@@ -28,18 +28,21 @@ def require_header_safe(name: str, value: str) -> str:
     return value
 
 
-def credentials(configuration: Configuration, names: Iterable[str]) -> dict[str, str]:
+def credentials(
+    configuration: Configuration, names: Iterable[str], token: str | None
+) -> dict[str, str]:
     """The ``Authorization`` and ``Cookie`` headers for the named ways to authenticate.
 
-    A token wins over user name and password. Cookies carry their names and travel together;
-    a key that is given as ``name=value`` already is sent as it is.
+    The token, the configuration's or a provider's, wins over user name and password. Cookies carry
+    their names and travel together; a key that is given as ``name=value`` is sent as it is.
     """
     headers: dict[str, str] = {}
     cookies: list[str] = []
     for name in names:
         if name == "jwt_token":
-            token = configuration.access_token
             if token is not None:
+                if isinstance(token, str):
+                    token = token.rstrip("\r\n")  # as files with mounted secrets have
                 require_header_safe("Configuration.access_token", token)
                 headers["Authorization"] = f"Bearer {token}"
         elif name == "basic_auth":

@@ -8,16 +8,19 @@ keys that it does not know.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
 import warnings
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lakefs_client._redact import HIDDEN
+from lakefs_client.auth import require_header_safe
 from lakefs_client.configuration import Configuration, normalize_host
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
 from lakefs_client.retry import RetryPolicy
@@ -38,6 +41,7 @@ ENDPOINT = "server.endpoint_url"
 ACCESS_KEY_ID = "credentials.access_key_id"
 SECRET_ACCESS_KEY = "credentials.secret_access_key"
 SESSION_TOKEN = "credentials.session_token"
+PROVIDER = "credentials.provider.type"
 
 # The lakefs package reads a token from the environment alone; in the file lakectl refuses the key.
 _NOT_IN_FILE = (SESSION_TOKEN,)
@@ -91,26 +95,29 @@ class Discovery:
     def instantiate(self, cls: type[C]) -> C:
         """Return an instance of `Configuration` or its subclass `cls` with these settings."""
         arguments = dict(self._values)
-        retries = arguments.pop("retries", None)
+        attributes = {name: arguments.pop(name, None) for name in ("retries", "token_provider")}
         if "host" not in arguments:
             places = self.searched[ENDPOINT]
             raise ApiValueError(f"no lakeFS server found. Give host, or set {places}.")
-        if not arguments.keys() & {"username", "access_token", "api_key"}:
+        given = arguments.keys() & {"username", "access_token", "api_key"}
+        if not given and not attributes["token_provider"]:
             keys = f"{self.searched[ACCESS_KEY_ID]}, and {self.searched[SECRET_ACCESS_KEY]}"
             raise ApiValueError(
                 f"no lakeFS credentials found. Give username and password, or set {keys}."
             )
         configuration = cls(**arguments)
-        configuration.retries = retries
+        for name, value in attributes.items():
+            setattr(configuration, name, value)
         return configuration
 
 
 def discover(**explicit: Unpack[Options]) -> Discovery:
     """Look for the settings of a configuration, and remember where each of them was found.
 
-    A token wins over an access key pair. Credentials among the arguments win over those found, and
-    an empty variable or key counts as absent. Of lakectl's file ``server.endpoint_url``,
-    ``server.retries`` and ``credentials`` are read.
+    A token wins over an access key pair, and the pair over a login with an AWS identity
+    (``credentials.provider``). Credentials among the arguments win over those found. An empty
+    variable or key counts as absent. Of lakectl's file ``server.endpoint_url``, ``server.retries``
+    and ``credentials`` are read.
 
     Args:
         explicit: Arguments of `Configuration`, which win over what is found. None is absent.
@@ -142,7 +149,7 @@ def discover(**explicit: Unpack[Options]) -> Discovery:
 
 
 def _credentials(places: _Places, given: Mapping[str, Found]) -> dict[str, Found]:
-    """Return a token, or the two halves of an access key pair, of which each may be given."""
+    """Return a token, an access key pair, or a login; one half of the pair may be given."""
     paired = given.keys() & {"username", "password"}
     token = None if paired else places.text(SESSION_TOKEN)
     if token:
@@ -160,7 +167,33 @@ def _credentials(places: _Places, given: Mapping[str, Found]) -> dict[str, Found
             f"half a pair of credentials: found {has} ({here.origin}), "
             f"but no {lacks}. Set {places.describe(lacks)}."
         )
+    if not found and (provider := _provider(places)):
+        return {"token_provider": provider}
     return found
+
+
+def _provider(places: _Places) -> Found | None:
+    """Return the login that lakectl's provider settings ask for; None without such settings."""
+    kind = places.text(PROVIDER)
+    if kind is None:
+        return None
+    if kind.value != "aws_iam":
+        raise ApiValueError(f"{kind.origin}: got {_shown(kind.value)}, expected 'aws_iam'.")
+    from lakefs_client.tokens import AwsIamLogin
+
+    prefix = "credentials.provider.aws_iam."
+    # The lakefs package has another name for the second variable.
+    alias = _variable(prefix + "presigned_url_ttl_seconds")
+    options = {}
+    for name, aliases, convert in (
+        ("token_ttl_seconds", (), _seconds),
+        ("url_presign_ttl_seconds", (alias,), _seconds),
+        ("token_request_headers", (), _headers),
+    ):
+        if found := places.value(prefix + name, *aliases):
+            options[name] = _usable(found, convert)
+    origin = ", ".join(dict.fromkeys(item.origin for item in (kind, *options.values())))
+    return Found(AwsIamLogin(**{name: item.value for name, item in options.items()}), origin)
 
 
 def _retries(places: _Places) -> Found | None:
@@ -356,6 +389,38 @@ def _interval(value: Any) -> float:
     if seconds > _LONGEST:
         raise ApiValueError("must be a duration below 292 years.")
     return seconds
+
+
+def _seconds(value: Any) -> int:
+    """Parse a time to live: a number of seconds, or a duration in Go's notation."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        seconds = value
+    elif isinstance(value, str) and re.fullmatch("[0-9]{1,9}", value, re.ASCII):
+        seconds = int(value)  # as the lakefs package reads it; lakectl takes it for nanoseconds
+    else:
+        seconds = int(_interval(value))
+    if not 1 <= seconds <= _LONGEST:
+        raise ApiValueError(f"must be at least one second, not {_shown(value)}.")
+    return seconds
+
+
+def _headers(value: Any) -> dict[str, str]:
+    """Parse headers: a mapping, its JSON (the lakefs package), or ``k=v,k=v`` (lakectl)."""
+    if isinstance(value, str):
+        text = value
+        try:
+            value = json.loads(text)
+        except ValueError:
+            pairs = [pair.partition("=") for pair in text.split(",")]
+            value = {name.strip(): content for name, equals, content in pairs if equals and name}
+            if len(value) != len(pairs):
+                raise ApiValueError("must be a JSON object, or name=value,name=value.") from None
+    if not isinstance(value, dict) or not all(isinstance(x, str) for x in chain(*value.items())):
+        raise ApiTypeError("must map names of headers to strings.")
+    for name, content in value.items():
+        require_header_safe("a header's name", name)
+        require_header_safe(f"the header {name}", content)
+    return value
 
 
 def _shown(value: Any) -> str:

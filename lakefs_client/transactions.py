@@ -16,7 +16,6 @@ from lakefs_client.api.commits_api import CommitsApi
 from lakefs_client.api.refs_api import RefsApi
 from lakefs_client.api_client import ApiClient
 from lakefs_client.exceptions import (
-    ApiConnectionError,
     ApiException,
     ApiTypeError,
     ApiValueError,
@@ -27,7 +26,7 @@ from lakefs_client.exceptions import (
 from lakefs_client.model.branch_creation import BranchCreation
 from lakefs_client.model.commit_creation import CommitCreation
 from lakefs_client.model.merge import Merge
-from lakefs_client.rest import repeat
+from lakefs_client.rest import is_inconclusive, repeat
 from lakefs_client.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -53,8 +52,8 @@ class TransactionResult(NamedTuple):
 
     Attributes:
         commit_id: The last commit on the transaction's branch.
-        merge_commit_id: The commit on the base branch that merged it; None if the base branch had
-            the same content already.
+        merge_commit_id: The commit on the base branch that merged it; None if the commits on the
+            transaction's branch undo each other.
     """
 
     commit_id: str | None
@@ -196,7 +195,7 @@ class Transaction:
         try:
             branches.create_branch(self._repository, creation)
         except ApiException as error:
-            if _is_inconclusive(error):
+            if is_inconclusive(error):
                 try:
                     branches.get_branch(self._repository, self.branch)
                 except NotFoundException:
@@ -211,7 +210,7 @@ class Transaction:
     def _finish(self) -> TransactionResult:
         timing = self._client.rest_client.timing
         # Nobody else writes to the branch, so that a second commit does no harm.
-        self._head = repeat(self._try_commit, _is_inconclusive, _RETRY, timing)
+        self._head = repeat(self._try_commit, is_inconclusive, _RETRY, timing)
         if self._head is None:
             return TransactionResult(None, None)
         self._merging = True
@@ -240,7 +239,7 @@ class Transaction:
         except NothingToCommitError:
             return self._find_merge()
         except ApiException as error:
-            merged = _is_inconclusive(error) and self._find_merge()
+            merged = is_inconclusive(error) and self._find_merge()
             if merged:
                 return merged
             raise
@@ -325,20 +324,13 @@ class Transaction:
             raise SystemExit(_TERMINATED)
 
 
-def _is_inconclusive(error: ApiException) -> bool:
-    """Return True if the server may have carried out the request, and may still do so."""
-    if isinstance(error, ApiConnectionError):
-        return error.sent
-    return error.status in (502, 503, 504)
-
-
 def _is_conclusive(error: BaseException) -> bool:
     """Return True if the error says that nothing was done and nothing will be."""
-    return isinstance(error, ApiException) and not _is_inconclusive(error)
+    return isinstance(error, ApiException) and not is_inconclusive(error)
 
 
 def _may_merge_again(error: ApiException) -> bool:
     """Return True if another client changed the base branch, or the outcome is unknown."""
     text = error.body or ""
     moved = "predicate failed" in text or "branch is currently locked" in text
-    return moved or _is_inconclusive(error)
+    return moved or is_inconclusive(error)

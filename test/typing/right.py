@@ -105,6 +105,10 @@ def configuration() -> ApiClient:
     config.retries = 2
     config.retries = False
     config.access_token = None
+    config.token_provider = lakefs_client.tokens.AccessKeyLogin("key", "secret")
+    config.token_provider = lakefs_client.tokens.StsLogin(lambda: {"code": "c"})
+    config.token_provider = lakefs_client.tokens.AwsIamLogin(token_ttl_seconds=600)
+    config.token_provider = None
     config.refresh_api_key_hook = lambda c: c.api_key.update(cookie_auth="y")
     Configuration.set_default(config)
     assert_type(Configuration.get_default_copy(), Configuration)

@@ -18,6 +18,7 @@ from lakefs_client.apis import AuthApi
 from lakefs_client.client import LakeFSClient
 from lakefs_client.credentials import Discovery, _interval, discover
 from lakefs_client.sandbox import Sandbox
+from lakefs_client.tokens import AwsIamLogin
 
 ENDPOINT = "LAKECTL_SERVER_ENDPOINT_URL"
 KEY_ID = "LAKECTL_CREDENTIALS_ACCESS_KEY_ID"
@@ -254,6 +255,125 @@ def test_text_is_a_duration_or_refused(text: str) -> None:
         assert _interval(text) >= 0
     except ApiValueError:
         pass
+
+
+# A login with an AWS identity
+
+IAM = "LAKECTL_CREDENTIALS_PROVIDER_AWS_IAM_"
+TYPE = "LAKECTL_CREDENTIALS_PROVIDER_TYPE"
+PROVIDER_FILE = """\
+server: {endpoint_url: "https://file.example.com"}
+credentials:
+  provider:
+    type: aws_iam
+    aws_iam:
+"""
+
+
+def provider() -> dict[str, Any]:
+    """The arguments of the provider that is discovered."""
+    found = Configuration.from_environment(host="http://h").token_provider
+    assert isinstance(found, AwsIamLogin)
+    state = found.__getstate__()
+    return {
+        "ttl": state["_token_ttl"],
+        "presign": state["_proof_ttl"],
+        "headers": state["_headers"],
+    }
+
+
+DEFAULTS = {"ttl": 3600, "presign": 60, "headers": None}
+
+
+def test_provider_of_the_file_is_found(write: Write) -> None:
+    path = write(PROVIDER_FILE)
+    assert provider() == DEFAULTS
+    found = origins(discover())["token_provider"]
+    assert found == ("AwsIamLogin(3600, 60)", f"credentials.provider.type in {path}")
+
+
+@pytest.mark.parametrize(
+    ("lines", "changes"),
+    [
+        ("token_ttl_seconds: 600", {"ttl": 600}),
+        ("token_ttl_seconds: 60m", {"ttl": 3600}),
+        ("token_ttl_seconds: '90'", {"ttl": 90}),
+        ("url_presign_ttl_seconds: 1m30s", {"presign": 90}),
+        ("token_request_headers: {X-A: b}", {"headers": {"X-A": "b"}}),
+        ("token_request_headers: {}", {"headers": {}}),
+        ("refresh_interval: 3m", {}),
+    ],
+)
+def test_provider_settings_of_the_file(write: Write, lines: str, changes: dict[str, Any]) -> None:
+    write(f"{PROVIDER_FILE}      {lines}\n")
+    assert provider() == {**DEFAULTS, **changes}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "changes"),
+    [
+        ("TOKEN_TTL_SECONDS", "600", {"ttl": 600}),
+        ("TOKEN_TTL_SECONDS", "1h30m", {"ttl": 5400}),
+        ("URL_PRESIGN_TTL_SECONDS", "2m", {"presign": 120}),
+        ("PRESIGNED_URL_TTL_SECONDS", "120", {"presign": 120}),
+        ("TOKEN_REQUEST_HEADERS", '{"X-A": "b"}', {"headers": {"X-A": "b"}}),
+        ("TOKEN_REQUEST_HEADERS", "X-A=b,X-C=d=e", {"headers": {"X-A": "b", "X-C": "d=e"}}),
+    ],
+)
+def test_provider_settings_of_the_environment_in_both_dialects(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, changes: dict[str, Any]
+) -> None:
+    monkeypatch.setenv(TYPE, "aws_iam")
+    monkeypatch.setenv(IAM + name, value)
+    assert provider() == {**DEFAULTS, **changes}
+
+
+def test_keys_win_over_a_provider_wherever_they_are(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write()
+    monkeypatch.setenv(TYPE, "aws_iam")
+    configuration = Configuration.from_environment()
+    assert (configuration.username, configuration.token_provider) == ("file-id", None)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("TOKEN_TTL_SECONDS", "soon"),
+        ("TOKEN_TTL_SECONDS", "0"),
+        ("TOKEN_TTL_SECONDS", "999ms"),
+        ("TOKEN_TTL_SECONDS", "1.5"),
+        ("TOKEN_REQUEST_HEADERS", "precious"),
+        ("TOKEN_REQUEST_HEADERS", '["precious"]'),
+        ("TOKEN_REQUEST_HEADERS", '{"X-A": 1}'),
+        ("TOKEN_REQUEST_HEADERS", "X-A=precious\x01"),
+        ("TOKEN_REQUEST_HEADERS", "X-A=b,precious"),
+    ],
+)
+def test_unusable_provider_setting_names_its_variable(
+    monkeypatch: pytest.MonkeyPatch, key: str, value: str
+) -> None:
+    monkeypatch.setenv(TYPE, "aws_iam")
+    monkeypatch.setenv(IAM + key, value)
+    with pytest.raises((ApiTypeError, ApiValueError), match=f"^{IAM}{key}: ") as caught:
+        discover()
+    assert "precious" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["true", "[1]", "null_is_text", "-5"])
+def test_unusable_time_to_live_in_the_file_names_its_key(write: Write, value: str) -> None:
+    path = write(f"{PROVIDER_FILE}      token_ttl_seconds: {value}\n")
+    place = f"credentials.provider.aws_iam.token_ttl_seconds in {path}: must be"
+    with pytest.raises(ApiValueError) as caught:
+        discover()
+    assert str(caught.value).startswith(place)
+
+
+def test_unknown_provider_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TYPE, "kerberos")
+    with pytest.raises(ApiValueError, match=f"{TYPE}: got 'kerberos', expected 'aws_iam'"):
+        discover()
 
 
 # Errors
