@@ -60,7 +60,7 @@ class ReadAhead(BaseCache):
 register_cache(ReadAhead, clobber=True)
 
 
-def read_range(reader: ObjectReader, start: int, stop: int) -> bytes:
+def _read_ahead(reader: ObjectReader, start: int, stop: int) -> bytes:
     """Return the bytes of an object from `start` up to `stop`, past the reader's own buffer."""
     buffer = bytearray(stop - start)
     raw: Any = reader.raw
@@ -102,7 +102,7 @@ class ReadFile(AbstractBufferedFile):
 
     def _fetch_range(self, start: int, end: int) -> bytes:
         with os_errors(self.path):
-            return read_range(self._reader, start, min(end, self.size))
+            return _read_ahead(self._reader, start, min(end, self.size))
 
     def close(self) -> None:
         """Close the file and its connection."""

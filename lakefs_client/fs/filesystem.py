@@ -15,14 +15,18 @@ from lakefs_client.exceptions import ConflictException
 from lakefs_client.fs import bulk
 from lakefs_client.fs._fsspec import DEFAULT_CALLBACK, compr, get_compression, isfilelike
 from lakefs_client.fs.errors import os_errors
-from lakefs_client.fs.file import ReadFile, TextFile, WrappedFile, WriteFile, read_range
+from lakefs_client.fs.file import ReadFile, TextFile, WrappedFile, WriteFile
 from lakefs_client.fs.listing import Listings
 from lakefs_client.fs.location import Location, expand, parse
 from lakefs_client.fs.parallel import CONCURRENCY, in_parallel
+from lakefs_client.fs.ranges import bounds, read_range, read_ranges
 from lakefs_client.fs.transaction import LakeFSTransaction
 from lakefs_client.fs.tree import Tree
 from lakefs_client.models import BranchCreation, ObjectCopyCreation
-from lakefs_client.transfer import Transfer
+from lakefs_client.transfer import Transfer, TransferConfig
+from lakefs_client.transfer.context import TransferContext
+from lakefs_client.transfer.download.remote import RemoteObject
+from lakefs_client.uri import ObjectRef
 
 if TYPE_CHECKING:
     from lakefs_client.configuration import Configuration
@@ -90,12 +94,21 @@ class LakeFSFileSystem(Tree):
         self.pre_sign = pre_sign
         self.objects = ObjectsApi(self.client)
         self._engine = Transfer(self.client)
+        # Parts of writes wait on disk, and ranges in memory: they have limits of their own.
+        self._reads = TransferContext.create(
+            self.client, TransferConfig(max_concurrency=CONCURRENCY)
+        )
         self.listings = Listings(self.objects, self.dircache)
         self._branches: set[tuple[str, str]] = set()
 
     def reader(self, place: Location) -> ObjectReader:
         """Return a reader of an object, which asks for no byte yet."""
         return self._engine.open(*place)
+
+    def _remote(self, name: str) -> RemoteObject:
+        """Return the object, whose ranges many threads may read."""
+        with os_errors(name):
+            return RemoteObject(self._reads, ObjectRef(*parse(name)))
 
     def open(
         self,
@@ -183,9 +196,8 @@ class LakeFSFileSystem(Tree):
         self, path: Path, start: int | None = None, end: int | None = None, **_: Any
     ) -> bytes:
         """Return the bytes of an object, or of a range; negative offsets count from its end."""
-        name = self._strip_protocol(path)
-        with os_errors(name), self.reader(parse(name)) as reader:
-            return read_range(reader, *_bounds(start, end, reader.size))
+        remote = self._remote(self._strip_protocol(path))
+        return read_range(remote, *bounds(start, end, remote.size))
 
     def cat(self, path: Any, recursive: bool = False, on_error: str = "raise", **_: Any) -> Any:
         """Return the bytes of an object; of several, a dict of them by name, read in parallel.
@@ -232,8 +244,13 @@ class LakeFSFileSystem(Tree):
         ends = ends if isinstance(ends, list) else [ends] * len(paths)
         if not len(paths) == len(starts) == len(ends):
             raise ValueError("paths, starts and ends must have one length")
-        ranges = list(zip(paths, starts, ends))
-        return in_parallel(self.cat_file, ranges, keep_errors=on_error == "return")
+        names = self._strip_protocol(paths)
+        return read_ranges(
+            self._remote,
+            list(zip(names, starts, ends)),
+            max_gap=max_gap,
+            keep_errors=on_error == "return",
+        )
 
     def pipe_file(self, path: Path, value: Any, mode: str = "overwrite", **options: Any) -> None:
         """Write bytes as an object.
@@ -487,12 +504,6 @@ class LakeFSFileSystem(Tree):
             OSError: The server refused to delete one of the objects.
         """
         bulk.remove(self, path, recursive=recursive, maxdepth=maxdepth)
-
-
-def _bounds(start: int | None, end: int | None, size: int) -> tuple[int, int]:
-    """Return a slice's bounds as offsets."""
-    first, last, _ = slice(start, end).indices(size)
-    return first, max(first, last)
 
 
 def _same(info: dict[str, Any] | None, path: str, callback: Any) -> bool:
