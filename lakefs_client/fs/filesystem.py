@@ -93,7 +93,7 @@ class LakeFSFileSystem(Tree):
         self.source_branch = source_branch
         self.pre_sign = pre_sign
         self.objects = ObjectsApi(self.client)
-        self._engine = Transfer(self.client)
+        self.engine = Transfer(self.client)
         # Parts of writes wait on disk, and ranges in memory: they have limits of their own.
         self._reads = TransferContext.create(
             self.client, TransferConfig(max_concurrency=CONCURRENCY)
@@ -103,7 +103,7 @@ class LakeFSFileSystem(Tree):
 
     def reader(self, place: Location) -> ObjectReader:
         """Return a reader of an object, which asks for no byte yet."""
-        return self._engine.open(*place)
+        return self.engine.open(*place)
 
     def _remote(self, name: str) -> RemoteObject:
         """Return the object, whose ranges many threads may read."""
@@ -170,11 +170,11 @@ class LakeFSFileSystem(Tree):
         if mode == "rb":
             return ReadFile(self, path, **options)
         place = parse(path)
-        self._require_branch(place)
+        self.require_branch(place)
         if mode == "xb" and self.isfile(path):
             raise FileExistsError(f"{path!r} exists")
         with os_errors(path):
-            writer = self._engine.open(
+            writer = self.engine.open(
                 *place, mode="wb", content_type=content_type, user_metadata=metadata
             )
         file = WriteFile(self, path, mode, writer, autocommit)
@@ -182,7 +182,7 @@ class LakeFSFileSystem(Tree):
             self.transaction.files.append(file)
         return file
 
-    def _require_branch(self, place: Location) -> None:
+    def require_branch(self, place: Location) -> None:
         """Create the branch if it is missing and that is allowed."""
         branch = place[:2]
         if not self.create_branch_ok or branch in self._branches:
@@ -286,11 +286,11 @@ class LakeFSFileSystem(Tree):
         if mode not in ("overwrite", "create"):
             raise ValueError(f"mode must be 'overwrite' or 'create', not {mode!r}")
         place = parse(name)
-        self._require_branch(place)
+        self.require_branch(place)
         if mode == "create" and self.isfile(name):
             raise FileExistsError(f"{name!r} exists")
         upload: Any = (
-            self._engine.upload_file if isinstance(source, str) else self._engine.upload_fileobj
+            self.engine.upload_file if isinstance(source, str) else self.engine.upload_fileobj
         )
         try:
             with os_errors(name):
@@ -397,7 +397,7 @@ class LakeFSFileSystem(Tree):
             return
         os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
         with os_errors(name):
-            self._engine.download_file(*parse(name), target, progress=callback)
+            self.engine.download_file(*parse(name), target, progress=callback)
 
     def get(
         self,
@@ -438,7 +438,7 @@ class LakeFSFileSystem(Tree):
             )
         if source == target:
             return
-        self._require_branch(target)
+        self.require_branch(target)
         creation = ObjectCopyCreation(src_path=source.path, src_ref=source.ref)
         with os_errors(names[0]):
             self.objects.copy_object(*target, creation)

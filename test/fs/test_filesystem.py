@@ -463,9 +463,31 @@ class TestManyFiles:
         self, fs: LakeFSFileSystem, tmp_path: Path
     ) -> None:
         fs.pipe_file("repo/main/a/../../b", b"evil")
+        target = str(tmp_path / "one" / "two")
+        with pytest.raises(ValueError, match="not possible"):
+            fs.get("repo/main/a", target, recursive=True)
         with pytest.raises(ValueError, match="outside"):
-            fs.get("repo/main/a", str(tmp_path / "target"), recursive=True)
-        assert not list(tmp_path.iterdir())
+            fs.get("repo/main/a", target, recursive=True, callback=fsspec.Callback())
+        assert not (tmp_path / "b").exists()
+
+    def test_folder_transfer_lists_it_once(
+        self, fs: LakeFSFileSystem, sandbox: Sandbox, tmp_path: Path
+    ) -> None:
+        fs.pipe({f"repo/main/a/{i}": b"1" for i in range(5)})
+        fs.get("repo/main/a", str(tmp_path / "a"), recursive=True)
+        sandbox.requests.clear()
+        fs.put(str(tmp_path / "a") + "/", "repo/main/a", recursive=True)
+        assert operations(sandbox)["stat_object"] == 0
+        assert operations(sandbox)["list_objects"] <= 2
+
+    def test_first_failure_in_a_folder_is_raised(
+        self, fs: LakeFSFileSystem, sandbox: Sandbox, tmp_path: Path
+    ) -> None:
+        fs.pipe({"repo/main/a/b": b"1", "repo/main/a/c": b"2"})
+        (tmp_path / "a" / "b").mkdir(parents=True)
+        with pytest.raises(IsADirectoryError):
+            fs.get("repo/main/a/", str(tmp_path / "a"), recursive=True)
+        assert (tmp_path / "a" / "c").read_bytes() == b"2"
 
 
 class TestErrors:
