@@ -148,7 +148,6 @@ def _created(
 
 def child(task: dict[str, Any]) -> None:
     """Measure once, and print wall and CPU seconds."""
-    import pyarrow.parquet  # its import takes longer than the reads
 
     fs = file_system(task["variant"], task["options"])
     wall, cpu = time.perf_counter(), time.process_time()
