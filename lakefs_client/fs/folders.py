@@ -6,12 +6,13 @@ They list a folder once where single files would be asked for one by one.
 from __future__ import annotations
 
 import os
+from glob import has_magic
 from typing import TYPE_CHECKING, Any
 
 from lakefs_client.exceptions import ApiException
 from lakefs_client.fs._fsspec import DEFAULT_CALLBACK, LocalFileSystem, trailing_sep
 from lakefs_client.fs.errors import os_error, os_errors
-from lakefs_client.fs.location import is_pattern, pair, parse
+from lakefs_client.fs.location import pair, parse
 
 if TYPE_CHECKING:
     from lakefs_client.fs.tree import Tree
@@ -29,7 +30,7 @@ def is_folder_transfer(
         recursive
         and maxdepth is None
         and isinstance(source, (str, os.PathLike))
-        and not is_pattern(os.fspath(source))
+        and not has_magic(os.fspath(source))
         and callback in (None, DEFAULT_CALLBACK)
         and options.keys() <= {"metadata"}
     )

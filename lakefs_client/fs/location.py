@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from glob import has_magic as is_pattern
+from glob import has_magic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lakefs_client.fs._fsspec import other_paths, trailing_sep
@@ -68,8 +68,8 @@ def pair(
     if not found:
         return []
     inside = isinstance(source, str) and (
-        (is_pattern(source) and len(found) == 1)
-        or (not is_pattern(source) and target_is_folder and not trailing_sep(source))
+        (has_magic(source) and len(found) == 1)
+        or (not has_magic(source) and target_is_folder and not trailing_sep(source))
     )
     targets: list[str] = other_paths(
         list(found), target, exists=inside, flatten=not isinstance(source, str)
@@ -96,7 +96,7 @@ def expand(
     found: dict[str, dict[str, Any] | None] = {}
     for path in fs._strip_protocol([given] if not isinstance(given, (list, tuple)) else [*given]):
         folders = []
-        if is_pattern(path):
+        if has_magic(path):
             matches = fs.glob(path, maxdepth=maxdepth, detail=True)
             found.update(matches)
             if recursive and maxdepth != 1:

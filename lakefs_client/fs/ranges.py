@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 class _Range(NamedTuple):
-    """The bytes of an object from `start` to `stop`, exclusive, for the request `index`."""
+    """The bytes of an object from `start` to `stop`, exclusive, for the request at `position`."""
 
     name: str
     start: int
     stop: int
-    index: int
+    position: int
 
 
 def read_range(remote: RemoteObject, start: int, stop: int) -> bytes:
@@ -73,7 +73,7 @@ def read_ranges(
             data = error
         for one in group:
             failed = isinstance(data, Exception)
-            results[one.index] = data if failed else data[one.start - begin : one.stop - begin]
+            results[one.position] = data if failed else data[one.start - begin : one.stop - begin]
 
     in_parallel(read, [(group,) for group in groups])
     return results
