@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from lakefs_client import _process
 from lakefs_client.retry import retry_policy
 from lakefs_client.transfer.config import TransferConfig
 from lakefs_client.transfer.errors import failure
@@ -28,8 +29,15 @@ class PreflightCache:
     """
 
     def __init__(self) -> None:
+        self.abandon()
+        _process.register(self)
+
+    def abandon(self) -> object:
+        """Forget the questions of the parent process, which this process cannot answer."""
+        former = self.__dict__.copy()
         self.lock = threading.Lock()
         self.answers: dict[tuple[str, str], Future[str | None]] = {}
+        return former
 
 
 @dataclass(frozen=True)

@@ -150,5 +150,5 @@ class Target:
         return _XID.sub("<id>", value)
 
     def _rename(self, identifier: str) -> str:
-        """Number an identifier by its first appearance."""
+        """Return the number of an identifier, in the order of first appearances."""
         return self._names.setdefault(identifier, f"<hash {len(self._names)}>")

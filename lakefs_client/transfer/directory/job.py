@@ -12,18 +12,17 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from lakefs_client.exceptions import BranchProtectedError
-from lakefs_client.rest import Cancellation
+from lakefs_client.transfer.call import Call
 from lakefs_client.transfer.directory.report import DirectoryReport, Entry, EntryLog
 from lakefs_client.transfer.errors import CallbackError, Cancelled, describe
 from lakefs_client.transfer.pool import CANCEL_WAIT, WorkerPool
-from lakefs_client.transfer.progress import Progress
 from lakefs_client.transfer.upload.outcome import WriteRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from lakefs_client.transfer.context import TransferContext
-    from lakefs_client.transfer.progress import ProgressCallback
+    from lakefs_client.transfer.progress import Progress, ProgressCallback
 
     FileTask = Callable[[], Iterable[Entry]]
     """Transfers one file, or deletes several. Returns what became of them."""
@@ -49,7 +48,9 @@ class DirectoryJob:
         dry_run: Report what would be done, and change nothing.
 
     Attributes:
+        call: The call of the `Transfer`.
         report: The result so far.
+        progress: Receives the bytes of all files.
         cancellation: Set when the job ends early.
     """
 
@@ -66,8 +67,9 @@ class DirectoryJob:
         self._small = replace(self._medium, throttle=context.throttle.light)
         self.dry_run = dry_run
         self.report = DirectoryReport()
-        self.cancellation = Cancellation()
-        self._progress = Progress(progress)
+        self.call = Call(progress)
+        self.cancellation = self.call.cancellation
+        self.progress = self.call.progress
         self._stop_on_error = stop_on_error
         self._large = threading.BoundedSemaphore(MAX_MULTIPART_FILES)
         self._changed = threading.Condition()
@@ -78,18 +80,18 @@ class DirectoryJob:
 
     def file_progress(self) -> Progress:
         """Return the progress of one file, which adds to that of the job."""
-        return Progress(self._progress.add)
+        return self.progress.part()
 
     def found(self, size: int) -> None:
         """Add a file's size to the total of the progress."""
         with self._changed:
             self._total += size
             total = self._total
-        self._progress.set_size(total)
+        self.progress.set_size(total)
 
     def skipped(self, path: str, size: int, reason: str = "unchanged") -> tuple[Entry]:
         """Return the entry of a file that was skipped, and report its bytes as progress."""
-        self._progress.add(size)
+        self.progress.add(size)
         return (Entry(path, "skipped", size, reason),)
 
     @contextmanager
@@ -178,6 +180,8 @@ class DirectoryJob:
             self._awaited = 0
             if self._fatal is not None:
                 raise self._fatal
+        if self.cancellation.is_set():
+            raise Cancelled
 
     def _finished(self, path: str, future: Future[Iterable[Entry]]) -> None:
         try:
