@@ -36,6 +36,7 @@ setup(
         "dask": ["distributed>=2024.1"],
         "dev": requirements("test-requirements.txt"),
         "fsspec": ["fsspec>=2024.2"],
+        "progress": ["tqdm>=4.66"],
         "s3": ["boto3>=1.36"],
         "yaml": ["PyYAML>=6.0"],
     },

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lakefs_client import _process
 from lakefs_client.rest import Cancellation
+from lakefs_client.transfer.bar import ProgressBar
 from lakefs_client.transfer.errors import CallbackError, unwrap
 from lakefs_client.transfer.pool import CANCEL_WAIT
 from lakefs_client.transfer.progress import Progress
@@ -58,18 +59,21 @@ class Call:
     """One call of a `Transfer`.
 
     Args:
-        callback: The caller's progress callback.
+        callback: The caller's progress callback. True shows a bar.
 
     Attributes:
         progress: Receives the bytes transferred.
+        bar: The bar, or None.
         cancellation: Cancels the call.
 
     Raises:
         ApiTypeError: The callback is not one.
+        ApiValueError: A bar requires tqdm, which is not installed.
     """
 
     def __init__(self, callback: ProgressCallback | None) -> None:
-        self.progress = Progress.to(callback)
+        self.bar = ProgressBar() if callback is True else None
+        self.progress = Progress.to(self.bar if isinstance(callback, bool) else callback)
         self.cancellation = Cancellation()
 
     def run(self, description: str, work: Callable[[], T]) -> T:
@@ -90,6 +94,8 @@ class Call:
             raise
         finally:
             self.progress.close()
+            if self.bar is not None:
+                self.bar.close()
             _active.calls.pop(self.cancellation, None)
             ended.set()
         logger.info("%s: stopped by its progress callback", description)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
         def update(self, count: int, /) -> object: ...
 
-    ProgressCallback = Callable[[int], object] | SizedCallback | UpdatedBar
+    ProgressCallback = Callable[[int], object] | SizedCallback | UpdatedBar | bool
 
 MAX_BACKLOG = 64
 """Number of undelivered reports; further ones are added to the last."""
@@ -59,8 +59,8 @@ class Progress:
         return Progress(self._reporter, whole=False)
 
     def set_size(self, size: int) -> None:
-        """Report the total number of bytes. Raises as `add`."""
-        if self._reporter is not None:
+        """Report the total number of bytes, unless this is one file of many. Raises as `add`."""
+        if self._reporter is not None and self._whole:
             self._reporter.post_size(size)
 
     def add(self, count: int) -> None:
@@ -106,7 +106,7 @@ class Reporter:
     """
 
     def __init__(self, callback: ProgressCallback) -> None:
-        self._set_size: Any = getattr(callback, "set_size", None)
+        self._set_size: Any = getattr(callback, "set_size", None) or _total_of(callback)
         self._update: Any = next(
             (
                 method
@@ -206,3 +206,16 @@ class Reporter:
                 self._reports.clear()
             self._changed.notify_all()
         return True
+
+
+def _total_of(bar: Any) -> Callable[[int], object] | None:
+    """Return a function that sets the total of a bar of tqdm, or None if the caller has set it."""
+    if not hasattr(bar, "update") or getattr(bar, "total", 0) is not None:
+        return None
+
+    def set_total(size: int) -> None:
+        bar.total = size
+        if hasattr(bar, "refresh"):
+            bar.refresh()
+
+    return set_total

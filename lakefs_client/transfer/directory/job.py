@@ -11,7 +11,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from lakefs_client.exceptions import BranchProtectedError
+from lakefs_client.exceptions import ApiException, BranchProtectedError
 from lakefs_client.transfer.call import Call
 from lakefs_client.transfer.directory.report import DirectoryReport, Entry, EntryLog
 from lakefs_client.transfer.errors import CallbackError, Cancelled, describe
@@ -132,7 +132,7 @@ class DirectoryJob:
                     pool.submit(task).add_done_callback(partial(self._finished, path))
             self._wait_until_below(1)
         except BaseException as error:
-            self._end(error)
+            self.end(error)
             pool.close()
             with self._changed:
                 # A request to lakeFS itself cannot be interrupted, so the wait has a limit.
@@ -151,6 +151,7 @@ class DirectoryJob:
         Raises:
             Exception: As `run`.
         """
+        self.progress.flush()  # an exception in the callback prevents the deletions
         if self.report.failed:
             self.report.kept = len(surplus)
             logger.warning("%d deletions left out, since files failed", len(surplus))
@@ -170,7 +171,7 @@ class DirectoryJob:
         with self._changed:
             self.report._add_failure(path, error)
         if self._stop_on_error or is_shared(error):
-            self._end(error)
+            self.end(error)
 
     def _wait_until_below(self, limit: int) -> None:
         """Wait until fewer than `limit` files are in progress. Raises the fatal error, if any."""
@@ -189,20 +190,23 @@ class DirectoryJob:
             with self._changed:
                 for entry in entries:
                     self.report._add(entry)
+            if self.call.bar is not None:
+                self.call.bar.count_file()
         except CancelledError:
             pass
         except CallbackError as error:
-            self._end(error)
+            self.end(error)
         except Exception as error:
             self.fail(path, error)
         except BaseException as error:
-            self._end(error)
+            self.end(error)
         with self._changed:
             self._active -= 1
             if self._active < self._awaited or not self._active:
                 self._changed.notify_all()
 
-    def _end(self, error: BaseException) -> None:
+    def end(self, error: BaseException) -> None:
+        """End the job, whose `run` raises the first of such errors."""
         with self._changed:
             if self._fatal is None:
                 self._fatal = error
@@ -215,6 +219,8 @@ def is_shared(error: BaseException | None) -> bool:
     """Return True if the branch or the repository causes a failure: every file would share it."""
     while error is not None:
         if isinstance(error, (BranchProtectedError, WriteRefusedError)):
+            return True
+        if isinstance(error, ApiException) and "read-only repository" in (error.body or ""):
             return True
         error = error.__cause__
     return False
