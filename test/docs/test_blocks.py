@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -148,6 +149,10 @@ def test_guide_example_runs(
     files(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("LAKECTL_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("LAKECTL_SERVER_ENDPOINT_URL", furnished.endpoint)
+    monkeypatch.setenv("LAKECTL_CREDENTIALS_ACCESS_KEY_ID", furnished.access_key_id)
+    monkeypatch.setenv("LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY", furnished.secret_access_key)
     for program, prepare in (("pending_uploads", leave_an_upload), ("download", leave_a_model)):
         if program in block.code:
             prepare(furnished)
