@@ -84,10 +84,9 @@ class DirectoryJob:
 
     def found(self, size: int) -> None:
         """Add a file's size to the total of the progress."""
-        with self._changed:
+        with self._changed:  # so that no thread reports an older total after a newer one
             self._total += size
-            total = self._total
-        self.progress.set_size(total)
+            self.progress.set_size(self._total)
 
     def skipped(self, path: str, size: int, reason: str = "unchanged") -> tuple[Entry]:
         """Return the entry of a file that was skipped, and report its bytes as progress."""
