@@ -16,7 +16,7 @@ from lakefs_client.transfer.directory.listing import (
     list_objects,
     metadata_of,
 )
-from lakefs_client.transfer.directory.report import Entry
+from lakefs_client.transfer.directory.report import DirectoryEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,7 +89,9 @@ class DirectoryCopy:
                 yield path, partial(self._copy, path, listed.stats, found)
         existing.finish()
 
-    def _copy(self, path: str, stats: ObjectStats, existing: ObjectStats | None) -> tuple[Entry]:
+    def _copy(
+        self, path: str, stats: ObjectStats, existing: ObjectStats | None
+    ) -> tuple[DirectoryEntry]:
         job, size = self.job, stats.get("size_bytes", 0)
         reason = _difference(stats, existing)
         if reason is None:
@@ -99,7 +101,7 @@ class DirectoryCopy:
             target = self.target
             self._objects.copy_object(target.repository, target.ref, target.path + path, creation)
             job.file_progress().add(size)
-        return (Entry(path, "transferred", size, reason),)
+        return (DirectoryEntry(path, "transferred", size, reason),)
 
 
 def _difference(stats: ObjectStats, existing: ObjectStats | None) -> str | None:

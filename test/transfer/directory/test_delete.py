@@ -14,7 +14,7 @@ from support.folders import Folders, counts, failures
 from lakefs_client.exceptions import ApiException, NotFoundException, TransferError
 from lakefs_client.transfer import DirectoryReport
 from lakefs_client.transfer.directory import download as download_module
-from lakefs_client.transfer.directory.report import Entry, EntryLog
+from lakefs_client.transfer.directory.report import DirectoryEntry, EntryLog
 
 DELETE = "delete_objects"
 
@@ -401,7 +401,7 @@ def test_delete_directory_of_missing_branch_raises(folders: Folders) -> None:
 @given(st.lists(st.tuples(st.text(), st.integers(0), st.text())))
 def test_entry_log_returns_entries(items: list[tuple[str, int, str]]) -> None:
     log = EntryLog()
-    added = [Entry(path, "skipped", size, reason) for path, size, reason in items]
+    added = [DirectoryEntry(path, "skipped", size, reason) for path, size, reason in items]
     for entry in added:
         log.append(entry)
     assert ([*log], len(log)) == (added, len(added))
@@ -410,7 +410,7 @@ def test_entry_log_returns_entries(items: list[tuple[str, int, str]]) -> None:
 def test_entry_log_is_small() -> None:
     log = EntryLog()
     for n in range(50_000):
-        log.append(Entry(f"some/folder/file-{n:06}.parquet", "transferred", 10_240, "new"))
+        log.append(DirectoryEntry(f"some/folder/file-{n:06}.parquet", "transferred", 10_240, "new"))
     assert sum(map(len, log._chunks)) < 1_000_000
     assert sum(1 for _ in log) == 50_000
 
