@@ -75,13 +75,13 @@ class DirectoryCopy:
         return report
 
     def _tasks(self) -> Iterator[tuple[str, FileTask | Exception]]:
-        client = self.job.context.client
+        context = self.job.context
         existing: FullListing | RemoteListing
         if self.delete:
-            existing = FullListing(client, self.target, self._surplus.add)
+            existing = FullListing(context, self.target, self._surplus.add)
         else:
-            existing = RemoteListing(client, self.target)
-        for listed in list_objects(client, self.source):
+            existing = RemoteListing(context, self.target)
+        for listed in list_objects(context, self.source):
             path = listed.stats.path[len(self.source.path) :]
             if path and self.wanted.includes(path) and not self.wanted.excludes(path):
                 self.job.found(listed.stats.get("size_bytes", 0))

@@ -67,7 +67,7 @@ def delete_directory(job: DirectoryJob, target: ObjectRef, wanted: Filter) -> Di
         Exception: As for `DirectoryJob.run`.
     """
     surplus = Surplus(wanted, len(target.path))
-    for listed in list_objects(job.context.client, target):
+    for listed in list_objects(job.context, target):
         surplus.add(listed.stats)
     return delete_objects(job, target, surplus.entries)
 

@@ -82,7 +82,7 @@ class DirectoryDownload:
 
     def _tasks(self, local: _LocalListing | None) -> Iterator[tuple[str, FileTask | Exception]]:
         job, prefix = self.job, len(self.source.path)
-        for listed in list_objects(job.context.client, self.source, self._needs_urls):
+        for listed in list_objects(job.context, self.source, self._needs_urls):
             path = listed.stats.path[prefix:]
             if local is not None:
                 yield from local.find(path)

@@ -82,15 +82,15 @@ class DirectoryUpload:
         return report
 
     def _tasks(self) -> Iterator[tuple[str, FileTask | Exception]]:
-        client, target = self.job.context.client, self.target
+        context, target = self.job.context, self.target
         accepts = None
         if not self.job.dry_run:
-            accepts = refusal(self.job.context, target.repository, target.ref)
+            accepts = refusal(context, target.repository, target.ref)
         listing: FullListing | RemoteListing
         if self.delete:
-            listing = FullListing(client, target, self._surplus.add)
+            listing = FullListing(context, target, self._surplus.add)
         else:
-            listing = RemoteListing(client, target)
+            listing = RemoteListing(context, target)
         if accepts is not None and wait([accepts], PREFLIGHT_WAIT).done:
             reason = accepts.result()
             if reason is not None:

@@ -14,6 +14,7 @@ from support.folders import Folders, counts, failures
 from lakefs_client.exceptions import ApiException, NotFoundException, TransferError
 from lakefs_client.transfer import DirectoryReport
 from lakefs_client.transfer.directory import download as download_module
+from lakefs_client.transfer.directory import listing as listing_module
 from lakefs_client.transfer.directory.report import DirectoryEntry, EntryLog
 
 DELETE = "delete_objects"
@@ -152,7 +153,7 @@ def test_invalid_listing_prevents_deletions(
     """A listing out of order could make existing files look missing."""
     folders.put({"p/a": b"a", "p/b": b"b"})
     folders.write({"a": b"a", "b": b"b"})
-    request = download_module.list_objects.__globals__["_Pages"]._request
+    request = listing_module._Pages._request
 
     def lying(self: Any, *arguments: Any) -> Any:
         page, date = request(self, *arguments)
@@ -165,7 +166,7 @@ def test_invalid_listing_prevents_deletions(
             page.pagination.has_more = True
         return page, date
 
-    monkeypatch.setattr(download_module.list_objects.__globals__["_Pages"], "_request", lying)
+    monkeypatch.setattr(listing_module._Pages, "_request", lying)
     with pytest.raises(ApiException, match="invalid response to list_objects"):
         folders.upload("p", delete=True)
     folders.there.mkdir()
