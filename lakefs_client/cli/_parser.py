@@ -240,6 +240,11 @@ def time(text: str) -> datetime:
     return parsed if parsed.tzinfo else parsed.astimezone()
 
 
+def add_exist_ok(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add --exist-ok."""
+    parser.add_argument("--exist-ok", action="store_true", help=f"succeed if {what} exists already")
+
+
 def add_yes(parser: argparse.ArgumentParser) -> None:
     """Add --yes."""
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask for confirmation")

@@ -15,7 +15,7 @@ complete lakefs-client \
         'c/--strategy=/(source-wins dest-wins)/' \
         'c/--on-error=/(delete keep)/' \
         'c/--data=/f/' \
-        'c/--/(access-key-id after all allow-empty allow-empty-commit allow-empty-message amount config content-type data debug default-branch endpoint-url exclude external-principals first-parent force help host if-changed include json limit message meta no-color no-merges no-presigned-multipart no-progress object objects on-error parallelism parent-number part-size port prefix prefixes quiet recursive resume sample-data secret-access-key since source squash stop-at strategy timeout two-way yes)/' \
+        'c/--/(access-key-id after all allow-empty allow-empty-commit allow-empty-message amount config content-type data debug default-branch endpoint-url exclude exist-ok external-principals first-parent force help host if-changed include json limit message meta no-color no-merges no-presigned-multipart no-progress object objects on-error parallelism parent-number part-size port prefix prefixes quiet recursive resume sample-data secret-access-key since source squash stop-at strategy timeout two-way yes)/' \
         'c/-/(- c d f h m p q r s y)/' \
         'n/-c/f/' \
         'n/--config/f/' \

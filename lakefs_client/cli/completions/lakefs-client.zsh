@@ -137,6 +137,7 @@ _shtab_lakefs_client_branch_defaults_added=0
 _shtab_lakefs_client_branch_create_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   {-s,--source}"[lakefs\:\/\/REPOSITORY\/REF where it begins]:REF:_files"
+  "--exist-ok[succeed if the branch, wherever it began, exists already]"
   "--json[write results as JSON\: one object, or a line for each item]"
   {-q,--quiet}"[write nothing but results and errors]"
   "--no-progress[do not show progress]"
@@ -514,6 +515,7 @@ _shtab_lakefs_client_repo_create_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   {-d,--default-branch}"[default\: main]:NAME:"
   "--sample-data[put sample objects into it]"
+  "--exist-ok[succeed if the repository, with this namespace, exists already]"
   "--json[write results as JSON\: one object, or a line for each item]"
   {-q,--quiet}"[write nothing but results and errors]"
   "--no-progress[do not show progress]"
@@ -647,6 +649,7 @@ _shtab_lakefs_client_tag_defaults_added=0
 _shtab_lakefs_client_tag_create_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   {-f,--force}"[replace a tag of this name]"
+  "--exist-ok[succeed if the tag, at this commit, exists already]"
   "--json[write results as JSON\: one object, or a line for each item]"
   {-q,--quiet}"[write nothing but results and errors]"
   "--no-progress[do not show progress]"
