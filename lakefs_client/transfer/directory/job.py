@@ -11,19 +11,18 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from lakefs_client.exceptions import BranchProtectedError
-from lakefs_client.rest import Cancellation
+from lakefs_client.exceptions import ApiException, BranchProtectedError
+from lakefs_client.transfer.call import Call
 from lakefs_client.transfer.directory.report import DirectoryReport, Entry, EntryLog
 from lakefs_client.transfer.errors import CallbackError, Cancelled, describe
 from lakefs_client.transfer.pool import CANCEL_WAIT, WorkerPool
-from lakefs_client.transfer.progress import Progress
 from lakefs_client.transfer.upload.outcome import WriteRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from lakefs_client.transfer.context import TransferContext
-    from lakefs_client.transfer.progress import ProgressCallback
+    from lakefs_client.transfer.progress import Progress, ProgressCallback
 
     FileTask = Callable[[], Iterable[Entry]]
     """Transfers one file, or deletes several. Returns what became of them."""
@@ -49,7 +48,9 @@ class DirectoryJob:
         dry_run: Report what would be done, and change nothing.
 
     Attributes:
+        call: The call of the `Transfer`.
         report: The result so far.
+        progress: Receives the bytes of all files.
         cancellation: Set when the job ends early.
     """
 
@@ -66,8 +67,9 @@ class DirectoryJob:
         self._small = replace(self._medium, throttle=context.throttle.light)
         self.dry_run = dry_run
         self.report = DirectoryReport()
-        self.cancellation = Cancellation()
-        self._progress = Progress(progress)
+        self.call = Call(progress)
+        self.cancellation = self.call.cancellation
+        self.progress = self.call.progress
         self._stop_on_error = stop_on_error
         self._large = threading.BoundedSemaphore(MAX_MULTIPART_FILES)
         self._changed = threading.Condition()
@@ -78,18 +80,17 @@ class DirectoryJob:
 
     def file_progress(self) -> Progress:
         """Return the progress of one file, which adds to that of the job."""
-        return Progress(self._progress.add)
+        return self.progress.part()
 
     def found(self, size: int) -> None:
         """Add a file's size to the total of the progress."""
-        with self._changed:
+        with self._changed:  # so that no thread reports an older total after a newer one
             self._total += size
-            total = self._total
-        self._progress.set_size(total)
+            self.progress.set_size(self._total)
 
     def skipped(self, path: str, size: int, reason: str = "unchanged") -> tuple[Entry]:
         """Return the entry of a file that was skipped, and report its bytes as progress."""
-        self._progress.add(size)
+        self.progress.add(size)
         return (Entry(path, "skipped", size, reason),)
 
     @contextmanager
@@ -130,7 +131,7 @@ class DirectoryJob:
                     pool.submit(task).add_done_callback(partial(self._finished, path))
             self._wait_until_below(1)
         except BaseException as error:
-            self._end(error)
+            self.end(error)
             pool.close()
             with self._changed:
                 # A request to lakeFS itself cannot be interrupted, so the wait has a limit.
@@ -149,6 +150,7 @@ class DirectoryJob:
         Raises:
             Exception: As `run`.
         """
+        self.progress.flush()  # an exception in the callback prevents the deletions
         if self.report.failed:
             self.report.kept = len(surplus)
             logger.warning("%d deletions left out, since files failed", len(surplus))
@@ -168,7 +170,7 @@ class DirectoryJob:
         with self._changed:
             self.report._add_failure(path, error)
         if self._stop_on_error or is_shared(error):
-            self._end(error)
+            self.end(error)
 
     def _wait_until_below(self, limit: int) -> None:
         """Wait until fewer than `limit` files are in progress. Raises the fatal error, if any."""
@@ -178,6 +180,8 @@ class DirectoryJob:
             self._awaited = 0
             if self._fatal is not None:
                 raise self._fatal
+        if self.cancellation.is_set():
+            raise Cancelled
 
     def _finished(self, path: str, future: Future[Iterable[Entry]]) -> None:
         try:
@@ -185,20 +189,23 @@ class DirectoryJob:
             with self._changed:
                 for entry in entries:
                     self.report._add(entry)
+            if self.call.bar is not None:
+                self.call.bar.count_file()
         except CancelledError:
             pass
         except CallbackError as error:
-            self._end(error)
+            self.end(error)
         except Exception as error:
             self.fail(path, error)
         except BaseException as error:
-            self._end(error)
+            self.end(error)
         with self._changed:
             self._active -= 1
             if self._active < self._awaited or not self._active:
                 self._changed.notify_all()
 
-    def _end(self, error: BaseException) -> None:
+    def end(self, error: BaseException) -> None:
+        """End the job, whose `run` raises the first of such errors."""
         with self._changed:
             if self._fatal is None:
                 self._fatal = error
@@ -211,6 +218,8 @@ def is_shared(error: BaseException | None) -> bool:
     """Return True if the branch or the repository causes a failure: every file would share it."""
     while error is not None:
         if isinstance(error, (BranchProtectedError, WriteRefusedError)):
+            return True
+        if isinstance(error, ApiException) and "read-only repository" in (error.body or ""):
             return True
         error = error.__cause__
     return False

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import wait
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lakefs_client.exceptions import ApiValueError
+from lakefs_client.exceptions import ApiException, ApiValueError
 from lakefs_client.transfer.checksum import file_has_checksum
 from lakefs_client.transfer.directory.delete import Surplus, delete_objects
 from lakefs_client.transfer.directory.listing import FullListing, RemoteListing, metadata_of
@@ -18,6 +19,7 @@ from lakefs_client.transfer.errors import failure
 from lakefs_client.transfer.local import LocalTree
 from lakefs_client.transfer.media_type import guess_content_type
 from lakefs_client.transfer.source import FileSource
+from lakefs_client.transfer.store import is_of_store
 from lakefs_client.transfer.upload.destination import Destination
 from lakefs_client.transfer.upload.file import FileUpload
 from lakefs_client.transfer.upload.outcome import WriteRefusedError
@@ -126,12 +128,22 @@ class DirectoryUpload:
             if not job.dry_run:
                 client, metadata = job.context.client, self.user_metadata or {}
                 destination = Destination(client, ref, content_type, metadata)
-                with job.slot(file.size) as context:
+                with job.slot(file.size) as context, self._ending():
                     upload = FileUpload(
                         context, file, destination, job.file_progress(), job.cancellation
                     )
                     upload.run(resume=self.resume)
             return (Entry(found.path, "transferred", file.size, reason),)
+
+    @contextmanager
+    def _ending(self) -> Iterator[None]:
+        """End the job if lakeFS does not find the branch, which every other file would share."""
+        try:
+            yield
+        except ApiException as error:
+            if error.status == 404 and not is_of_store(error):
+                self.job.end(error)
+            raise
 
     def _open(self, found: FoundFile) -> FileSource:
         """Open a file. It may have been exchanged for a symbolic link or a pipe."""

@@ -94,7 +94,8 @@ class RemoteObject:
         self._store = client.store_client
         self._user_agent = client.user_agent
         self._throttle = context.throttle
-        self._policy = context.policy
+        self._attempts = context.policy.attempts  # before the first bytes of the object
+        self._patience = context.patience
         self._cancellation = Cancellation(cancellation)
         clock = self._store.timing.clock
         if listed is None or listed.signed is None:
@@ -148,11 +149,17 @@ class RemoteObject:
                 self._cancellation.detach()
                 self._throttle.release(token, slow_down=slow_down)
 
+        failures = 0
+
         def may_repeat(error: ApiException) -> bool:
-            return not self.cancelled and rest.may_repeat(error, "part")
+            nonlocal failures
+            failures += 1
+            if self.cancelled or not (self.headers or failures < self._attempts):
+                return False
+            return rest.may_repeat(error, "part")
 
         timing = self._store.timing._replace(sleep=self._cancellation.wait)
-        result: Result = rest.repeat(throttled, may_repeat, self._policy, timing)
+        result: Result = rest.repeat(throttled, may_repeat, self._patience, timing)
         return result
 
     def read_into(self, window: memoryview, offset: int) -> None:
