@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, overload
 
 from lakefs_client import _encode, auth
+from lakefs_client._media_type import guess_content_type
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
 from lakefs_client.transfer.arguments import require_names
 from lakefs_client.transfer.compose import ObjectRange, compose
@@ -21,7 +22,6 @@ from lakefs_client.transfer.download.file import download
 from lakefs_client.transfer.download.partial import resolved
 from lakefs_client.transfer.download.reader import ObjectReader
 from lakefs_client.transfer.errors import CallbackError, unwrap
-from lakefs_client.transfer.media_type import guess_content_type
 from lakefs_client.transfer.plan import plan_parts
 from lakefs_client.transfer.progress import Progress
 from lakefs_client.transfer.source import FileSource

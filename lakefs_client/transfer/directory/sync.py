@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from lakefs_client._media_type import guess_content_type
 from lakefs_client._paginate import paginate
 from lakefs_client.api.objects_api import ObjectsApi
 from lakefs_client.exceptions import ApiValueError
@@ -15,7 +16,6 @@ from lakefs_client.transfer.directory.listing import RemoteListing
 from lakefs_client.transfer.directory.paths import path_below
 from lakefs_client.transfer.directory.walk import Entry, walk
 from lakefs_client.transfer.download.file import download
-from lakefs_client.transfer.media_type import guess_content_type
 from lakefs_client.transfer.source import FileSource
 from lakefs_client.transfer.upload.destination import Destination
 from lakefs_client.transfer.upload.file import FileUpload
