@@ -44,11 +44,23 @@ def transfer_page() -> str:
     lines += [f"Guides: {GUIDES}.", "", "Class | Description", "----- | -----------"]
     sections: list[str] = []
     for name in CLASSES:
-        body = _tree(modules[name]).body
-        node = next(n for n in body if isinstance(n, ast.ClassDef) and n.name == name)
+        node = _class(modules[name], name)
         lines.append(f"[**{name}**](#{name.lower()}) | {_docstring(node).partition('.')[0]}")
         sections += _class_section(node)
     return "\n".join([*lines, *sections, "", "[Back to top](#) · [Reference](README.md)"]) + "\n"
+
+
+def _class(module: str, name: str) -> ast.ClassDef:
+    """Return a class, with the methods of bases that its module imports from the package."""
+    tree = _tree(module)
+    node = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name)
+    bases = {ast.unparse(base) for base in node.bases}
+    for source in tree.body:
+        if isinstance(source, ast.ImportFrom) and (source.module or "").startswith(PACKAGE):
+            for alias in source.names:
+                if alias.name in bases and source.module:
+                    node.body += _class(source.module, alias.name).body
+    return node
 
 
 def _tree(module: str) -> ast.Module:

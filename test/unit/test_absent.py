@@ -12,7 +12,7 @@ from support.scripted import Answer, ScriptedServer
 from lakefs_client import ApiAttributeError, ApiClient, ApiTypeError, Configuration
 from lakefs_client.apis import BranchesApi, CommitsApi, ObjectsApi, RepositoriesApi
 from lakefs_client.client import LakeFSClient
-from lakefs_client.models import CommitCreation, RefList
+from lakefs_client.models import CommitCreation
 
 PAGE = {"has_more": False, "next_offset": "", "results": 0, "max_per_page": 1000}
 COMMIT = {
@@ -90,14 +90,15 @@ def test_misspelt_property_warns() -> None:
         CommitCreation("m", **options)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        CommitCreation("m", **{"something_else": 1})
+        CommitCreation("m", something_else=1)
     commit: Any = CommitCreation("m")
     with pytest.raises(ApiAttributeError, match="Did you mean 'message'"):
         _ = commit.mesage
 
 
-def test_loop_over_a_page_names_its_results() -> None:
-    page: Any = RefList(pagination=PAGE, results=[])  # type: ignore[arg-type]
+def test_loop_over_a_page_names_its_results(api: ApiClient, server: ScriptedServer) -> None:
+    server.script(Answer(json={"pagination": PAGE, "results": []}))
+    page: Any = BranchesApi(api).list_branches("repo")
     with pytest.raises(ApiTypeError, match="use its results"):
         for _ in page:
             pass

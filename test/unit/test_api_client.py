@@ -142,7 +142,8 @@ def test_user_agent_may_be_set_in_two_ways(
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("X-A\r\nX-B", "1"), ("X-A", "1\r\nX-B: 2"), ("X-A", "\x00"), ("X-A", "\ud800")]
+    ("name", "value"),
+    [("X-A\r\nX-B", "1"), ("X-A", "1\r\nX-B: 2"), ("X-A", "\x00"), ("X-A", "\ud800")],
 )
 def test_default_header_that_would_break_out_is_refused(name: str, value: str) -> None:
     with pytest.raises(ApiValueError):
