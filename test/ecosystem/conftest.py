@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import fsspec
 import pytest
-from fs.conftest import any_server
+from support.file_systems import any_server
 
 from lakefs_client.fs import LakeFSFileSystem, register
 

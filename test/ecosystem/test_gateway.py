@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from typing import NamedTuple
 
 import pytest
-from fs.conftest import any_server
+from support.file_systems import any_server
 
 from lakefs_client import Configuration
 from lakefs_client.gateway import S3Gateway

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from fsspec.tests import abstract
+from support.file_systems import any_server
 
 from lakefs_client.fs import LakeFSFileSystem
-
-from .conftest import any_server
 
 
 class Fixtures(abstract.AbstractFixtures):

@@ -14,6 +14,7 @@ from typing import Any
 import fsspec
 import pytest
 from fsspec.registry import _registry
+from support.file_systems import arguments
 
 from lakefs_client.api.branches_api import BranchesApi
 from lakefs_client.api.objects_api import ObjectsApi
@@ -21,7 +22,7 @@ from lakefs_client.exceptions import ApiConnectionError, NotFoundException
 from lakefs_client.fs import LakeFSFileSystem
 from lakefs_client.sandbox import Sandbox
 
-from .conftest import Make, arguments
+from .conftest import Make
 
 MIB = 1 << 20
 

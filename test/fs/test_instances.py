@@ -9,12 +9,11 @@ from multiprocessing import get_context
 from typing import Any
 
 import pytest
+from support.file_systems import arguments, create_repository
 
 from lakefs_client.exceptions import ApiValueError
 from lakefs_client.fs import LakeFSFileSystem
 from lakefs_client.sandbox import Sandbox
-
-from .conftest import arguments, create_repository
 
 
 @pytest.fixture(autouse=True)

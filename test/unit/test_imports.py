@@ -209,3 +209,15 @@ def test_urllib3_is_known_to_the_network_modules_alone() -> None:
     # For the rest it is a matter of types, of Retry objects that users give, and of forms.
     assert knowing <= {"rest.py", "_answer.py", "_connection.py", "_network_error.py", "_pools.py",
                        "retry.py", "_body.py", "api_client.py", "configuration.py"}  # fmt: skip
+
+
+def test_no_group_of_tests_imports_the_conftest_of_another() -> None:
+    tests = PACKAGE.parent / "test"
+    foreign = {
+        str(path.relative_to(tests))
+        for path in tests.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").endswith(".conftest")
+        if not node.level and node.module != f"{path.relative_to(tests).parts[0]}.conftest"
+    }
+    assert not foreign  # what groups share is in test/support

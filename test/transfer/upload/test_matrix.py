@@ -28,7 +28,6 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
-from docs.conftest import ROOT
 from support.bench import NO_WAIT, Bench, bench_of, content, make_transfer
 
 from lakefs_client import ApiClient, RetryPolicy
@@ -53,6 +52,7 @@ from lakefs_client.transfer.plan import StoreLimits
 from lakefs_client.transfer.upload import destination
 from lakefs_client.transfer.upload.resume import KIND
 
+ROOT = Path(__file__).resolve().parents[3]
 KIB = 1 << 10
 PART = 64 * KIB
 LIMITS = StoreLimits(min_part=PART, window=16 * KIB)
