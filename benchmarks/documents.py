@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import lru_cache
 
 REPOSITORY = {
     "id": "example-repo",
@@ -22,16 +23,56 @@ def compact(value: object) -> bytes:
 
 def page(start: int, count: int) -> dict[str, object]:
     """A page of a listing of objects that have user metadata."""
-    numbers = range(start, start + count)
+    return listing([_stats(number) for number in range(start, start + count)], has_more=True)
+
+
+def listing(results: list[dict[str, object]], *, has_more: bool) -> dict[str, object]:
+    """A page of these objects."""
     return {
         "pagination": {
-            "has_more": True,
-            "next_offset": _path(numbers[-1]),
-            "results": count,
+            "has_more": has_more,
+            "next_offset": results[-1]["path"] if has_more else "",
+            "results": len(results),
             "max_per_page": 1000,
         },
-        "results": [_stats(number) for number in numbers],
+        "results": results,
     }
+
+
+def folder(origin: str, repository: str, prefix: str, after: str, date: str) -> dict[str, object]:
+    """The page after a path in a listing of COUNT files of SIZE zero bytes, 1,000 in each folder.
+
+    The repository's name says how many there are: ``folder-COUNT-SIZE``.
+    """
+    count = int(repository.split("-")[1])
+    start = int(after[-12:-4].replace("/", "")) + 1 if after else 0
+    stop = min(start + 1000, count)
+    files = [
+        file(origin, repository, f"{prefix}{number // 1000:04d}/{number % 1000:03d}.bin", date)
+        for number in range(start, stop)
+    ]
+    return listing(files, has_more=stop < count)
+
+
+def file(origin: str, repository: str, path: str, date: str) -> dict[str, object]:
+    """An object of a repository ``folder-COUNT-SIZE``; presigned if there is an origin."""
+    size = int(repository.split("-")[2])
+    place = f"{repository}/{size}"
+    address = presigned(origin, place, date, 1) if origin else f"s3://lake/{place}"
+    return {
+        "path": path,
+        "path_type": "object",
+        "physical_address": address,
+        "checksum": _md5_of_zeros(size),
+        "mtime": 1710000000,
+        "size_bytes": size,
+        "content_type": "application/octet-stream",
+    }
+
+
+@lru_cache
+def _md5_of_zeros(size: int) -> str:
+    return hashlib.md5(bytes(size), usedforsecurity=False).hexdigest()
 
 
 def _path(number: int) -> str:

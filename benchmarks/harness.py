@@ -166,11 +166,16 @@ def _figure(measure: Measure, python: str, variant: str, arguments: Iterable[str
         function = measure.function
     elif variant == "legacy" and f"def {function}" not in _source(measure.module):
         function = f"{measure.function}_client"  # a script of 1.44 runs unchanged
+    return float(output_of(python, measure.module, function, arguments))
+
+
+def output_of(python: str, module: str, function: str, arguments: Iterable[str]) -> str:
+    """Return what a function of a module returns, in a process of its own, as its repr."""
     child = subprocess.run(
-        [python, HERE / "child.py", measure.module, function, *arguments],
+        [python, HERE / "child.py", module, function, *arguments],
         check=True, stdout=subprocess.PIPE, text=True, env=_environment(),
     )  # fmt: skip
-    return float(child.stdout)
+    return child.stdout
 
 
 def _source(module: str) -> str:

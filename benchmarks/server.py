@@ -18,32 +18,36 @@ import threading
 import time
 from email.utils import formatdate
 from typing import Any, BinaryIO
+from urllib.parse import parse_qsl
 
 import documents
 
 # The store computes real MD5s for this repository alone; the ETags of others are no MD5s.
 HASHED = "hashed"
+# The name of a repository with a listing of many files: `folder-COUNT-SIZE`.
+FOLDER = "folder-"
 
 _STATUS = {200: b"OK", 201: b"Created", 404: b"Not Found"}
 _WINDOW = 1 << 20
 
 _page = documents.compact(documents.page(0, 1000))
+_empty_page = documents.compact(documents.listing([], has_more=False))
 _repository = documents.compact(documents.REPOSITORY)
 _numbers = itertools.count()
+_listings = itertools.count()
 _sizes: dict[str, int] = {}
 _sizes_lock = threading.Lock()
 
 
 def serve(listener: socket.socket, context: ssl.SSLContext | None) -> None:
     """Accept connections for ever, each with a thread of its own."""
-    scheme = "http" if context is None else "https"
-    origin = f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
     while True:
         sock, _ = listener.accept()
-        threading.Thread(target=_converse, args=(sock, context, origin), daemon=True).start()
+        threading.Thread(target=_converse, args=(sock, context), daemon=True).start()
 
 
-def _converse(sock: socket.socket, context: ssl.SSLContext | None, origin: str) -> None:
+def _converse(sock: socket.socket, context: ssl.SSLContext | None) -> None:
+    scheme = "http" if context is None else "https"
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     window = memoryview(bytearray(_WINDOW))
     try:
@@ -52,7 +56,7 @@ def _converse(sock: socket.socket, context: ssl.SSLContext | None, origin: str) 
         with sock, sock.makefile("rb") as incoming:
             while line := incoming.readline():
                 method, target, _ = line.decode().split(" ")
-                length, wanted = _read_head(incoming)
+                length, wanted, host = _read_head(incoming)
                 if target.startswith("/store/") and method == "GET":
                     _make_up(sock, target, wanted, window)
                     continue
@@ -60,6 +64,8 @@ def _converse(sock: socket.socket, context: ssl.SSLContext | None, origin: str) 
                     status, etag = 200, _discard(incoming, target, length, window)
                     headers, body = f"ETag: {etag}\r\n", b""
                 else:
+                    # Presigned URLs name the address that the client used, a proxy's included.
+                    origin = f"{scheme}://{host}"
                     status, body = _answer(origin, method, target, incoming.read(length))
                     headers = "Content-Type: application/json\r\n"
                 head = (
@@ -73,27 +79,33 @@ def _converse(sock: socket.socket, context: ssl.SSLContext | None, origin: str) 
         pass  # the client is gone
 
 
-def _read_head(incoming: BinaryIO) -> tuple[int, str]:
-    """Content-Length and Range of a request."""
-    length, wanted = 0, ""
+def _read_head(incoming: BinaryIO) -> tuple[int, str, str]:
+    """Return Content-Length, Range and Host of a request."""
+    length, wanted, host = 0, "", ""
     while (line := incoming.readline()) not in (b"\r\n", b""):
         name = line[:15].lower()
         if name == b"content-length:":
             length = int(line[15:])
         elif name.startswith(b"range:"):
             wanted = line[6:].decode().strip()
-    return length, wanted
+        elif name.startswith(b"host:"):
+            host = line[5:].decode().strip()
+    return length, wanted, host
 
 
 def _make_up(sock: socket.socket, target: str, wanted: str, window: memoryview) -> None:
-    """Answer a range of an object whose name is its size."""
+    """Send an object whose name is its size, or a range of it."""
     size = int(target.partition("?")[0].rpartition("/")[2])
-    first, last = map(int, wanted.removeprefix("bytes=").split("-"))
-    left = last + 1 - first
-    sock.sendall(
-        b"HTTP/1.1 206 Partial Content\r\nContent-Length: %d\r\n"
-        b"Content-Range: bytes %d-%d/%d\r\n\r\n" % (left, first, last, size)
-    )
+    if wanted:
+        first, last = map(int, wanted.removeprefix("bytes=").split("-"))
+        left = last + 1 - first
+        sock.sendall(
+            b"HTTP/1.1 206 Partial Content\r\nContent-Length: %d\r\n"
+            b"Content-Range: bytes %d-%d/%d\r\n\r\n" % (left, first, last, size)
+        )
+    else:
+        left = size
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % left)
     while left:
         count = min(left, len(window))
         sock.sendall(window[:count])
@@ -121,8 +133,11 @@ def _answer(origin: str, method: str, target: str, body: bytes) -> tuple[int, by
     path, _, query = target.removeprefix("/api/v1/repositories/").partition("?")
     repository = path.partition("/")[0]
     now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    if path == "listings":
+        return 200, b"%d" % next(_listings)
     if path.endswith("/objects/ls"):
-        return 200, _page
+        next(_listings)
+        return 200, _listing(origin, repository, query, now)
     if path.endswith("/staging/pmpu"):
         count = int(re.search(r"\bparts=(\d+)", query)[1])  # type: ignore[index]
         place = f"{repository}/{next(_numbers)}"
@@ -143,13 +158,33 @@ def _answer(origin: str, method: str, target: str, body: bytes) -> tuple[int, by
         given = json.loads(body)
         address = given["staging"]["physical_address"]
         return 200, _stats(address, given["checksum"], _received(address))
+    if path.endswith("/objects") and method == "POST":
+        checksum = hashlib.md5(body, usedforsecurity=False).hexdigest()
+        return 201, _stats("s3://lake/posted", checksum, len(body))
     if path.endswith("/objects/stat"):
+        if repository.startswith(FOLDER):
+            asked = dict(parse_qsl(query))
+            origin = origin if asked.get("presign") == "true" else ""
+            entry = documents.file(origin, repository, asked["path"], now)
+            return 200, documents.compact(entry)
         size = re.search(r"\bpath=(\d+)", query)[1]  # type: ignore[index]
         url = documents.presigned(origin, f"{repository}/{size}", now, 1)
         return 200, _stats(url, "opaque", int(size))
     if path == repository:
         return 200, _repository
     return 404, b'{"message":"not found"}'
+
+
+def _listing(origin: str, repository: str, query: str, now: str) -> bytes:
+    """Return a page: of the files of a folder, of the same objects always, or empty."""
+    if repository.startswith(FOLDER):
+        asked = dict(parse_qsl(query))
+        origin = origin if asked.get("presign") == "true" else ""
+        page = documents.folder(
+            origin, repository, asked.get("prefix", ""), asked.get("after", ""), now
+        )
+        return documents.compact(page)
+    return _empty_page if repository == HASHED else _page
 
 
 def _received(physical_address: str) -> int:

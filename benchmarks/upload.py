@@ -181,18 +181,18 @@ def peak(url: str, ca: str, size: str, part: str) -> float:
     transfer = transfer_of(url, ca, int(part), verify=False)
     with tempfile.NamedTemporaryFile() as file:
         file.truncate(int(size))
-        before = _restart_peak()
+        before = restart_peak()
         transfer.upload_file(file.name, "opaque", "main", "object")
-        return (_status("VmHWM") - before) / 1024
+        return (status_of("VmHWM") - before) / 1024
 
 
-def _restart_peak() -> int:
+def restart_peak() -> int:
     """Make the peak what is resident now, in KiB."""
     with open("/proc/self/clear_refs", "w") as control:
         control.write("5")
-    return _status("VmRSS")
+    return status_of("VmRSS")
 
 
-def _status(name: str) -> int:
+def status_of(name: str) -> int:
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith(f"{name}:"))

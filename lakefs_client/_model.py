@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from itertools import repeat
 
-from lakefs_client._redact import HIDDEN, redact
+from lakefs_client._redact import HIDDEN, is_secret_name, redact
 from lakefs_client._sentinels import KW_ONLY as KW_ONLY
 from lakefs_client._sentinels import TYPE_CHECKING as TYPE_CHECKING
 from lakefs_client._sentinels import UNKNOWN
@@ -363,8 +363,11 @@ def plain(value: Any, *, wire: bool = False, hide: bool = False) -> Any:
     """
     if isinstance(value, Model):
         secret = value._secret if hide else ()
+        known = value._schema().properties if hide else ()
         return {
-            name: HIDDEN if name in secret and item else plain(item, wire=wire, hide=hide)
+            name: HIDDEN
+            if item and (name in secret or (hide and name not in known and is_secret_name(name)))
+            else plain(item, wire=wire, hide=hide)
             for name, item in (value._as_wire().items() if wire else value._items())
         }
     if isinstance(value, (list, tuple)):
@@ -372,3 +375,20 @@ def plain(value: Any, *, wire: bool = False, hide: bool = False) -> Any:
     if isinstance(value, dict):
         return {name: plain(item, wire=wire, hide=hide) for name, item in value.items()}
     return redact(value) if hide and isinstance(value, str) and "=" in value else value
+
+
+def secret_values(value: Any, *, secret: bool = False) -> Iterator[str]:
+    """Yield the secrets in a body: models, dicts and lists, however deep."""
+    if isinstance(value, Model):
+        hidden = value._secret
+        for name, item in value._items():
+            yield from secret_values(item, secret=secret or name in hidden or is_secret_name(name))
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            named = isinstance(name, str) and is_secret_name(name)
+            yield from secret_values(item, secret=secret or named)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from secret_values(item, secret=secret)
+    elif secret and isinstance(value, str):
+        yield value

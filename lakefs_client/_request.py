@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakefs_client import _body, _encode, auth
 from lakefs_client._kinds import CALLER
+from lakefs_client._model import secret_values
 from lakefs_client._sentinels import UNSET
 from lakefs_client.exceptions import ApiTypeError
 
@@ -46,6 +47,7 @@ class PreparedCall:
         host: The address to call in place of the configured one.
         token: The token of the last attempt, if a provider gave it.
         policy: The retry policy in place of the configured one.
+        value: The value that the body was made of, for the secrets in it.
     """
 
     operation: str
@@ -60,6 +62,11 @@ class PreparedCall:
     host: str | None = None
     token: str | None = None
     policy: RetryPolicy | None = None
+    value: Any = None
+
+    def secrets(self) -> list[str]:
+        """Return the secrets that the body holds."""
+        return [*secret_values(self.value)]
 
     def __post_init__(self) -> None:
         if self.body is not None and not self.body.repeatable:
@@ -108,14 +115,15 @@ def _lay_out(
     path = operation.path
     query: list[tuple[str, Any]] = []
     headers: dict[str, str] = {}
-    body = None
+    body = sent = None
     safety = operation.safety
     check = options["_check_input_type"]
     parameters = operation.parameters
     for name, value in values.items():
         p = parameters[name]
         if p.place == "body":
-            body = _body.of_json(p.kind.load(value, (name,), CALLER) if check else value)
+            sent = p.kind.load(value, (name,), CALLER) if check else value
+            body = _body.of_json(sent)
             continue
         if p.place == "upload":
             body = _body.of_upload(value, name)
@@ -136,5 +144,5 @@ def _lay_out(
         path = f"{path}?{_encode.query(query)}"
     return PreparedCall(
         operation.name, operation.method, path, headers, body, operation.auth, operation.kind,
-        safety, options,
+        safety, options, value=sent,
     )  # fmt: skip

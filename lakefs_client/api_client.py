@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from lakefs_client import _body, _encode, auth, models
+from lakefs_client import _body, _encode, _process, auth, models
+from lakefs_client._answer import read_stored
 from lakefs_client._kinds import Decoding, File, Primitive, kind_of
 from lakefs_client._request import OPTIONS, PreparedCall, bind
 from lakefs_client._version import __version__
@@ -29,7 +30,7 @@ from lakefs_client.rest import Message, RESTClientObject, RESTResponse
 from lakefs_client.retry import retry_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from multiprocessing.pool import ApplyResult, ThreadPool
 
     import urllib3
@@ -87,12 +88,28 @@ class ApiClient:
         self.last_response: RESTResponse | None = None
         self.user_agent = f"lakefs-client-python/{__version__}"
         self._lock = threading.Lock()
-        self._pool: tuple[int, ThreadPool] | None = None
+        self._pool: ThreadPool | None = None
+        _process.register(self)
 
     @classmethod
     def from_environment(cls, **explicit: Unpack[Options]) -> Self:
         """Return a client for lakectl's settings; see `Configuration.from_environment`."""
         return cls(Configuration.from_environment(**explicit))
+
+    def __getstate__(self) -> dict[str, Any]:
+        fresh = {"_lock", "_pool", "last_response"}
+        return {name: value for name, value in self.__dict__.items() if name not in fresh}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock, self._pool, self.last_response = threading.Lock(), None, None
+        _process.register(self)
+
+    def abandon(self) -> object:
+        """Leave the threads of asynchronous calls to the parent process."""
+        old = self._lock, self._pool
+        self._lock, self._pool = threading.Lock(), None
+        return old
 
     def __enter__(self) -> Self:
         return self
@@ -104,9 +121,9 @@ class ApiClient:
         """Wait for asynchronous calls and close every connection. The next call opens new ones."""
         with self._lock:
             pool, self._pool = self._pool, None
-        if pool is not None and pool[0] == os.getpid():
-            pool[1].close()
-            pool[1].join()
+        if pool is not None:
+            pool.close()
+            pool.join()
         self.rest_client.close()
         self.store_client.close()
 
@@ -114,14 +131,12 @@ class ApiClient:
     def pool(self) -> ThreadPool:
         """The threads of asynchronous calls, started on first use and ended with the client."""
         with self._lock:
-            # A forked child has the object, but not its threads.
-            if self._pool is None or self._pool[0] != os.getpid():
+            if self._pool is None:
                 from multiprocessing.pool import ThreadPool
 
-                pool = ThreadPool(self.pool_threads)
-                weakref.finalize(self, pool.terminate)
-                self._pool = (os.getpid(), pool)
-            return self._pool[1]
+                self._pool = ThreadPool(self.pool_threads)
+                weakref.finalize(self, _terminate, self._pool, os.getpid())
+            return self._pool
 
     @property
     def user_agent(self) -> str:
@@ -159,8 +174,7 @@ class ApiClient:
         options = request.options
         if options["async_req"]:
             request.options = {**options, "async_req": False}
-            result: ApplyResult[Any] = self.pool.apply_async(self.perform, (request,))
-            return result
+            return self._start(request)
         host = request.host or self.configuration.get_host_from_settings(options["_host_index"])
         preload = options["_preload_content"]
         download = preload and isinstance(request.kind, File)
@@ -189,6 +203,8 @@ class ApiClient:
             error._find_paths = lambda: conflicting_paths(self.call_api, request.path, host)
             raise
         if not preload:
+            if isinstance(request.kind, File):
+                response.decode_content = False  # a content coding belongs to the object
             return response
         if download:
             response, data = response
@@ -201,6 +217,16 @@ class ApiClient:
         if options["_return_http_data_only"]:
             return data
         return data, answer.status, answer.headers
+
+    def _start(self, request: PreparedCall) -> ApplyResult[Any]:
+        """Perform a call in a thread of the client's pool."""
+        try:
+            result: Any = self.pool.apply_async(self.perform, (request,))
+        except (RuntimeError, ValueError):
+            # The interpreter is ending: it starts no thread, and has ended the pool.
+            result = _completed(lambda: self.perform(request))
+        result.client = self  # whose end would end the threads before the result is there
+        return result  # type: ignore[no-any-return]
 
     def _decoded(self, response: Any, kind: Kind | None, check: bool, operation: str) -> Any:
         """The result that an answer with a 2xx status stands for, or an error that says why not."""
@@ -246,6 +272,7 @@ class ApiClient:
     def _message(self, request: PreparedCall, host: str) -> Message:
         credentials = auth.credentials(self.configuration, request.auth, self._token(request))
         if self.cookie and request.auth:
+            auth.require_header_safe("cookie", self.cookie)
             cookies = filter(None, (self.cookie, credentials.get("Cookie")))
             credentials["Cookie"] = "; ".join(cookies)
         of_file = isinstance(request.kind, File)
@@ -255,6 +282,10 @@ class ApiClient:
         if body is not None:
             headers.setdefault("Content-Type", body.content_type)
         defaults = self.default_headers
+        for name, value in defaults.items():
+            # The dict is open to everyone, so that only this look counts.
+            auth.require_header_safe("default_headers", name)
+            auth.require_header_safe(f"default_headers[{name!r}]", value)
         if len(defaults) > 1:  # any but the user agent, in whatever case
             taken = {name.lower() for name in headers}
             if not request.auth:
@@ -265,7 +296,8 @@ class ApiClient:
             return Message(request.method, host + request.path, headers)
         if body.length is not None:
             headers["Content-Length"] = str(body.length)
-        return Message(request.method, host + request.path, headers, body.open())
+        url = host + request.path
+        return Message(request.method, url, headers, body.open(), request.secrets)
 
     def _download(
         self, response: urllib3.BaseHTTPResponse
@@ -276,7 +308,7 @@ class ApiClient:
         folder = self.configuration.temp_folder_path
         file: Any = io.BytesIO() if small else tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
         try:
-            for window in response.stream(_body.WINDOW):
+            while window := read_stored(response, _body.WINDOW):
                 file.write(window)
         except BaseException:
             file.close()
@@ -384,6 +416,24 @@ class ApiClient:
 
 def _model(name: str) -> Any:
     return getattr(models, name)
+
+
+def _terminate(pool: ThreadPool, pid: int) -> None:
+    if os.getpid() == pid:  # a forked child has the object, but not its threads
+        pool.terminate()
+
+
+def _completed(call: Callable[[], Any]) -> Any:
+    """Return the result of an asynchronous call that is made at once."""
+    from multiprocessing.pool import ApplyResult
+
+    result: Any = ApplyResult(SimpleNamespace(_cache={}), None, None)  # type: ignore[arg-type]
+    try:
+        outcome: tuple[bool, Any] = (True, call())
+    except Exception as error:
+        outcome = (False, error)
+    result._set(0, outcome)
+    return result
 
 
 def _any_body(body: Any, fields: Any, files: Any) -> _body.RequestBody | None:

@@ -41,6 +41,8 @@ def credentials(
     for name in names:
         if name == "jwt_token":
             if token is not None:
+                if isinstance(token, str):
+                    token = token.rstrip("\r\n")  # as files with mounted secrets have
                 require_header_safe("Configuration.access_token", token)
                 headers["Authorization"] = f"Bearer {token}"
         elif name == "basic_auth":

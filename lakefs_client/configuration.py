@@ -97,7 +97,11 @@ class Configuration:
         read_timeout: Seconds without a byte, on reading or writing. Default 300.
         retries: How often failed requests are repeated: a `RetryPolicy`, a number of
             repetitions, False for none, or urllib3's Retry. Default ``RetryPolicy()``.
-        connection_pool_maxsize: Connections kept open to one host. Default 10.
+        max_answer_size: Bytes of an answer that are read into memory. Default 256 MiB. Objects
+            have no such limit.
+        max_error_size: Bytes of an error's body that are read. Default 1 MiB.
+        connection_pool_maxsize: Idle connections kept open to one host. Default: as many as were
+            in use at once.
         socket_options: Options of new sockets, as ``socket.setsockopt`` takes them.
         safe_chars_for_path_param: Characters that are not escaped in arguments within a path.
         temp_folder_path: Where large answers, and parts of streams that are uploaded, are kept
@@ -166,6 +170,8 @@ class Configuration:
         self.no_proxy: str | None = None
         self.connect_timeout: float = 10.0
         self.read_timeout: float = 300.0
+        self.max_answer_size: int = 256 << 20
+        self.max_error_size: int = 1 << 20
         self.retries: RetryPolicy | urllib3.Retry | int | None = None
         self.connection_pool_maxsize: int | None = None
         self.socket_options: Sequence[tuple[int, int, int | bytes]] | None = None
@@ -235,13 +241,19 @@ class Configuration:
         key = self.api_key.get(identifier, self.api_key.get(alias) if alias else None)
         if not key:
             return None
+        key = trimmed(key)
         prefix = self.api_key_prefix.get(identifier)
         return f"{prefix} {key}" if prefix else key
 
     def get_basic_auth_token(self) -> str:
         """The value of the ``Authorization`` header for user name and password."""
-        pair = f"{self.username or ''}:{self.password or ''}"
-        return "Basic " + b64encode(pair.encode()).decode("ascii")
+        pair = f"{trimmed(self.username or '')}:{trimmed(self.password or '')}"
+        try:
+            return "Basic " + b64encode(pair.encode()).decode("ascii")
+        except UnicodeEncodeError:
+            # Without the cause, which quotes the password.
+            text = "Configuration.username and password must be encodable as UTF-8"
+            raise ApiValueError(text) from None
 
     def auth_settings(self) -> dict[str, dict[str, str | None]]:
         """The ways to authenticate for which this configuration has credentials, by name."""
@@ -251,7 +263,7 @@ class Configuration:
             token = self.get_basic_auth_token()
             settings["basic_auth"] = {"type": "basic", **header, "value": token}
         if self.access_token is not None:
-            token = f"Bearer {self.access_token}"
+            token = f"Bearer {trimmed(self.access_token)}"
             settings["jwt_token"] = {"type": "bearer", "format": "JWT", **header, "value": token}
         for name, cookie in SESSION_COOKIES.items():
             if name in self.api_key:
@@ -368,6 +380,11 @@ class Configuration:
         for name, value in self.__dict__.items():
             clone.__dict__[name] = value if name in shared else copy.deepcopy(value, memo)
         return clone
+
+
+def trimmed(value: str) -> str:
+    """Return a credential without line feeds at its end, as files with mounted secrets have."""
+    return value.rstrip("\r\n") if isinstance(value, str) else value
 
 
 def normalize_host(value: str) -> str:

@@ -203,6 +203,14 @@ class RateLimitException(ApiException):
     """420 or 429: too many requests, and every permitted repetition was used up."""
 
 
+class StoreError(ApiException):
+    """An error of the object store, to which lakeFS redirected a request for an object.
+
+    The status is the store's, except that its 404 becomes 410, as lakeFS itself answers: the
+    object exists in lakeFS, and its data is missing from the store.
+    """
+
+
 class ServiceException(ApiException):
     """5xx: the server failed."""
 
@@ -297,6 +305,14 @@ _BY_STATUS: dict[int, type[ApiException]] = {
     420: RateLimitException,
     429: RateLimitException,
 }
+
+
+def store_error_for(http_resp: Any) -> StoreError:
+    """Return the exception for an error of the store that lakeFS redirected to."""
+    error = StoreError(http_resp=http_resp)
+    if error.status == 404:
+        error.status, error.reason = 410, "Gone: the object's data is missing from the store"
+    return error
 
 
 def error_for(http_resp: Any) -> ApiException:

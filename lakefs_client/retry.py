@@ -27,8 +27,9 @@ class RetryPolicy:
         max_wait: Upper limit of every wait that the client chooses, in seconds.
         max_retry_after: The longest ``Retry-After`` that is waited for, in seconds; where the
             server asks for more, the error is raised at once.
-        deadline: No attempt starts later than this many seconds after the first; None for
-            no such limit.
+        deadline: Seconds after which the call ends, counted from the first attempt: a running
+            attempt is cut off, and no other starts. 0 turns repetition off and cuts nothing
+            off. None sets no such limit.
 
     Raises:
         ApiTypeError: A value is no number.

@@ -53,11 +53,10 @@ def composite_md5(parts: Sequence[str | None]) -> str | None:
     The ETag is the MD5 of the parts' binary MD5s, and their number:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
     """
-    digest = hashlib.md5(usedforsecurity=False)
-    for md5 in parts:
-        if md5 is None:
-            return None
-        digest.update(bytes.fromhex(md5))
+    known = [md5 for md5 in parts if md5 is not None]
+    if len(known) < len(parts):
+        return None
+    digest = hashlib.md5(b"".join(map(bytes.fromhex, known)), usedforsecurity=False)
     return f"{digest.hexdigest()}-{len(parts)}"
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
@@ -104,11 +103,11 @@ def divide(
         if segment.length < limits.min_part:
             small = [segment] if segment.length else []  # the part above may have used it up
             continue
-        # Evenly, so that no piece falls below the minimum.
+        # Pieces of equal size, except a slightly smaller last one: some stores require that.
         count = max(1, segment.length // copy_size, -(-segment.length // limits.max_part))
-        edges = [segment.start + segment.length * n // count for n in range(count + 1)]
-        for start, end in pairwise(edges):
-            yield [segment._replace(start=start, end=end)]
+        size = -(-segment.length // count)
+        for start in range(segment.start, segment.end, size):
+            yield [segment._replace(start=start, end=min(start + size, segment.end))]
     if small:
         yield small
 

@@ -144,8 +144,8 @@ class Transfer:
         streams (pipes, sockets, decompressors), temporary files without a name, in
         `Configuration.temp_folder_path`, hold the parts until the store has them: at most
         `max_concurrency` + 1 parts, or all of them if the store does not support presigned
-        multipart uploads. Parts have `part_size`, and grow with the stream to a 96th of the bytes
-        before them, so that 50 TB (45.5 TiB), S3's limit for an object, fit into 10,000 parts.
+        multipart uploads. The first 8,000 parts have `part_size`; later ones grow with the stream,
+        so that 10,000 parts hold at least 8 TiB.
 
         Args:
             fileobj: An object with a method ``read(size)`` that returns bytes. It stays open, at

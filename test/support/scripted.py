@@ -128,6 +128,31 @@ class Raw(Step):
 
 
 @dataclass(frozen=True)
+class Endless(Step):
+    """Read the body, send a head and then the same bytes again and again until the client ends.
+
+    Attributes:
+        head: Bytes that are sent once.
+        data: Bytes that are repeated.
+        pause: Seconds between two repetitions.
+    """
+
+    head: bytes
+    data: bytes = b"x" * (1 << 16)
+    pause: float = 0
+
+    def run(self, exchange: Exchange) -> Then:
+        exchange.read_body()
+        exchange.send(self.head)
+        try:
+            while not exchange.stopping(self.pause):
+                exchange.sock.sendall(self.data)
+        except OSError:
+            pass  # the client ended, as it should
+        return "close"
+
+
+@dataclass(frozen=True)
 class Close(Step):
     """Close the connection without an answer, after so many bytes of the body (None: all)."""
 
@@ -268,6 +293,10 @@ class Exchange:
             if self._server.stopping.is_set():
                 break
         return False
+
+    def stopping(self, pause: float) -> bool:
+        """Wait some seconds; true when the server ends."""
+        return self._server.stopping.wait(pause) if pause else self._server.stopping.is_set()
 
     def read_body(self, limit: int | None = None, window: int = 1 << 16, pause: float = 0) -> None:
         """Read the body, or so many bytes of it."""

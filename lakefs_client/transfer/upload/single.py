@@ -51,7 +51,7 @@ def upload_single(
     address, first = destination.stage()
     if first is None:
         context.require_server(destination)
-        return _upload_through_server(source, destination, progress)
+        return _upload_through_server(context, source, destination, progress)
     if instead is not None:
         require_single_put(context, destination, source.size, instead)
         logger.debug("%s: no presigned multipart upload, sending one PUT", destination)
@@ -134,10 +134,10 @@ def link(destination: Destination, physical_address: str, checksum: str, size: i
 
 
 def _upload_through_server(
-    source: Source, destination: Destination, progress: Progress
+    context: TransferContext, source: Source, destination: Destination, progress: Progress
 ) -> ObjectStats:
     logger.debug("%s: no presigned URLs, sending through the server", destination)
-    content = _SourceStream(source, progress)
+    content = _SourceStream(source, progress, digest=context.config.verify)
     try:
         stats = destination.upload(content)
         source.check_unchanged()
@@ -150,31 +150,38 @@ def _upload_through_server(
             "unknown" if unknown else "aborted",
             error,
         ) from error
-    md5 = content.digest.hexdigest() if is_md5(stats.checksum) else None
+    md5 = content.md5 if is_md5(stats.checksum) else None
     return verify_stats(stats, source.size, md5, destination)
 
 
 class _SourceStream:
-    """A source as a binary stream that counts and hashes the bytes read from it."""
+    """A source as a binary stream that counts the bytes read from it, and hashes them if asked."""
 
-    def __init__(self, source: Source, progress: Progress) -> None:
+    def __init__(self, source: Source, progress: Progress, *, digest: bool) -> None:
         self._source = source
         self._progress = progress
-        self._position = 0
-        self.digest = hashlib.md5(usedforsecurity=False)
+        self._hashes = digest
+        self.seek(0)
+
+    @property
+    def md5(self) -> str | None:
+        """The MD5 of the bytes read, in hex; None if they are not hashed."""
+        return None if self._digest is None else self._digest.hexdigest()
 
     def tell(self) -> int:
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         self._position = offset + (self._source.size if whence == io.SEEK_END else 0)
-        self.digest = hashlib.md5(usedforsecurity=False)  # the client reads from the start only
+        # The client reads from the start only.
+        self._digest = hashlib.md5(usedforsecurity=False) if self._hashes else None
         return self._position
 
     def read(self, size: int) -> memoryview:
         window = memoryview(bytearray(min(size, self._source.size - self._position)))
         self._source.read_into(window, self._position)
-        self.digest.update(window)
+        if self._digest is not None:
+            self._digest.update(window)
         self._position += len(window)
         self._progress.add(self._position - self._progress.total)
         return window

@@ -43,7 +43,7 @@ def test_without_multipart_one_put_takes_it_all(
     assert stats.metadata.to_dict() == {"run": "42"}
     assert sum(counts) == size
     bench.assert_whole(content(size))
-    assert "no presigned multipart upload here, sending one PUT" in caplog.text
+    assert "no presigned multipart upload, sending one PUT" in caplog.text
 
 
 def test_without_multipart_small_files_do_not_ask_for_it(make_bench: Callable[..., Bench]) -> None:
