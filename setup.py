@@ -28,7 +28,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10",
     packages=find_packages(include=["lakefs_client", "lakefs_client.*"]),
-    package_data={"lakefs_client": ["py.typed", "sandbox/openapi.json"]},
+    package_data={"lakefs_client": ["py.typed", "cli/completions/*", "sandbox/openapi.json"]},
     install_requires=requirements("requirements.txt"),
     extras_require={
         "aws": ["botocore>=1.34.63"],

@@ -39,6 +39,10 @@ class Message(NamedTuple):
     body: bytes | Iterable[Any] | None = None
     secrets: Callable[[], Iterable[str]] = tuple
 
+    def __repr__(self) -> str:
+        # Without the headers and the query, which authenticate.
+        return f"<{self.method} {self.url.partition('?')[0]}>"
+
 
 class Cancellation(threading.Event):
     """A switch that ends the exchanges of other threads and lets no new one start.

@@ -162,6 +162,27 @@ class DateTime(Kind):
             raise ApiTypeError(text, list(path), self.classes, key_type=False) from error
 
 
+MAX_DEPTH = 200
+"""Levels of nesting in free JSON. Copies, pickles and reprs recurse, and need to end."""
+
+
+def check_depth(value: Any, path: Location = ()) -> None:
+    """Refuse free JSON that is nested too deep.
+
+    Raises:
+        ApiTypeError: There are more than `MAX_DEPTH` levels.
+    """
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        nested = [item for item in level if isinstance(item, (dict, list))]
+        if not nested:
+            return
+        level = [
+            child for item in nested for child in (item.values() if type(item) is dict else item)
+        ]
+    raise ApiTypeError(f"nested deeper than {MAX_DEPTH} levels", list(path))
+
+
 class Free(Kind):
     """Anything that JSON can express, left as it is."""
 
@@ -170,8 +191,13 @@ class Free(Kind):
     def check(self, value: Any, path: Location) -> None:
         pass
 
+    def load(self, value: Any, path: Location, decoding: Decoding) -> Any:
+        check_depth(value, path)
+        return value
+
     def tests(self, name: str, namespace: dict[str, Any]) -> list[str] | None:
-        return []
+        namespace["check_depth"] = check_depth
+        return [f"check_depth({name})"]
 
 
 class File(Kind):

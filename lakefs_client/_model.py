@@ -202,6 +202,7 @@ class Model:
             elif schema.entries is not None or not decoding.discard_unknown:
                 if decoding.check and schema.entries is not None:
                     item = schema.entries.load(item, (*path, key), decoding)
+                schema.check_depth(item, (*path, key))
                 model.__dict__.setdefault(UNKNOWN, {})[key] = item
         for name in schema.required:
             if decoding.check and name not in model.__dict__:

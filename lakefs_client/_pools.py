@@ -192,15 +192,15 @@ def _trust(context: ssl.SSLContext, c: Configuration, for_store: bool) -> None:
     named = {"Configuration.ssl_ca_cert": c.ssl_ca_cert} if c.ssl_ca_cert is not None else {}
     if not named:
         named = {name: os.environ[name] for name in _CA_VARIABLES if os.environ.get(name)}
-    if for_store or not named:
+    # OpenSSL takes a list of folders, and passes over those that are missing.
+    folders = filter(os.path.isdir, named.pop("SSL_CERT_DIR", "").split(os.pathsep))
+    places = [*named.items(), *(("SSL_CERT_DIR", folder) for folder in folders)]
+    if for_store or not places:
         context.load_verify_locations(certifi.where())
-    for name, paths in named.items():
-        # OpenSSL takes a list of folders.
-        for path in paths.split(os.pathsep) if name == "SSL_CERT_DIR" else [paths]:
-            if os.path.isdir(path):
-                _load(name, context.load_verify_locations, None, path)
-            else:
-                _load(name, context.load_verify_locations, path)
+    for name, path in places:
+        is_folder = isinstance(path, str) and os.path.isdir(path)
+        paths = (None, path) if is_folder else (path,)
+        _load(name, context.load_verify_locations, *paths)
 
 
 def _load(option: str, load: Callable[..., object], *paths: str | None) -> None:

@@ -102,6 +102,15 @@ def secrets_of(url: str, headers: Mapping[str, str]) -> list[str]:
     return sorted(filter(None, found), key=len, reverse=True)
 
 
+def shown(value: object) -> str:
+    """Return a value's text for a message: without secrets, printable, and cut off at a limit."""
+    text = str(value)
+    more = len(text) - MAX_SHOWN
+    if more > 0:
+        text = f"{text[:MAX_SHOWN]} ({more} more characters)"
+    return printable(redact(text), lines=True)
+
+
 def printable(text: str, *, lines: bool = False) -> str:
     """Escape control characters, which could forge lines of a log or steer a terminal.
 

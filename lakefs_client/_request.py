@@ -32,7 +32,7 @@ OPTIONS = {
 }
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class PreparedCall:
     """One call, checked and ready: what the client needs to send it and to read the answer.
 
@@ -63,6 +63,9 @@ class PreparedCall:
     token: str | None = None
     policy: RetryPolicy | None = None
     value: Any = None
+
+    def __repr__(self) -> str:
+        return f"<{self.operation}: {self.method} {self.path.partition('?')[0]}>"
 
     def secrets(self) -> list[str]:
         """Return the secrets that the body holds."""

@@ -7,7 +7,16 @@ from functools import cached_property
 from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any
 
-from lakefs_client._kinds import Free, Kind, MapOf, Property, indent, names_beside, resolve
+from lakefs_client._kinds import (
+    Free,
+    Kind,
+    MapOf,
+    Property,
+    check_depth,
+    indent,
+    names_beside,
+    resolve,
+)
 from lakefs_client._sentinels import UNKNOWN, UNSET
 
 if TYPE_CHECKING:
@@ -97,10 +106,14 @@ class Schema:
                 lines += indent(f"if {prop.name!r} in {name}:", [f"{count} += 1", *tests])
         return [*lines, f"if len({name}) != {count}: {split}({name})"]
 
+    check_depth = staticmethod(check_depth)
+
     def _split(self, values: dict[str, Any]) -> None:
         """Move what is unknown in an adopted dict to its place."""
         unknown = [key for key in values if key not in self.properties]
         values[UNKNOWN] = {key: values.pop(key) for key in unknown}
+        for key, value in values[UNKNOWN].items():
+            check_depth(value, (key,))
 
     @property
     def attribute_map(self) -> dict[str, str]:

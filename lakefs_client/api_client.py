@@ -392,6 +392,7 @@ class ApiClient:
                 "_check_return_type": _check_type is not False,
             },
             host=_host,
+            value=[body, dict(post_params or ())],
         )
         return self.perform(request)
 

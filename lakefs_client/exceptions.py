@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lakefs_client._redact import redact
+from lakefs_client._redact import HIDDEN, printable, redact, shown
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -19,7 +19,28 @@ class OpenApiException(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Not by calling the class again: a message that is finished would get its path twice.
-        return _restore, (type(self), self.args, self.__dict__)
+        # Secrets stay here: a pickle goes to other processes, and often to a disk.
+        args = tuple(map(_without_secrets, self.args))
+        state = {name: _without_secrets(value) for name, value in self.__dict__.items()}
+        return _restore, (type(self), args, state)
+
+    def __str__(self) -> str:
+        return printable(redact(super().__str__()), lines=True)
+
+    def __repr__(self) -> str:
+        return redact(super().__repr__())
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, str):
+        return redact(value)
+    if hasattr(value, "items"):  # headers
+        clean = value.copy()
+        for name, text in [*value.items()]:
+            secret = name.lower() in ("set-cookie", "cookie", "authorization")
+            clean[name] = HIDDEN if secret else redact(text)
+        return clean
+    return value
 
 
 def _restore(cls: type[Exception], args: tuple[Any, ...], state: dict[str, Any]) -> Exception:
@@ -108,14 +129,14 @@ class ApiException(OpenApiException):
         super().__init__(self.status, self.reason)
 
     def __str__(self) -> str:
-        text = f"({self.status})\nReason: {self.reason}\n"
+        text = f"({self.status})\nReason: {shown(self.reason)}\n"
         if self.headers:
-            text += f"HTTP response headers: {self.headers}\n"
+            text += f"HTTP response headers: {shown(self.headers)}\n"
         if self.body:
-            text += f"HTTP response body: {self.body}\n"
+            text += f"HTTP response body: {shown(self.body.rstrip())}\n"
         if self.hint:
-            text += f"{self.hint}\n"
-        return redact(text)
+            text += f"{shown(self.hint)}\n"
+        return text
 
 
 class NothingToCommitError(ApiException):
@@ -167,8 +188,9 @@ class MergeConflictError(ConflictException):
         return self._paths
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = {name: value for name, value in self.__dict__.items() if name != "_find_paths"}
-        return _restore, (type(self), self.args, state)
+        restore, (cls, args, state) = super().__reduce__()
+        state.pop("_find_paths", None)
+        return restore, (cls, args, state)
 
 
 class PreconditionFailedException(ApiException):
@@ -267,16 +289,16 @@ class TransferError(ApiException):
         self.headers = getattr(cause, "headers", None)
 
     def __str__(self) -> str:
-        text = f"{self.reason} [{self.outcome}]"
+        text = f"{shown(self.reason)} [{self.outcome}]"
         if self.upload_id:
-            text += f"\nupload id: {self.upload_id}"
+            text += f"\nupload id: {shown(self.upload_id)}"
         if self.physical_address:
-            text += f"\nphysical address: {self.physical_address}"
+            text += f"\nphysical address: {shown(self.physical_address)}"
         if self.body:
-            text += f"\nanswer: {self.body.strip()}"
+            text += f"\nanswer: {shown(self.body.strip())}"
         if self.hint:
-            text += f"\n{self.hint}"
-        return redact(text)
+            text += f"\n{shown(self.hint)}"
+        return text
 
 
 class InvalidAnswerError(ApiException, ApiTypeError):
@@ -293,7 +315,8 @@ class InvalidAnswerError(ApiException, ApiTypeError):
         self.message = f"{operation}: the answer (status {self.status}) cannot be used: {error}"
 
     def __str__(self) -> str:
-        return f"{self.message}\n{self.hint}" if self.hint else self.message
+        text = shown(self.message)
+        return f"{text}\n{shown(self.hint)}" if self.hint else text
 
 
 _BY_STATUS: dict[int, type[ApiException]] = {

@@ -1,4 +1,4 @@
-"""What a command works with: the output, and the client when it is needed."""
+"""The tools of a command: its output, and the client when it is needed."""
 
 from __future__ import annotations
 
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from lakefs_client.transfer import Transfer, TransferConfig
 
 
+_REPORTED = ("job", "transactions")
+"""Modules whose warnings the report or the error of a command repeats."""
+
+
 class App:
     """One run of the program.
 
@@ -40,8 +44,7 @@ class App:
         self.options = options
         self.out = Output(as_json=options.json, quiet=options.quiet, color=not options.no_color)
         warnings.showwarning = self._warn
-        if options.debug:
-            _log()
+        self._log()
 
     def __enter__(self) -> Self:
         return self
@@ -104,6 +107,23 @@ class App:
         if not self.out.quiet:
             say(f"lakefs-client {self.options.name}: warning: {message}")
 
+    def _log(self) -> None:
+        """Show the library's warnings, or with --debug its whole log."""
+        import logging
+
+        handler = logging.StreamHandler()
+        logger = logging.getLogger("lakefs_client")
+        if self.options.debug:
+            logger.setLevel(logging.DEBUG)
+            handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+        else:
+            handler.setLevel(logging.ERROR if self.out.quiet else logging.WARNING)
+            handler.setFormatter(
+                logging.Formatter(f"lakefs-client {self.options.name}: %(message)s")
+            )
+            handler.addFilter(lambda record: record.module not in _REPORTED)
+        logger.addHandler(handler)
+
     def failed(self, error: Exception) -> int:
         """Say what went wrong and return the exit code."""
         if self.options.debug:
@@ -114,6 +134,10 @@ class App:
         if _errors.needs_place(error):
             places = filter(_is_place, self.options.words)
             sentence = ": ".join([*map(as_text, places), sentence])
+        return self.fail(sentence, hint, code, error)
+
+    def fail(self, sentence: str, hint: str, code: int, error: Exception | None = None) -> int:
+        """Write an error to stderr and return its exit code."""
         if self.out.as_json:
             import json
 
@@ -128,13 +152,6 @@ class App:
 
 def _is_place(word: str) -> bool:
     return word.lower().startswith("lakefs://")
-
-
-def _log() -> None:
-    import logging
-
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("lakefs_client").setLevel(logging.DEBUG)
 
 
 def as_dict(model: Any) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def add_patterns(parser: argparse.ArgumentParser) -> None:
 
 
 def size(text: str) -> int:
-    """Parse a number of bytes, with KiB, MiB or GiB behind it."""
+    """Parse a number of bytes, with KiB, MiB or GiB after it."""
     digits = text.rstrip("KkMmGgIiBb ")
     unit = text[len(digits) :].strip().lower()
     if not (digits.isascii() and digits.isdecimal()) or unit not in _UNITS:

@@ -44,9 +44,7 @@ class Bar:
     def __init__(self, what: str) -> None:
         from tqdm import tqdm  # type: ignore[import-untyped]
 
-        self._bar: Any = tqdm(
-            desc=what, unit="B", unit_scale=True, file=sys.stderr, leave=False, delay=0.5
-        )
+        self._bar: Any = tqdm(desc=what, unit="B", unit_scale=True, file=sys.stderr, leave=False)
 
     def __enter__(self) -> Self:
         return self

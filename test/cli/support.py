@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ PATIENCE = 60
 
 @dataclass
 class Result:
-    """What a command did: its exit code, and its two streams."""
+    """The exit code and the two streams of a command."""
 
     code: int
     out: bytes
@@ -40,6 +42,9 @@ class Result:
     @property
     def items(self) -> list[Any]:
         return [json.loads(line) for line in self.lines]
+
+
+Process = subprocess.Popen[bytes]
 
 
 class Cli:
@@ -74,16 +79,18 @@ class Cli:
         assert "Traceback" not in result.err, result.err
         return result
 
-    def start(self, *arguments: object, **options: Any) -> subprocess.Popen[bytes]:
-        """Start a command."""
-        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-        environment = options.pop("environment", {})
-        return subprocess.Popen(
-            [*PROGRAM, *map(str, arguments)],
-            cwd=self.folder,
-            env=self.variables(environment),
-            **options,
+    @contextmanager
+    def start(self, *arguments: object, stdout: Any = subprocess.PIPE) -> Iterator[Process]:
+        """Start a command, which is killed if it outlives the block."""
+        command = [*PROGRAM, *map(str, arguments)]
+        process = subprocess.Popen(
+            command, stdout=stdout, stderr=subprocess.PIPE, cwd=self.folder, env=self.environment
         )
+        with process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def variables(self, changes: dict[str, str | None]) -> dict[str, str]:
         changed = {**self.environment, **changes}

@@ -150,5 +150,5 @@ class Target:
         return _XID.sub("<id>", value)
 
     def _rename(self, identifier: str) -> str:
-        """Number an identifier by its first appearance."""
+        """Return a name for an identifier, numbered by its first appearance."""
         return self._names.setdefault(identifier, f"<hash {len(self._names)}>")

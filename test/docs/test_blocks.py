@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import io
 import logging
+import os
 import re
 import signal
 import subprocess
@@ -166,6 +167,7 @@ def environment(
     """Provide a sandbox that lakectl's variables name, and an empty working directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("LAKECTL_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("LAKECTL_SERVER_ENDPOINT_URL", furnished.endpoint)
     monkeypatch.setenv("LAKECTL_CREDENTIALS_ACCESS_KEY_ID", furnished.access_key_id)
     monkeypatch.setenv("LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY", furnished.secret_access_key)
