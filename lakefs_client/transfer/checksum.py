@@ -6,7 +6,6 @@ import hashlib
 import re
 from typing import TYPE_CHECKING
 
-from lakefs_client._body import WINDOW
 from lakefs_client.transfer.errors import Cancelled
 from lakefs_client.transfer.plan import MIB, Part, PartPlan
 from lakefs_client.transfer.source import buffer
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 _COMMON_SIZES = (5, 8, 10, 15, 16, 32, 50, 64, 100, 128, 256, 512, 1024)
 MAX_GUESSES = 3
 """Largest number of part sizes to try; each may cost a pass over the file."""
+_WINDOW = 1 << 18  # a directory transfer hashes in many threads, each with a buffer
 _MD5_OR_COMPOSITE = re.compile(r"[0-9a-f]{32}(?:-([1-9][0-9]{0,4}))?")
 
 
@@ -90,10 +90,10 @@ def md5_of(file: FileSource, part: Part, cancelled: Callable[[], bool] = never) 
         Cancelled: `cancelled` returned True.
     """
     digest = hashlib.md5(usedforsecurity=False)
-    for offset in range(0, part.length, WINDOW):
+    for offset in range(0, part.length, _WINDOW):
         if cancelled():
             raise Cancelled
-        window = buffer.view[: min(WINDOW, part.length - offset)]
+        window = buffer.view[: min(_WINDOW, part.length - offset)]
         file.read_into(window, part.offset + offset)
         digest.update(window)
     return digest.hexdigest()

@@ -53,7 +53,7 @@ class TransferContext:
     @classmethod
     def create(cls, client: ApiClient, config: TransferConfig) -> TransferContext:
         """Return the context of a new `Transfer`."""
-        return cls(client, config, Throttle(config.max_concurrency))
+        return cls(client, config, Throttle(config.max_concurrency, config.file_concurrency))
 
     @property
     def policy(self) -> RetryPolicy:

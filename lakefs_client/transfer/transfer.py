@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, overload
 
@@ -14,13 +13,11 @@ from lakefs_client.transfer.arguments import require_names
 from lakefs_client.transfer.compose import ObjectRange, compose
 from lakefs_client.transfer.config import TransferConfig
 from lakefs_client.transfer.context import TransferContext
-from lakefs_client.transfer.directory.job import DirectoryJob
-from lakefs_client.transfer.directory.paths import Filter, folder_prefix
-from lakefs_client.transfer.directory.sync import download_directory, upload_directory
+from lakefs_client.transfer.directory.methods import DirectoryMethods
 from lakefs_client.transfer.download.file import download
-from lakefs_client.transfer.download.partial import resolved
+from lakefs_client.transfer.download.partial import Target, resolved
 from lakefs_client.transfer.download.reader import ObjectReader
-from lakefs_client.transfer.errors import CallbackError, unwrap
+from lakefs_client.transfer.logs import logged
 from lakefs_client.transfer.media_type import guess_content_type
 from lakefs_client.transfer.plan import plan_parts
 from lakefs_client.transfer.progress import Progress
@@ -33,13 +30,12 @@ from lakefs_client.transfer.upload.writer import ObjectWriter
 from lakefs_client.uri import ObjectRef
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Literal, TypeVar
 
     from lakefs_client._operation import Readable
     from lakefs_client.api_client import ApiClient
     from lakefs_client.model.object_stats import ObjectStats
-    from lakefs_client.transfer.directory.report import DirectoryReport
     from lakefs_client.transfer.progress import ProgressCallback
 
     T = TypeVar("T")
@@ -47,7 +43,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("lakefs_client.transfer")
 
 
-class Transfer:
+class Transfer(DirectoryMethods):
     """Transfers between this machine and lakeFS, straight to and from the object store.
 
     Threads may share one object. One limit of concurrency holds for everything that it does.
@@ -122,7 +118,7 @@ class Transfer:
             )
             plan_parts(file.size, self.config.part_size, self._context.limits)
             upload = FileUpload(self._context, file, destination, Progress(progress))
-            return _logged(
+            return logged(
                 f"upload of {file.name} to {destination}, {file.size} bytes",
                 lambda: upload.run(resume=resume),
             )
@@ -175,9 +171,9 @@ class Transfer:
             reported = Progress(progress)
             if source is None:
                 stream = StreamUpload(self._context, destination, reported)
-                return _logged(f"upload of a stream to {destination}", lambda: stream.read(fileobj))
+                return logged(f"upload of a stream to {destination}", lambda: stream.read(fileobj))
             upload = FileUpload(self._context, source, destination, reported)
-            stats = _logged(
+            stats = logged(
                 f"upload of an open file to {destination}, {source.size} bytes",
                 lambda: upload.run(resume=False),
             )
@@ -220,66 +216,10 @@ class Transfer:
         ranges, reported = list(ranges), Progress(progress)
         if not all(isinstance(item, ObjectRange) for item in ranges):
             raise ApiTypeError("ranges must be a list of ObjectRange")
-        return _logged(
+        return logged(
             f"composition of {destination} from {len(ranges)} ranges",
             lambda: compose(self._context.local, destination, ranges, reported),
         )
-
-    def upload_directory(
-        self,
-        source: str | os.PathLike[str],
-        repository: str,
-        branch: str,
-        prefix: str = "",
-        *,
-        include: str | Sequence[str] = (),
-        exclude: str | Sequence[str] = (),
-        follow_symlinks: bool = False,
-        user_metadata: Mapping[str, str] | None = None,
-        progress: ProgressCallback | None = None,
-        resume: bool = False,
-        stop_on_error: bool = False,
-    ) -> DirectoryReport:
-        """Upload a directory recursively, skipping unchanged files.
-
-        A file is skipped if the object at its path has its size and checksum: an MD5, or the
-        composite of parts of `TransferConfig.part_size`. So a repeated call continues an earlier
-        one that stopped. Memory does not grow with the number of files.
-
-        Args:
-            source: Path of the directory.
-            repository: Name of the repository.
-            branch: Name of the branch.
-            prefix: Prefix of the objects' paths; a slash is added. By default the whole branch.
-            include: `fnmatch` patterns of the files to upload, relative to the directory; ``*``
-                matches slashes too. By default all files.
-            exclude: Patterns of files to leave out.
-            follow_symlinks: Follow symbolic links; by default they are left out.
-            user_metadata: Key-value pairs of every object.
-            progress: As for `upload_file`, for the bytes of all files together.
-            resume: As for `upload_file`, for files that are sent in parts.
-            stop_on_error: Stop at the first failure, and raise it.
-
-        Returns:
-            The report. Check it, or call its `raise_for_failures`.
-
-        Raises:
-            ApiTypeError, ApiValueError: An argument is invalid.
-            OSError: The directory cannot be read.
-            ApiException: lakeFS has no such branch, or the request failed.
-        """
-        require_names(repository=repository, branch=branch)
-        target = ObjectRef(repository, branch, folder_prefix(prefix))
-        metadata = _checked_metadata(user_metadata)
-        folder, wanted = os.fspath(source), Filter(include, exclude)
-        job = DirectoryJob(self._context, progress, stop_on_error)
-        return _logged(
-            f"upload of {folder} to {target}",
-            lambda: upload_directory(
-                job, folder, target, wanted, metadata,
-                follow_symlinks=follow_symlinks, resume=resume,
-            ),
-        )  # fmt: skip
 
     def download_file(
         self,
@@ -301,7 +241,8 @@ class Transfer:
             repository: Name of the repository.
             ref: Branch, tag, commit id or expression.
             path: Path of the object in the repository.
-            target: Path of the file. An existing file is replaced.
+            target: Path of the file, or of a folder, in which the file takes the object's name.
+                An existing file is replaced.
             progress: As for `upload_file`, with the number of bytes received. The number is
                 negative when the download restarts.
             resume: Keep the partial file of an interrupted download, and resume from that of an
@@ -318,55 +259,10 @@ class Transfer:
         """
         require_names(repository=repository, ref=ref, path=path)
         source = ObjectRef(repository, ref, path)
-        file, reported = resolved(target), Progress(progress)
-        return _logged(
+        file, reported = Target.of(resolved(target, path)), Progress(progress)
+        return logged(
             f"download of {source} to {file}",
             lambda: download(self._context, source, file, reported, resume=resume),
-        )
-
-    def download_directory(
-        self,
-        repository: str,
-        ref: str,
-        prefix: str,
-        target: str | os.PathLike[str],
-        *,
-        include: str | Sequence[str] = (),
-        exclude: str | Sequence[str] = (),
-        progress: ProgressCallback | None = None,
-        resume: bool = False,
-        stop_on_error: bool = False,
-    ) -> DirectoryReport:
-        """Download the objects below a prefix, skipping unchanged files.
-
-        No file is written outside the directory. An object whose path leads out of it, or is not
-        possible in this machine's file system, is a failure.
-
-        Args:
-            repository: Name of the repository.
-            ref: Branch, tag, commit id or expression.
-            prefix: Prefix of the objects' paths; a slash is added. All objects if it is empty.
-            target: Path of the directory, which is made if it does not exist.
-            include: As for `upload_directory`.
-            exclude: As for `upload_directory`.
-            progress: As for `download_file`, for the bytes of all objects together.
-            resume: As for `download_file`.
-            stop_on_error: Stop at the first failure, and raise it.
-
-        Returns:
-            The report. Check it, or call its `raise_for_failures`.
-
-        Raises:
-            ApiTypeError, ApiValueError: An argument is invalid.
-            OSError: The directory cannot be made.
-            ApiException: lakeFS has no such ref, or the request failed.
-        """
-        require_names(repository=repository, ref=ref)
-        source, folder = ObjectRef(repository, ref, folder_prefix(prefix)), os.fspath(target)
-        wanted, job = Filter(include, exclude), DirectoryJob(self._context, progress, stop_on_error)
-        return _logged(
-            f"download of {source} to {folder}",
-            lambda: download_directory(job, source, folder, wanted, resume=resume),
         )
 
     @overload
@@ -454,7 +350,7 @@ class Transfer:
                 Progress(progress),
                 part_size=pending.part_size,
             )
-            return _logged(
+            return logged(
                 f"resumption of {file.name} to {destination}, {file.size} bytes",
                 lambda: upload.run(resume=True),
             )
@@ -494,20 +390,3 @@ class Transfer:
 
 def _checked_metadata(user_metadata: Mapping[str, str] | None) -> dict[str, str]:
     return _encode.checked_user_metadata("user_metadata", user_metadata or {})
-
-
-def _logged(description: str, work: Callable[[], T]) -> T:
-    """Run a transfer, and log its start and its end."""
-    started = time.monotonic()
-    logger.info("%s", description)
-    try:
-        result = work()
-        logger.info("%s: done in %.1f s", description, time.monotonic() - started)
-        return result
-    except CallbackError as error:
-        raised = unwrap(error)
-    except BaseException as error:
-        logger.info("%s: failed, %s", description, getattr(error, "outcome", type(error).__name__))
-        raise
-    logger.info("%s: stopped by its progress callback", description)
-    raise raised  # outside of the handler, so that it keeps its own context

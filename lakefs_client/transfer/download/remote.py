@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from lakefs_client import rest
 from lakefs_client._body import WINDOW
@@ -33,6 +33,35 @@ class ChangedError(ApiException):
     """The object at the path changed during the transfer."""
 
 
+class ListedObject(NamedTuple):
+    """An object in a response of lakeFS.
+
+    Attributes:
+        stats: The object's stats, without the signature of its URL.
+        signed: The URL of its bytes, or None if the response has none.
+        received: The clock's time when the response was requested.
+    """
+
+    stats: ObjectStats
+    signed: SignedUrl | None
+    received: float
+
+
+def signed_url(stats: ObjectStats, date: str | None) -> SignedUrl | None:
+    """Remove the presigned URL from an object's stats and return it, or None without one.
+
+    `date` is the ``Date`` header of the response.
+    """
+    url: str = stats.physical_address
+    address, query, _ = url.partition("?")
+    if not query or not url.startswith(("http://", "https://")):
+        return None
+    stats.physical_address = address
+    if "physical_address_expiry" in stats:
+        del stats.physical_address_expiry
+    return SignedUrl(url, date)
+
+
 class RemoteObject:
     """The object that is at a path now, and its bytes. Threads may share it.
 
@@ -52,7 +81,11 @@ class RemoteObject:
     """
 
     def __init__(
-        self, context: TransferContext, ref: ObjectRef, cancellation: Cancellation | None = None
+        self,
+        context: TransferContext,
+        ref: ObjectRef,
+        cancellation: Cancellation | None = None,
+        listed: ListedObject | None = None,
     ) -> None:
         client = context.client
         self.ref = ref
@@ -64,8 +97,10 @@ class RemoteObject:
         self._policy = context.policy
         self._cancellation = Cancellation(cancellation)
         clock = self._store.timing.clock
-        received = clock()
-        self.stats, signed = self._stat()
+        if listed is None or listed.signed is None:
+            began = clock()
+            listed = ListedObject(*self._stat(), began)
+        self.stats, signed, received = listed
         if signed is None:
             context.require_server(self)
         self.identity = _identity(self.stats)
@@ -204,14 +239,7 @@ class RemoteObject:
             if not lacks_presigning(error):
                 raise
             return stat(), None
-        url: str = stats.physical_address
-        address, query, _ = url.partition("?")
-        if not query or not url.startswith(("http://", "https://")):
-            return stats, None
-        stats.physical_address = address
-        if "physical_address_expiry" in stats:
-            del stats.physical_address_expiry
-        return stats, SignedUrl(url, headers.get("Date"))
+        return stats, signed_url(stats, headers.get("Date"))
 
     def _fresh_url(self) -> SignedUrl:
         signed = self._fresh_stat(ONCE)

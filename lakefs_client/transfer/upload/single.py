@@ -48,6 +48,8 @@ def upload_single(
         TransferError: The upload failed, or the settings forbid it.
         ApiException: lakeFS refused to begin.
     """
+    if context.config.is_for_server(source.size):
+        return _upload_through_server(context, source, destination, progress)
     address, first = destination.stage()
     if first is None:
         context.require_server(destination)
@@ -136,7 +138,7 @@ def link(destination: Destination, physical_address: str, checksum: str, size: i
 def _upload_through_server(
     context: TransferContext, source: Source, destination: Destination, progress: Progress
 ) -> ObjectStats:
-    logger.debug("%s: no presigned URLs, sending through the server", destination)
+    logger.debug("%s: sending through the server", destination)
     content = _SourceStream(source, progress, digest=context.config.verify)
     try:
         stats = destination.upload(content)

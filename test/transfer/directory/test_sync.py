@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +16,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.bench import MIB, PART, Bench, content, interrupt_once
+from support.bench import MIB, PART, content, interrupt_once
+from support.folders import Folders, counts, failures
 
-from lakefs_client.api.objects_api import ObjectsApi
 from lakefs_client.exceptions import (
     ApiTypeError,
     ApiValueError,
@@ -26,92 +27,18 @@ from lakefs_client.exceptions import (
     TransferError,
 )
 from lakefs_client.sandbox import blocks
-from lakefs_client.transfer import DirectoryReport, Transfer, TransferConfig
+from lakefs_client.transfer import DirectoryReport
 from lakefs_client.transfer.checksum import file_has_checksum
 from lakefs_client.transfer.directory import job as job_module
 from lakefs_client.transfer.directory import listing as listing_module
+from lakefs_client.transfer.directory import report as report_module
 from lakefs_client.transfer.directory.listing import RemoteListing
-from lakefs_client.transfer.directory.paths import path_below
 from lakefs_client.transfer.errors import Cancelled
+from lakefs_client.transfer.local import LocalTree
 from lakefs_client.transfer.source import FileSource
 from lakefs_client.uri import ObjectRef
 
 CREATE = "create_presign_multipart_upload"
-Files = dict[str, bytes]
-
-
-class Folders:
-    """A bench with the folder `here` to upload, and the folder `there` to download to."""
-
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
-        self.faults = bench.sandbox.faults
-        self.objects = ObjectsApi(bench.client)
-        self.here = bench.folder / "here"
-        self.here.mkdir()
-        self.there = bench.folder / "there"
-
-    def write(self, files: dict[str, bytes | int]) -> Files:
-        """Make files, of the given bytes or of `content` of a size."""
-        made = {
-            name: content(data) if isinstance(data, int) else data for name, data in files.items()
-        }
-        for name, data in made.items():
-            place = self.here / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(data)
-        return made
-
-    def put(self, files: Files) -> None:
-        """Make objects."""
-        for path, data in files.items():
-            self.objects.upload_object("repo", "main", path, content=data)
-
-    def transfer(self, **settings: Any) -> Transfer:
-        return Transfer(self.bench.client, TransferConfig(**{"part_size": PART, **settings}))
-
-    def upload(self, prefix: str = "", *, settings: Any = (), **options: Any) -> DirectoryReport:
-        self.bench.sandbox.requests.clear()
-        transfer = self.transfer(**dict(settings))
-        return transfer.upload_directory(self.here, "repo", "main", prefix, **options)
-
-    def download(self, prefix: str = "", *, settings: Any = (), **options: Any) -> DirectoryReport:
-        self.bench.sandbox.requests.clear()
-        transfer = self.transfer(**dict(settings))
-        return transfer.download_directory("repo", "main", prefix, self.there, **options)
-
-    def remote(self) -> Files:
-        """Return the objects of the branch."""
-        page = self.objects.list_objects("repo", "main", amount=1000)
-        assert not page.pagination.has_more
-        return {stats.path: self.bench.at(stats.physical_address) for stats in page.results}
-
-    def downloaded(self) -> Files:
-        """Return the files of the folder `there`."""
-        return {
-            str(place.relative_to(self.there)): place.read_bytes()
-            for place in sorted(self.there.rglob("*"))
-            if place.is_file()
-        }
-
-    def assert_nothing_pending(self) -> None:
-        assert not self.bench.sandbox.blockstore.uploads()
-
-
-@pytest.fixture
-def folders(bench: Bench) -> Folders:
-    return Folders(bench)
-
-
-def counts(report: DirectoryReport) -> tuple[int, int, int]:
-    return report.transferred, report.skipped, report.failed
-
-
-def failures(report: DirectoryReport) -> dict[str, Exception]:
-    assert report.failed == len(report.failures)
-    return dict(report.failures)
-
-
 TREE: dict[str, bytes | int] = {
     "a": 3000,
     "a-b/c": b"",
@@ -163,8 +90,33 @@ def test_requests_per_file(folders: Folders) -> None:
     assert (operations[CREATE], operations["store_put_part"]) == (3, 8)
     folders.download()
     operations = folders.bench.operations
-    assert (operations["list_objects"], operations["stat_object"]) == (1, 33)
+    assert (operations["list_objects"], operations["stat_object"]) == (1, 0)
     assert operations["store_get_object"] == 29 + 8  # none for the empty file
+
+
+def test_server_threshold_sends_small_files_in_one_request(folders: Folders) -> None:
+    files = folders.write({"empty": b"", "small": 1000, "limit": 2000, "above": 2001})
+    counted: list[int] = []
+    settings = {"server_threshold": 2000}
+    report = folders.upload(progress=counted.append, settings=settings, user_metadata={"k": "v"})
+    assert counts(report) == (4, 0, 0)
+    assert folders.bench.operations == {
+        "list_objects": 1,
+        "upload_object": 3,
+        "get_physical_address": 1,
+        "store_put_object": 1,
+        "link_physical_address": 1,
+    }
+    assert sum(counted) == 5001
+    assert folders.remote() == files
+    assert counts(folders.upload(settings=settings, user_metadata={"k": "v"})) == (0, 4, 0)
+
+
+def test_server_threshold_precedes_multipart_threshold(folders: Folders) -> None:
+    files = folders.write({"large": PART + 1})
+    folders.upload(settings={"server_threshold": 2 * PART})
+    assert folders.bench.operations == {"list_objects": 1, "upload_object": 1}
+    assert folders.remote() == files
 
 
 def test_unchanged_files_are_skipped(folders: Folders) -> None:
@@ -175,7 +127,7 @@ def test_unchanged_files_are_skipped(folders: Folders) -> None:
     report = folders.upload("p", progress=sent.append)
     assert report == DirectoryReport(skipped=8, skipped_bytes=size)
     assert folders.bench.operations == {"list_objects": 1}
-    assert sent == []
+    assert sum(sent) == size
 
     changed = {
         "a": content(3001)[1:],  # of the same size
@@ -429,10 +381,40 @@ def test_failed_download_is_reported(folders: Folders) -> None:
 
 def test_object_deleted_after_listing_is_failure(folders: Folders) -> None:
     folders.put({"a": b"a", "b": b"b"})
+    folders.faults.add("store_get_object", "expired")
     folders.faults.add("stat_object", "status", status=404)
     report = folders.download(settings={"max_concurrency": 1})
-    assert isinstance(failures(report)["a"], NotFoundException)
+    assert isinstance(failures(report)["a"].__cause__, NotFoundException)
     assert folders.downloaded() == {"b": b"b"}
+
+
+def test_expired_urls_of_listing_are_renewed(folders: Folders) -> None:
+    files = {f"{n}": content(n) for n in range(1, 9)}
+    folders.put(files)
+
+    def progress(count: int) -> None:
+        folders.bench.sandbox.clock.advance(3600 if count == 1 else 0)
+
+    report = folders.download(progress=progress, settings={"max_concurrency": 1})
+    assert counts(report) == (8, 0, 0)
+    assert folders.downloaded() == files
+    assert folders.bench.operations["stat_object"] == 7
+
+
+def test_object_changed_after_listing_is_downloaded_whole(folders: Folders) -> None:
+    folders.put({"a": content(1000), "b": content(2000)})
+    changed = False
+
+    def progress(count: int) -> None:
+        nonlocal changed
+        if not changed:
+            changed = True
+            folders.put({"b": content(3000)[::-1]})
+            folders.faults.add("store_get_object", "expired")
+
+    report = folders.download(progress=progress, settings={"max_concurrency": 1})
+    assert counts(report) == (2, 0, 0)
+    assert folders.downloaded() == {"a": content(1000), "b": content(3000)[::-1]}
 
 
 def test_retried_requests_do_not_fail(folders: Folders) -> None:
@@ -483,7 +465,7 @@ def test_stop_on_error_raises_first_failed_download(folders: Folders) -> None:
 
 
 def test_report_names_first_failures(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job_module, "MAX_FAILURES", 3)
+    monkeypatch.setattr(report_module, "MAX_FAILURES", 3)
     folders.put({f"{n}/../x": b"x" for n in range(5)})
     report = folders.download()
     assert (report.failed, len(report.failures)) == (5, 3)
@@ -758,14 +740,15 @@ def test_paths_outside_folder_are_failures(folders: Folders) -> None:
 
 
 @given(st.text(st.sampled_from("a./\\\0:é"), max_size=8))
-def test_path_below_stays_in_folder(path: str) -> None:
-    try:
-        place = path_below("/target/folder", path)
-    except ApiValueError:
-        assert {"", ".", ".."} & {*path.split("/")} or "\0" in path
-    else:
-        assert os.path.normpath(place) == place
-        assert place == f"/target/folder/{path}"
+def test_checked_paths_stay_in_folder(path: str) -> None:
+    with tempfile.TemporaryDirectory() as folder, LocalTree(folder) as tree:
+        try:
+            tree.check(path)
+        except ApiValueError:
+            assert {"", ".", ".."} & {*path.split("/")} or "\0" in path
+        else:
+            place = f"{folder}/{path}"
+            assert os.path.normpath(place) == place
 
 
 def test_symlinks_out_of_folder_are_failures(folders: Folders) -> None:

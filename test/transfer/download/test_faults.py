@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import zlib
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
@@ -497,6 +498,8 @@ def test_disk_errors_are_raised(
             ready.download(part_size=RANGE, resume=resume)
     assert type(caught.value) is OSError
     assert caught.value.errno == errno.ENOSPC
+    assert caught.value.filename.startswith(str(ready.target.with_name(".target.bin.")))
+    assert "receives a download" in str(caught.value)
     if not resume:
         assert_nothing_left(ready)
     ready.download(part_size=RANGE, resume=resume)
@@ -543,7 +546,7 @@ def test_throttle_slots_are_released(ready: Bench, fails: bool) -> None:
             transfer.download_file("repo", "main", PATH, ready.target)
     else:
         transfer.download_file("repo", "main", PATH, ready.target)
-    assert throttle._active == 0
+    assert throttle.active == 0
 
 
 @pytest.mark.parametrize("times", [0, 1])
@@ -595,6 +598,12 @@ def left(bench: Bench) -> tuple[list[Any], Any]:
     records = [json.loads(line.partition(" ")[2]) for line in path.read_text().splitlines()]
     (hidden,) = bench.target.parent.glob(".target.bin.*.part")
     return records, hidden
+
+
+def journal_line(record: Any) -> str:
+    """Return a line of a journal."""
+    text = json.dumps(record)
+    return f"{zlib.crc32(text.encode()):08x} {text}\n"
 
 
 def interrupted(bench: Bench, **options: Any) -> TransferError:
@@ -651,6 +660,38 @@ def test_resume_restarts_without_partial_file(
     assert len(ready.ranges) == 4
     assert ready.target.read_bytes() == content(SIZE)
     assert ready.beside == ["target.bin"]
+
+
+@pytest.mark.parametrize("name", ["../victim", "victim", "/victim", ".target.bin.part", "", "."])
+def test_resume_ignores_other_file_in_journal(ready: Bench, name: str) -> None:
+    interrupted(ready)
+    (path,) = ready.folder.glob("journals/*")
+    records, hidden = left(ready)
+    victims = [ready.folder / "victim", ready.target.with_name("victim")]
+    for victim in victims:
+        victim.write_bytes(b"precious")
+    records[0]["file"] = name.replace("/victim", str(victims[0])) if name[:1] == "/" else name
+    path.write_text("".join(map(journal_line, records)))
+    ready.download(part_size=RANGE, resume=True)
+    assert ready.target.read_bytes() == content(SIZE)
+    assert [victim.read_bytes() for victim in victims] == [b"precious"] * 2
+    assert hidden.exists()
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_resume_does_not_open_other_kinds_of_files(ready: Bench, kind: str) -> None:
+    interrupted(ready)
+    _, hidden = left(ready)
+    victim = ready.folder / "victim"
+    victim.write_bytes(b"precious")
+    hidden.unlink()
+    if kind == "link":
+        hidden.symlink_to(victim)
+    else:
+        os.mkfifo(hidden)
+    ready.download(part_size=RANGE, resume=True)
+    assert ready.target.read_bytes() == content(SIZE)
+    assert victim.read_bytes() == b"precious"
 
 
 def test_resume_restarts_if_object_changed(ready: Bench, caplog: pytest.LogCaptureFixture) -> None:
