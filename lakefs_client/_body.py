@@ -1,4 +1,4 @@
-"""What is sent: JSON, or the bytes of files and streams, in windows."""
+"""Request bodies: JSON, or the bytes of files and streams in windows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 WINDOW = 1 << 20
-"""Bytes that are sent at a time; the write timeout covers one window."""
+"""Size of a window in bytes. The write timeout applies to one window."""
 
 _SMALL = 1 << 16
 OCTETS = "application/octet-stream"
@@ -24,9 +24,9 @@ class RequestBody:
     """A request's body, which may be sent several times.
 
     Attributes:
-        content_type: For the header, where the caller gives none.
-        length: Bytes; None where the end is not known beforehand.
-        repeatable: Whether it can be sent again.
+        content_type: Default for the header.
+        length: Number of bytes, or None if unknown.
+        repeatable: True if the body can be sent again.
     """
 
     content_type = OCTETS
@@ -34,7 +34,7 @@ class RequestBody:
     repeatable = True
 
     def open(self) -> bytes | Iterator[Any]:
-        """The bytes from the start: all at once if they are few, else in windows."""
+        """Return the bytes from the start: as bytes if they are few, otherwise in windows."""
         return b"" if self.length == 0 else self._windows()
 
     def _windows(self) -> Iterator[Any]:
@@ -56,9 +56,9 @@ class BytesBody(RequestBody):
 
 
 class StreamBody(RequestBody):
-    """An open binary file, from where it stands. It is left open, at its end.
+    """An open binary file, sent from its current position. It is left open, at its end.
 
-    It is read again for a second attempt where it can be rewound.
+    A retry rewinds the file, if it can be rewound.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -87,13 +87,15 @@ class StreamBody(RequestBody):
                     left -= len(data)
                 yield data
             if left:
-                raise ApiValueError(f"content ended {left} bytes early: it was truncated meanwhile")
+                raise ApiValueError(
+                    f"content ended {left} bytes early: it was truncated during the upload"
+                )
         except Exception as error:
             raise BodyError from error
 
 
 class FileBody(RequestBody):
-    """A file by its path, opened anew for each attempt."""
+    """A file by its path, opened for each attempt."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -106,12 +108,12 @@ class FileBody(RequestBody):
 
 
 def of_json(value: Any) -> RequestBody:
-    """A body of JSON."""
+    """Return a body of JSON."""
     return BytesBody(to_json(value), "application/json")
 
 
 def of_upload(content: Any, name: str) -> RequestBody:
-    """A body of what a caller gave to upload: a file or stream, bytes, or the path of a file."""
+    """Return a body of uploaded content: a file or stream, bytes, or the path of a file."""
     if isinstance(content, str):  # which could be a path or the content itself
         raise ApiTypeError(
             f"{name} must not be a str: give pathlib.Path({name}) for a file of that name, "
@@ -137,7 +139,7 @@ def of_upload(content: Any, name: str) -> RequestBody:
 
 
 def of_form(fields: Iterable[tuple[str, Any]], files: Mapping[str, Any]) -> RequestBody:
-    """A form with fields and files, held in memory."""
+    """Return a form with fields and files, in memory."""
     from urllib3 import encode_multipart_formdata
 
     parts: list[tuple[str, Any]] = [(name, str(value)) for name, value in fields]

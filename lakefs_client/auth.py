@@ -1,4 +1,4 @@
-"""Credentials of one request: which headers say who asks."""
+"""Credentials of a request: the ``Authorization`` and ``Cookie`` headers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def require_header_safe(name: str, value: str) -> str:
 def credentials(
     configuration: Configuration, names: Iterable[str], token: str | None
 ) -> dict[str, str]:
-    """The ``Authorization`` and ``Cookie`` headers for the named ways to authenticate.
+    """Return the ``Authorization`` and ``Cookie`` headers for the named security schemes.
 
     The token, the configuration's or a provider's, wins over user name and password. Cookies carry
     their names and travel together; a key that is given as ``name=value`` is sent as it is.

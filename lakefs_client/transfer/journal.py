@@ -1,8 +1,8 @@
-"""What a later process needs to go on with a transfer: one append-only file each.
+"""Journals of transfers: one append-only file each, from which a later process resumes.
 
-A line is a checksum and a record in JSON. The first record says what is transferred, each other
-one what was done since. A torn line, as a power cut leaves it, and what comes after it, count for
-nothing. Journals hold no URLs, no headers and no credentials.
+A line is a checksum and a JSON record. The first record describes the transfer, each other record
+one step of it. The first incomplete line, as after a power failure, and all lines after it are
+ignored. Journals contain no URLs, no headers and no credentials.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ class JournalInUseError(Exception):
 
 
 class Journal:
-    """The journal of one transfer, locked as long as it is open.
+    """The journal of one transfer, locked while it is open.
 
-    It is in a folder, which is made where it is missing, for its owner alone. Its kind is what is
-    transferred, its key what makes it the same transfer when it is tried again.
+    The folder is created if it is missing, for its owner only. The kind is that of the transfer.
+    The key identifies the transfer when it is repeated.
 
     Attributes:
         path: The file.
-        records: What it held when it was opened, the one that says what is transferred first.
+        records: The records when the journal was opened, the description of the transfer first.
 
     Raises:
-        JournalInUseError: It is in use.
-        OSError: It cannot be made, read or locked.
+        JournalInUseError: Another transfer holds the journal.
+        OSError: The file cannot be created, read or locked.
     """
 
     def __init__(self, folder: Path, kind: str, key: Mapping[str, Any]) -> None:
@@ -68,16 +68,16 @@ class Journal:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """Let others have it; an empty one is removed."""
+        """Release the lock, and delete the journal if it is empty."""
         if not self.records:
             self.path.unlink(missing_ok=True)
         self._file.close()
 
     def start(self, first: Mapping[str, Any]) -> None:
-        """Begin anew, with the record that says what is transferred.
+        """Start the journal again, with the description of the transfer.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: The file cannot be written.
         """
         with self._lock:
             self.clear()
@@ -86,8 +86,7 @@ class Journal:
             self.records = [dict(first)]
 
     def add(self, record: Mapping[str, Any]) -> None:
-        """Add what was done. Where that fails, the transfer goes on, and this is the last that
-        a later process will know of it."""
+        """Add a record. If this fails, the transfer continues without its journal."""
         with self._lock:
             if self._failed:
                 return
@@ -101,7 +100,7 @@ class Journal:
                 )  # fmt: skip
 
     def clear(self) -> None:
-        """Forget everything: there is nothing to go on with."""
+        """Delete the journal, because the transfer cannot be resumed."""
         with self._lock:
             self.records = []
             self._file.seek(0)
@@ -116,13 +115,13 @@ class Journal:
 
 
 def path_of(folder: Path, kind: str, key: Mapping[str, Any]) -> Path:
-    """Where the journal of a transfer is, if there is one."""
+    """Return the path of a transfer's journal, which may not exist."""
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
     return folder / f"{name}.{kind}"
 
 
 def _let_go() -> None:
-    """A forked process has the lock as well, and may survive the transfer that it is of."""
+    """Release inherited locks: a forked child inherits them and may outlive the transfer."""
     for journal in _open:
         journal._file.close()
 
@@ -132,20 +131,21 @@ if hasattr(os, "register_at_fork"):
 
 
 def read_all(folder: Path, kind: str) -> Iterator[list[dict[str, Any]]]:
-    """The records of each journal in a folder that says what it is of."""
+    """Yield the records of each journal in a folder that describes its transfer."""
     for path in sorted(folder.glob(f"*.{kind}")):
         try:
             with path.open("rb") as file:
                 records, _ = _read(file)
         except FileNotFoundError:
-            continue  # finished meanwhile
+            continue  # finished in between
         if records:
             yield records
 
 
 def default_folder() -> Path:
-    """Where a user's programs keep their state: by the XDG Base Directory Specification, or as
-    is the custom on Windows and macOS."""
+    """Return the user's folder for state, by the XDG Base Directory Specification or the system's
+    custom.
+    """
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
     elif sys.platform == "darwin":
@@ -156,7 +156,7 @@ def default_folder() -> Path:
 
 
 def _read(file: BinaryIO) -> tuple[list[dict[str, Any]], int]:
-    """The records up to the first torn line, and where they end."""
+    """Return the records up to the first incomplete line, and the end of the last record."""
     records: list[dict[str, Any]] = []
     end = 0
     *lines, _ = file.read().split(b"\n")
