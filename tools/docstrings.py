@@ -83,12 +83,13 @@ PAGES = {
         {
             "Uploading large files": "guides/uploading.md",
             "Downloading": "guides/downloading.md",
-            "Folders": "guides/folders.md",
+            "Directories": "guides/directories.md",
         },
         (
             "transfer.transfer.Transfer",
             "transfer.config.TransferConfig",
             "transfer.directory.report.DirectoryReport",
+            "transfer.directory.report.DirectoryEntry",
             "transfer.compose.ObjectRange",
             "transfer.download.reader.ObjectReader",
             "transfer.upload.writer.ObjectWriter",

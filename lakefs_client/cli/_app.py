@@ -10,6 +10,7 @@ from functools import cached_property
 from lakefs_client.cli import _errors
 from lakefs_client.cli._errors import CommandError, UsageError
 from lakefs_client.cli._output import Output, as_text, is_terminal, say
+from lakefs_client.exceptions import ApiValueError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +57,12 @@ class App:
     @cached_property
     def configuration(self) -> Configuration:
         """The server and the credentials that are in force."""
-        return self.discover().configuration()
+        discovery = self.discover()
+        try:
+            return discovery.configuration()
+        except ApiValueError as error:
+            hint = "'lakefs-client login' asks for server and credentials, and keeps them."
+            raise UsageError(str(error), hint) from error
 
     def discover(self) -> Discovery:
         """Look for the server and the credentials."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 GROUPS: dict[str, dict[str, str]] = {
     "Data": {
         "cp": "Copy a file, an object or a stream, or a folder with -r",
+        "sync": "Make a folder equal to another, transferring only what differs",
         "ls": "List the objects below a path",
         "cat": "Print objects",
         "stat": "Show the size, checksum and metadata of an object",

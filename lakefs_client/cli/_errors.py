@@ -67,6 +67,10 @@ _OUTCOMES = {
 }
 
 
+_LONGEST = 300
+"""Characters that are shown of a text."""
+
+
 class CommandError(Exception):
     """An error of the command itself, with its exit code and a hint.
 
@@ -97,7 +101,9 @@ def server_message(error: ApiException) -> str:
     try:
         message = message or json.loads(error.body or "")["message"]
     except (ValueError, LookupError, TypeError):
-        pass
+        # What answers in front of lakeFS says it in text; a page of HTML is of no use here.
+        text = (error.body or "").strip()
+        message = None if text.startswith(("<", "{")) else text[:_LONGEST]
     return str(message or error.reason or type(error).__name__)
 
 

@@ -77,7 +77,6 @@ def program_parser() -> argparse.ArgumentParser:
 
     parser = _Program(prog=PROGRAM, usage=f"{PROGRAM} [options] COMMAND ...")
     parser.add_argument("name", metavar="COMMAND")
-    parser.add_argument("words", nargs=argparse.REMAINDER)
     add_globals(parser, keep=False)
     parser.add_argument("-v", "--version", action="version", version=f"{PROGRAM} {__version__}")
     return parser
@@ -153,7 +152,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if not arguments:
         top.print_usage(sys.stderr)
         top.exit(2, f"{PROGRAM}: {_commands.HINT}\n")
-    options = top.parse_args(arguments)
+    # argparse would take a -- after the command's name for its own.
+    end = _command_index(arguments) + 1
+    options = top.parse_args(arguments[:end])
+    options.words = [*arguments[end:]]
     if options.name not in _commands.names():
         top.error(f"unknown command {options.name!r}{_guess(options.name)}")
     module = load(options.name)
@@ -163,11 +165,26 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return command_parser(options.name).parse_args(options.words, options)
 
 
+def _command_index(arguments: Sequence[str]) -> int:
+    """Return the index of the command's name among the arguments, or their number."""
+    takes_value = {name for flags, value, _ in _commands.OPTIONS if value for name in flags.split()}
+    index = 0
+    while index < len(arguments) and arguments[index].startswith("-"):
+        index += 2 if arguments[index] in takes_value else 1
+    return index
+
+
 def _guess(name: str) -> str:
     from difflib import get_close_matches
 
     close = get_close_matches(name, _commands.names(), 1)
     return f", did you mean {close[0]!r}?" if close else ""
+
+
+def split_command(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the words before the first ``--``, and the command after it."""
+    end = list(words).index("--") if "--" in words else len(words)
+    return [*words[:end]], [*words[end + 1 :]]
 
 
 def argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -238,6 +255,11 @@ def time(text: str) -> datetime:
 
     parsed: datetime = isoparse(text)
     return parsed if parsed.tzinfo else parsed.astimezone()
+
+
+def add_exist_ok(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add --exist-ok."""
+    parser.add_argument("--exist-ok", action="store_true", help=f"succeed if {what} exists already")
 
 
 def add_yes(parser: argparse.ArgumentParser) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from lakefs_client.cli import _parser
-from lakefs_client.cli._errors import NOT_FOUND, CommandError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    import subprocess
 
     from lakefs_client.cli._app import App
 
@@ -19,8 +17,6 @@ examples:
       sh -c 'lakefs-client cp -r images "$LAKEFS_CLIENT_URI/images"'
 """
 BRANCH_VARIABLE, URI_VARIABLE = "LAKEFS_CLIENT_BRANCH", "LAKEFS_CLIENT_URI"
-GRACE = 5.0
-"""Seconds that an interrupted command has to end. CI systems kill everything after ten."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,10 +39,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def parse(parser: argparse.ArgumentParser, options: argparse.Namespace) -> argparse.Namespace:
     """Parse the arguments. The words after the first ``--`` are the command."""
-    words = options.words
-    end = words.index("--") if "--" in words else len(words)
-    parsed = parser.parse_args(words[:end], options)
-    parsed.command = words[end + 1 :]
+    words, options.command = _parser.split_command(options.words)
+    parsed = parser.parse_args(words, options)
     if not parsed.command:
         parser.error("expected a command after --")
     return parsed
@@ -62,14 +56,11 @@ class _CommandFailed(Exception):
 
 def run(app: App, options: argparse.Namespace) -> int:
     """Run the command on a temporary branch, and merge the branch if the command succeeds."""
-    import shutil
-
+    from lakefs_client.cli import _child
     from lakefs_client.transactions import transaction
+    from lakefs_client.uri import Address
 
-    program, *words = options.command
-    found = shutil.which(program)
-    if found is None:
-        raise CommandError(f"{program}: command not found", NOT_FOUND)
+    _child.require(options.command)
     repository, base = options.branch
     pending = transaction(
         app.client, repository, base, message=options.message,
@@ -77,13 +68,15 @@ def run(app: App, options: argparse.Namespace) -> int:
     )  # fmt: skip
     try:
         with pending as tx:
-            code = _run([found, *words], repository, tx.branch)
+            address = str(Address(repository, tx.branch))
+            variables = {BRANCH_VARIABLE: tx.branch, URI_VARIABLE: address}
+            code = _child.run(options.command, variables)
             if code:
                 raise _CommandFailed(code)
     except _CommandFailed as failure:
         fate = "kept" if options.on_error == "keep" else "deleted"
         app.fail(
-            f"{program} exited with {failure.code}: {options.branch} is unchanged",
+            f"{options.command[0]} exited with {failure.code}: {options.branch} is unchanged",
             f"The temporary branch {pending.branch} was {fate}.",
             failure.code,
         )
@@ -96,44 +89,3 @@ def run(app: App, options: argparse.Namespace) -> int:
         app.out.note(f"{options.branch}: merged as {merge or commit}")
     app.out.changed({"commit_id": commit, "merge_commit_id": merge})
     return 0
-
-
-def _run(command: list[str], repository: str, branch: str) -> int:
-    """Run a command that finds the branch in its environment, and return its exit code."""
-    import os
-    import subprocess
-
-    from lakefs_client.uri import Address
-
-    variables = {BRANCH_VARIABLE: branch, URI_VARIABLE: str(Address(repository, branch))}
-    try:
-        process = subprocess.Popen(command, env={**os.environ, **variables})
-    except OSError as error:
-        raise UsageError(f"{command[0]}: cannot be run: {error.strerror}") from error
-    try:
-        code = process.wait()
-    except KeyboardInterrupt as interrupt:
-        _end(process, getattr(interrupt, "number", None))
-        raise
-    # A command that a signal ended has the code that shells give it.
-    return code if code >= 0 else 128 - code
-
-
-def _end(process: subprocess.Popen[bytes], number: int | None) -> None:
-    """End a command upon a signal to this process.
-
-    Ctrl-C on a terminal reaches the command too. A signal of another program does not.
-    """
-    import signal
-    import subprocess
-    import sys
-
-    try:
-        if number == signal.SIGINT and sys.stdin is not None and sys.stdin.isatty():
-            process.wait(GRACE / 2)
-        else:
-            process.send_signal(number or signal.SIGTERM)
-            process.wait(GRACE)
-    except (subprocess.TimeoutExpired, ValueError):
-        process.kill()
-        process.wait()

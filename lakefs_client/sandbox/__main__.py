@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 
@@ -125,6 +124,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     as_json = options.pop("json")
 
     def announce(sandbox: Sandbox) -> None:
+        import json
+
         text = json.dumps(describe(sandbox)) if as_json else banner(sandbox, options["data"])
         print(text, flush=True)
 

@@ -90,8 +90,13 @@ class Sandbox:
         s3_endpoint: str | None = None,
         namespace: str = defaults.NAMESPACE,
     ) -> None:
+        if not namespace.startswith("s3://"):
+            raise ValueError(f"namespace must begin with s3://: got {namespace!r}")
         if s3_endpoint is not None and not presign:
             raise ValueError("s3_endpoint requires presign=True")
+        self._s3_endpoint = s3_endpoint
+        # Before the data directory, which would have to be released after an error.
+        self._s3_client = None if s3_endpoint is None else connect(s3_endpoint)
         self.storage_namespace = f"{namespace.rstrip('/')}/"
         self.clock = Clock()
         self.faults = Faults(openapi.load().operations)
@@ -103,15 +108,9 @@ class Sandbox:
         self._closed = False
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._persistence: Persistence | None = None
-        if data is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="lakefs-sandbox-")
-            data = self._temporary.name
-        else:
-            self._persistence = Persistence(Path(data))
-        self._s3_endpoint = s3_endpoint
+        directory = self._open_directory(data)
         identity = self._identity(access_key_id, secret_access_key)
-        blocks = Path(data) / "blocks"
-        self.blockstore, urls = self._open_store(blocks, url_lifetime, identity.sign("urls"))
+        self.blockstore, urls = self._open_store(directory, url_lifetime, identity.sign("urls"))
         self.access_key_id = identity.access_key_id
         self.secret_access_key = identity.secret_access_key
         self._backend = Backend(
@@ -191,6 +190,8 @@ class Sandbox:
             self._temporary.cleanup()
         if self._persistence is not None:
             self._persistence.close()
+        if self._s3_client is not None:
+            self._s3_client.close()
 
     def __enter__(self) -> Sandbox:
         return self
@@ -208,15 +209,22 @@ class Sandbox:
         if self._persistence is not None:
             self._persistence.save(self._backend)
 
+    def _open_directory(self, data: str | PathLike[str] | None) -> Path:
+        if data is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="lakefs-sandbox-")
+            return Path(self._temporary.name)
+        self._persistence = Persistence(Path(data))
+        return Path(data)
+
     def _open_store(
         self, directory: Path, url_lifetime: int, secret: str
     ) -> tuple[Blockstore, UrlSigner | S3UrlSigner]:
-        if self._s3_endpoint is None:
-            return Blockstore(directory, self.clock), UrlSigner(secret, self.clock, url_lifetime)
-        client = connect(self._s3_endpoint)
+        blocks = directory / "blocks"
+        if self._s3_client is None:
+            return Blockstore(blocks, self.clock), UrlSigner(secret, self.clock, url_lifetime)
         prefix = self.storage_namespace.removeprefix("s3://")
-        store = S3Blockstore(directory, self.clock, client, prefix)
-        return store, S3UrlSigner(client, self.clock, url_lifetime)
+        store = S3Blockstore(blocks, self.clock, self._s3_client, prefix)
+        return store, S3UrlSigner(self._s3_client, self.clock, url_lifetime)
 
     def _identity(self, access_key_id: str | None, secret_access_key: str | None) -> Identity:
         saved = self._persistence.identity() if self._persistence else {}

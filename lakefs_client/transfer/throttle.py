@@ -7,6 +7,8 @@ from copy import copy
 from math import ceil
 from typing import TYPE_CHECKING
 
+from lakefs_client import _process
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -92,7 +94,14 @@ class _Shared:
 
     def __init__(self, maximum: int) -> None:
         self.limit = float(maximum)
+        self.epoch = 0
+        self.abandon()
+        _process.register(self)
+
+    def abandon(self) -> object:
+        """Forget the requests of the parent process, which release no slots here."""
+        former = self.__dict__.get("changed")
         self.load = 0.0
         self.active = 0
-        self.epoch = 0
         self.changed = threading.Condition()
+        return former

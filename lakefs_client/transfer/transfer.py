@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, overload
 from lakefs_client import _encode, auth
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
 from lakefs_client.transfer.arguments import require_names
+from lakefs_client.transfer.call import Call
 from lakefs_client.transfer.compose import ObjectRange, compose
 from lakefs_client.transfer.config import TransferConfig
 from lakefs_client.transfer.context import TransferContext
@@ -17,10 +18,8 @@ from lakefs_client.transfer.directory.methods import DirectoryMethods
 from lakefs_client.transfer.download.file import download
 from lakefs_client.transfer.download.partial import Target, resolved
 from lakefs_client.transfer.download.reader import ObjectReader
-from lakefs_client.transfer.logs import logged
 from lakefs_client.transfer.media_type import guess_content_type
 from lakefs_client.transfer.plan import plan_parts
-from lakefs_client.transfer.progress import Progress
 from lakefs_client.transfer.source import FileSource
 from lakefs_client.transfer.upload.destination import Destination
 from lakefs_client.transfer.upload.file import FileUpload
@@ -60,7 +59,12 @@ class Transfer(DirectoryMethods):
     def __init__(self, api_client: ApiClient, config: TransferConfig | None = None) -> None:
         if config is not None and not isinstance(config, TransferConfig):
             raise ApiTypeError(f"config must be a TransferConfig, not {type(config).__name__}")
+        if not hasattr(api_client, "store_client"):
+            raise ApiTypeError(f"api_client must be an ApiClient, not {type(api_client).__name__}")
         self._context = TransferContext.create(api_client, config or TransferConfig())
+
+    def __reduce__(self) -> tuple[type[Transfer], tuple[ApiClient, TransferConfig]]:
+        return type(self), (self.api_client, self.config)
 
     @property
     def api_client(self) -> ApiClient:
@@ -117,8 +121,9 @@ class Transfer(DirectoryMethods):
                 repository, branch, path, content_type, user_metadata, file.name
             )
             plan_parts(file.size, self.config.part_size, self._context.limits)
-            upload = FileUpload(self._context, file, destination, Progress(progress))
-            return logged(
+            call = Call(progress)
+            upload = FileUpload(self._context, file, destination, call.progress, call.cancellation)
+            return call.run(
                 f"upload of {file.name} to {destination}, {file.size} bytes",
                 lambda: upload.run(resume=resume),
             )
@@ -168,12 +173,16 @@ class Transfer(DirectoryMethods):
             destination = self._destination(
                 repository, branch, path, content_type, user_metadata, name
             )
-            reported = Progress(progress)
+            call = Call(progress)
             if source is None:
-                stream = StreamUpload(self._context, destination, reported)
-                return logged(f"upload of a stream to {destination}", lambda: stream.read(fileobj))
-            upload = FileUpload(self._context, source, destination, reported)
-            stats = logged(
+                stream = StreamUpload(self._context, destination, call.progress, call.cancellation)
+                return call.run(
+                    f"upload of a stream to {destination}", lambda: stream.read(fileobj)
+                )
+            upload = FileUpload(
+                self._context, source, destination, call.progress, call.cancellation
+            )
+            stats = call.run(
                 f"upload of an open file to {destination}, {source.size} bytes",
                 lambda: upload.run(resume=False),
             )
@@ -213,12 +222,14 @@ class Transfer(DirectoryMethods):
             ApiException: lakeFS has no such object, or the store does not support it (501).
         """
         destination = self._destination(repository, branch, path, content_type, user_metadata)
-        ranges, reported = list(ranges), Progress(progress)
+        ranges, call = list(ranges), Call(progress)
         if not all(isinstance(item, ObjectRange) for item in ranges):
             raise ApiTypeError("ranges must be a list of ObjectRange")
-        return logged(
+        return call.run(
             f"composition of {destination} from {len(ranges)} ranges",
-            lambda: compose(self._context.local, destination, ranges, reported),
+            lambda: compose(
+                self._context.local, destination, ranges, call.progress, call.cancellation
+            ),
         )
 
     def download_file(
@@ -259,11 +270,14 @@ class Transfer(DirectoryMethods):
         """
         require_names(repository=repository, ref=ref, path=path)
         source = ObjectRef(repository, ref, path)
-        file, reported = Target.of(resolved(target, path)), Progress(progress)
-        return logged(
+        file, call = Target.of(resolved(target, path)), Call(progress)
+        return call.run(
             f"download of {source} to {file}",
-            lambda: download(self._context, source, file, reported, resume=resume),
-        )
+            lambda: download(
+                self._context, source, file, call.progress,
+                resume=resume, cancellation=call.cancellation,
+            ),
+        )  # fmt: skip
 
     @overload
     def open(
@@ -343,14 +357,12 @@ class Transfer(DirectoryMethods):
         ref = ObjectRef(pending.repository, pending.branch, pending.path)
         destination = Destination(self.api_client, ref, pending.content_type, pending.user_metadata)
         with FileSource(pending.source) as file:
+            call = Call(progress)
             upload = FileUpload(
-                self._context,
-                file,
-                destination,
-                Progress(progress),
+                self._context, file, destination, call.progress, call.cancellation,
                 part_size=pending.part_size,
-            )
-            return logged(
+            )  # fmt: skip
+            return call.run(
                 f"resumption of {file.name} to {destination}, {file.size} bytes",
                 lambda: upload.run(resume=True),
             )

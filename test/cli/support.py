@@ -66,6 +66,13 @@ class Cli:
         self, *arguments: object, code: int = 0, stdin: bytes = b"", **environment: str | None
     ) -> Result:
         """Run a command; fail if its exit code is not `code`."""
+        result = self.run(*arguments, stdin=stdin, **environment)
+        assert result.code == code, result
+        assert "Traceback" not in result.err, result.err
+        return result
+
+    def run(self, *arguments: object, stdin: bytes = b"", **environment: str | None) -> Result:
+        """Run a command, whatever its exit code."""
         done = subprocess.run(
             [*PROGRAM, *map(str, arguments)],
             input=stdin,
@@ -74,10 +81,7 @@ class Cli:
             env=self.variables(environment),
             timeout=PATIENCE,
         )
-        result = Result(done.returncode, done.stdout, done.stderr.decode())
-        assert result.code == code, result
-        assert "Traceback" not in result.err, result.err
-        return result
+        return Result(done.returncode, done.stdout, done.stderr.decode())
 
     @contextmanager
     def start(self, *arguments: object, stdout: Any = subprocess.PIPE) -> Iterator[Process]:

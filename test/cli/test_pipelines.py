@@ -152,13 +152,26 @@ def test_doctor_finds_a_wrong_clock(sandbox_cli: Cli, sandbox: Sandbox) -> None:
 
 
 def test_sandbox_announces_itself(cli: Cli) -> None:
-    with cli.start("sandbox", "--port", 0, "--json") as process:
+    with cli.start("sandbox", "--port", 0, "--store-port", 0, "--json") as process:
         assert process.stdout is not None
         said = json.loads(process.stdout.readline())
-        namespace = said.pop("storage_namespace")
-        cli("repo", "create", "lakefs://repo-1", f"{namespace}repo-1", **said)
+        cli(
+            "repo", "create", "lakefs://repo-1", f"{said['storage_namespace']}repo-1",
+            LAKECTL_SERVER_ENDPOINT_URL=said["endpoint"],
+            LAKECTL_CREDENTIALS_ACCESS_KEY_ID=said["access_key_id"],
+            LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY=said["secret_access_key"],
+        )  # fmt: skip
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == 0
+
+
+def test_sandbox_serves_a_command(cli: Cli) -> None:
+    script = shell(
+        'lakefs-client repo create lakefs://repo-1 "${LAKEFS_CLIENT_NAMESPACE}x"; exit 3'
+    )
+    done = cli("sandbox", *script, code=3)
+    assert done.lines[0].startswith("repo-1\t")
+    cli("sandbox", "--", "no-such-command", code=3)
 
 
 def test_api_lists_groups_and_methods(cli: Cli) -> None:

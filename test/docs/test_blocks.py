@@ -21,6 +21,7 @@ from docs.conftest import ROOT
 from docs.preparations import prepared
 from lakefs_client import ApiClient, Configuration, RetryPolicy
 from lakefs_client.apis import AuthApi
+from lakefs_client.fs import register
 from lakefs_client.sandbox import Sandbox
 from lakefs_client.transfer import Transfer, TransferConfig, TransferError
 
@@ -63,6 +64,10 @@ REFUSED = {
     "setup_comm_prefs": 400,  # the server requires an email address
 }
 """Expected status of the examples that cannot succeed."""
+
+
+HEAVY = ("duckdb", "pandas", "polars", "pyarrow")
+"""Libraries of examples, which `tox -e ecosystem` installs."""
 
 
 class Block(NamedTuple):
@@ -113,6 +118,9 @@ def run(
         # The key pair of the login example.
         code = code.replace("AKIAIOSFODNN7EXAMPLE", sandbox.access_key_id)
         code = re.sub(r"wJalr\w+/K7MDENG/\w+EXAMPLEKEY", sandbox.secret_access_key, code)
+    for module in HEAVY:
+        if re.search(rf"^import {module}\b", code, re.MULTILINE):
+            pytest.importorskip(module, reason=f"{module} is in test/ecosystem/requirements.txt")
     source = "\n" * (block.line - 1) + code
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
@@ -209,6 +217,7 @@ def test_start_page_starts_a_sandbox_with_its_credentials() -> None:
 def test_guide_example_runs(block: Block, environment: Sandbox, tmp_path: Path) -> None:
     furnished = environment
     files(tmp_path)
+    register()  # the entry point is lakefs-spec's if that is installed
     for program, prepare in (("pending_uploads", leave_an_upload), ("download", leave_a_model)):
         if program in block.code:
             prepare(furnished)

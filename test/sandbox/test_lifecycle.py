@@ -208,3 +208,13 @@ def test_package_exports_public_names() -> None:
     assert "Sandbox" in dir(lakefs_client.sandbox)
     with pytest.raises(AttributeError):
         _ = lakefs_client.sandbox.nothing
+
+
+def test_namespace_can_be_chosen() -> None:
+    with Sandbox(namespace="s3://lake/team") as sandbox:
+        client = HttpClient(sandbox)
+        client.create_repository()
+        assert client.upload("x", b"1")["physical_address"].startswith("s3://lake/team/repo/")
+        client.close()
+    with pytest.raises(ValueError, match="must begin with s3://"):
+        Sandbox(namespace="lake")

@@ -307,7 +307,7 @@ def test_without_room_for_a_record_the_transfer_goes_on_and_says_so_once(tmp_pat
     assert said == "done\n"
     assert logged.count("cannot be written") == 1
     assert "File too large" in logged
-    assert "will be done again" in logged
+    assert "will repeat the steps" in logged
     first, *rest = found(tmp_path)
     assert first == {"upload_id": "x"}
     assert rest == [{"part": number} for number in range(len(rest))]

@@ -167,7 +167,7 @@ def transfers(client: ApiClient) -> None:
     transfer.upload_file("a", "repo", "main", "a", "text/csv")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     transfer.upload_file("a", "repo", "main", "a", contenttype="text/csv")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     transfer.upload_file("a", "repo", "main", "a", user_metadata={"run": 7})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
-    transfer.upload_file("a", "repo", "main", "a", progress=True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    transfer.upload_file("a", "repo", "main", "a", progress=7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     print(transfer.upload_file("a", "repo", "main", "a").etag)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
 
 

@@ -605,6 +605,7 @@ def test_aws_identity_signs_other_headers_and_needs_no_region(
 ) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     monkeypatch.delenv("AWS_SESSION_TOKEN")
+    monkeypatch.setenv("AWS_STS_REGIONAL_ENDPOINTS", "legacy")
     server.script(issued("t1"), USER)
     api.configuration.token_provider = AwsIamLogin(token_request_headers={"X-Team": "data"})
     ask(api)

@@ -192,8 +192,19 @@ def test_conflict_names_paths_though_the_branch_is_deleted(
     assert branches(lake) == ["main"]
     assert log(lake)[0].id == theirs.id
     seen = len(sandbox.requests)
-    assert isinstance(caught.value.paths, list)
+    assert caught.value.paths == ["base"]
     assert len(sandbox.requests) == seen
+
+
+def test_failed_lookup_of_paths_does_not_hide_the_conflict(
+    lake: ApiClient, sandbox: Sandbox
+) -> None:
+    sandbox.faults.add("diff_refs", "status", status=403)
+    with pytest.raises(MergeConflictError, match="main is unchanged"), start(lake) as tx:
+        write(lake, tx.branch, "base", "mine")
+        write(lake, "main", "base", "theirs")
+        CommitsApi(lake).commit(REPO, "main", CommitCreation("theirs"))
+    assert branches(lake) == ["main"]
 
 
 def test_conflict_keeps_the_branch_on_request(lake: ApiClient) -> None:
@@ -355,6 +366,14 @@ def test_base_that_is_no_branch_is_refused_at_once(lake: ApiClient) -> None:
     for base in (commit, "missing"):
         with pytest.raises(NotFoundException), transaction(lake, REPO, base, message="m"):
             pytest.fail("the block must not run")
+    assert branches(lake) == ["main"]
+
+
+def test_creation_of_unknown_outcome_leaves_no_branch(lake: ApiClient, sandbox: Sandbox) -> None:
+    sandbox.faults.add("create_branch", "lost_answer")
+    sandbox.faults.add("get_branch", "reset_after", after=1, times=5)
+    with pytest.raises(ApiConnectionError), start(lake):
+        pytest.fail("the block must not run")
     assert branches(lake) == ["main"]
 
 

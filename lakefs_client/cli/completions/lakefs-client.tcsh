@@ -15,7 +15,7 @@ complete lakefs-client \
         'c/--strategy=/(source-wins dest-wins)/' \
         'c/--on-error=/(delete keep)/' \
         'c/--data=/f/' \
-        'c/--/(access-key-id after all allow-empty allow-empty-commit allow-empty-message amount config content-type data debug default-branch endpoint-url exclude external-principals first-parent force help host if-changed include json limit message meta no-color no-merges no-presigned-multipart no-progress object objects on-error parallelism parent-number part-size port prefix prefixes quiet recursive resume sample-data secret-access-key since source squash stop-at strategy timeout two-way yes)/' \
+        'c/--/(access-key-id after all allow-empty allow-empty-commit allow-empty-message amount config content-type data debug default-branch delete dry-run endpoint-url exclude exist-ok external-principals first-parent force help host if-changed include json limit message meta namespace no-color no-merges no-presigned-multipart no-progress object objects on-error parallelism parent-number part-size port prefix prefixes quiet recursive resume s3-endpoint sample-data secret-access-key server-version since source squash stop-at store-port strategy timeout two-way yes)/' \
         'c/-/(- c d f h m p q r s y)/' \
         'n/-c/f/' \
         'n/--config/f/' \
@@ -24,8 +24,9 @@ complete lakefs-client \
         'n/--strategy/(source-wins dest-wins)/' \
         'n/--on-error/(delete keep)/' \
         'n/--data/f/' \
-        'p/1/(cp ls cat stat rm presign transfers repo branch tag commit log diff merge revert cherry-pick hard-reset transact wait login config doctor sandbox api completion)/' \
+        'p/1/(cp sync ls cat stat rm presign transfers repo branch tag commit log diff merge revert cherry-pick hard-reset transact wait login config doctor sandbox api completion)/' \
         'n/cp/f/' \
+        'n/sync/f/' \
         'n/transfers/(list resume discard)/' \
         'n/repo/(create list show delete)/' \
         'n/branch/(create list show delete reset protect)/' \

@@ -31,6 +31,7 @@ _shtab_lakefs_client_commands() {
     rm:'Delete an object, or everything below a path with -r.'
     sandbox:'Run a stand-in for a lakeFS server, for tests.'
     stat:'Show the size, checksum and metadata of an object.'
+    sync:'Make a folder equal to another, transferring only what differs.'
     tag:'Create, list, show and delete tags.'
     transact:'Run a command whose changes reach a branch all together, or not at all.'
     transfers:'List, resume and discard interrupted uploads.'
@@ -137,6 +138,7 @@ _shtab_lakefs_client_branch_defaults_added=0
 _shtab_lakefs_client_branch_create_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   {-s,--source}"[lakefs\:\/\/REPOSITORY\/REF where it begins]:REF:_files"
+  "--exist-ok[succeed if the branch, wherever it began, exists already]"
   "--json[write results as JSON\: one object, or a line for each item]"
   {-q,--quiet}"[write nothing but results and errors]"
   "--no-progress[do not show progress]"
@@ -514,6 +516,7 @@ _shtab_lakefs_client_repo_create_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   {-d,--default-branch}"[default\: main]:NAME:"
   "--sample-data[put sample objects into it]"
+  "--exist-ok[succeed if the repository, with this namespace, exists already]"
   "--json[write results as JSON\: one object, or a line for each item]"
   {-q,--quiet}"[write nothing but results and errors]"
   "--no-progress[do not show progress]"
@@ -591,6 +594,11 @@ _shtab_lakefs_client_revert_defaults_added=0
 
 _shtab_lakefs_client_rm_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
+  {-r,--recursive}"[delete everything below the path]"
+  "--dry-run[list what would be deleted, and change nothing]"
+  "*--include[transfer only files whose path in the folder matches\; \* matches \/ too\; repeatable]:PATTERN:"
+  "*--exclude[leave out files whose path in the folder matches\; \* matches \/ too\; repeatable]:PATTERN:"
+  {-y,--yes}"[do not ask for confirmation]"
   "--json[write results as JSON\: one object, or a line for each item]"
   {-q,--quiet}"[write nothing but results and errors]"
   "--no-progress[do not show progress]"
@@ -606,11 +614,15 @@ _shtab_lakefs_client_rm_defaults_added=0
 _shtab_lakefs_client_sandbox_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--host[address to listen on (default\: 127.0.0.1)]:host:"
-  "--port[port of the API, 0 for any (default\: 8000)]:port:"
+  "--port[port of the API, 0 for any (default\: 8765)]:port:"
+  "--store-port[port of the blockstore, to which presigned URLs lead, 0 for any (default\: 8766)]:store_port:"
   "--data[keep everything in this directory]:DIR:_files"
   "--access-key-id[the user\'s access key id (default\: random)]:ID:"
   "--secret-access-key[the user\'s secret (default\: random)]:KEY:"
   "--external-principals[support external principals, their login and STS]"
+  "--s3-endpoint[keep objects in this S3 store, through boto3 (extra \[s3\])]:URL:"
+  "--namespace[prefix for storage namespaces (default\: s3\:\/\/sandbox\/)]:s3://BUCKET/PREFIX:"
+  "--server-version[lakeFS version to report (default\: 1.84.0)]:VERSION:"
   "--no-presigned-multipart[simulate a store without presigned multipart uploads]"
   "--json[write results as JSON\: one object, or a line for each item]"
   {-q,--quiet}"[write nothing but results and errors]"
@@ -637,6 +649,29 @@ _shtab_lakefs_client_stat_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_lakefs_client_stat_defaults_added=0
 
+_shtab_lakefs_client_sync_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--delete[delete what the source lacks, unless a file fails]"
+  "--dry-run[list what would be done, and change nothing]"
+  "*--meta[metadata of the uploaded objects\; may be repeated, and hold several pairs separated by commas]:KEY=VALUE:"
+  {-p,--parallelism}"[requests to the store at a time (default\: 8)]:N:"
+  "--part-size[bytes in a part, such as 64MiB (default\: 16MiB)]:SIZE:"
+  "--resume[continue an interrupted transfer, and keep what is done if interrupted]"
+  "*--include[transfer only files whose path in the folder matches\; \* matches \/ too\; repeatable]:PATTERN:"
+  "*--exclude[leave out files whose path in the folder matches\; \* matches \/ too\; repeatable]:PATTERN:"
+  "--json[write results as JSON\: one object, or a line for each item]"
+  {-q,--quiet}"[write nothing but results and errors]"
+  "--no-progress[do not show progress]"
+  "--no-color[use no colors\; NO_COLOR in the environment does the same]"
+  "--debug[show the log and the traceback of an error on stderr]"
+  {-c,--config}"[read credentials from FILE in place of \~\/.lakectl.yaml]:FILE:_files"
+  ":lakefs\:\/\/REPOSITORY\/REF\[\/PATH\], or a local folder:_files"
+  ":lakefs\:\/\/REPOSITORY\/REF\[\/PATH\], or a local folder:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_lakefs_client_sync_defaults_added=0
+
 _shtab_lakefs_client_tag_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
 )
@@ -647,6 +682,7 @@ _shtab_lakefs_client_tag_defaults_added=0
 _shtab_lakefs_client_tag_create_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   {-f,--force}"[replace a tag of this name]"
+  "--exist-ok[succeed if the tag, at this commit, exists already]"
   "--json[write results as JSON\: one object, or a line for each item]"
   {-q,--quiet}"[write nothing but results and errors]"
   "--no-progress[do not show progress]"
@@ -868,6 +904,7 @@ _shtab_lakefs_client() {
         rm) _arguments -C -s $_shtab_lakefs_client_rm_options ;;
         sandbox) _arguments -C -s $_shtab_lakefs_client_sandbox_options ;;
         stat) _arguments -C -s $_shtab_lakefs_client_stat_options ;;
+        sync) _arguments -C -s $_shtab_lakefs_client_sync_options ;;
         tag) _shtab_lakefs_client_tag ;;
         transact) _arguments -C -s $_shtab_lakefs_client_transact_options ;;
         transfers) _shtab_lakefs_client_transfers ;;

@@ -11,21 +11,20 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from lakefs_client.exceptions import BranchProtectedError
-from lakefs_client.rest import Cancellation
-from lakefs_client.transfer.directory.report import DirectoryReport, Entry, EntryLog
+from lakefs_client.exceptions import ApiException, BranchProtectedError
+from lakefs_client.transfer.call import Call
+from lakefs_client.transfer.directory.report import DirectoryEntry, DirectoryReport, EntryLog
 from lakefs_client.transfer.errors import CallbackError, Cancelled, describe
 from lakefs_client.transfer.pool import CANCEL_WAIT, WorkerPool
-from lakefs_client.transfer.progress import Progress
 from lakefs_client.transfer.upload.outcome import WriteRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from lakefs_client.transfer.context import TransferContext
-    from lakefs_client.transfer.progress import ProgressCallback
+    from lakefs_client.transfer.progress import Progress, ProgressCallback
 
-    FileTask = Callable[[], Iterable[Entry]]
+    FileTask = Callable[[], Iterable[DirectoryEntry]]
     """Transfers one file, or deletes several. Returns what became of them."""
 
 logger = logging.getLogger("lakefs_client.transfer")
@@ -49,7 +48,9 @@ class DirectoryJob:
         dry_run: Report what would be done, and change nothing.
 
     Attributes:
+        call: The call of the `Transfer`.
         report: The result so far.
+        progress: Receives the bytes of all files.
         cancellation: Set when the job ends early.
     """
 
@@ -66,8 +67,9 @@ class DirectoryJob:
         self._small = replace(self._medium, throttle=context.throttle.light)
         self.dry_run = dry_run
         self.report = DirectoryReport()
-        self.cancellation = Cancellation()
-        self._progress = Progress(progress)
+        self.call = Call(progress)
+        self.cancellation = self.call.cancellation
+        self.progress = self.call.progress
         self._stop_on_error = stop_on_error
         self._large = threading.BoundedSemaphore(MAX_MULTIPART_FILES)
         self._changed = threading.Condition()
@@ -78,19 +80,18 @@ class DirectoryJob:
 
     def file_progress(self) -> Progress:
         """Return the progress of one file, which adds to that of the job."""
-        return Progress(self._progress.add)
+        return self.progress.part()
 
     def found(self, size: int) -> None:
         """Add a file's size to the total of the progress."""
-        with self._changed:
+        with self._changed:  # so that no thread reports an older total after a newer one
             self._total += size
-            total = self._total
-        self._progress.set_size(total)
+            self.progress.set_size(self._total)
 
-    def skipped(self, path: str, size: int, reason: str = "unchanged") -> tuple[Entry]:
+    def skipped(self, path: str, size: int, reason: str = "unchanged") -> tuple[DirectoryEntry]:
         """Return the entry of a file that was skipped, and report its bytes as progress."""
-        self._progress.add(size)
-        return (Entry(path, "skipped", size, reason),)
+        self.progress.add(size)
+        return (DirectoryEntry(path, "skipped", size, reason),)
 
     @contextmanager
     def slot(self, size: int) -> Iterator[TransferContext]:
@@ -130,7 +131,7 @@ class DirectoryJob:
                     pool.submit(task).add_done_callback(partial(self._finished, path))
             self._wait_until_below(1)
         except BaseException as error:
-            self._end(error)
+            self.end(error)
             pool.close()
             with self._changed:
                 # A request to lakeFS itself cannot be interrupted, so the wait has a limit.
@@ -140,7 +141,7 @@ class DirectoryJob:
         return self.report
 
     def delete(
-        self, surplus: EntryLog, delete: Callable[[list[Entry]], Iterable[Entry]]
+        self, surplus: EntryLog, delete: Callable[[list[DirectoryEntry]], Iterable[DirectoryEntry]]
     ) -> DirectoryReport:
         """Delete files or objects, 1,000 at a time, unless a file has failed before.
 
@@ -149,6 +150,7 @@ class DirectoryJob:
         Raises:
             Exception: As `run`.
         """
+        self.progress.flush()  # an exception in the callback prevents the deletions
         if self.report.failed:
             self.report.kept = len(surplus)
             logger.warning("%d deletions left out, since files failed", len(surplus))
@@ -168,7 +170,7 @@ class DirectoryJob:
         with self._changed:
             self.report._add_failure(path, error)
         if self._stop_on_error or is_shared(error):
-            self._end(error)
+            self.end(error)
 
     def _wait_until_below(self, limit: int) -> None:
         """Wait until fewer than `limit` files are in progress. Raises the fatal error, if any."""
@@ -178,27 +180,32 @@ class DirectoryJob:
             self._awaited = 0
             if self._fatal is not None:
                 raise self._fatal
+        if self.cancellation.is_set():
+            raise Cancelled
 
-    def _finished(self, path: str, future: Future[Iterable[Entry]]) -> None:
+    def _finished(self, path: str, future: Future[Iterable[DirectoryEntry]]) -> None:
         try:
             entries = future.result()
             with self._changed:
                 for entry in entries:
                     self.report._add(entry)
+            if self.call.bar is not None:
+                self.call.bar.count_file()
         except CancelledError:
             pass
         except CallbackError as error:
-            self._end(error)
+            self.end(error)
         except Exception as error:
             self.fail(path, error)
         except BaseException as error:
-            self._end(error)
+            self.end(error)
         with self._changed:
             self._active -= 1
             if self._active < self._awaited or not self._active:
                 self._changed.notify_all()
 
-    def _end(self, error: BaseException) -> None:
+    def end(self, error: BaseException) -> None:
+        """End the job, whose `run` raises the first of such errors."""
         with self._changed:
             if self._fatal is None:
                 self._fatal = error
@@ -212,11 +219,13 @@ def is_shared(error: BaseException | None) -> bool:
     while error is not None:
         if isinstance(error, (BranchProtectedError, WriteRefusedError)):
             return True
+        if isinstance(error, ApiException) and "read-only repository" in (error.body or ""):
+            return True
         error = error.__cause__
     return False
 
 
-def _batches(entries: Iterable[Entry], size: int) -> Iterator[list[Entry]]:
+def _batches(entries: Iterable[DirectoryEntry], size: int) -> Iterator[list[DirectoryEntry]]:
     iterator = iter(entries)
     while batch := [*islice(iterator, size)]:
         yield batch

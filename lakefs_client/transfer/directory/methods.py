@@ -13,7 +13,6 @@ from lakefs_client.transfer.directory.download import DirectoryDownload
 from lakefs_client.transfer.directory.job import DirectoryJob
 from lakefs_client.transfer.directory.paths import Filter, folder_prefix
 from lakefs_client.transfer.directory.upload import DirectoryUpload
-from lakefs_client.transfer.logs import logged
 from lakefs_client.uri import ObjectRef
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ class DirectoryMethods:
         upload = DirectoryUpload(
             job, folder, target, wanted, metadata, follow_symlinks, resume, delete
         )
-        return logged(f"upload of {folder} to {target}", upload.run)
+        return job.call.run(f"upload of {folder} to {target}", upload.run)
 
     def download_directory(
         self,
@@ -140,7 +139,7 @@ class DirectoryMethods:
         source, folder = ObjectRef(repository, ref, folder_prefix(prefix)), os.fspath(target)
         job = DirectoryJob(self._context, progress, stop_on_error=stop_on_error, dry_run=dry_run)
         download = DirectoryDownload(job, source, folder, Filter(include, exclude), resume, delete)
-        return logged(f"download of {source} to {folder}", download.run)
+        return job.call.run(f"download of {source} to {folder}", download.run)
 
     def copy_directory(
         self,
@@ -189,7 +188,7 @@ class DirectoryMethods:
         require_apart(source, target)
         job = DirectoryJob(self._context, progress, stop_on_error=stop_on_error, dry_run=dry_run)
         copy = DirectoryCopy(job, source, target, Filter(include, exclude), delete)
-        return logged(f"copy of {source} to {target}", copy.run)
+        return job.call.run(f"copy of {source} to {target}", copy.run)
 
     def delete_directory(
         self,
@@ -224,4 +223,4 @@ class DirectoryMethods:
         target = ObjectRef(repository, branch, folder_prefix(prefix))
         job = DirectoryJob(self._context, None, stop_on_error=stop_on_error, dry_run=dry_run)
         wanted = Filter(include, exclude)
-        return logged(f"deletion of {target}", lambda: delete_directory(job, target, wanted))
+        return job.call.run(f"deletion of {target}", lambda: delete_directory(job, target, wanted))

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import wait
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lakefs_client.exceptions import ApiValueError
+from lakefs_client.exceptions import ApiException, ApiValueError
 from lakefs_client.transfer.checksum import file_has_checksum
 from lakefs_client.transfer.directory.delete import Surplus, delete_objects
 from lakefs_client.transfer.directory.listing import FullListing, RemoteListing, metadata_of
-from lakefs_client.transfer.directory.report import Entry
+from lakefs_client.transfer.directory.report import DirectoryEntry
 from lakefs_client.transfer.directory.walk import FoundFile, walk
 from lakefs_client.transfer.errors import failure
 from lakefs_client.transfer.local import LocalTree
 from lakefs_client.transfer.media_type import guess_content_type
 from lakefs_client.transfer.source import FileSource
+from lakefs_client.transfer.store import is_of_store
 from lakefs_client.transfer.upload.destination import Destination
 from lakefs_client.transfer.upload.file import FileUpload
 from lakefs_client.transfer.upload.outcome import WriteRefusedError
@@ -80,15 +82,15 @@ class DirectoryUpload:
         return report
 
     def _tasks(self) -> Iterator[tuple[str, FileTask | Exception]]:
-        client, target = self.job.context.client, self.target
+        context, target = self.job.context, self.target
         accepts = None
         if not self.job.dry_run:
-            accepts = refusal(self.job.context, target.repository, target.ref)
+            accepts = refusal(context, target.repository, target.ref)
         listing: FullListing | RemoteListing
         if self.delete:
-            listing = FullListing(client, target, self._surplus.add)
+            listing = FullListing(context, target, self._surplus.add)
         else:
-            listing = RemoteListing(client, target)
+            listing = RemoteListing(context, target)
         if accepts is not None and wait([accepts], PREFLIGHT_WAIT).done:
             reason = accepts.result()
             if reason is not None:
@@ -114,7 +116,7 @@ class DirectoryUpload:
             return name, ApiValueError(f"the name {name!r} is not UTF-8")
         return name, partial(self._transfer, found, listing.find(self.target.path + found.path))
 
-    def _transfer(self, found: FoundFile, stats: ObjectStats | None) -> tuple[Entry]:
+    def _transfer(self, found: FoundFile, stats: ObjectStats | None) -> tuple[DirectoryEntry]:
         job = self.job
         with self._open(found) as file:
             job.found(file.size)
@@ -126,12 +128,22 @@ class DirectoryUpload:
             if not job.dry_run:
                 client, metadata = job.context.client, self.user_metadata or {}
                 destination = Destination(client, ref, content_type, metadata)
-                with job.slot(file.size) as context:
+                with job.slot(file.size) as context, self._ending():
                     upload = FileUpload(
                         context, file, destination, job.file_progress(), job.cancellation
                     )
                     upload.run(resume=self.resume)
-            return (Entry(found.path, "transferred", file.size, reason),)
+            return (DirectoryEntry(found.path, "transferred", file.size, reason),)
+
+    @contextmanager
+    def _ending(self) -> Iterator[None]:
+        """End the job if lakeFS does not find the branch, which every other file would share."""
+        try:
+            yield
+        except ApiException as error:
+            if error.status == 404 and not is_of_store(error):
+                self.job.end(error)
+            raise
 
     def _open(self, found: FoundFile) -> FileSource:
         """Open a file. It may have been exchanged for a symbolic link or a pipe."""

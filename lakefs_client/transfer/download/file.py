@@ -168,6 +168,7 @@ class _Download:
             self._receive()
             if self._verifiable:
                 self._verify()
+            self.progress.flush()  # an exception in the callback leaves the target as it is
             self._partial.publish()
         except BaseException as error:
             if self.journal is None or isinstance(error, (ChangedError, DamagedError)):

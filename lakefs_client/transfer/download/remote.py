@@ -18,8 +18,9 @@ from lakefs_client.transfer.presigned import MAX_RENEWALS, ExpiringUrl, SignedUr
 from lakefs_client.transfer.store import THROTTLED, is_url_expired, lacks_presigning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from lakefs_client.api_client import ApiClient
     from lakefs_client.model.object_stats import ObjectStats
     from lakefs_client.transfer.context import TransferContext
     from lakefs_client.uri import ObjectRef
@@ -45,6 +46,15 @@ class ListedObject(NamedTuple):
     stats: ObjectStats
     signed: SignedUrl | None
     received: float
+
+
+def call(
+    client: ApiClient, method: Any, key: Sequence[str], policy: RetryPolicy | None, **arguments: Any
+) -> Any:
+    """Call a method of an API with a retry policy. Without one, the configured policy applies."""
+    prepared = bind(method.operation, key, arguments, client.configuration)
+    prepared.policy = policy
+    return client.perform(prepared)
 
 
 def signed_url(stats: ObjectStats, date: str | None) -> SignedUrl | None:
@@ -94,7 +104,8 @@ class RemoteObject:
         self._store = client.store_client
         self._user_agent = client.user_agent
         self._throttle = context.throttle
-        self._policy = context.policy
+        self._attempts = context.policy.attempts  # before the first bytes of the object
+        self._patience = context.patience
         self._cancellation = Cancellation(cancellation)
         clock = self._store.timing.clock
         if listed is None or listed.signed is None:
@@ -148,11 +159,17 @@ class RemoteObject:
                 self._cancellation.detach()
                 self._throttle.release(token, slow_down=slow_down)
 
+        failures = 0
+
         def may_repeat(error: ApiException) -> bool:
-            return not self.cancelled and rest.may_repeat(error, "part")
+            nonlocal failures
+            failures += 1
+            if self.cancelled or not (self.headers or failures < self._attempts):
+                return False
+            return rest.may_repeat(error, "part")
 
         timing = self._store.timing._replace(sleep=self._cancellation.wait)
-        result: Result = rest.repeat(throttled, may_repeat, self._policy, timing)
+        result: Result = rest.repeat(throttled, may_repeat, self._patience, timing)
         return result
 
     def read_into(self, window: memoryview, offset: int) -> None:
@@ -226,9 +243,7 @@ class RemoteObject:
 
     def _call(self, method: Any, *, policy: RetryPolicy | None = None, **arguments: Any) -> Any:
         """Call a method for the object. `repeat` has the one retry loop, so it passes `ONCE`."""
-        call = bind(method.operation, self._key, arguments, self._client.configuration)
-        call.policy = policy
-        return self._client.perform(call)
+        return call(self._client, method, self._key, policy, **arguments)
 
     def _stat(self, policy: RetryPolicy | None = None) -> tuple[ObjectStats, SignedUrl | None]:
         """Return the stats and the URL, or None if the store has no presigned URLs."""

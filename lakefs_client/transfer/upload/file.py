@@ -46,7 +46,7 @@ class FileUpload:
     source: Source
     destination: Destination
     progress: Progress
-    cancellation: Cancellation | None = None
+    cancellation: Cancellation
     part_size: int | None = None
 
     def run(self, *, resume: bool) -> ObjectStats:

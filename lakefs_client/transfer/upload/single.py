@@ -8,7 +8,6 @@ import logging
 from typing import TYPE_CHECKING
 
 from lakefs_client.exceptions import ApiException
-from lakefs_client.rest import Cancellation
 from lakefs_client.transfer.errors import SourceError, WrappedError, describe, failure
 from lakefs_client.transfer.plan import Part
 from lakefs_client.transfer.presigned import ExpiringUrl, SignedUrl, is_azure
@@ -18,6 +17,7 @@ from lakefs_client.transfer.upload.part import PartSender, SendOptions
 
 if TYPE_CHECKING:
     from lakefs_client.model.object_stats import ObjectStats
+    from lakefs_client.rest import Cancellation
     from lakefs_client.transfer.context import TransferContext
     from lakefs_client.transfer.progress import Progress
     from lakefs_client.transfer.source import Source
@@ -36,7 +36,7 @@ def upload_single(
     destination: Destination,
     progress: Progress,
     *,
-    cancellation: Cancellation | None = None,
+    cancellation: Cancellation,
     instead: NoMultipartError | None = None,
 ) -> ObjectStats:
     """Upload by one presigned PUT and link the address, or through the server if it has no
@@ -71,15 +71,14 @@ def upload_single(
     if is_azure(first.url):
         headers["x-ms-blob-type"] = "BlockBlob"
     url = ExpiringUrl(renew, client.timing.clock, first, client.timing.clock())
-    sender = PartSender(
-        client, SendOptions.of(context), progress, context.throttle, cancellation or Cancellation()
-    )
+    sender = PartSender(client, SendOptions.of(context), progress, context.throttle, cancellation)
     try:
         stored = sender.send(Part(1, 0, source.size), source, url, headers)
         source.check_unchanged()
     except (ApiException, SourceError) as error:
         problem = f"{describe(error)}; no object was made"
         raise failure(destination, problem, "aborted", error) from error
+    progress.flush()
     return link(destination, address, stored.content_md5 or stored.etag or "", source.size)
 
 

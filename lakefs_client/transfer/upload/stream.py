@@ -22,6 +22,7 @@ from lakefs_client.transfer.upload.single import (
 if TYPE_CHECKING:
     from lakefs_client._operation import Readable
     from lakefs_client.model.object_stats import ObjectStats
+    from lakefs_client.rest import Cancellation
     from lakefs_client.transfer.context import TransferContext
     from lakefs_client.transfer.progress import Progress
     from lakefs_client.transfer.upload.destination import Destination
@@ -95,11 +96,16 @@ class StreamUpload:
     """An upload of bytes as they arrive."""
 
     def __init__(
-        self, context: TransferContext, destination: Destination, progress: Progress
+        self,
+        context: TransferContext,
+        destination: Destination,
+        progress: Progress,
+        cancellation: Cancellation,
     ) -> None:
         self._context = context
         self._destination = destination
         self._progress = progress
+        self._cancellation = cancellation
         self._folder = context.client.configuration.temp_folder_path
         self._upload: MultipartUpload | None = None
         self._no_multipart: NoMultipartError | None = None
@@ -151,7 +157,12 @@ class StreamUpload:
         if self._upload is not None:
             return self._upload.complete(size)
         stats = upload_single(
-            self._context, spool, self._destination, self._progress, instead=self._no_multipart
+            self._context,
+            spool,
+            self._destination,
+            self._progress,
+            cancellation=self._cancellation,
+            instead=self._no_multipart,
         )
         spool.close()
         return stats
@@ -179,7 +190,12 @@ class StreamUpload:
             # The spool holds as much as one PUT does, and there is more.
             require_single_put(self._context, self._destination, spool.size + 1, self._no_multipart)
         if self._upload is None:
-            upload = MultipartUpload(self._context, self._destination, self._progress)
+            upload = MultipartUpload(
+                self._context,
+                self._destination,
+                self._progress,
+                cancellation=self._cancellation,
+            )
             try:
                 upload.begin(FIRST_URLS)
             except NoMultipartError as error:

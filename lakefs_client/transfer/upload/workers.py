@@ -251,7 +251,7 @@ def send_part(task: PartTask) -> StoredPart | Expired:
     if task.life is not None and time.time() >= task.made + task.life:
         return Expired()
     client, throttle = _client(task.common.settings), Throttle(1)
-    sender = PartSender(client, task.common.options, Progress(None), throttle, Cancellation())
+    sender = PartSender(client, task.common.options, Progress.to(None), throttle, Cancellation())
     with FileSource(task.path) as source:
         # Network file systems agree on seconds, not on fractions.
         if [source.stamp[0], source.stamp[1] // 10**9] != [task.stamp[0], task.stamp[1] // 10**9]:

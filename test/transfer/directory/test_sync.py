@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import socket
+import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,15 +21,21 @@ from hypothesis import strategies as st
 from support.bench import MIB, PART, content, interrupt_once
 from support.folders import Folders, counts, failures
 
+from lakefs_client import RetryPolicy
+from lakefs_client.api.objects_api import ObjectsApi
+from lakefs_client.api.repositories_api import RepositoriesApi
 from lakefs_client.exceptions import (
+    ApiException,
     ApiTypeError,
     ApiValueError,
     NotFoundException,
     ServiceException,
     TransferError,
 )
+from lakefs_client.models import BranchProtectionRule, ObjectStats
 from lakefs_client.sandbox import blocks
 from lakefs_client.transfer import DirectoryReport
+from lakefs_client.transfer import local as local_module
 from lakefs_client.transfer.checksum import file_has_checksum
 from lakefs_client.transfer.directory import job as job_module
 from lakefs_client.transfer.directory import listing as listing_module
@@ -388,20 +396,25 @@ def test_object_deleted_after_listing_is_failure(folders: Folders) -> None:
     assert folders.downloaded() == {"b": b"b"}
 
 
-def test_expired_urls_of_listing_are_renewed(folders: Folders) -> None:
+def test_expired_urls_of_listing_are_renewed(
+    folders: Folders, on_bytes: Callable[[Callable[[int], object]], None]
+) -> None:
     files = {f"{n}": content(n) for n in range(1, 9)}
     folders.put(files)
 
     def progress(count: int) -> None:
         folders.bench.sandbox.clock.advance(3600 if count == 1 else 0)
 
-    report = folders.download(progress=progress, settings={"max_concurrency": 1})
+    on_bytes(progress)
+    report = folders.download(settings={"max_concurrency": 1})
     assert counts(report) == (8, 0, 0)
     assert folders.downloaded() == files
     assert folders.bench.operations["stat_object"] == 7
 
 
-def test_object_changed_after_listing_is_downloaded_whole(folders: Folders) -> None:
+def test_object_changed_after_listing_is_downloaded_whole(
+    folders: Folders, on_bytes: Callable[[Callable[[int], object]], None]
+) -> None:
     folders.put({"a": content(1000), "b": content(2000)})
     changed = False
 
@@ -412,7 +425,8 @@ def test_object_changed_after_listing_is_downloaded_whole(folders: Folders) -> N
             folders.put({"b": content(3000)[::-1]})
             folders.faults.add("store_get_object", "expired")
 
-    report = folders.download(progress=progress, settings={"max_concurrency": 1})
+    on_bytes(progress)
+    report = folders.download(settings={"max_concurrency": 1})
     assert counts(report) == (2, 0, 0)
     assert folders.downloaded() == {"a": content(1000), "b": content(3000)[::-1]}
 
@@ -471,7 +485,182 @@ def test_report_names_first_failures(folders: Folders, monkeypatch: pytest.Monke
     assert (report.failed, len(report.failures)) == (5, 3)
 
 
+@pytest.mark.parametrize("operation", ["get_physical_address", "link_physical_address"])
+def test_deleted_branch_ends_upload(folders: Folders, operation: str) -> None:
+    folders.write({f"{n:03}": 9 for n in range(60)})
+    folders.faults.add(operation, "status", status=404, times=60, after=2)
+    with pytest.raises(ApiException) as caught:
+        folders.upload(settings={"max_concurrency": 2})
+    assert caught.value.status == 404
+    assert folders.bench.operations[operation] < 20
+
+
+def test_missing_bytes_in_store_do_not_end_upload(folders: Folders) -> None:
+    folders.write({"a": 9, "b": 9})
+    folders.faults.add("store_put_object", "status", status=404, code="NoSuchBucket")
+    assert counts(folders.upload()) == (1, 0, 1)
+
+
+def protect(folders: Folders) -> None:
+    rules = [BranchProtectionRule("main")]
+    RepositoriesApi(folders.bench.client).set_branch_protection_rules("repo", rules)
+
+
+def test_protected_branch_is_reported_before_first_upload(folders: Folders) -> None:
+    folders.write({f"{n}": 9 for n in range(9)})
+    protect(folders)
+    with pytest.raises(TransferError, match="the branch main is protected; nothing was sent"):
+        folders.upload()
+    assert set(folders.bench.operations) == {"list_objects"}
+
+
+def test_branch_protected_meanwhile_ends_upload(folders: Folders) -> None:
+    folders.write({f"{n:03}": 9 for n in range(60)})
+    transfer = folders.transfer(max_concurrency=2)
+    transfer.upload_directory(folders.here, "repo", "main", include="000")
+    protect(folders)
+    folders.bench.sandbox.requests.clear()
+    with pytest.raises(TransferError, match="protected"):
+        transfer.upload_directory(folders.here, "repo", "main")
+    assert folders.bench.operations["link_physical_address"] < 20
+
+
+# Local attackers
+
+
+def exchange_when(condition: Any, exchange: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Call `exchange` once before a file is opened for which the condition holds."""
+    opened = local_module.Folder.open
+    done: list[int] = []
+
+    def open_exchanged(self: Any, name: str, flags: int, mode: int = 0o600) -> int:
+        if not done and condition(name):
+            done.append(1)
+            exchange()
+        return opened(self, name, flags, mode)
+
+    monkeypatch.setattr(local_module.Folder, "open", open_exchanged)
+
+
+def test_folder_exchanged_for_symlink_leads_no_download_outside(
+    folders: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders.put({f"d/{n}": b"evil" for n in range(18)})
+    outside = folders.bench.folder / "outside"
+    outside.mkdir()
+
+    def exchange() -> None:
+        (folders.there / "d").rename(folders.there / "e")
+        (folders.there / "d").symlink_to(outside)
+
+    exchange_when(lambda name: name.startswith(".5."), exchange, monkeypatch)
+    folders.download(settings={"max_concurrency": 1})
+    assert [*outside.iterdir()] == []
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_exchanged_file_is_not_uploaded(
+    folders: Folders, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    folders.write({"a": b"a", "d/b": b"b", "z": b"z"})
+    secret = folders.bench.folder / "secret"
+    secret.mkdir()
+    (secret / "b").write_bytes(b"secret")
+
+    def exchange() -> None:
+        if kind == "folder":
+            (folders.here / "d").rename(folders.here / "moved")
+            (folders.here / "d").symlink_to(secret)
+            return
+        (folders.here / "d" / "b").unlink()
+        if kind == "link":
+            (folders.here / "d" / "b").symlink_to(secret / "b")
+        else:
+            os.mkfifo(folders.here / "d" / "b")
+
+    exchange_when(lambda name: name == "a", exchange, monkeypatch)
+    report = folders.upload(settings={"max_concurrency": 1})
+    assert list(failures(report)) == ["d/b"]
+    assert folders.remote() == {"a": b"a", "z": b"z"}
+
+
+def test_deep_paths_and_long_names(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = "/".join(["d"] * 400)
+    long_name, long_path = "n" * 300, "/".join(["p" * 200] * 5)
+    folders.put({f"{deep}/file": b"deep", "n" * 255: b"n"})
+    put_entries(folders, monkeypatch, [long_name, "/".join(["q" * 250] * 20), long_path])
+    report = folders.download()
+    assert sorted(failures(report)) == sorted([long_name, "/".join(["q" * 250] * 20)])
+    assert all("too long" in str(error) for error in failures(report).values())
+    assert not (folders.there / ("q" * 250)).exists()
+    assert folders.bench.operations["store_get_object"] == 3
+    shutil.rmtree(folders.there / "d", ignore_errors=True)
+
+
+def put_entries(folders: Folders, monkeypatch: pytest.MonkeyPatch, paths: list[str]) -> None:
+    """Make objects whose paths may be longer than lakeFS accepts today."""
+    source = ObjectsApi(folders.bench.client).upload_object("repo", "main", "x", content=b"1")
+    listed = listing_module._Pages._request
+
+    def request(self: Any, *arguments: Any) -> Any:
+        page, date = listed(self, *arguments)
+        template = next(stats for stats in page.results if stats.path == "x")
+        page.results = [stats for stats in page.results if stats.path != "x"]
+        for path in paths:
+            values = {**template.to_dict(), "path": path}
+            page.results.append(ObjectStats(**values))
+        page.results.sort(key=lambda stats: stats.path.encode())
+        return page, date
+
+    assert source.size_bytes == 1
+    monkeypatch.setattr(listing_module._Pages, "_request", request)
+
+
 # Progress and cancellation
+
+
+class Bar:
+    """A progress bar with the interface of tqdm."""
+
+    def __init__(self, total: int | None = None) -> None:
+        self.total = total
+        self.count = 0
+        self.totals: list[int | None] = []
+
+    def update(self, count: int) -> None:
+        self.totals.append(self.total)
+        self.count += count
+
+
+@pytest.mark.parametrize("way", ["upload", "download"])
+def test_total_grows_as_files_are_found(folders: Folders, way: str) -> None:
+    files = folders.write({f"{n}": 1000 + n for n in range(9)})
+    size = sum(map(len, files.values()))
+    folders.put({f"there/{name}": data for name, data in files.items()})
+    for _ in range(2):  # the second time every file is skipped
+        bar = Bar()
+        getattr(folders, way)("there" if way == "download" else "up", progress=bar)
+        assert (bar.count, bar.total) == (size, size)
+    fixed = Bar(total=7)
+    getattr(folders, way)("there" if way == "download" else "up", progress=fixed)
+    assert fixed.total == 7
+
+
+def test_progress_true_shows_bar(folders: Folders, capsys: pytest.CaptureFixture[str]) -> None:
+    folders.write({f"{n}": 1000 for n in range(9)})
+    folders.upload(progress=True)
+    shown = capsys.readouterr().err
+    assert "9 files" in shown
+    assert "8.79k/8.79k" in shown
+    folders.upload(progress=False)
+    assert capsys.readouterr().err == ""
+
+
+def test_progress_true_requires_tqdm(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    with pytest.raises(ApiValueError, match=r"requires tqdm. Install lakefs_client\[progress\]"):
+        folders.upload(progress=True)
+    assert not folders.bench.operations
 
 
 WAYS = pytest.mark.parametrize("way", ["upload", "download"])
@@ -493,7 +682,7 @@ def test_progress_is_called_by_one_thread_at_a_time(folders: Folders, way: str) 
 
     getattr(folders, way)("there" if way == "download" else "", progress=progress)
     assert sum(counted) == size
-    assert len(threads) > 1
+    assert len(threads) == 1
 
 
 @WAYS
@@ -667,6 +856,11 @@ class ListingServer:
         self.paths = sorted(paths, key=str.encode)
         self.requests: list[str] = []
 
+    def call(
+        self, client: Any, method: Any, key: Any, policy: RetryPolicy | None, **arguments: Any
+    ) -> Any:
+        return getattr(self, method.__name__)(*key, **arguments)
+
     def list_objects(
         self, repository: str, ref: str, *, prefix: str, after: str, amount: int
     ) -> Any:
@@ -685,20 +879,21 @@ class ListingServer:
         return SimpleNamespace(path=path)
 
 
-def listing_of(server: ListingServer, prefix: str) -> RemoteListing:
-    client: Any = None
+@contextmanager
+def listing_of(server: ListingServer, prefix: str) -> Iterator[RemoteListing]:
+    context: Any = SimpleNamespace(client=None, patience=None)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(listing_module, "ObjectsApi", lambda client: server)
-        return RemoteListing(client, ObjectRef("repo", "main", prefix))
+        patch.setattr(listing_module, "call", server.call)
+        yield RemoteListing(context, ObjectRef("repo", "main", prefix))
 
 
 @given(there=PATHS, here=PATHS, prefix=st.sampled_from(["", "a/"]))
 def test_listing_finds_objects(there: list[str], here: list[str], prefix: str) -> None:
     server = ListingServer(there)
-    listing = listing_of(server, prefix)
-    for path in sorted((prefix + path for path in here), key=str.encode):
-        found = listing.find(path)
-        assert (found and found.path) == (path if path in there else None)
+    with listing_of(server, prefix) as listing:
+        for path in sorted((prefix + path for path in here), key=str.encode):
+            found = listing.find(path)
+            assert (found and found.path) == (path if path in there else None)
     # At most one stat and one page per file.
     assert server.requests.count("stat") <= len(here)
     assert server.requests.count("list") <= 1 + len(here)
@@ -709,11 +904,11 @@ def test_listing_requests_pages_only(
     there: list[str],
 ) -> None:
     server = ListingServer(there)
-    listing = listing_of(server, "")
-    for path in server.paths:
-        found = listing.find(path)
-        assert found is not None
-        assert found.path == path
+    with listing_of(server, "") as listing:
+        for path in server.paths:
+            found = listing.find(path)
+            assert found is not None
+            assert found.path == path
     assert server.requests == ["list"] * max(1, -(-len(there) // 2))
 
 

@@ -193,7 +193,9 @@ def test_replaced_file_keeps_mode(bench: Bench, former: int) -> None:
     assert bench.target.read_bytes() == b"new"
 
 
-def test_partial_file_is_hidden_and_private(bench: Bench) -> None:
+def test_partial_file_is_hidden_and_private(
+    bench: Bench, on_bytes: Callable[[Callable[[int], object]], None]
+) -> None:
     bench.put(content(300))
     bench.target.write_bytes(b"old")
     seen: list[tuple[list[str], int]] = []
@@ -203,8 +205,9 @@ def test_partial_file_is_hidden_and_private(bench: Bench) -> None:
         seen.append((bench.beside, mode(hidden)))
         assert bench.target.read_bytes() == b"old"
 
+    on_bytes(progress)
     with umask(0):
-        bench.download(part_size=100, progress=progress)
+        bench.download(part_size=100)
     assert len(seen) == 3
     assert all((len(names), mode) == (2, 0o600) for names, mode in seen)
     assert bench.target.read_bytes() == content(300)

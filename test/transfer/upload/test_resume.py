@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import logging
 import os
 import random
 import signal
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -749,3 +751,51 @@ def test_a_torn_journal_goes_on_from_what_is_whole(scene: Scene) -> None:
     path.write_bytes(whole[: len(whole) - 40])
     assert len(scene.arrived()) > 2
     scene.assert_goes_on()
+
+
+# Journals that something else wrote
+
+
+def rewrite_journal(scene: Scene, change: Callable[[list[Any]], object]) -> None:
+    """Change the records of the journal, and keep their checksums right."""
+    (path,) = scene.job.journals.iterdir()
+    records = [json.loads(line.partition(b" ")[2]) for line in path.read_bytes().splitlines()]
+    change(records)
+    lines = [json.dumps(record).encode() for record in records]
+    path.write_bytes(b"".join(b"%08x %s\n" % (zlib.crc32(line), line) for line in lines))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda records: records[0].pop("upload_id"),
+        lambda records: records[0].update(size="large"),
+        lambda records: records[0].update(user_metadata=[1]),
+        lambda records: records[0].update(began=None),
+        lambda records: records[1].update(part="1"),
+        lambda records: records[1].update(stored=None),
+        lambda records: records[1].update(stored=[1, 2, 3, 4]),
+        lambda records: records[1].update(part=-1),
+        lambda records: records.__setitem__(0, [1, 2]),
+        lambda records: records.__setitem__(0, None),
+    ],
+)
+def test_journal_of_another_format_starts_a_new_upload(
+    scene: Scene, change: Callable[[list[Any]], object]
+) -> None:
+    scene.interrupt()
+    rewrite_journal(scene, change)
+    assert scene.transfer.pending_uploads() == []
+    scene.upload()
+    assert scene.bench.operations[CREATE] == 1
+    assert scene.bench.held(PATH) == content(SIZE)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")
+def test_journal_folder_that_every_user_may_write_to_is_refused(scene: Scene) -> None:
+    scene.job.journals.mkdir()
+    scene.job.journals.chmod(0o777)
+    for call in (scene.upload, scene.transfer.pending_uploads):
+        with pytest.raises(PermissionError, match="every user may write"):
+            call()
+    assert not scene.bench.operations

@@ -232,7 +232,7 @@ def test_a_part_that_fails_aborts(files: Files, late: bool) -> None:
     assert error.__cause__ is not error
     assert getattr(error.__cause__, "status", None) == 403
     assert "PartError" not in "".join(traceback.format_exception(error.__cause__))
-    with pytest.raises(ValueError, match="is closed or aborted"):
+    with pytest.raises(ValueError, match="is closed, aborted"):
         file.write(b"more")
     file.close()  # does not fail again
     assert file.closed
