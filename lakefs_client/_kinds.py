@@ -97,6 +97,13 @@ class Kind:
             self.check(value, path)
         return value
 
+    def for_null(self) -> Any:
+        """Return the value for JSON's null, which Go writes for empty lists and maps.
+
+        Return None if null stands for itself.
+        """
+        return None
+
     def dump(self, value: Any) -> Any:
         """Return the value to send. `json` does the rest."""
         return value
@@ -130,6 +137,10 @@ class Primitive(Kind):
         self.enum = enum
         self._accepted = (int, float) if cls is float else cls
         self._bool = cls is bool
+
+    def load(self, value: Any, path: Location, decoding: Decoding) -> Any:
+        value = super().load(value, path, decoding)
+        return float(value) if type(value) is int and self.classes == (float,) else value
 
     def check(self, value: Any, path: Location) -> None:
         if not isinstance(value, self._accepted) or (isinstance(value, bool) and not self._bool):
@@ -246,6 +257,9 @@ class ListOf(Kind):
         self.item = item
         self.lazy = item.lazy
 
+    def for_null(self) -> Any:
+        return []
+
     def check(self, value: Any, path: Location) -> None:
         if not isinstance(value, (list, tuple)):
             raise type_error(value, path, self.classes)
@@ -287,6 +301,9 @@ class MapOf(Kind):
 
     def __init__(self, value: Kind) -> None:
         self.value = value
+
+    def for_null(self) -> Any:
+        return {}
 
     def check(self, value: Any, path: Location) -> None:
         super().check(value, path)
@@ -501,6 +518,12 @@ class Property(NamedTuple):
     required: bool
     limits: Mapping[str, Any]
     place: str = ""
+
+    def is_absent(self, value: Any) -> bool:
+        """Return True for a None that means that an optional value is not given."""
+        if value is not None or self.required or self.place == "upload":
+            return False
+        return not isinstance(self.kind, (Nullable, Free))
 
     def check(self, value: Any, *, types: bool = True, disabled: Container[str] = ()) -> None:
         """Raise an error if a caller's value has the wrong type or is not allowed."""
