@@ -15,6 +15,7 @@ CLASSES = (
     "Transfer",
     "TransferConfig",
     "DirectoryReport",
+    "DirectoryEntry",
     "ObjectRange",
     "ObjectReader",
     "ObjectWriter",
@@ -28,7 +29,10 @@ HEADS = {
     "Attributes": "Attribute | Type | Description",
     "Raises": "Error | Condition",
 }
-GUIDES = "[Uploading large files](guides/uploading.md), [Downloading](guides/downloading.md)"
+GUIDES = (
+    "[Uploading large files](guides/uploading.md), [Downloading](guides/downloading.md), "
+    "[Directories](guides/directories.md)"
+)
 
 
 def transfer_page() -> str:

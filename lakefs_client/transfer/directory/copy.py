@@ -16,7 +16,7 @@ from lakefs_client.transfer.directory.listing import (
     list_objects,
     metadata_of,
 )
-from lakefs_client.transfer.directory.report import Entry
+from lakefs_client.transfer.directory.report import DirectoryEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,13 +75,13 @@ class DirectoryCopy:
         return report
 
     def _tasks(self) -> Iterator[tuple[str, FileTask | Exception]]:
-        client = self.job.context.client
+        context = self.job.context
         existing: FullListing | RemoteListing
         if self.delete:
-            existing = FullListing(client, self.target, self._surplus.add)
+            existing = FullListing(context, self.target, self._surplus.add)
         else:
-            existing = RemoteListing(client, self.target)
-        for listed in list_objects(client, self.source):
+            existing = RemoteListing(context, self.target)
+        for listed in list_objects(context, self.source):
             path = listed.stats.path[len(self.source.path) :]
             if path and self.wanted.includes(path) and not self.wanted.excludes(path):
                 self.job.found(listed.stats.get("size_bytes", 0))
@@ -89,7 +89,9 @@ class DirectoryCopy:
                 yield path, partial(self._copy, path, listed.stats, found)
         existing.finish()
 
-    def _copy(self, path: str, stats: ObjectStats, existing: ObjectStats | None) -> tuple[Entry]:
+    def _copy(
+        self, path: str, stats: ObjectStats, existing: ObjectStats | None
+    ) -> tuple[DirectoryEntry]:
         job, size = self.job, stats.get("size_bytes", 0)
         reason = _difference(stats, existing)
         if reason is None:
@@ -99,7 +101,7 @@ class DirectoryCopy:
             target = self.target
             self._objects.copy_object(target.repository, target.ref, target.path + path, creation)
             job.file_progress().add(size)
-        return (Entry(path, "transferred", size, reason),)
+        return (DirectoryEntry(path, "transferred", size, reason),)
 
 
 def _difference(stats: ObjectStats, existing: ObjectStats | None) -> str | None:

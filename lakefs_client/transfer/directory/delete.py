@@ -8,7 +8,7 @@ from lakefs_client.api.objects_api import ObjectsApi
 from lakefs_client.exceptions import ApiException
 from lakefs_client.model.path_list import PathList
 from lakefs_client.transfer.directory.listing import list_objects
-from lakefs_client.transfer.directory.report import Entry, EntryLog
+from lakefs_client.transfer.directory.report import DirectoryEntry, EntryLog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +56,7 @@ class Surplus:
                 if above in self._links:
                     return
                 above = above.rpartition("/")[0]
-        self.entries.append(Entry(path, "deleted", size, "not in the source"))
+        self.entries.append(DirectoryEntry(path, "deleted", size, "not in the source"))
 
 
 def delete_directory(job: DirectoryJob, target: ObjectRef, wanted: Filter) -> DirectoryReport:
@@ -67,7 +67,7 @@ def delete_directory(job: DirectoryJob, target: ObjectRef, wanted: Filter) -> Di
         Exception: As for `DirectoryJob.run`.
     """
     surplus = Surplus(wanted, len(target.path))
-    for listed in list_objects(job.context.client, target):
+    for listed in list_objects(job.context, target):
         surplus.add(listed.stats)
     return delete_objects(job, target, surplus.entries)
 
@@ -76,7 +76,7 @@ def delete_objects(job: DirectoryJob, target: ObjectRef, entries: EntryLog) -> D
     """Delete objects below a prefix, unless files failed. Raises as `DirectoryJob.delete`."""
     objects = ObjectsApi(job.context.client)
 
-    def delete(batch: list[Entry]) -> list[Entry]:
+    def delete(batch: list[DirectoryEntry]) -> list[DirectoryEntry]:
         if job.dry_run:
             return batch
         paths = PathList([target.path + entry.path for entry in batch])
@@ -94,7 +94,7 @@ def delete_objects(job: DirectoryJob, target: ObjectRef, entries: EntryLog) -> D
 
 
 def _failures(
-    errors: Sequence[ObjectError], batch: list[Entry], prefix: int
+    errors: Sequence[ObjectError], batch: list[DirectoryEntry], prefix: int
 ) -> dict[str, Exception]:
     """Return the failures of a request by path. A failure without a path is that of all."""
     failed: dict[str, Exception] = {}

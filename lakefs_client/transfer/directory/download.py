@@ -16,7 +16,7 @@ from lakefs_client.exceptions import ApiValueError
 from lakefs_client.transfer.checksum import file_has_checksum
 from lakefs_client.transfer.directory.delete import Surplus
 from lakefs_client.transfer.directory.listing import list_objects
-from lakefs_client.transfer.directory.report import Entry
+from lakefs_client.transfer.directory.report import DirectoryEntry
 from lakefs_client.transfer.directory.walk import FoundFile, walk
 from lakefs_client.transfer.download.file import download
 from lakefs_client.transfer.download.partial import Target, is_partial
@@ -82,7 +82,7 @@ class DirectoryDownload:
 
     def _tasks(self, local: _LocalListing | None) -> Iterator[tuple[str, FileTask | Exception]]:
         job, prefix = self.job, len(self.source.path)
-        for listed in list_objects(job.context.client, self.source, self._needs_urls):
+        for listed in list_objects(job.context, self.source, self._needs_urls):
             path = listed.stats.path[prefix:]
             if local is not None:
                 yield from local.find(path)
@@ -99,12 +99,12 @@ class DirectoryDownload:
             return False
         return report.transferred > report.skipped or (self._empty and not report.skipped)
 
-    def _transfer(self, listed: ListedObject, path: str) -> tuple[Entry]:
+    def _transfer(self, listed: ListedObject, path: str) -> tuple[DirectoryEntry]:
         job, size = self.job, listed.stats.get("size_bytes", 0)
         if path.endswith("/"):
             return self._make_folder(path, size)
         if self._tree is None:
-            return (Entry(path, "transferred", size, "new"),)
+            return (DirectoryEntry(path, "transferred", size, "new"),)
         with ExitStack() as stack:
             try:
                 parent = self._tree.parent(path, create=not job.dry_run)
@@ -112,7 +112,7 @@ class DirectoryDownload:
             except FileNotFoundError:
                 if not job.dry_run:
                     raise
-                return (Entry(path, "transferred", size, "new"),)
+                return (DirectoryEntry(path, "transferred", size, "new"),)
             reason = self._difference(target, listed)
             if reason is None:
                 return job.skipped(path, size)
@@ -127,9 +127,9 @@ class DirectoryDownload:
                         cancellation=job.cancellation,
                         listed=listed,
                     )
-            return (Entry(path, "transferred", size, reason),)
+            return (DirectoryEntry(path, "transferred", size, reason),)
 
-    def _make_folder(self, path: str, size: int) -> tuple[Entry]:
+    def _make_folder(self, path: str, size: int) -> tuple[DirectoryEntry]:
         """Make the folder that an object with a slash at its end stands for."""
         if size:
             raise ApiValueError(f"{path!r} has bytes, and the name of a folder")
@@ -142,7 +142,7 @@ class DirectoryDownload:
                     pass
         if exists:
             return self.job.skipped(path, 0)
-        return (Entry(path, "transferred", 0, "new"),)
+        return (DirectoryEntry(path, "transferred", 0, "new"),)
 
     def _difference(self, target: Target, listed: ListedObject) -> str | None:
         """Return the reason to download an object, or None if the file is the same."""
@@ -164,7 +164,7 @@ class DirectoryDownload:
                 return None
         return "other checksum"
 
-    def _delete(self, local: _LocalListing, batch: list[Entry]) -> list[Entry]:
+    def _delete(self, local: _LocalListing, batch: list[DirectoryEntry]) -> list[DirectoryEntry]:
         deleted = []
         for entry in batch:
             try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from lakefs_client.exceptions import ApiException, BranchProtectedError
 from lakefs_client.transfer.call import Call
-from lakefs_client.transfer.directory.report import DirectoryReport, Entry, EntryLog
+from lakefs_client.transfer.directory.report import DirectoryEntry, DirectoryReport, EntryLog
 from lakefs_client.transfer.errors import CallbackError, Cancelled, describe
 from lakefs_client.transfer.pool import CANCEL_WAIT, WorkerPool
 from lakefs_client.transfer.upload.outcome import WriteRefusedError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lakefs_client.transfer.context import TransferContext
     from lakefs_client.transfer.progress import Progress, ProgressCallback
 
-    FileTask = Callable[[], Iterable[Entry]]
+    FileTask = Callable[[], Iterable[DirectoryEntry]]
     """Transfers one file, or deletes several. Returns what became of them."""
 
 logger = logging.getLogger("lakefs_client.transfer")
@@ -88,10 +88,10 @@ class DirectoryJob:
             self._total += size
             self.progress.set_size(self._total)
 
-    def skipped(self, path: str, size: int, reason: str = "unchanged") -> tuple[Entry]:
+    def skipped(self, path: str, size: int, reason: str = "unchanged") -> tuple[DirectoryEntry]:
         """Return the entry of a file that was skipped, and report its bytes as progress."""
         self.progress.add(size)
-        return (Entry(path, "skipped", size, reason),)
+        return (DirectoryEntry(path, "skipped", size, reason),)
 
     @contextmanager
     def slot(self, size: int) -> Iterator[TransferContext]:
@@ -141,7 +141,7 @@ class DirectoryJob:
         return self.report
 
     def delete(
-        self, surplus: EntryLog, delete: Callable[[list[Entry]], Iterable[Entry]]
+        self, surplus: EntryLog, delete: Callable[[list[DirectoryEntry]], Iterable[DirectoryEntry]]
     ) -> DirectoryReport:
         """Delete files or objects, 1,000 at a time, unless a file has failed before.
 
@@ -183,7 +183,7 @@ class DirectoryJob:
         if self.cancellation.is_set():
             raise Cancelled
 
-    def _finished(self, path: str, future: Future[Iterable[Entry]]) -> None:
+    def _finished(self, path: str, future: Future[Iterable[DirectoryEntry]]) -> None:
         try:
             entries = future.result()
             with self._changed:
@@ -225,7 +225,7 @@ def is_shared(error: BaseException | None) -> bool:
     return False
 
 
-def _batches(entries: Iterable[Entry], size: int) -> Iterator[list[Entry]]:
+def _batches(entries: Iterable[DirectoryEntry], size: int) -> Iterator[list[DirectoryEntry]]:
     iterator = iter(entries)
     while batch := [*islice(iterator, size)]:
         yield batch

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from lakefs_client.api.objects_api import ObjectsApi
 from lakefs_client.exceptions import ApiException, NotFoundException
-from lakefs_client.transfer.download.remote import ListedObject, signed_url
+from lakefs_client.transfer.download.remote import ListedObject, call, signed_url
 from lakefs_client.transfer.pool import WorkerPool
 from lakefs_client.transfer.store import lacks_presigning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lakefs_client.api_client import ApiClient
     from lakefs_client.model.object_stats import ObjectStats
+    from lakefs_client.model.object_stats_list import ObjectStatsList
+    from lakefs_client.transfer.context import TransferContext
     from lakefs_client.uri import ObjectRef
 
 PAGE = 1000
@@ -27,7 +28,7 @@ def never() -> bool:
 
 
 def list_objects(
-    client: ApiClient, prefix: ObjectRef, presign: Callable[[], bool] = never
+    context: TransferContext, prefix: ObjectRef, presign: Callable[[], bool] = never
 ) -> Iterator[ListedObject]:
     """Yield the objects below a prefix, while the next page is requested.
 
@@ -37,7 +38,7 @@ def list_objects(
         ApiException: lakeFS has no such ref, or lists paths in another order than that of their
             bytes. Then no answer could say that an object does not exist.
     """
-    pages = _Pages(client, prefix, presign)
+    pages = _Pages(context, prefix, presign)
     pool = WorkerPool(1, "lakefs-client-listing")
     below, last = prefix.path.encode(), b""
     try:
@@ -65,9 +66,12 @@ def _invalid(problem: str) -> ApiException:
 class _Pages:
     """The pages of a listing."""
 
-    def __init__(self, client: ApiClient, prefix: ObjectRef, presign: Callable[[], bool]) -> None:
-        self._objects = ObjectsApi(client)
-        self._clock = client.store_client.timing.clock
+    def __init__(
+        self, context: TransferContext, prefix: ObjectRef, presign: Callable[[], bool]
+    ) -> None:
+        self._client = context.client
+        self._patience = context.patience
+        self._clock = context.client.store_client.timing.clock
         self._prefix = prefix
         self._presign = presign
         self._presigns = True
@@ -95,9 +99,11 @@ class _Pages:
 
     def _request(self, after: str, presign: bool) -> tuple[Any, str | None]:
         prefix = self._prefix
-        answer: Any = self._objects.list_objects(
-            prefix.repository, prefix.ref, prefix=prefix.path, after=after, amount=PAGE,
-            presign=presign, _return_http_data_only=False,
+        answer = call(
+            self._client, ObjectsApi.list_objects, (prefix.repository, prefix.ref),
+            self._patience if after else None,
+            prefix=prefix.path, after=after, amount=PAGE, presign=presign,
+            _return_http_data_only=False,
         )  # fmt: skip
         return answer[0], answer[2].get("Date")
 
@@ -112,15 +118,15 @@ class FullListing:
     """All objects below a prefix, for lookups in the order in which servers list paths.
 
     Args:
-        client: Client for the requests.
+        context: Client and settings.
         prefix: Repository, branch, and the prefix as the path.
         surplus: Called with every object that no lookup asked for.
     """
 
     def __init__(
-        self, client: ApiClient, prefix: ObjectRef, surplus: Callable[[ObjectStats], object]
+        self, context: TransferContext, prefix: ObjectRef, surplus: Callable[[ObjectStats], object]
     ) -> None:
-        self._objects = list_objects(client, prefix)
+        self._objects = list_objects(context, prefix)
         self._surplus = surplus
         self._head = next(self._objects, None)
 
@@ -150,15 +156,16 @@ class RemoteListing:
     lookup, so that few files beside a long listing need few requests.
 
     Args:
-        client: Client for the requests.
+        context: Client and settings.
         prefix: Repository, branch, and the prefix as the path.
 
     Raises:
         ApiException: lakeFS has no such branch, or the caller may not read it.
     """
 
-    def __init__(self, client: ApiClient, prefix: ObjectRef) -> None:
-        self._objects = ObjectsApi(client)
+    def __init__(self, context: TransferContext, prefix: ObjectRef) -> None:
+        self._client = context.client
+        self._patience = context.patience
         self._branch = (prefix.repository, prefix.ref)
         self._prefix = prefix.path
         self._last = ""
@@ -172,7 +179,10 @@ class RemoteListing:
         if self._covers(path):
             return self._page.get(path)
         try:
-            return self._objects.stat_object(*self._branch, path)
+            stats: ObjectStats = call(
+                self._client, ObjectsApi.stat_object, (*self._branch, path), self._patience
+            )
+            return stats
         except NotFoundException:
             return None
 
@@ -184,9 +194,11 @@ class RemoteListing:
 
     def _next_page(self) -> None:
         """Fetch the page after the last path."""
-        page = self._objects.list_objects(
-            *self._branch, prefix=self._prefix, after=self._last, amount=PAGE
-        )
+        page: ObjectStatsList = call(
+            self._client, ObjectsApi.list_objects, self._branch,
+            self._patience if self._last else None,
+            prefix=self._prefix, after=self._last, amount=PAGE,
+        )  # fmt: skip
         self._page = {stats.path: stats for stats in page.results}
         more = page.pagination.has_more and page.results
         self._end = page.results[-1].path.encode() if more else None

@@ -32,7 +32,7 @@ class Failure(NamedTuple):
     error: Exception
 
 
-class Entry(NamedTuple):
+class DirectoryEntry(NamedTuple):
     """One file or object of a directory transfer.
 
     Attributes:
@@ -60,7 +60,7 @@ class EntryLog:
     def __len__(self) -> int:
         return self._count
 
-    def append(self, entry: Entry) -> None:
+    def append(self, entry: DirectoryEntry) -> None:
         """Add an entry."""
         line = json.dumps(entry)
         self._lines.append(line)
@@ -70,19 +70,19 @@ class EntryLog:
             self._chunks.append(zlib.compress("\n".join(self._lines).encode(), 1))
             self._lines, self._length = [], 0
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[DirectoryEntry]:
         for chunk in [*self._chunks]:
             for line in zlib.decompress(chunk).decode().split("\n"):
-                yield Entry(*json.loads(line))
+                yield DirectoryEntry(*json.loads(line))
         for line in [*self._lines]:
-            yield Entry(*json.loads(line))
+            yield DirectoryEntry(*json.loads(line))
 
 
 @dataclass
 class DirectoryReport:
     """The result of a directory transfer. With ``dry_run=True``, what the transfer would do.
 
-    Iterating over the report yields every file and object as an `Entry`.
+    Iterating over the report yields every file and object as an `DirectoryEntry`.
 
     Attributes:
         transferred: Number of files transferred.
@@ -107,7 +107,7 @@ class DirectoryReport:
     kept: int = 0
     _entries: EntryLog = field(default_factory=EntryLog, repr=False, compare=False)
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[DirectoryEntry]:
         return iter(self._entries)
 
     def raise_for_failures(self) -> None:
@@ -121,7 +121,7 @@ class DirectoryReport:
             problem = f"{self.failed} files failed, the first with: {describe(error)}"
             raise failure(path, problem, "aborted", error) from error
 
-    def _add(self, entry: Entry) -> None:
+    def _add(self, entry: DirectoryEntry) -> None:
         """Count and record an entry that did not fail."""
         count = getattr(self, entry.action) + 1
         size = getattr(self, f"{entry.action}_bytes") + entry.size
@@ -134,4 +134,4 @@ class DirectoryReport:
         self.failed += 1
         if len(self.failures) < MAX_FAILURES:
             self.failures.append(Failure(path, error))
-        self._entries.append(Entry(path, "failed", 0, describe(error)))
+        self._entries.append(DirectoryEntry(path, "failed", 0, describe(error)))

@@ -13,7 +13,7 @@ from lakefs_client.exceptions import ApiException, ApiValueError
 from lakefs_client.transfer.checksum import file_has_checksum
 from lakefs_client.transfer.directory.delete import Surplus, delete_objects
 from lakefs_client.transfer.directory.listing import FullListing, RemoteListing, metadata_of
-from lakefs_client.transfer.directory.report import Entry
+from lakefs_client.transfer.directory.report import DirectoryEntry
 from lakefs_client.transfer.directory.walk import FoundFile, walk
 from lakefs_client.transfer.errors import failure
 from lakefs_client.transfer.local import LocalTree
@@ -82,15 +82,15 @@ class DirectoryUpload:
         return report
 
     def _tasks(self) -> Iterator[tuple[str, FileTask | Exception]]:
-        client, target = self.job.context.client, self.target
+        context, target = self.job.context, self.target
         accepts = None
         if not self.job.dry_run:
-            accepts = refusal(self.job.context, target.repository, target.ref)
+            accepts = refusal(context, target.repository, target.ref)
         listing: FullListing | RemoteListing
         if self.delete:
-            listing = FullListing(client, target, self._surplus.add)
+            listing = FullListing(context, target, self._surplus.add)
         else:
-            listing = RemoteListing(client, target)
+            listing = RemoteListing(context, target)
         if accepts is not None and wait([accepts], PREFLIGHT_WAIT).done:
             reason = accepts.result()
             if reason is not None:
@@ -116,7 +116,7 @@ class DirectoryUpload:
             return name, ApiValueError(f"the name {name!r} is not UTF-8")
         return name, partial(self._transfer, found, listing.find(self.target.path + found.path))
 
-    def _transfer(self, found: FoundFile, stats: ObjectStats | None) -> tuple[Entry]:
+    def _transfer(self, found: FoundFile, stats: ObjectStats | None) -> tuple[DirectoryEntry]:
         job = self.job
         with self._open(found) as file:
             job.found(file.size)
@@ -133,7 +133,7 @@ class DirectoryUpload:
                         context, file, destination, job.file_progress(), job.cancellation
                     )
                     upload.run(resume=self.resume)
-            return (Entry(found.path, "transferred", file.size, reason),)
+            return (DirectoryEntry(found.path, "transferred", file.size, reason),)
 
     @contextmanager
     def _ending(self) -> Iterator[None]:

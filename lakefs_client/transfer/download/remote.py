@@ -18,8 +18,9 @@ from lakefs_client.transfer.presigned import MAX_RENEWALS, ExpiringUrl, SignedUr
 from lakefs_client.transfer.store import THROTTLED, is_url_expired, lacks_presigning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from lakefs_client.api_client import ApiClient
     from lakefs_client.model.object_stats import ObjectStats
     from lakefs_client.transfer.context import TransferContext
     from lakefs_client.uri import ObjectRef
@@ -45,6 +46,15 @@ class ListedObject(NamedTuple):
     stats: ObjectStats
     signed: SignedUrl | None
     received: float
+
+
+def call(
+    client: ApiClient, method: Any, key: Sequence[str], policy: RetryPolicy | None, **arguments: Any
+) -> Any:
+    """Call a method of an API under a retry policy; None stands for the configured one."""
+    prepared = bind(method.operation, key, arguments, client.configuration)
+    prepared.policy = policy
+    return client.perform(prepared)
 
 
 def signed_url(stats: ObjectStats, date: str | None) -> SignedUrl | None:
@@ -233,9 +243,7 @@ class RemoteObject:
 
     def _call(self, method: Any, *, policy: RetryPolicy | None = None, **arguments: Any) -> Any:
         """Call a method for the object. `repeat` has the one retry loop, so it passes `ONCE`."""
-        call = bind(method.operation, self._key, arguments, self._client.configuration)
-        call.policy = policy
-        return self._client.perform(call)
+        return call(self._client, method, self._key, policy, **arguments)
 
     def _stat(self, policy: RetryPolicy | None = None) -> tuple[ObjectStats, SignedUrl | None]:
         """Return the stats and the URL, or None if the store has no presigned URLs."""

@@ -14,7 +14,8 @@ from support.folders import Folders, counts, failures
 from lakefs_client.exceptions import ApiException, NotFoundException, TransferError
 from lakefs_client.transfer import DirectoryReport
 from lakefs_client.transfer.directory import download as download_module
-from lakefs_client.transfer.directory.report import Entry, EntryLog
+from lakefs_client.transfer.directory import listing as listing_module
+from lakefs_client.transfer.directory.report import DirectoryEntry, EntryLog
 
 DELETE = "delete_objects"
 
@@ -152,7 +153,7 @@ def test_invalid_listing_prevents_deletions(
     """A listing out of order could make existing files look missing."""
     folders.put({"p/a": b"a", "p/b": b"b"})
     folders.write({"a": b"a", "b": b"b"})
-    request = download_module.list_objects.__globals__["_Pages"]._request
+    request = listing_module._Pages._request
 
     def lying(self: Any, *arguments: Any) -> Any:
         page, date = request(self, *arguments)
@@ -165,7 +166,7 @@ def test_invalid_listing_prevents_deletions(
             page.pagination.has_more = True
         return page, date
 
-    monkeypatch.setattr(download_module.list_objects.__globals__["_Pages"], "_request", lying)
+    monkeypatch.setattr(listing_module._Pages, "_request", lying)
     with pytest.raises(ApiException, match="invalid response to list_objects"):
         folders.upload("p", delete=True)
     folders.there.mkdir()
@@ -401,7 +402,7 @@ def test_delete_directory_of_missing_branch_raises(folders: Folders) -> None:
 @given(st.lists(st.tuples(st.text(), st.integers(0), st.text())))
 def test_entry_log_returns_entries(items: list[tuple[str, int, str]]) -> None:
     log = EntryLog()
-    added = [Entry(path, "skipped", size, reason) for path, size, reason in items]
+    added = [DirectoryEntry(path, "skipped", size, reason) for path, size, reason in items]
     for entry in added:
         log.append(entry)
     assert ([*log], len(log)) == (added, len(added))
@@ -410,7 +411,7 @@ def test_entry_log_returns_entries(items: list[tuple[str, int, str]]) -> None:
 def test_entry_log_is_small() -> None:
     log = EntryLog()
     for n in range(50_000):
-        log.append(Entry(f"some/folder/file-{n:06}.parquet", "transferred", 10_240, "new"))
+        log.append(DirectoryEntry(f"some/folder/file-{n:06}.parquet", "transferred", 10_240, "new"))
     assert sum(map(len, log._chunks)) < 1_000_000
     assert sum(1 for _ in log) == 50_000
 

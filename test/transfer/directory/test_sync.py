@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from support.bench import MIB, PART, content, interrupt_once
 from support.folders import Folders, counts, failures
 
+from lakefs_client import RetryPolicy
 from lakefs_client.api.objects_api import ObjectsApi
 from lakefs_client.api.repositories_api import RepositoriesApi
 from lakefs_client.exceptions import (
@@ -855,6 +856,11 @@ class ListingServer:
         self.paths = sorted(paths, key=str.encode)
         self.requests: list[str] = []
 
+    def call(
+        self, client: Any, method: Any, key: Any, policy: RetryPolicy | None, **arguments: Any
+    ) -> Any:
+        return getattr(self, method.__name__)(*key, **arguments)
+
     def list_objects(
         self, repository: str, ref: str, *, prefix: str, after: str, amount: int
     ) -> Any:
@@ -873,20 +879,21 @@ class ListingServer:
         return SimpleNamespace(path=path)
 
 
-def listing_of(server: ListingServer, prefix: str) -> RemoteListing:
-    client: Any = None
+@contextmanager
+def listing_of(server: ListingServer, prefix: str) -> Iterator[RemoteListing]:
+    context: Any = SimpleNamespace(client=None, patience=None)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(listing_module, "ObjectsApi", lambda client: server)
-        return RemoteListing(client, ObjectRef("repo", "main", prefix))
+        patch.setattr(listing_module, "call", server.call)
+        yield RemoteListing(context, ObjectRef("repo", "main", prefix))
 
 
 @given(there=PATHS, here=PATHS, prefix=st.sampled_from(["", "a/"]))
 def test_listing_finds_objects(there: list[str], here: list[str], prefix: str) -> None:
     server = ListingServer(there)
-    listing = listing_of(server, prefix)
-    for path in sorted((prefix + path for path in here), key=str.encode):
-        found = listing.find(path)
-        assert (found and found.path) == (path if path in there else None)
+    with listing_of(server, prefix) as listing:
+        for path in sorted((prefix + path for path in here), key=str.encode):
+            found = listing.find(path)
+            assert (found and found.path) == (path if path in there else None)
     # At most one stat and one page per file.
     assert server.requests.count("stat") <= len(here)
     assert server.requests.count("list") <= 1 + len(here)
@@ -897,11 +904,11 @@ def test_listing_requests_pages_only(
     there: list[str],
 ) -> None:
     server = ListingServer(there)
-    listing = listing_of(server, "")
-    for path in server.paths:
-        found = listing.find(path)
-        assert found is not None
-        assert found.path == path
+    with listing_of(server, "") as listing:
+        for path in server.paths:
+            found = listing.find(path)
+            assert found is not None
+            assert found.path == path
     assert server.requests == ["list"] * max(1, -(-len(there) // 2))
 
 
