@@ -25,11 +25,16 @@ def path_segment(name: str, value: Any, safe: str = "") -> str:
 
     What is empty, or would be taken for a step in the hierarchy, is refused.
     """
-    text = str(value)
+    text = text_of(value)
     for segment in text.split("/") if "/" in safe else (text,):
         if segment in ("", ".", ".."):
             raise ApiValueError(f"Invalid value for `{name}`, must not be empty, '.' or '..'")
     return quote_from_bytes(encoded(name, text), safe)
+
+
+def text_of(value: Any) -> str:
+    """Return a value as text: a member of ``class X(str, Enum)`` as its value, not its name."""
+    return str.__str__(value) if isinstance(value, str) else str(value)
 
 
 def query(pairs: Iterable[tuple[str, Any]]) -> str:
@@ -47,7 +52,7 @@ _query_name = lru_cache(maxsize=256)(quote_plus)
 def _query_value(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    text = date_text(value) if isinstance(value, (date, datetime)) else str(value)
+    text = date_text(value) if isinstance(value, (date, datetime)) else text_of(value)
     return quote_from_bytes(encoded(name, text), " ").replace(" ", "+")
 
 

@@ -98,6 +98,13 @@ class Kind:
             self.check(value, path)
         return value
 
+    def for_null(self) -> Any:
+        """Return the value for JSON's null, which Go writes for empty lists and maps.
+
+        Return None if null stands for itself.
+        """
+        return None
+
     def dump(self, value: Any) -> Any:
         """What is sent for a value; JSON does the rest."""
         return value
@@ -131,6 +138,10 @@ class Primitive(Kind):
         self.enum = enum
         self._accepted = (int, float) if cls is float else cls
         self._bool = cls is bool
+
+    def load(self, value: Any, path: Location, decoding: Decoding) -> Any:
+        value = super().load(value, path, decoding)
+        return float(value) if type(value) is int and self.classes == (float,) else value
 
     def check(self, value: Any, path: Location) -> None:
         if not isinstance(value, self._accepted) or (isinstance(value, bool) and not self._bool):
@@ -247,6 +258,9 @@ class ListOf(Kind):
         self.item = item
         self.lazy = item.lazy
 
+    def for_null(self) -> Any:
+        return []
+
     def check(self, value: Any, path: Location) -> None:
         if not isinstance(value, (list, tuple)):
             raise type_error(value, path, self.classes)
@@ -288,6 +302,9 @@ class MapOf(Kind):
 
     def __init__(self, value: Kind) -> None:
         self.value = value
+
+    def for_null(self) -> Any:
+        return {}
 
     def check(self, value: Any, path: Location) -> None:
         super().check(value, path)
@@ -502,6 +519,12 @@ class Property(NamedTuple):
     required: bool
     limits: Mapping[str, Any]
     place: str = ""
+
+    def is_absent(self, value: Any) -> bool:
+        """Return True for a None that means that an optional value is not given."""
+        if value is not None or self.required or self.place == "upload":
+            return False
+        return not isinstance(self.kind, (Nullable, Free))
 
     def check(self, value: Any, *, types: bool = True, disabled: Container[str] = ()) -> None:
         """Refuse what a caller gave: wrong type, value not in the list, outside the limits."""

@@ -124,12 +124,16 @@ class Model:
                     f"({', '.join(names)}), {len(args)} were given"
                 )
             values.update(zip(names, args))
+            check = kwargs.pop("_check_type", True) is not False
+            if kwargs.pop("_spec_property_naming", False):
+                kwargs = schema.from_wire(kwargs, check)
             for name, value in kwargs.items():
                 if name in values and name != UNKNOWN:
                     text = f"{type(self).__name__} got multiple values for argument {name!r}"
                     raise ApiTypeError(text)
                 if name in schema.properties:
-                    values[name] = value
+                    if not schema.properties[name].is_absent(value):
+                        values[name] = value
                 elif name not in _OLD_OPTIONS:
                     self._set_undeclared(name, value)
             missing = [name for name in names if name not in values]
@@ -137,7 +141,7 @@ class Model:
                 text = f"{type(self).__name__} lacks required arguments: {', '.join(missing)}"
                 raise ApiTypeError(text)
             for name, value in values.items():
-                if name != UNKNOWN:
+                if name != UNKNOWN and check:
                     schema.properties[name].check(value)
 
     _compiled: ClassVar[Schema | None] = None
@@ -195,7 +199,11 @@ class Model:
         properties = schema.by_wire if decoding.wire else schema.properties
         for key, item in value.items():
             prop = properties.get(key)
+            if prop is not None and prop.is_absent(item):
+                continue
             if prop is not None:
+                if item is None and decoding.wire:
+                    item = prop.kind.for_null()
                 model.__dict__[prop.name] = prop.kind.load(item, (*path, key), decoding)
                 if not decoding.wire:
                     prop.check(model.__dict__[prop.name])
@@ -228,10 +236,14 @@ class Model:
         return models
 
     def _set_undeclared(self, name: str, value: Any) -> None:
-        """Keep a value that the class does not declare."""
-        entries = self._schema().entries
-        if entries is not None:
-            entries.check(value, (name,))
+        """Keep a value that the class does not declare, and warn if its name looks misspelt."""
+        schema = self._schema()
+        if schema.entries is not None:
+            schema.entries.check(value, (name,))
+        elif closest := schema.closest(name):
+            from warnings import warn
+
+            warn(f"{type(self).__name__} has no property '{name}'. {closest}", stacklevel=3)
         self.__dict__.setdefault(UNKNOWN, {})[name] = value
 
     def _undeclared(self, name: str) -> Any:
@@ -239,7 +251,13 @@ class Model:
         try:
             return self.__dict__[UNKNOWN][name]
         except KeyError:
+            if isinstance(name, int):  # of a for loop
+                hint = "results" if "results" in self._schema().properties else "to_dict()"
+                text = f"{type(self).__name__} cannot be iterated over: use its {hint}"
+                raise ApiTypeError(text) from None
             text = f"{type(self).__name__} has no attribute '{name}'"
+            if closest := self._schema().closest(name):
+                text += f". {closest}"
             raise ApiAttributeError(text, [name]) from None
 
     def _items(self) -> Iterator[tuple[str, Any]]:
@@ -282,6 +300,9 @@ class Model:
         if prop is None:
             self._set_undeclared(name, value)
         else:
+            if prop.is_absent(value):
+                self.__dict__.pop(name, None)
+                return
             prop.check(value)
             self.__dict__[name] = value
 

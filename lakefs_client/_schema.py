@@ -8,6 +8,7 @@ from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any
 
 from lakefs_client._kinds import (
+    Decoding,
     Free,
     Kind,
     MapOf,
@@ -20,7 +21,7 @@ from lakefs_client._kinds import (
 from lakefs_client._sentinels import UNKNOWN, UNSET
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from lakefs_client._kinds import ModelBase
 
@@ -107,6 +108,25 @@ class Schema:
         return [*lines, f"if len({name}) != {count}: {split}({name})"]
 
     check_depth = staticmethod(check_depth)
+
+    def from_wire(self, values: Mapping[str, Any], check: bool) -> dict[str, Any]:
+        """Return values with their names in Python, and converted as those of an answer."""
+        decoding = Decoding(check=check)
+        converted = {}
+        for key, value in values.items():
+            prop = self.by_wire.get(key)
+            name = key if prop is None else prop.name
+            converted[name] = value if prop is None else prop.kind.load(value, (key,), decoding)
+        return converted
+
+    def closest(self, name: str) -> str:
+        """Return "Did you mean …?" for a name close to a property's; "" if there is none."""
+        if name.startswith("_"):
+            return ""
+        from difflib import get_close_matches
+
+        names = get_close_matches(name, self.properties, 1, 0.75)
+        return f"Did you mean '{names[0]}'?" if names else ""
 
     def _split(self, values: dict[str, Any]) -> None:
         """Move what is unknown in an adopted dict to its place."""

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from lakefs_client import _body, _encode, _process, auth, models
 from lakefs_client._answer import read_stored
 from lakefs_client._kinds import Decoding, File, Primitive, kind_of
+from lakefs_client._redact import redact
 from lakefs_client._request import OPTIONS, PreparedCall, bind
 from lakefs_client._version import __version__
 from lakefs_client.configuration import Configuration
 from lakefs_client.exceptions import (
+    ApiException,
     ApiTypeError,
     ApiValueError,
     InvalidAnswerError,
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 
 # What an object may weigh to be held in memory by a download; larger ones are buffered on disk.
 _IN_MEMORY = 1 << 20
+_METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PATCH", "PUT", "DELETE")
 
 
 class ApiClient:
@@ -197,10 +200,8 @@ class ApiClient:
                 if not self._rejected(request, error):
                     raise
                 response = send()  # with a new token, once
-        except MergeConflictError as error:
-            from lakefs_client._conflicts import conflicting_paths
-
-            error._find_paths = lambda: conflicting_paths(self.call_api, request.path, host)
+        except ApiException as error:
+            self._describe(error, request, host)
             raise
         if not preload:
             if isinstance(request.kind, File):
@@ -217,6 +218,17 @@ class ApiClient:
         if options["_return_http_data_only"]:
             return data
         return data, answer.status, answer.headers
+
+    def _describe(self, error: ApiException, request: PreparedCall, host: str) -> None:
+        """Add to an error what the network layer does not know of the call."""
+        error.operation, error.method = request.operation, request.method
+        error.url = redact(host + request.path.partition("?")[0])
+        if isinstance(error, UnauthorizedException) and request.auth and not error.hint:
+            error.hint = auth.missing_credentials(self.configuration)
+        if isinstance(error, MergeConflictError):
+            from lakefs_client._conflicts import conflicting_paths
+
+            error._find_paths = lambda: conflicting_paths(self.call_api, request.path, host)
 
     def _start(self, request: PreparedCall) -> ApplyResult[Any]:
         """Perform a call in a thread of the client's pool."""
@@ -245,8 +257,8 @@ class ApiClient:
             if response.data:
                 media_type = (response.headers.get("Content-Type") or "").partition(";")[0].strip()
                 media_type = media_type or "no content type"
-                found = f"{len(response.data)} bytes of {media_type} that are none"
-            problem = ApiTypeError(f"JSON was due, {found} came")
+                found = f"{len(response.data)} bytes of {media_type}"
+            problem = ApiTypeError(f"expected JSON, got {found}")
             raise InvalidAnswerError(response, operation, problem) from error
 
     def _token(self, request: PreparedCall) -> str | None:
@@ -361,6 +373,8 @@ class ApiClient:
             ApiException: As for every method.
             ApiValueError: An argument cannot be sent.
         """
+        if method.upper() not in _METHODS:
+            raise ApiValueError(f"method must be one of {', '.join(_METHODS)}: got {method!r}")
         safe = self.configuration.safe_chars_for_path_param
         path = resource_path
         for name, value in (path_params or {}).items():

@@ -145,6 +145,12 @@ class Configuration:
         server_operation_variables: Mapping[str, Mapping[str, str]] | None = None,
         ssl_ca_cert: str | None = None,
     ) -> None:
+        for name, given in (("api_key", api_key), ("api_key_prefix", api_key_prefix)):
+            if given is not None and not isinstance(given, dict):
+                raise ApiTypeError(
+                    f"{name} must be a dict, not {type(given).__name__}: give access keys as "
+                    "username= and password="
+                )
         self.server_index = 0 if server_index is None and host is None else server_index
         self.server_variables = server_variables or {}
         self.server_operation_index = server_operation_index or {}

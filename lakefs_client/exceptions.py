@@ -107,11 +107,20 @@ class ApiException(OpenApiException):
         reason: The status's reason phrase, or what happened on the network.
         body: The answer's body as text, None without one.
         headers: The answer's headers, looked up in any case; None without an answer.
-        hint: What became of the work that the request was part of, and what to do; None if there
-            is nothing to say.
+        operation: Name of the method that was called, such as ``get_object``; None if the error
+            does not come from one.
+        method: HTTP method of the request.
+        url: Address of the request, without its query and without credentials.
+        attempts: Number of attempts that were made.
+        hint: The state of the work that the request was part of, and the next step; None without
+            one.
     """
 
     hint: str | None = None
+    operation: str | None = None
+    method: str | None = None
+    url: str | None = None
+    attempts: int = 1
 
     def __init__(
         self, status: int | None = None, reason: str | None = None, http_resp: Any = None
@@ -128,12 +137,31 @@ class ApiException(OpenApiException):
             self.headers = http_resp.headers
         super().__init__(self.status, self.reason)
 
+    @property
+    def message(self) -> str:
+        """The reason for the failure in one line: the server's words, else the status's phrase."""
+        lines = (_message(self.body) or _xml_message(self.body) or "").split("\n")
+        return lines[0].strip() or str(self.reason or "")
+
+    @property
+    def request_id(self) -> str | None:
+        """The server's id of the request, which its logs show; None if it sent none."""
+        if not self.headers:
+            return None
+        names = ("X-Request-Id", "x-amz-request-id")
+        return next((self.headers[name] for name in names if name in self.headers), None)
+
     def __str__(self) -> str:
-        text = f"({self.status})\nReason: {shown(self.reason)}\n"
+        what = f" {self.operation}: {shown(self.message)}" if self.operation else ""
+        text = f"({self.status}){what}\nReason: {shown(self.reason)}\n"
         if self.headers:
             text += f"HTTP response headers: {shown(self.headers)}\n"
         if self.body:
             text += f"HTTP response body: {shown(self.body.rstrip())}\n"
+        if self.url:
+            request = f", request id {self.request_id}" if self.request_id else ""
+            repeated = f", {self.attempts} attempts" if self.attempts > 1 else ""
+            text += f"{self.method} {shown(self.url)}{request}{repeated}\n"
         if self.hint:
             text += f"{shown(self.hint)}\n"
         return text
@@ -207,7 +235,6 @@ class HookRefusedError(PreconditionFailedException):
         run_id: Id of the run, for `ActionsApi.get_run`; None if the server does not name it.
     """
 
-    message: str
     hook_id: str | None
     run_id: str | None
 
@@ -218,7 +245,12 @@ class HookRefusedError(PreconditionFailedException):
         text = _message(self.body) or ""
         self.run_id, hooks = _refusals(text)
         self.hook_id = hooks[0][0] if hooks else None
-        self.message = "; ".join(said for _, said in hooks) or text
+        self._reasons = "; ".join(said for _, said in hooks) or text
+
+    @property
+    def message(self) -> str:
+        """The hook's reason."""
+        return self._reasons
 
 
 class RateLimitException(ApiException):
@@ -312,7 +344,12 @@ class InvalidAnswerError(ApiException, ApiTypeError):
         self.path_to_item = error.path_to_item
         self.valid_classes = error.valid_classes
         self.key_type = error.key_type
-        self.message = f"{operation}: the answer (status {self.status}) cannot be used: {error}"
+        self._problem = f"{operation}: the answer (status {self.status}) cannot be used: {error}"
+
+    @property
+    def message(self) -> str:
+        """The problem with the answer."""
+        return self._problem
 
     def __str__(self) -> str:
         text = shown(self.message)
@@ -368,6 +405,13 @@ def _by_message(status: int, body: str | None) -> type[ApiException] | None:
 _CHANGING = ("commit: ", "update branch")  # what a commit, and what merges and the like begin with
 _CONFLICT = ": conflict found"
 _ABORTED = " hook aborted, run id '"
+
+
+def _xml_message(body: str | None) -> str | None:
+    """Return the message in the body of a store's error; None if it has none."""
+    _, found, rest = (body or "").partition("<Message>")
+    message, ended, _ = rest.partition("</Message>")
+    return message if found and ended else None
 
 
 def _message(body: str | None) -> str | None:

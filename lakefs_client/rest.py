@@ -331,7 +331,7 @@ class RESTClientObject:
                     request.method,
                     target,
                     body=request.body,
-                    headers=request.headers,
+                    headers=_in_utf8(request.headers),
                     retries=_NO_RETRIES,
                     redirect=False,
                     timeout=timeout,
@@ -445,6 +445,13 @@ class RESTClientObject:
             self._options = (*options[:-2], headers, sockets)
 
 
+def _in_utf8(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """Return headers whose text reaches the server as UTF-8, though HTTP clients send Latin-1."""
+    if all(map(str.isascii, headers.values())):
+        return headers
+    return {name: value.encode().decode("latin-1") for name, value in headers.items()}
+
+
 def _deadline(timeout: RequestTimeout, policy: RetryPolicy, elapsed: float) -> Deadline | None:
     """Return the end of an attempt, by `_request_timeout` or by the policy."""
     ends = []
@@ -469,6 +476,7 @@ def repeat(
             return attempt()
         except ApiException as error:
             failures += 1
+            error.attempts = failures
             if failures >= policy.attempts or not repeatable(error):
                 raise
             wait = policy.wait(failures, _retry_after(error), timing.random())
