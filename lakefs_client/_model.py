@@ -1,11 +1,11 @@
-"""The base of the models: what a class of annotations does when it is used.
+"""The base class of the models.
 
-A model holds its values in ``__dict__`` under their Python names. What this release does not
-know (properties of newer servers, the entries of a map model) is kept apart, under the key ``""``,
-where no attribute can be, so that nothing that a server sends hides a method.
+A model holds its values in ``__dict__`` under their Python names. Unknown values (properties of
+newer servers, entries of a map model) are kept under the key ``""``, which no attribute can have.
+So they never hide a method.
 
-Answers are decoded by adopting the dicts that ``json.loads`` made, after a check that is
-compiled once a class. Nested models are wrapped when they are first read.
+A response is decoded by adopting the dicts of ``json.loads``, after a check that each class
+compiles once. Nested models are wrapped on first access.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _OLD_OPTIONS = (
 
 
 class _Lazy:
-    """A property that holds models: wraps the JSON dicts when it is first read."""
+    """A property with models. It wraps the JSON dicts on first access."""
 
     __slots__ = ("kind", "name")
 
@@ -63,7 +63,7 @@ class _Lazy:
         try:
             value = model.__dict__[self.name]
         except KeyError:
-            raise AttributeError(self.name) from None  # goes on in Model.__getattr__
+            raise AttributeError(self.name) from None  # continues in Model.__getattr__
         wrapped = self.kind.wrap(value)
         if wrapped is not value:
             model.__dict__[self.name] = wrapped
@@ -74,7 +74,7 @@ class _Lazy:
 
 
 class _FromSchema:
-    """A read-only attribute of a model class: its schema's of the same name."""
+    """A read-only class attribute with the schema's value of the same name."""
 
     def __set_name__(self, owner: type[Model], name: str) -> None:
         self.name = name
@@ -99,16 +99,16 @@ class _Docstring:
 
 @dataclass_transform(eq_default=False)
 class Model:
-    """A value of the API: a few named properties.
+    """A value of the API with named properties.
 
-    Required properties are positional, in the order of the class; optional ones are keywords
-    only. A value is read as an attribute, as an item, or by `get`; an optional one that is not
-    set raises ApiAttributeError. Assignment checks type, allowed values and limits. Names that
-    the class does not declare are kept, and sent.
+    Required properties are positional, in the order of the class. Optional ones are keyword-only.
+    Read a value as an attribute, as an item, or with `get`. An optional property that is not set
+    raises ApiAttributeError. Assignment checks the type, allowed values and limits. Undeclared
+    names are kept and sent.
 
     Raises:
         ApiTypeError: A required property is missing, or a value has the wrong type.
-        ApiValueError: A value is not among those allowed, or outside its limits.
+        ApiValueError: A value is not allowed, or outside its limits.
     """
 
     if not TYPE_CHECKING:
@@ -185,7 +185,7 @@ class Model:
 
     @classmethod
     def _from_openapi_data(cls, *args: Any, **kwargs: Any) -> Self:
-        """The constructor, under the name that older releases gave to one without checks."""
+        """Call the constructor. Older releases used this name for one without checks."""
         return cls(*args, **kwargs)
 
     @classmethod
@@ -247,7 +247,7 @@ class Model:
         self.__dict__.setdefault(UNKNOWN, {})[name] = value
 
     def _undeclared(self, name: str) -> Any:
-        """A value that the class does not declare."""
+        """Return a value that the class does not declare."""
         try:
             return self.__dict__[UNKNOWN][name]
         except KeyError:
@@ -270,7 +270,7 @@ class Model:
         yield from self.__dict__.get(UNKNOWN, {}).items()
 
     def _as_wire(self) -> dict[str, Any]:
-        """What `json` is to write for this model; nested models are its business."""
+        """Return the value that `json` writes for this model, with nested models."""
         schema = self._schema()
         if schema.is_wire_form and UNKNOWN not in self.__dict__:
             return self.__dict__
@@ -284,7 +284,7 @@ class Model:
 
     @classmethod
     def _list_as_wire(cls, models: Sequence[Any]) -> Sequence[Any]:
-        """What `json` is to write for a list, without coming back here for each model in it."""
+        """Return the list that `json` writes, without a call of `_as_wire` per model."""
         if not cls._schema().is_wire_form:
             return models
         return [
@@ -321,15 +321,15 @@ class Model:
         return sorted(names - unset - {UNKNOWN})
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The value of that name, or the default where it is not set."""
+        """Return the value of a name, or the default if it is not set."""
         return self[name] if name in self else default  # noqa: SIM401 (this is `get`)
 
     def to_dict(self) -> dict[str, Any]:
-        """The values by their Python names, nested models turned into dicts as well."""
+        """Return the values by their Python names, with nested models as dicts."""
         return {name: plain(value) for name, value in self._items()}
 
     def to_str(self) -> str:
-        """The values laid out for reading; secrets are hidden."""
+        """Return the values formatted for reading, with secrets hidden."""
         from pprint import pformat
 
         return pformat(plain(self, hide=True))

@@ -1,4 +1,4 @@
-"""One call: its arguments checked, and laid out as path, query, headers and body."""
+"""Preparation of a call: its arguments, checked and encoded."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def bind(
     kwargs: Mapping[str, Any],
     configuration: Configuration,
 ) -> PreparedCall:
-    """Check the arguments and lay them out."""
+    """Check the arguments of a call and encode them."""
     parameters = operation.parameters
     positional = operation.required
     if len(args) > len(positional):

@@ -1,4 +1,4 @@
-"""Credentials of one request: which headers say who asks."""
+"""Credentials of a request: the ``Authorization`` and ``Cookie`` headers."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def missing_credentials(configuration: Configuration) -> str | None:
 def credentials(
     configuration: Configuration, names: Iterable[str], token: str | None
 ) -> dict[str, str]:
-    """The ``Authorization`` and ``Cookie`` headers for the named ways to authenticate.
+    """Return the ``Authorization`` and ``Cookie`` headers for the named security schemes.
 
     The token, the configuration's or a provider's, wins over user name and password. Cookies carry
     their names and travel together; a key that is given as ``name=value`` is sent as it is.

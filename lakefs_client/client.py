@@ -1,4 +1,4 @@
-"""Every group of operations on one object."""
+"""A client with all groups of operations."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 class LakeFSClient:
-    """A client with an attribute for each group: ``objects_api``, ``branches_api`` and so on.
+    """A client with an attribute for each group of operations, such as ``objects_api``.
 
-    The names without ``_api`` are older and deprecated. The arguments are those of `ApiClient`.
+    The names without ``_api`` are deprecated. The arguments are those of `ApiClient`.
     """
 
     actions_api: apis.ActionsApi
@@ -53,7 +53,7 @@ class LakeFSClient:
 
     @classmethod
     def from_environment(cls, **explicit: Unpack[Options]) -> Self:
-        """Return a client for lakectl's settings; see `Configuration.from_environment`."""
+        """Return a client with lakectl's settings, as `Configuration.from_environment` does."""
         from lakefs_client.configuration import Configuration
 
         return cls(Configuration.from_environment(**explicit))
@@ -65,7 +65,7 @@ class LakeFSClient:
         self.close()
 
     def close(self) -> None:
-        """Close every connection; see `ApiClient.close`."""
+        """Close all connections, as `ApiClient.close` does."""
         self._api.close()
 
     if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What can go wrong: one tree of exceptions under OpenApiException."""
+"""Exception hierarchy, rooted at OpenApiException."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class OpenApiException(Exception):
-    """The base of every exception that this package defines."""
+    """Base class of all exceptions of this package."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Not by calling the class again: a message that is finished would get its path twice.
@@ -64,12 +64,12 @@ class _LocatedError(OpenApiException):
 
 
 class ApiTypeError(_LocatedError, TypeError):
-    """An argument, or a value in an answer, has the wrong type.
+    """A value has the wrong type: an argument, or a value in a response.
 
     Attributes:
         path_to_item: Keys and indexes that lead to the value.
-        valid_classes: The types that would have been right.
-        key_type: Whether the offending value is a key of a dict, not its value.
+        valid_classes: Accepted types.
+        key_type: True if the value is a key of a dict.
     """
 
     def __init__(
@@ -85,11 +85,11 @@ class ApiTypeError(_LocatedError, TypeError):
 
 
 class ApiValueError(_LocatedError, ValueError):
-    """An argument has the right type and a value that cannot be used."""
+    """An argument has the right type but an invalid value."""
 
 
 class ApiAttributeError(_LocatedError, AttributeError):
-    """A model has no such attribute, or it is optional and was not set."""
+    """A model has no such attribute, or the attribute is optional and not set."""
 
 
 class ApiKeyError(_LocatedError, KeyError):
@@ -172,11 +172,11 @@ class NothingToCommitError(ApiException):
 
 
 class UnauthorizedException(ApiException):
-    """401: no credentials, or wrong ones."""
+    """401: the credentials are missing or wrong."""
 
 
 class ForbiddenException(ApiException):
-    """403: the user may not do this, or the branch is protected, or the repository read-only."""
+    """403: the user may not do this, the branch is protected, or the repository is read-only."""
 
 
 class BranchProtectedError(ForbiddenException):
@@ -184,11 +184,11 @@ class BranchProtectedError(ForbiddenException):
 
 
 class NotFoundException(ApiException):
-    """404: no such repository, reference, object or whatever was named."""
+    """404: the repository, ref, object or other resource does not exist."""
 
 
 class ConflictException(ApiException):
-    """409: it exists already, or changes conflict."""
+    """409: the resource already exists, or changes conflict."""
 
 
 class MergeConflictError(ConflictException):
@@ -222,7 +222,7 @@ class MergeConflictError(ConflictException):
 
 
 class PreconditionFailedException(ApiException):
-    """412: a condition such as ``if_none_match`` does not hold."""
+    """412: a condition such as ``if_none_match`` failed, or a hook refused the change."""
 
 
 class HookRefusedError(PreconditionFailedException):
@@ -254,7 +254,7 @@ class HookRefusedError(PreconditionFailedException):
 
 
 class RateLimitException(ApiException):
-    """420 or 429: too many requests, and every permitted repetition was used up."""
+    """420 or 429: too many requests, also after all retries."""
 
 
 class StoreError(ApiException):
@@ -270,11 +270,10 @@ class ServiceException(ApiException):
 
 
 class ApiConnectionError(ApiException, ConnectionError):
-    """No answer was received: refused, reset, unresolvable, cut off. The cause is chained.
+    """No response: refused, reset, unresolvable or interrupted. The cause is chained.
 
     Attributes:
-        sent: Whether the request may have reached the server. False means that it certainly
-            did not, so that repeating it is safe whatever it does.
+        sent: False if the request certainly did not reach the server, so that any retry is safe.
     """
 
     def __init__(self, reason: str, *, sent: bool = True) -> None:
@@ -283,7 +282,7 @@ class ApiConnectionError(ApiException, ConnectionError):
 
 
 class ApiTimeoutError(ApiConnectionError, TimeoutError):
-    """No answer in time. Where ``sent`` is true the operation may have happened all the same."""
+    """No response in time. If ``sent`` is true, the operation may have happened."""
 
 
 class TransferError(ApiException):
@@ -334,9 +333,9 @@ class TransferError(ApiException):
 
 
 class InvalidAnswerError(ApiException, ApiTypeError):
-    """A 2xx answer that is no JSON, or JSON of another shape than the operation's.
+    """A 2xx response whose body is not JSON, or does not match the operation.
 
-    The request was carried out. The message names the place in the data, never the data.
+    The request was carried out. The message names the position in the data, but not the data.
     """
 
     def __init__(self, http_resp: Any, operation: str, error: ApiTypeError) -> None:

@@ -39,6 +39,7 @@ from lakefs_client.exceptions import (
     error_for,
     store_error_for,
 )
+from lakefs_client.observe import observed_exchange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,7 +58,7 @@ They count for one attempt. The second covers each time without a byte, in eithe
 """
 
 Safety = Literal["never", "unsent", "idempotent", "part"]
-"""How harmless the repetition of a request is; see `may_repeat`."""
+"""Safety of a retry, as for `may_repeat`."""
 
 # Scheme, host and port of a URL.
 _ORIGIN = re.compile("[^/?#]*//[^/?#]*")
@@ -74,7 +75,7 @@ _HEADERS_FOR_ANYONE = ("Range", "If-None-Match", "User-Agent")
 
 
 class Timing(NamedTuple):
-    """Where the retry loop has time and chance from."""
+    """Clock, sleep and random source of the retry loop. Tests inject their own."""
 
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], object] = time.sleep
@@ -82,15 +83,15 @@ class Timing(NamedTuple):
 
 
 class BodyError(Exception):
-    """Carries an exception out of a body that is being sent.
+    """Wraps an exception of a body that is being sent, as its ``__cause__``.
 
-    urllib3 takes an OSError of the body's own for one of the connection: it would wait for an
-    answer that cannot come. The exception is the ``__cause__``.
+    urllib3 would take an OSError of the body for one of the connection, and wait for a response
+    that cannot come.
     """
 
 
 class RESTResponse:
-    """An answer, read to its end. Its headers are looked up in any case, data is the body."""
+    """A response, read to its end. Header names are case-insensitive. `data` is the body."""
 
     __slots__ = ("data", "headers", "reason", "status", "urllib3_response")
 
@@ -111,19 +112,19 @@ class RESTResponse:
 
 
 class RESTClientObject:
-    """Sends requests through pools of connections that follow a configuration.
+    """Sender of requests through pools of connections.
 
     Args:
-        configuration: Read at every request; a change of an option of the connections makes
-            new pools.
-        for_store: Whether this is for requests to a blockstore, which carry nothing of
-            lakeFS's: no client certificate, no expectation of a host name.
+        configuration: Settings, read at every request. A change of a connection option creates new
+            pools.
+        for_store: True for requests to an object store, without lakeFS's client certificate and
+            host name check.
     """
 
     def __init__(self, configuration: Configuration, *, for_store: bool = False) -> None:
         self.configuration = configuration
         self.timing = Timing()
-        self._for_store = for_store
+        self.for_store = for_store
         self._lock = threading.RLock()
         self._options: tuple[Any, ...] | None = None
         self._pools: dict[str, urllib3.HTTPConnectionPool | urllib3.PoolManager] = {}
@@ -148,7 +149,7 @@ class RESTClientObject:
     def __getstate__(self) -> dict[str, Any]:
         if self._own is not None:
             raise ApiTypeError("a client with a pool_manager of its own cannot be pickled")
-        return {"configuration": self.configuration, "for_store": self._for_store}
+        return {"configuration": self.configuration, "for_store": self.for_store}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]
@@ -229,6 +230,7 @@ class RESTClientObject:
 
         return repeat(attempt, lambda error: may_repeat(error, safety), policy, self.timing)
 
+    @observed_exchange
     def exchange(
         self,
         request: Message,
@@ -283,7 +285,7 @@ class RESTClientObject:
     def _read_body(
         self, request: Message, response: urllib3.BaseHTTPResponse, preload: bool
     ) -> None:
-        """Read as much of the body as is wanted, within its limit."""
+        """Read up to the given number of bytes of the body, within its limit."""
         if response.status >= 400:
             limit = self.configuration.max_error_size
             secrets = secrets_of(request.url, request.headers)
@@ -397,7 +399,7 @@ class RESTClientObject:
         return response, client is elsewhere
 
     def _sender(self, url: str) -> tuple[Any, str]:
-        """Who sends to this URL, and the target to give it."""
+        """Return the sender for a URL, and the target to give to it."""
         self._refresh()
         start = _ORIGIN.match(url)
         origin = start[0] if start else ""
@@ -405,7 +407,7 @@ class RESTClientObject:
             sender = self._pools[origin]
         except KeyError:
             with self._lock:
-                self._refresh()  # another thread may have closed the pools meanwhile
+                self._refresh()  # another thread may have closed the pools
                 parts = urlsplit(url)
                 sender = self._manager(None)
                 if not isinstance(sender, urllib3.ProxyManager):  # which its owner put here
@@ -422,7 +424,7 @@ class RESTClientObject:
 
     def _manager(self, proxy: str | None) -> urllib3.PoolManager:
         if proxy not in self._managers:
-            self._managers[proxy] = pools(self.configuration, proxy, for_store=self._for_store)
+            self._managers[proxy] = pools(self.configuration, proxy, for_store=self.for_store)
         return self._managers[proxy]
 
     def _refresh(self) -> None:
@@ -468,10 +470,11 @@ def repeat(
     policy: RetryPolicy,
     timing: Timing,
 ) -> Any:
-    """The retry loop: call `attempt` until it returns, or raises what must not be repeated."""
+    """Call `attempt` until it returns, or raises an error that must not be retried."""
     started = timing.clock()
     failures = 0
     while True:
+        current.attempt = failures + 1
         try:
             return attempt()
         except ApiException as error:
@@ -492,19 +495,20 @@ def repeat(
 
 
 def may_repeat(error: ApiException, safety: Safety) -> bool:
-    """What may be repeated. The one place that decides it.
+    """Return True if the request may be retried. No other function decides this.
 
-    A request that never reached the server may always be. Of those that did:
+    A request that never reached the server may always be retried. Otherwise it depends on
+    `safety`:
 
-    - ``never``: nothing, whatever the answer.
-    - ``unsent``: 429 and 420 only, since the server did not begin.
-    - ``idempotent``: also 502, 503, 504, timeouts and resets, since a second time has the same
-      effect and the same answer.
-    - ``part``: also 408, 500, and S3's 400 RequestTimeout, as stores ask of their clients.
+    - ``never``: no retry.
+    - ``unsent``: after 420 and 429, because the server did not start.
+    - ``idempotent``: also after 502, 503, 504, timeouts and resets, because a second request has
+      the same effect and the same response.
+    - ``part``: also after 408, 500 and S3's 400 RequestTimeout, as stores ask of their clients.
     """
     if isinstance(error, ApiConnectionError):
         if isinstance(error.__cause__, (SSLError, ProxyError)) and not error.sent:
-            return False  # a certificate or a proxy's refusal does not mend itself
+            return False  # a retry does not fix a certificate or a proxy's refusal
         return not error.sent or safety in ("idempotent", "part")
     if safety == "never":
         return False
