@@ -245,7 +245,7 @@ class _ClientConnection:
         try:
             super().request(*args, **options)  # type: ignore[misc]
         except ssl.SSLEOFError as error:
-            # urllib3 goes on to read the answer after a broken pipe, which over TLS has
+            # urllib3 still reads the response after a broken pipe, which over TLS has
             # another name.
             raise BrokenPipeError(errno.EPIPE, "the server closed the connection") from error
 

@@ -67,7 +67,7 @@ class _Pool:
         try:
             super()._put_conn(conn)  # type: ignore[misc]
         except AttributeError:
-            # urllib3 says how full a pool is that another thread has closed meanwhile.
+            # urllib3 logs the size of a pool that another thread has just closed.
             if conn is not None:
                 conn.close()
 
@@ -149,7 +149,7 @@ def _socks_pools(proxy: str, options: dict[str, Any]) -> urllib3.PoolManager:
 def close_pools(manager: urllib3.PoolManager) -> None:
     """Close the connections of every pool. urllib3 itself would wait for the last reference."""
     with manager.pools.lock:
-        for key in manager.pools.keys():  # noqa: SIM118 (it is no iterable)
+        for key in manager.pools.keys():  # noqa: SIM118 (it is not iterable)
             manager.pools[key].close()
         manager.clear()
 

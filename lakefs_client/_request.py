@@ -1,4 +1,4 @@
-"""One call: its arguments checked, and laid out as path, query, headers and body."""
+"""Preparation of a call: its arguments, checked and encoded."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def bind(
     kwargs: Mapping[str, Any],
     configuration: Configuration,
 ) -> PreparedCall:
-    """Check the arguments and lay them out."""
+    """Check the arguments of a call and encode them."""
     parameters = operation.parameters
     positional = operation.required
     if len(args) > len(positional):
@@ -96,7 +96,7 @@ def bind(
         if name in values:
             raise ApiTypeError(f"{operation.name}() got multiple values for argument '{name}'")
         if name in parameters:
-            if value is not UNSET:
+            if value is not UNSET and not parameters[name].is_absent(value):
                 values[name] = value
         elif name in OPTIONS:
             options = {**options, name: value}
@@ -129,7 +129,7 @@ def _lay_out(
             body = _body.of_json(sent)
             continue
         if p.place == "upload":
-            body = _body.of_upload(value, name)
+            body = _body.of_upload(value, name, str(values.get("path", "")))
             continue
         p.check(value, types=check, disabled=configuration.disabled_validations)
         if p.place == "path":
@@ -140,7 +140,7 @@ def _lay_out(
         elif p.wire == _encode.USER_METADATA_HEADER:
             headers |= _encode.user_metadata_headers(name, value)
         else:
-            headers[p.wire] = auth.require_header_safe(name, str(value))
+            headers[p.wire] = auth.require_header_safe(name, _encode.text_of(value))
             if p.wire in ("If-Match", "If-None-Match") and operation.method not in ("GET", "HEAD"):
                 safety = "unsent"  # what the first time met may refuse the second
     if query:

@@ -1,4 +1,4 @@
-"""Send a call and read its answer: the layer between the methods and the network."""
+"""The client: it encodes calls, sends them, and decodes the responses."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from lakefs_client import _body, _encode, _process, auth, models
 from lakefs_client._answer import read_stored
 from lakefs_client._kinds import Decoding, File, Primitive, kind_of
+from lakefs_client._redact import redact
 from lakefs_client._request import OPTIONS, PreparedCall, bind
 from lakefs_client._version import __version__
 from lakefs_client.configuration import Configuration
 from lakefs_client.exceptions import (
+    ApiException,
     ApiTypeError,
     ApiValueError,
     InvalidAnswerError,
@@ -41,30 +43,31 @@ if TYPE_CHECKING:
     from lakefs_client.configuration import Options
     from lakefs_client.rest import RequestTimeout
 
-# What an object may weigh to be held in memory by a download; larger ones are buffered on disk.
+# Maximum size of a download in memory. Larger ones are buffered on disk.
 _IN_MEMORY = 1 << 20
+_METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PATCH", "PUT", "DELETE")
 
 
 class ApiClient:
-    """Calls a lakeFS server. One client serves many threads, and survives a fork.
+    """A client of a lakeFS server. Threads may share it, and it works after a fork.
 
     Args:
-        configuration: Where and as whom; by default a copy of `Configuration`'s default. It
-            may be changed later.
-        header_name: A header to send with every request, and
-        header_value: its value.
-        cookie: A cookie to send with every request, as ``name=value``.
-        pool_threads: Threads for calls with ``async_req=True``, which are started with the
-            first of them.
+        configuration: Address, credentials and settings. Default: a copy of the default
+            configuration. It may change later.
+        header_name: Name of a header to send with every request.
+        header_value: Value of that header.
+        cookie: Cookie to send with every request, as ``name=value``.
+        pool_threads: Number of threads for calls with ``async_req=True``. They start with the
+            first such call.
 
     Attributes:
-        rest_client: Sends to the server.
-        store_client: Sends to blockstores, without anything that is lakeFS's own.
+        rest_client: Connections to the server.
+        store_client: Connections to object stores, without lakeFS's credentials.
         default_headers: Headers of every request.
-        last_response: The answer to the last call, whichever thread made it.
+        last_response: Response to the last call of any thread.
 
     Raises:
-        ApiValueError: A header or the cookie holds control characters.
+        ApiValueError: A header or the cookie has control characters.
     """
 
     def __init__(
@@ -129,7 +132,7 @@ class ApiClient:
 
     @property
     def pool(self) -> ThreadPool:
-        """The threads of asynchronous calls, started on first use and ended with the client."""
+        """Threads of asynchronous calls, from first use until the client is closed."""
         with self._lock:
             if self._pool is None:
                 from multiprocessing.pool import ThreadPool
@@ -148,7 +151,7 @@ class ApiClient:
         self.set_default_header("User-Agent", value)
 
     def set_default_header(self, header_name: str, header_value: str) -> None:
-        """Send a header with every request; what a call or its credentials set goes before it.
+        """Send a header with every request. Headers of a call and credentials take precedence.
 
         Raises:
             ApiValueError: The name or the value holds control characters.
@@ -161,15 +164,15 @@ class ApiClient:
         self.default_headers[header_name] = header_value
 
     def call(self, operation: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Call an operation, which is what the methods of the APIs do."""
+        """Call an operation, as the methods of the groups do."""
         return self.perform(bind(operation, args, kwargs, self.configuration))
 
     def perform(self, request: PreparedCall) -> Any:
-        """Send what an operation made of its arguments, and return the result.
+        """Send a prepared call and return the result.
 
         Raises:
-            ApiException: The server answered with an error, not at all, or with something
-                that is no answer to this operation.
+            ApiException: The server answered with an error, not at all, or with an invalid
+                response.
         """
         options = request.options
         if options["async_req"]:
@@ -197,10 +200,8 @@ class ApiClient:
                 if not self._rejected(request, error):
                     raise
                 response = send()  # with a new token, once
-        except MergeConflictError as error:
-            from lakefs_client._conflicts import conflicting_paths
-
-            error._find_paths = lambda: conflicting_paths(self.call_api, request.path, host)
+        except ApiException as error:
+            self._describe(error, request, host)
             raise
         if not preload:
             if isinstance(request.kind, File):
@@ -218,6 +219,17 @@ class ApiClient:
             return data
         return data, answer.status, answer.headers
 
+    def _describe(self, error: ApiException, request: PreparedCall, host: str) -> None:
+        """Add to an error what the network layer does not know of the call."""
+        error.operation, error.method = request.operation, request.method
+        error.url = redact(host + request.path.partition("?")[0])
+        if isinstance(error, UnauthorizedException) and request.auth and not error.hint:
+            error.hint = auth.missing_credentials(self.configuration)
+        if isinstance(error, MergeConflictError):
+            from lakefs_client._conflicts import conflicting_paths
+
+            error._find_paths = lambda: conflicting_paths(self.call_api, request.path, host)
+
     def _start(self, request: PreparedCall) -> ApplyResult[Any]:
         """Perform a call in a thread of the client's pool."""
         try:
@@ -229,7 +241,7 @@ class ApiClient:
         return result  # type: ignore[no-any-return]
 
     def _decoded(self, response: Any, kind: Kind | None, check: bool, operation: str) -> Any:
-        """The result that an answer with a 2xx status stands for, or an error that says why not."""
+        """Return the result of a response with a 2xx status, or raise an error."""
         if kind is None or response.status == 204:
             return None
         try:
@@ -245,8 +257,8 @@ class ApiClient:
             if response.data:
                 media_type = (response.headers.get("Content-Type") or "").partition(";")[0].strip()
                 media_type = media_type or "no content type"
-                found = f"{len(response.data)} bytes of {media_type} that are none"
-            problem = ApiTypeError(f"JSON was due, {found} came")
+                found = f"{len(response.data)} bytes of {media_type}"
+            problem = ApiTypeError(f"expected JSON, got {found}")
             raise InvalidAnswerError(response, operation, problem) from error
 
     def _token(self, request: PreparedCall) -> str | None:
@@ -337,7 +349,7 @@ class ApiClient:
         _host: str | None = None,
         _check_type: bool | None = None,
     ) -> Any:
-        """Call a path that no method stands for.
+        """Call a path without a method.
 
         Args:
             resource_path: Path below the host; names in braces are filled in.
@@ -361,6 +373,8 @@ class ApiClient:
             ApiException: As for every method.
             ApiValueError: An argument cannot be sent.
         """
+        if method.upper() not in _METHODS:
+            raise ApiValueError(f"method must be one of {', '.join(_METHODS)}: got {method!r}")
         safe = self.configuration.safe_chars_for_path_param
         path = resource_path
         for name, value in (path_params or {}).items():
@@ -398,10 +412,10 @@ class ApiClient:
 
     @classmethod
     def sanitize_for_serialization(cls, obj: Any) -> Any:
-        """What is sent for a value: models as dicts with the names in JSON, dates as text.
+        """Return the JSON of a value: models as dicts with their JSON names, dates as text.
 
         Raises:
-            ApiValueError: It has no form in JSON.
+            ApiValueError: The value has no JSON form.
         """
         return json.loads(_encode.to_json(obj))
 
@@ -450,7 +464,7 @@ def _any_body(body: Any, fields: Any, files: Any) -> _body.RequestBody | None:
 
 
 def _text(response: Any) -> Any:
-    """The body for `json`, which finds out the UTF itself unless another charset is named."""
+    """Return the body for `json`, which detects the UTF unless the header names a charset."""
     content_type = response.headers.get("Content-Type") or ""
     named = re.search(r"charset=[\"']?([\w.:-]+)", content_type, re.IGNORECASE)
     if named is None or isinstance(response.data, str) or named[1].lower() in ("utf-8", "utf8"):

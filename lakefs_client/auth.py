@@ -1,4 +1,4 @@
-"""Credentials of one request: which headers say who asks."""
+"""Credentials of a request: the ``Authorization`` and ``Cookie`` headers."""
 
 from __future__ import annotations
 
@@ -13,25 +13,47 @@ if TYPE_CHECKING:
 
 
 def require_header_safe(name: str, value: str) -> str:
-    """Refuse what no header can carry, as control characters, which would start another header.
+    """Return a header's value if a header can carry it, in UTF-8.
 
-    The value itself is not repeated: it may be a secret.
+    Raises:
+        ApiTypeError: The value is not a str.
+        ApiValueError: The value has control characters, which could start another header. The
+            message does not repeat the value, which may be a secret.
     """
     if not isinstance(value, str):
         raise ApiTypeError(f"{name} must be a str, not {type(value).__name__}")
     if not value.isprintable() and any((c < " " and c != "\t") or c == "\x7f" for c in value):
         raise ApiValueError(f"{name} must not hold control characters")
     try:
-        value.encode("latin-1")
+        value.encode()
     except UnicodeEncodeError:
-        raise ApiValueError(f"{name} holds characters that no header can carry") from None
+        raise ApiValueError(f"{name} must be encodable as UTF-8") from None
     return value
+
+
+def missing_credentials(configuration: Configuration) -> str | None:
+    """Return a hint if a configuration has no credentials, or half of a pair; else None."""
+    half = {
+        name: getattr(configuration, name) for name in ("username", "password")
+    }  # fmt: skip
+    given = [name for name, value in half.items() if value]
+    if configuration.access_token or configuration.api_key or configuration.token_provider:
+        return None
+    if not given:
+        return (
+            "No credentials were sent: set username and password of the Configuration, or use "
+            "Configuration.from_environment()"
+        )
+    if len(given) == 1:
+        (lacking,) = half.keys() - given
+        return f"No credentials were sent: the Configuration has a {given[0]} and no {lacking}"
+    return None
 
 
 def credentials(
     configuration: Configuration, names: Iterable[str], token: str | None
 ) -> dict[str, str]:
-    """The ``Authorization`` and ``Cookie`` headers for the named ways to authenticate.
+    """Return the ``Authorization`` and ``Cookie`` headers for the named security schemes.
 
     The token, the configuration's or a provider's, wins over user name and password. Cookies carry
     their names and travel together; a key that is given as ``name=value`` is sent as it is.

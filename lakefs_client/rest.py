@@ -57,7 +57,7 @@ They count for one attempt. The second covers each time without a byte, in eithe
 """
 
 Safety = Literal["never", "unsent", "idempotent", "part"]
-"""How harmless the repetition of a request is; see `may_repeat`."""
+"""Safety of a retry, as for `may_repeat`."""
 
 # Scheme, host and port of a URL.
 _ORIGIN = re.compile("[^/?#]*//[^/?#]*")
@@ -74,7 +74,7 @@ _HEADERS_FOR_ANYONE = ("Range", "If-None-Match", "User-Agent")
 
 
 class Timing(NamedTuple):
-    """Where the retry loop has time and chance from."""
+    """Clock, sleep and random source of the retry loop. Tests inject their own."""
 
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], object] = time.sleep
@@ -82,15 +82,15 @@ class Timing(NamedTuple):
 
 
 class BodyError(Exception):
-    """Carries an exception out of a body that is being sent.
+    """Wraps an exception of a body that is being sent, as its ``__cause__``.
 
-    urllib3 takes an OSError of the body's own for one of the connection: it would wait for an
-    answer that cannot come. The exception is the ``__cause__``.
+    urllib3 would take an OSError of the body for one of the connection, and wait for a response
+    that cannot come.
     """
 
 
 class RESTResponse:
-    """An answer, read to its end. Its headers are looked up in any case, data is the body."""
+    """A response, read to its end. Header names are case-insensitive. `data` is the body."""
 
     __slots__ = ("data", "headers", "reason", "status", "urllib3_response")
 
@@ -111,13 +111,13 @@ class RESTResponse:
 
 
 class RESTClientObject:
-    """Sends requests through pools of connections that follow a configuration.
+    """Sender of requests through pools of connections.
 
     Args:
-        configuration: Read at every request; a change of an option of the connections makes
-            new pools.
-        for_store: Whether this is for requests to a blockstore, which carry nothing of
-            lakeFS's: no client certificate, no expectation of a host name.
+        configuration: Settings, read at every request. A change of a connection option creates new
+            pools.
+        for_store: True for requests to an object store, without lakeFS's client certificate and
+            host name check.
     """
 
     def __init__(self, configuration: Configuration, *, for_store: bool = False) -> None:
@@ -283,7 +283,7 @@ class RESTClientObject:
     def _read_body(
         self, request: Message, response: urllib3.BaseHTTPResponse, preload: bool
     ) -> None:
-        """Read as much of the body as is wanted, within its limit."""
+        """Read up to the given number of bytes of the body, within its limit."""
         if response.status >= 400:
             limit = self.configuration.max_error_size
             secrets = secrets_of(request.url, request.headers)
@@ -331,7 +331,7 @@ class RESTClientObject:
                     request.method,
                     target,
                     body=request.body,
-                    headers=request.headers,
+                    headers=_in_utf8(request.headers),
                     retries=_NO_RETRIES,
                     redirect=False,
                     timeout=timeout,
@@ -397,7 +397,7 @@ class RESTClientObject:
         return response, client is elsewhere
 
     def _sender(self, url: str) -> tuple[Any, str]:
-        """Who sends to this URL, and the target to give it."""
+        """Return the sender for a URL, and the target to give to it."""
         self._refresh()
         start = _ORIGIN.match(url)
         origin = start[0] if start else ""
@@ -405,7 +405,7 @@ class RESTClientObject:
             sender = self._pools[origin]
         except KeyError:
             with self._lock:
-                self._refresh()  # another thread may have closed the pools meanwhile
+                self._refresh()  # another thread may have closed the pools
                 parts = urlsplit(url)
                 sender = self._manager(None)
                 if not isinstance(sender, urllib3.ProxyManager):  # which its owner put here
@@ -445,6 +445,13 @@ class RESTClientObject:
             self._options = (*options[:-2], headers, sockets)
 
 
+def _in_utf8(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """Return headers whose text reaches the server as UTF-8, though HTTP clients send Latin-1."""
+    if all(map(str.isascii, headers.values())):
+        return headers
+    return {name: value.encode().decode("latin-1") for name, value in headers.items()}
+
+
 def _deadline(timeout: RequestTimeout, policy: RetryPolicy, elapsed: float) -> Deadline | None:
     """Return the end of an attempt, by `_request_timeout` or by the policy."""
     ends = []
@@ -461,7 +468,7 @@ def repeat(
     policy: RetryPolicy,
     timing: Timing,
 ) -> Any:
-    """The retry loop: call `attempt` until it returns, or raises what must not be repeated."""
+    """Call `attempt` until it returns, or raises an error that must not be retried."""
     started = timing.clock()
     failures = 0
     while True:
@@ -469,6 +476,7 @@ def repeat(
             return attempt()
         except ApiException as error:
             failures += 1
+            error.attempts = failures
             if failures >= policy.attempts or not repeatable(error):
                 raise
             wait = policy.wait(failures, _retry_after(error), timing.random())
@@ -484,19 +492,20 @@ def repeat(
 
 
 def may_repeat(error: ApiException, safety: Safety) -> bool:
-    """What may be repeated. The one place that decides it.
+    """Return True if the request may be retried. No other function decides this.
 
-    A request that never reached the server may always be. Of those that did:
+    A request that never reached the server may always be retried. Otherwise it depends on
+    `safety`:
 
-    - ``never``: nothing, whatever the answer.
-    - ``unsent``: 429 and 420 only, since the server did not begin.
-    - ``idempotent``: also 502, 503, 504, timeouts and resets, since a second time has the same
-      effect and the same answer.
-    - ``part``: also 408, 500, and S3's 400 RequestTimeout, as stores ask of their clients.
+    - ``never``: no retry.
+    - ``unsent``: after 420 and 429, because the server did not start.
+    - ``idempotent``: also after 502, 503, 504, timeouts and resets, because a second request has
+      the same effect and the same response.
+    - ``part``: also after 408, 500 and S3's 400 RequestTimeout, as stores ask of their clients.
     """
     if isinstance(error, ApiConnectionError):
         if isinstance(error.__cause__, (SSLError, ProxyError)) and not error.sent:
-            return False  # a certificate or a proxy's refusal does not mend itself
+            return False  # a retry does not fix a certificate or a proxy's refusal
         return not error.sent or safety in ("idempotent", "part")
     if safety == "never":
         return False

@@ -46,9 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> list[str]:
             help="port of the API, 0 for any (default: %(default)s)",
         ),
         add(
-            "--store-port", type=int, default=defaults.STORE_PORT,
+            "--store-port", type=int,
             help="port of the blockstore, to which presigned URLs lead, 0 for any "
-            "(default: %(default)s)",
+            "(default: the port after --port, or any if that is 0)",
         ),
         add("--data", metavar="DIR", help="keep everything in this directory"),
         add("--access-key-id", metavar="ID", help="the user's access key id (default: random)"),

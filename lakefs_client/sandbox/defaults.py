@@ -2,7 +2,6 @@
 
 # lakeFS itself listens on port 8000.
 PORT = 8765
-STORE_PORT = 8766
 VERSION = "1.84.0"
 """The lakeFS release that the sandbox simulates."""
 NAMESPACE = "s3://sandbox/"

@@ -41,7 +41,8 @@ class Sandbox:
         host: The address to listen on. On an address other than this machine's own, anybody with
             the credentials can fill the disk.
         port: The API's port. 0 selects a free port.
-        store_port: The blockstore's port, to which presigned URLs lead. 0 selects a free port.
+        store_port: The blockstore's port, to which presigned URLs lead. 0 selects a free port. By
+            default it is the port after `port`, or a free port if `port` is 0.
         data: A directory that keeps the state for the next sandbox. Only one sandbox at a time may
             use it. The sandbox writes each change before it answers. By default the sandbox uses a
             temporary directory and removes it.
@@ -78,7 +79,7 @@ class Sandbox:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
-        store_port: int = 0,
+        store_port: int | None = None,
         data: str | PathLike[str] | None = None,
         url_lifetime: int = 900,
         external_principals: bool = False,
@@ -94,6 +95,8 @@ class Sandbox:
             raise ValueError(f"namespace must begin with s3://: got {namespace!r}")
         if s3_endpoint is not None and not presign:
             raise ValueError("s3_endpoint requires presign=True")
+        if store_port is None:
+            store_port = port + 1 if port else 0
         self._s3_endpoint = s3_endpoint
         # Before the data directory, which would have to be released after an error.
         self._s3_client = None if s3_endpoint is None else connect(s3_endpoint)

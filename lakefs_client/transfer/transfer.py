@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, overload
 
 from lakefs_client import _encode, auth
+from lakefs_client._media_type import guess_content_type
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
 from lakefs_client.transfer.arguments import require_names
 from lakefs_client.transfer.call import Call
@@ -18,7 +19,6 @@ from lakefs_client.transfer.directory.methods import DirectoryMethods
 from lakefs_client.transfer.download.file import download
 from lakefs_client.transfer.download.partial import Target, resolved
 from lakefs_client.transfer.download.reader import ObjectReader
-from lakefs_client.transfer.media_type import guess_content_type
 from lakefs_client.transfer.plan import plan_parts
 from lakefs_client.transfer.source import FileSource
 from lakefs_client.transfer.upload.destination import Destination

@@ -16,6 +16,7 @@ from integration.support import Server
 
 PROGRAM = (sys.executable, "-m", "lakefs_client")
 PATIENCE = 60
+PASSED_ON = ("PATH", "SYSTEMROOT", "COVERAGE_PROCESS_CONFIG")
 
 
 @dataclass
@@ -55,7 +56,7 @@ class Cli:
         home = folder / "home"
         home.mkdir()
         self.environment = {
-            **{name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ},
+            **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
             "HOME": str(home),
             "LAKECTL_SERVER_ENDPOINT_URL": server.endpoint,
             "LAKECTL_CREDENTIALS_ACCESS_KEY_ID": server.access_key_id,

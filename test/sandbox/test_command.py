@@ -19,7 +19,7 @@ COMMAND = [sys.executable, "-m", "lakefs_client.sandbox"]
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_command_runs_until_a_signal(tmp_path: Path, number: signal.Signals) -> None:
-    command = [*COMMAND, "--port", "0", "--store-port", "0"]
+    command = [*COMMAND, "--port", "0"]
     command += ["--data", str(tmp_path), "--access-key-id", "id", "--secret-access-key", "key"]
     with subprocess.Popen(
         [*command, "--no-presigned-multipart"], stdout=subprocess.PIPE, stderr=subprocess.PIPE

@@ -79,7 +79,10 @@ def test_container_runs_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(__main__, "serve", lambda given, _: options.update(given) or 0)
     assert __main__.main(arguments) == 0
     assert options["host"] == "0.0.0.0"
-    assert re.search(rf"^EXPOSE {options['port']} {options['store_port']}$", text, re.MULTILINE)
+    assert options["store_port"] is None
+    port = options["port"]
+    assert isinstance(port, int)
+    assert re.search(rf"^EXPOSE {port} {port + 1}$", text, re.MULTILINE)
     for name in re.findall(r"^COPY (.*) \S+$", text, re.MULTILINE):
         assert all((ROOT / path).exists() for path in name.split())
 

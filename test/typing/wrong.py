@@ -138,7 +138,6 @@ def settings(config: Configuration) -> None:
 def unknown_names(config: Configuration) -> None:
     client = LakeFSClient(config)
     client.object_api.list_objects("repo", "main")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
-    client.objects.list_objects("repo", "main")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     client.objects_api.list_object("repo", "main")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     lakefs_client.Client(config)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     lakefs_client.models.Reff("main", "1")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]

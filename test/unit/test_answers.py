@@ -41,14 +41,14 @@ OBJECT = {
     [
         (b"", JSON, "an empty body"),
         (b"<html>Sign in</html>", {"Content-Type": "text/html"}, "20 bytes of text/html"),
-        (b'{"id": "r"', JSON, "JSON was due"),
-        (b'{"id": "\xff\xfe"}', JSON, "JSON was due"),
-        (b"\x00" * 9, JSON, "JSON was due"),
+        (b'{"id": "r"', JSON, "expected JSON, got"),
+        (b'{"id": "\xff\xfe"}', JSON, "expected JSON, got"),
+        (b"\x00" * 9, JSON, "expected JSON, got"),
         (b"[]", JSON, "Required value type is Repository and passed type was list"),
         (b"null", JSON, "passed type was NoneType"),
         (b"12", JSON, "passed type was int"),
-        (b"[" * 100_000, JSON, "JSON was due"),
-        (b"{}", {"Content-Type": "application/json; charset=no-such"}, "JSON was due"),
+        (b"[" * 100_000, JSON, "expected JSON, got"),
+        (b"{}", {"Content-Type": "application/json; charset=no-such"}, "expected JSON, got"),
     ],
 )
 def test_no_json_where_a_model_is_due(

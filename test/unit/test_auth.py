@@ -224,7 +224,7 @@ def test_each_attempt_asks_for_the_credentials_of_its_time(
         ({"access_token": "sec\nret\n"}, "Configuration.access_token"),
         ({"access_token": "secret\x00"}, "Configuration.access_token"),
         ({"access_token": "secret\x7f"}, "Configuration.access_token"),
-        ({"access_token": "secret\u20ac"}, "Configuration.access_token"),
+        ({"access_token": "secret\ud800"}, "Configuration.access_token"),
         ({"api_key": {"cookie_auth": "\r\nsecret"}}, "Configuration.api_key['cookie_auth']"),
         ({"api_key": {"saml_auth": "secret\x1b"}}, "Configuration.api_key['saml_auth']"),
         (

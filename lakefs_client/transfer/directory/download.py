@@ -130,7 +130,7 @@ class DirectoryDownload:
             return (DirectoryEntry(path, "transferred", size, reason),)
 
     def _make_folder(self, path: str, size: int) -> tuple[DirectoryEntry]:
-        """Make the folder that an object with a slash at its end stands for."""
+        """Create the folder of an object whose path ends with a slash."""
         if size:
             raise ApiValueError(f"{path!r} has bytes, and the name of a folder")
         exists = False

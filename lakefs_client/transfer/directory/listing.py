@@ -152,7 +152,7 @@ class FullListing:
 class RemoteListing:
     """The objects below a prefix, for lookups in the order in which servers list paths.
 
-    One page answers as many lookups as it covers. Beyond its end, one `stat_object` answers a
+    One page answers all lookups within it. Beyond its end, one `stat_object` answers a
     lookup, so that few files beside a long listing need few requests.
 
     Args:

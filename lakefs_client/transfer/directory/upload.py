@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from lakefs_client._media_type import guess_content_type
 from lakefs_client.exceptions import ApiException, ApiValueError
 from lakefs_client.transfer.checksum import file_has_checksum
 from lakefs_client.transfer.directory.delete import Surplus, delete_objects
@@ -17,7 +18,6 @@ from lakefs_client.transfer.directory.report import DirectoryEntry
 from lakefs_client.transfer.directory.walk import FoundFile, walk
 from lakefs_client.transfer.errors import failure
 from lakefs_client.transfer.local import LocalTree
-from lakefs_client.transfer.media_type import guess_content_type
 from lakefs_client.transfer.source import FileSource
 from lakefs_client.transfer.store import is_of_store
 from lakefs_client.transfer.upload.destination import Destination

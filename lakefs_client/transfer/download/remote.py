@@ -51,7 +51,7 @@ class ListedObject(NamedTuple):
 def call(
     client: ApiClient, method: Any, key: Sequence[str], policy: RetryPolicy | None, **arguments: Any
 ) -> Any:
-    """Call a method of an API under a retry policy; None stands for the configured one."""
+    """Call a method of an API with a retry policy. Without one, the configured policy applies."""
     prepared = bind(method.operation, key, arguments, client.configuration)
     prepared.policy = policy
     return client.perform(prepared)
