@@ -146,6 +146,9 @@ class Exchange(threading.local):
     connecting: bool = False
     cancellation: Cancellation | None = None
     deadline: Deadline | None = None
+    # For hooks and logs.
+    operation: str = ""
+    attempt: int = 1
 
 
 current = Exchange()

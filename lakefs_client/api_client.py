@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from lakefs_client import _body, _encode, _process, auth, models
 from lakefs_client._answer import read_stored
+from lakefs_client._connection import current
 from lakefs_client._kinds import Decoding, File, Primitive, kind_of
 from lakefs_client._redact import redact
 from lakefs_client._request import OPTIONS, PreparedCall, bind
@@ -282,6 +283,7 @@ class ApiClient:
         return request.body is None or request.body.repeatable
 
     def _message(self, request: PreparedCall, host: str) -> Message:
+        current.operation = request.operation
         credentials = auth.credentials(self.configuration, request.auth, self._token(request))
         if self.cookie and request.auth:
             auth.require_header_safe("cookie", self.cookie)

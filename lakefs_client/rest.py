@@ -39,6 +39,7 @@ from lakefs_client.exceptions import (
     error_for,
     store_error_for,
 )
+from lakefs_client.observe import observed_exchange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -123,7 +124,7 @@ class RESTClientObject:
     def __init__(self, configuration: Configuration, *, for_store: bool = False) -> None:
         self.configuration = configuration
         self.timing = Timing()
-        self._for_store = for_store
+        self.for_store = for_store
         self._lock = threading.RLock()
         self._options: tuple[Any, ...] | None = None
         self._pools: dict[str, urllib3.HTTPConnectionPool | urllib3.PoolManager] = {}
@@ -148,7 +149,7 @@ class RESTClientObject:
     def __getstate__(self) -> dict[str, Any]:
         if self._own is not None:
             raise ApiTypeError("a client with a pool_manager of its own cannot be pickled")
-        return {"configuration": self.configuration, "for_store": self._for_store}
+        return {"configuration": self.configuration, "for_store": self.for_store}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]
@@ -229,6 +230,7 @@ class RESTClientObject:
 
         return repeat(attempt, lambda error: may_repeat(error, safety), policy, self.timing)
 
+    @observed_exchange
     def exchange(
         self,
         request: Message,
@@ -422,7 +424,7 @@ class RESTClientObject:
 
     def _manager(self, proxy: str | None) -> urllib3.PoolManager:
         if proxy not in self._managers:
-            self._managers[proxy] = pools(self.configuration, proxy, for_store=self._for_store)
+            self._managers[proxy] = pools(self.configuration, proxy, for_store=self.for_store)
         return self._managers[proxy]
 
     def _refresh(self) -> None:
@@ -472,6 +474,7 @@ def repeat(
     started = timing.clock()
     failures = 0
     while True:
+        current.attempt = failures + 1
         try:
             return attempt()
         except ApiException as error:

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from lakefs_client import _process
+from lakefs_client.observe import TransferEvent, observed
 from lakefs_client.rest import Cancellation
 from lakefs_client.transfer.bar import ProgressBar
 from lakefs_client.transfer.errors import CallbackError, unwrap
@@ -82,7 +83,8 @@ class Call:
         logger.info("%s", description)
         ended = _active.calls[self.cancellation] = threading.Event()
         try:
-            result = work()
+            with observed(TransferEvent(description)):
+                result = work()
             self.progress.flush()
             logger.info("%s: done in %.1f s", description, time.monotonic() - started)
             return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -44,7 +45,9 @@ class WorkerPool:
         with self._changed:
             if self._closed:
                 raise RuntimeError("the pool accepts no more calls")
-            self._calls.append((future, lambda: call(*args, **kwargs)))
+            # The span of the transfer, for instance, is a context variable.
+            context = contextvars.copy_context()
+            self._calls.append((future, lambda: context.run(call, *args, **kwargs)))
             if self._idle >= len(self._calls):
                 self._changed.notify()
                 return future
