@@ -17,7 +17,7 @@ from lakefs_client import _body, _encode, _process, auth, models
 from lakefs_client._answer import read_stored
 from lakefs_client._connection import current
 from lakefs_client._kinds import Decoding, File, Primitive, kind_of
-from lakefs_client._redact import redact
+from lakefs_client._redact import Secret, redact
 from lakefs_client._request import OPTIONS, PreparedCall, bind
 from lakefs_client._version import __version__
 from lakefs_client.configuration import Configuration
@@ -214,7 +214,9 @@ class ApiClient:
         else:
             answer = RESTResponse(response)
             check = options["_check_return_type"]
-            data = self._decoded(answer, request.kind, check, request.operation)
+            nothing = answer.status == 204 and not request.documented
+            kind = None if nothing else request.kind
+            data = self._decoded(answer, kind, check, request.operation)
         self.last_response = answer
         if options["_return_http_data_only"]:
             return data
@@ -243,7 +245,7 @@ class ApiClient:
 
     def _decoded(self, response: Any, kind: Kind | None, check: bool, operation: str) -> Any:
         """Return the result of a response with a 2xx status, or raise an error."""
-        if kind is None or response.status == 204:
+        if kind is None:
             return None
         try:
             if isinstance(kind, Primitive) and kind.classes == (str,):
@@ -288,7 +290,7 @@ class ApiClient:
         if self.cookie and request.auth:
             auth.require_header_safe("cookie", self.cookie)
             cookies = filter(None, (self.cookie, credentials.get("Cookie")))
-            credentials["Cookie"] = "; ".join(cookies)
+            credentials["Cookie"] = Secret("; ".join(cookies))
         of_file = isinstance(request.kind, File)
         accept = "application/octet-stream, */*" if of_file else "application/json"
         headers = {"Accept": accept, **request.headers, **credentials}
@@ -409,6 +411,7 @@ class ApiClient:
             },
             host=_host,
             value=[body, dict(post_params or ())],
+            documented=False,
         )
         return self.perform(request)
 
