@@ -258,6 +258,7 @@ class Configuration:
         try:
             return "Basic " + b64encode(pair.encode()).decode("ascii")
         except UnicodeEncodeError:
+            pair = ""  # which tools that show variables would quote
             # Without the cause, which quotes the password.
             text = "Configuration.username and password must be encodable as UTF-8"
             raise ApiValueError(text) from None
