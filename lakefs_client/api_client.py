@@ -184,27 +184,25 @@ class ApiClient:
         preload = options["_preload_content"]
         download = preload and isinstance(request.kind, File)
 
-        def send() -> Any:
-            return self.rest_client.send(
-                lambda: self._message(request, host),
-                safety=request.safety,
-                policy=request.policy or retry_policy(self.configuration.retries),
-                timeout=options["_request_timeout"],
-                preload=preload and not download,
-                elsewhere=self.store_client,
-                receive=self._download if download else None,
-            )
-
-        try:
+        response: Any = None
+        for renewed in (False, True):
             try:
-                response = send()
-            except UnauthorizedException as error:
-                if not self._rejected(request, error):
-                    raise
-                response = send()  # with a new token, once
-        except ApiException as error:
-            self._describe(error, request, host)
-            raise
+                response = self.rest_client.send(
+                    lambda: self._message(request, host),
+                    safety=request.safety,
+                    policy=request.policy or retry_policy(self.configuration.retries),
+                    timeout=options["_request_timeout"],
+                    preload=preload and not download,
+                    elsewhere=self.store_client,
+                    receive=self._download if download else None,
+                )
+                break
+            except ApiException as error:
+                rejected = isinstance(error, UnauthorizedException) and not renewed
+                if rejected and self._rejected(request, error):
+                    continue  # with a new token, once
+                self._describe(error, request, host)
+                raise
         if not preload:
             if isinstance(request.kind, File):
                 response.decode_content = False  # a content coding belongs to the object
@@ -274,7 +272,7 @@ class ApiClient:
             return request.token
         return configuration.access_token
 
-    def _rejected(self, request: PreparedCall, error: UnauthorizedException) -> bool:
+    def _rejected(self, request: PreparedCall, error: ApiException) -> bool:
         """Drop the provider's token after a 401. Return False if a new one would not help."""
         provider = self.configuration.token_provider
         if provider is None or request.token is None:

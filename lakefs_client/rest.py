@@ -263,7 +263,7 @@ class RESTClientObject:
         failure: BaseException
         attached = cancellation
         try:
-            response = self._urlopen(request, _limit(connect=connect, read=read))
+            response = self._urlopen(request, _limit(None, connect, read))
             self._read_body(request, response, preload)
             if not preload:
                 attached = None
