@@ -295,17 +295,11 @@ def test_a_url_in_doubt_that_cannot_be_renewed_may_be_good_all_the_same(
 def test_the_life_of_a_url_ends_before_the_store_says_so() -> None:
     clock = MovableClock()
     url = ExpiringUrl(Maker(known=True), clock)
-    assert url.life() is None
     url.get()
-    assert url.life() == 885
     clock.now += 884
     assert url.get().startswith("http://store/1?")
     clock.now += 1
-    assert url.life() == 0
     assert url.get().startswith("http://store/2?")
-    unknown = ExpiringUrl(Maker(known=False), clock)
-    unknown.get()
-    assert unknown.life() is None
 
 
 @pytest.mark.parametrize(("resets", "renewed"), [(1, 0), (2, 1), (3, 1), (4, 2)])
@@ -320,7 +314,7 @@ def test_an_expiry_that_shows_as_a_reset(bench: Bench, resets: int, renewed: int
 
 def test_requests_that_were_never_sent_cast_no_doubt(bench: Bench) -> None:
     """Nobody answers at the store's port: its URLs are not to blame."""
-    store = bench.sandbox._servers[1]
+    store = bench.sandbox._servers[0]
     source = bench.file(SIZE)
     store.close()
     with pytest.raises(TransferError, match=r"no connection|the connection broke") as caught:

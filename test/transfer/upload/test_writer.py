@@ -333,9 +333,8 @@ def test_an_executor_is_left_out(files: Files) -> None:
 @pytest.mark.parametrize(
     ("arguments", "options", "error"),
     [
-        (("repo", "main", PATH, "w"), {}, ApiValueError),
+        (("repo", "main", PATH, "x"), {}, ApiValueError),
         (("repo", "main", PATH, "ab"), {}, ApiValueError),
-        (("repo", "main", PATH, "r"), {}, ApiValueError),
         (("repo", "main", PATH, "rb"), {"content_type": "x/y"}, ApiValueError),
         (("repo", "main", PATH), {"user_metadata": {}}, ApiValueError),
         (("repo", "main", "", "wb"), {}, ApiValueError),
