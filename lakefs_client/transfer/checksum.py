@@ -40,7 +40,9 @@ def part_sizes(checksum: str, size: int, likely: int) -> list[int]:
     A composite checksum gives the number of parts, not their size. The last candidate is the
     smallest sufficient multiple of 1 MiB, to which uploaders grow their parts.
     """
-    count = int(checksum.partition("-")[2] or 1)
+    if "-" not in checksum:
+        return [max(1, size)]
+    count = int(checksum.partition("-")[2])
     grown = -(-size // (count * MIB)) * MIB
     candidates = (likely, *(number * MIB for number in _COMMON_SIZES), grown)
     sizes = dict.fromkeys(max(1, min(candidate, size)) for candidate in candidates)

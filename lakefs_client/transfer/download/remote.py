@@ -287,6 +287,7 @@ class RangeBody:
         self._read = partial(
             remote._store.read, response, Message("GET", remote.stats.physical_address, {})
         )
+        self._sized = "Content-Length" in response.headers
         self.response = response
         self.offset = offset
         self.stop = stop
@@ -305,8 +306,8 @@ class RangeBody:
         if not data:
             raise ApiConnectionError(f"the response ended {left} bytes early")
         self.offset += len(data)
-        # At the end this reads nothing, and returns the connection to the pool.
-        if self.offset == self.stop and self._read(1):
+        # Without a length only the end of the response shows that it has no more bytes.
+        if self.offset == self.stop and not self._sized and self._read(1):
             raise ApiException(
                 self.response.status, "the response has more bytes than the requested range"
             )
