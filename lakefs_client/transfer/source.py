@@ -102,6 +102,7 @@ class FileSource:
         self.name = name
         status = os.fstat(file.fileno())
         self.stamp = (status.st_size, status.st_mtime_ns)
+        self._ctime = status.st_ctime_ns  # a program can set the time of modification back
         self.size = max(0, status.st_size - start)
         return status
 
@@ -156,7 +157,10 @@ class FileSource:
         Its parts would hold bytes of two versions.
         """
         status = os.fstat(self._file.fileno())
-        if (status.st_size, status.st_mtime_ns) != self.stamp:
+        now = (status.st_size, status.st_mtime_ns)
+        # Unlinking the file, or replacing it by another, changes the time too, but not its bytes.
+        rewritten = status.st_ctime_ns != self._ctime and status.st_nlink
+        if now != self.stamp or rewritten:
             raise SourceChangedError(
                 f"{self.name} was changed during the upload: {self.stamp[0]} bytes at the start, "
                 f"{status.st_size} at the end"

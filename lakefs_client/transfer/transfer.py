@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 from contextlib import nullcontext
@@ -25,7 +26,7 @@ from lakefs_client.transfer.upload.destination import Destination
 from lakefs_client.transfer.upload.file import FileUpload
 from lakefs_client.transfer.upload.resume import PendingUpload, discard, pending_uploads
 from lakefs_client.transfer.upload.stream import StreamUpload, source_of
-from lakefs_client.transfer.upload.writer import ObjectWriter
+from lakefs_client.transfer.upload.writer import ObjectWriter, TextWriter
 from lakefs_client.uri import ObjectRef
 
 if TYPE_CHECKING:
@@ -299,6 +300,32 @@ class Transfer(DirectoryMethods):
         user_metadata: Mapping[str, str] | None = None,
     ) -> ObjectWriter: ...
 
+    @overload
+    def open(
+        self,
+        repository: str,
+        ref: str,
+        path: str,
+        mode: Literal["r", "rt"],
+        *,
+        encoding: str = "utf-8",
+        newline: str | None = None,
+    ) -> io.TextIOWrapper: ...
+
+    @overload
+    def open(
+        self,
+        repository: str,
+        ref: str,
+        path: str,
+        mode: Literal["w", "wt"],
+        *,
+        content_type: str | None = None,
+        user_metadata: Mapping[str, str] | None = None,
+        encoding: str = "utf-8",
+        newline: str | None = None,
+    ) -> TextWriter: ...
+
     def open(
         self,
         repository: str,
@@ -308,31 +335,42 @@ class Transfer(DirectoryMethods):
         *,
         content_type: str | None = None,
         user_metadata: Mapping[str, str] | None = None,
-    ) -> ObjectReader | ObjectWriter:
-        """Open an object as a binary file.
+        encoding: str | None = None,
+        newline: str | None = None,
+    ) -> ObjectReader | ObjectWriter | io.TextIOWrapper:
+        """Open an object as a binary file or, without ``b`` in the mode, as a text file.
 
         Args:
             repository: Name of the repository.
             ref: Branch; for reading also tag, commit id or expression.
             path: Path of the object in the repository.
-            mode: ``"rb"`` to read and seek, ``"wb"`` to write a new object, which is made when
-                the file is closed.
+            mode: ``"rb"`` or ``"r"`` to read and seek, ``"wb"`` or ``"w"`` to write a new object,
+                which is made when the file is closed. After an exception in the ``with`` block
+                no object is made.
             content_type: Media type of the new object; by default guessed from the path.
             user_metadata: Key-value pairs of the new object.
+            encoding: Encoding of text. Default UTF-8.
+            newline: Treatment of line ends in text, as for the built-in ``open``.
 
         Raises:
             ApiTypeError, ApiValueError: An argument is invalid.
             ApiException: lakeFS has no such object to read.
         """
-        if mode == "wb":
+        modes = ("rb", "wb", "r", "rt", "w", "wt")
+        if mode not in modes:
+            raise ApiValueError(f"mode must be one of {', '.join(modes)}: got {mode!r}")
+        text = "b" not in mode
+        if not text and (encoding is not None or newline is not None):
+            raise ApiValueError("encoding and newline are for text modes")
+        if "w" in mode:
             destination = self._destination(repository, ref, path, content_type, user_metadata)
-            return ObjectWriter(self._context.local, destination)
-        if mode != "rb":
-            raise ApiValueError(f"mode must be 'rb' or 'wb': got {mode!r}")
+            writer = ObjectWriter(self._context.local, destination)
+            return TextWriter(writer, encoding or "utf-8", newline) if text else writer
         if content_type is not None or user_metadata is not None:
-            raise ApiValueError("content_type and user_metadata are for mode 'wb'")
+            raise ApiValueError("content_type and user_metadata are for writing")
         require_names(repository=repository, ref=ref, path=path)
-        return ObjectReader(self._context, ObjectRef(repository, ref, path))
+        reader = ObjectReader(self._context, ObjectRef(repository, ref, path))
+        return io.TextIOWrapper(reader, encoding or "utf-8", newline=newline) if text else reader
 
     def pending_uploads(self) -> list[PendingUpload]:
         """Return the interrupted uploads to this server that have a journal here.
@@ -400,8 +438,10 @@ class Transfer(DirectoryMethods):
             raise ApiValueError("content_type must not be empty")
         auth.require_header_safe("content_type", content_type)
         ref, metadata = ObjectRef(repository, branch, path), _checked_metadata(user_metadata)
-        return Destination(self.api_client, ref, content_type, metadata)
+        return Destination(self.api_client, ref, content_type, metadata, self._context.patience)
 
 
 def _checked_metadata(user_metadata: Mapping[str, str] | None) -> dict[str, str]:
-    return _encode.checked_user_metadata("user_metadata", user_metadata or {})
+    return _encode.checked_user_metadata(
+        "user_metadata", {} if user_metadata is None else user_metadata
+    )

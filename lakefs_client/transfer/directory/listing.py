@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from lakefs_client.api.objects_api import ObjectsApi
 from lakefs_client.exceptions import ApiException, NotFoundException
-from lakefs_client.transfer.download.remote import ListedObject, call, signed_url
+from lakefs_client.transfer.api_call import call
+from lakefs_client.transfer.download.remote import ListedObject, signed_url
 from lakefs_client.transfer.pool import WorkerPool
 from lakefs_client.transfer.store import lacks_presigning
 

@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from lakefs_client import rest
 from lakefs_client._body import WINDOW
-from lakefs_client._request import bind
 from lakefs_client.api.objects_api import ObjectsApi
 from lakefs_client.exceptions import ApiConnectionError, ApiException
 from lakefs_client.rest import Cancellation, Message
 from lakefs_client.retry import RetryPolicy
+from lakefs_client.transfer.api_call import call
 from lakefs_client.transfer.errors import Cancelled
 from lakefs_client.transfer.presigned import MAX_RENEWALS, ExpiringUrl, SignedUrl
 from lakefs_client.transfer.store import THROTTLED, is_url_expired, lacks_presigning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-    from lakefs_client.api_client import ApiClient
     from lakefs_client.model.object_stats import ObjectStats
     from lakefs_client.transfer.context import TransferContext
     from lakefs_client.uri import ObjectRef
@@ -46,15 +45,6 @@ class ListedObject(NamedTuple):
     stats: ObjectStats
     signed: SignedUrl | None
     received: float
-
-
-def call(
-    client: ApiClient, method: Any, key: Sequence[str], policy: RetryPolicy | None, **arguments: Any
-) -> Any:
-    """Call a method of an API with a retry policy. Without one, the configured policy applies."""
-    prepared = bind(method.operation, key, arguments, client.configuration)
-    prepared.policy = policy
-    return client.perform(prepared)
 
 
 def signed_url(stats: ObjectStats, date: str | None) -> SignedUrl | None:

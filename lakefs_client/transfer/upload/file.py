@@ -126,6 +126,7 @@ class FileUpload:
                 )  # fmt: skip
             upload.abort()
             self.progress.add(-self.progress.total)
+            self.progress.flush()
             restarts, state = restarts + 1, None
 
     def _send(

@@ -187,7 +187,7 @@ class MultipartUpload:
             size,
             self._resumed is not None and self._resumed.completing,
         )
-        stats = completion.run(self.context.policy, self._timing.sleep)
+        stats = completion.run(self.context.patience, self._timing.sleep)
         if self._journal is not None:
             self._journal.clear()
         return stats

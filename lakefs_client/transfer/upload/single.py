@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger("lakefs_client.transfer")
 
 
+_LINK_CONDITIONS = {
+    400: "lakeFS rejects the path or the metadata, so only an upload with others",
+    403: "once the branch accepts writes, link_physical_address with this address",
+    404: "once the repository and the branch exist, link_physical_address with this address",
+}
+
+
 class NoMultipartError(WrappedError):
     """The store does not support presigned multipart uploads."""
 
@@ -124,10 +131,11 @@ def link(destination: Destination, physical_address: str, checksum: str, size: i
         if stats is not None and same_address(stats.physical_address, physical_address):
             return stats
         unknown, problem = False, "no object refers to them"
+    condition = _LINK_CONDITIONS.get(cause.status or 0, "link_physical_address with this address")
     raise failure(
         destination,
         f"the bytes are in the store, but linking them failed ({describe(cause)}), and "
-        f"{problem}; link_physical_address with this address makes the object",
+        f"{problem}; {condition} makes the object",
         "unknown" if unknown else "not linked",
         cause,
         physical_address=physical_address,

@@ -149,3 +149,40 @@ class ObjectWriter(io.BufferedIOBase):
         upload, self._upload = self._upload, None
         assert upload is not None
         return upload.fail(error)
+
+
+class TextWriter(io.TextIOWrapper):
+    """A text file whose text becomes an object when it is closed, on top of an ObjectWriter.
+
+    No object is made if the ``with`` block raises, or the file is never closed.
+    """
+
+    def __init__(self, writer: ObjectWriter, encoding: str, newline: str | None) -> None:
+        self._writer = writer
+        super().__init__(writer, encoding, newline=newline)
+
+    @property
+    def stats(self) -> ObjectStats | None:
+        """The object's stats once the file is closed; None before, and if no object is made."""
+        return self._writer.stats
+
+    def abort(self) -> None:
+        """Close the file without making an object."""
+        self._writer.abort()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    def __del__(self) -> None:
+        # The base class would close the file, which makes an object of half the text.
+        writer = getattr(self, "_writer", None)
+        if writer is not None and not writer.closed:
+            writer.__del__()
