@@ -101,6 +101,9 @@ class ApiClient:
         """Return a client for lakectl's settings; see `Configuration.from_environment`."""
         return cls(Configuration.from_environment(**explicit))
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.configuration!r}>"
+
     def __getstate__(self) -> dict[str, Any]:
         fresh = {"_lock", "_pool", "last_response"}
         return {name: value for name, value in self.__dict__.items() if name not in fresh}
