@@ -270,14 +270,15 @@ def test_a_download_leaves_nothing_behind_wherever_the_server_points(
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-def test_a_204_where_a_model_is_documented_gives_none(
+def test_204_is_none_if_it_is_documented_and_a_type_error_otherwise(
     wire: ApiClient, server: ScriptedServer
 ) -> None:
     server.script(Answer(204), Answer(204))
     objects: Any = apis.ObjectsApi(wire)
     found = objects.update_object_user_metadata("repo", "main", "a", {"set": {"k": "v"}})
     assert found is None
-    assert objects.stat_object("repo", "main", "a") is None
+    with pytest.raises(ApiTypeError, match=r"stat_object: .* an empty body"):
+        objects.stat_object("repo", "main", "a")
 
 
 @pytest.mark.parametrize("key", ["cls", "self", "_self", "__class__", "get", "to_dict", "args"])

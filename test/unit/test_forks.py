@@ -282,8 +282,7 @@ def test_asynchronous_call_while_the_interpreter_ends(program: str) -> None:
 
 
 def test_interpreter_does_not_wait_for_a_call_without_an_answer() -> None:
-    stall = Stall()
-    with ScriptedServer(stall) as server:
+    with ScriptedServer(otherwise=Stall()) as server:
         program = """
 result = RepositoriesApi(client).get_repository("repo", async_req=True)
 time.sleep(0.5)
