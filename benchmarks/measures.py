@@ -1,4 +1,4 @@
-"""What is measured, and how much of it is allowed."""
+"""The measures and their limits."""
 
 from __future__ import annotations
 

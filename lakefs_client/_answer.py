@@ -84,12 +84,13 @@ def skip_redirect(response: BaseHTTPResponse) -> None:
 
 def _length(response: BaseHTTPResponse) -> int | None:
     """Return the length of a body; None if the answer does not state it."""
-    headers = response.headers
     length = response.length_remaining
-    stated = headers.get("Content-Length")
-    if length is None and stated is not None and "Transfer-Encoding" not in headers:
+    if length is not None or "Transfer-Encoding" in response.headers:
+        return length
+    stated = response.headers.get("Content-Length")
+    if stated is not None:
         raise ProtocolError(f"invalid Content-Length of {len(stated)} characters")
-    return length
+    return None
 
 
 def _read(response: BaseHTTPResponse, size: int, *, decode: bool) -> bytes:

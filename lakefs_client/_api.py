@@ -28,6 +28,9 @@ class Api:
         api_client: Client for the calls. By default a new one with the default configuration.
     """
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.api_client!r}>"
+
     def __init__(self, api_client: ApiClient | None = None) -> None:
         if api_client is None:
             from lakefs_client.api_client import ApiClient

@@ -160,11 +160,14 @@ class _FinalAnswer(http.client.HTTPResponse):
     The connection is shut if more than this answer was read from it.
     """
 
-    def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        self._socket: Any = sock
+    fp: Any
+
+    def __init__(
+        self, sock: Any, debuglevel: int = 0, method: str | None = None, url: str | None = None
+    ) -> None:
+        super().__init__(sock, debuglevel, method, url)
         deadline = current.deadline
-        raw = getattr(self.fp, "raw", None)
+        raw = None if deadline is None else getattr(self.fp, "raw", None)
         if deadline is not None and raw is not None:
             timeout, readinto = sock.gettimeout(), raw.readinto
 
@@ -173,16 +176,20 @@ class _FinalAnswer(http.client.HTTPResponse):
                 return readinto(buffer)
 
             raw.readinto = readinto_in_time
-        _process.register(self)
 
     def _read_status(self) -> tuple[str, int, str]:
-        for _ in range(MAX_INTERIM_ANSWERS + 1):
-            version, status, reason = super()._read_status()  # type: ignore[misc]
-            if status == http.client.SWITCHING_PROTOCOLS:
+        line: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]
+        return line if line[1] >= 200 else self._read_final_status(line)
+
+    def _read_final_status(self, line: tuple[str, int, str]) -> tuple[str, int, str]:
+        """Skip interim answers, of which the first line is given."""
+        for _ in range(MAX_INTERIM_ANSWERS):
+            if line[1] == http.client.SWITCHING_PROTOCOLS:
                 raise http.client.HTTPException("switches to another protocol")
-            if status >= 200:
-                return version, status, reason
             self._skip_lines()
+            line = super()._read_status()  # type: ignore[misc]
+            if line[1] >= 200:
+                return line
         raise http.client.HTTPException(f"more than {MAX_INTERIM_ANSWERS} interim answers")
 
     def _skip_lines(self) -> None:
@@ -210,15 +217,12 @@ class _FinalAnswer(http.client.HTTPResponse):
             raw: Any = fp.raw
             raw.readinto = _read_nothing
             if fp.peek():
-                _shut(self._socket)
+                _shut(raw._sock)
         super()._close_conn()  # type: ignore[misc]
 
     def abandon(self) -> object:
         """Let further reads fail: the bytes are for the parent process."""
-        old = self.fp, self._socket
-        if self.fp is not None:
-            self.fp: Any = _process.ForeignSocket()
-        self._socket = _process.ForeignSocket()
+        old, self.fp = self.fp, None if self.fp is None else _process.ForeignSocket()
         return old
 
 
@@ -232,6 +236,7 @@ class _ClientConnection:
     sock: Any
     timeout: float | None
     response_class = _FinalAnswer
+    _answer: Any = None  # the last one; a fork concerns it as well
 
     def connect(self) -> None:
         current.connecting = True
@@ -260,13 +265,16 @@ class _ClientConnection:
 
     def getresponse(self) -> Any:
         try:
-            return super().getresponse()  # type: ignore[misc]
+            response = super().getresponse()  # type: ignore[misc]
+            self._answer = response._original_response
+            return response
         except (ValueError, OverflowError) as error:
             raise exceptions.ProtocolError(f"invalid answer: {error}") from error
 
     def abandon(self) -> object:
         """Leave the socket to the parent process."""
-        old, self.sock = self.sock, None if self.sock is None else _process.ForeignSocket()
+        old = self.sock, self._answer and self._answer.abandon()
+        self.sock = None if self.sock is None else _process.ForeignSocket()
         return old
 
     def _enter(self) -> None:

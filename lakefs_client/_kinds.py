@@ -100,7 +100,7 @@ class Kind:
     def for_null(self) -> Any:
         """Return the value for JSON's null, which Go writes for empty lists and maps.
 
-        Return None if null stands for itself.
+        Return None if null is a value itself.
         """
         return None
 

@@ -336,6 +336,16 @@ class Model:
 
     __repr__ = __str__ = to_str
 
+    def _repr_html_(self) -> str:
+        """Return a table for notebooks; of a page of a listing, a row for each result."""
+        from lakefs_client._html import listing_table, properties_table
+
+        values: Any = plain(self, hide=True)
+        results = values.get("results")
+        if "pagination" in values and all(isinstance(one, dict) for one in results):
+            return listing_table(type(self).__name__, results)
+        return properties_table(type(self).__name__, values)
+
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented

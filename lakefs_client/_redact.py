@@ -34,6 +34,15 @@ _patterns: tuple[re.Pattern[str], ...] | None = None
 _escapes: dict[int, str] = {}
 
 
+class Secret(str):
+    """Text whose repr hides it, as tools show the variables of a traceback by their reprs."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"'{HIDDEN}'"
+
+
 def redact(text: str) -> str:
     """Hide signatures of URLs, values of cookies and credentials in headers, secrets in JSON."""
     global _patterns

@@ -48,6 +48,8 @@ class PreparedCall:
         token: The token of the last attempt, if a provider gave it.
         policy: The retry policy in place of the configured one.
         value: The value that the body was made of, for the secrets in it.
+        documented: False for a call that the API document does not describe; a 204 then means
+            that there is no result, whatever its type.
     """
 
     operation: str
@@ -63,6 +65,7 @@ class PreparedCall:
     token: str | None = None
     policy: RetryPolicy | None = None
     value: Any = None
+    documented: bool = True
 
     def __repr__(self) -> str:
         return f"<{self.operation}: {self.method} {self.path.partition('?')[0]}>"

@@ -17,7 +17,7 @@ from lakefs_client import _body, _encode, _process, auth, models
 from lakefs_client._answer import read_stored
 from lakefs_client._connection import current
 from lakefs_client._kinds import Decoding, File, Primitive, kind_of
-from lakefs_client._redact import redact
+from lakefs_client._redact import Secret, redact
 from lakefs_client._request import OPTIONS, PreparedCall, bind
 from lakefs_client._version import __version__
 from lakefs_client.configuration import Configuration
@@ -85,6 +85,7 @@ class ApiClient:
         self.rest_client = RESTClientObject(configuration)
         self.store_client = RESTClientObject(configuration, for_store=True)
         self.default_headers: dict[str, str] = {}
+        self._checked_headers: dict[str, str] = {}
         if header_name is not None:
             self.set_default_header(header_name, header_value or "")
         self.cookie = cookie and auth.require_header_safe("cookie", cookie)
@@ -99,6 +100,9 @@ class ApiClient:
     def from_environment(cls, **explicit: Unpack[Options]) -> Self:
         """Return a client for lakectl's settings; see `Configuration.from_environment`."""
         return cls(Configuration.from_environment(**explicit))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.configuration!r}>"
 
     def __getstate__(self) -> dict[str, Any]:
         fresh = {"_lock", "_pool", "last_response"}
@@ -183,27 +187,25 @@ class ApiClient:
         preload = options["_preload_content"]
         download = preload and isinstance(request.kind, File)
 
-        def send() -> Any:
-            return self.rest_client.send(
-                lambda: self._message(request, host),
-                safety=request.safety,
-                policy=request.policy or retry_policy(self.configuration.retries),
-                timeout=options["_request_timeout"],
-                preload=preload and not download,
-                elsewhere=self.store_client,
-                receive=self._download if download else None,
-            )
-
-        try:
+        response: Any = None
+        for renewed in (False, True):
             try:
-                response = send()
-            except UnauthorizedException as error:
-                if not self._rejected(request, error):
-                    raise
-                response = send()  # with a new token, once
-        except ApiException as error:
-            self._describe(error, request, host)
-            raise
+                response = self.rest_client.send(
+                    lambda: self._message(request, host),
+                    safety=request.safety,
+                    policy=request.policy or retry_policy(self.configuration.retries),
+                    timeout=options["_request_timeout"],
+                    preload=preload and not download,
+                    elsewhere=self.store_client,
+                    receive=self._download if download else None,
+                )
+                break
+            except ApiException as error:
+                rejected = isinstance(error, UnauthorizedException) and not renewed
+                if rejected and self._rejected(request, error):
+                    continue  # with a new token, once
+                self._describe(error, request, host)
+                raise
         if not preload:
             if isinstance(request.kind, File):
                 response.decode_content = False  # a content coding belongs to the object
@@ -214,7 +216,9 @@ class ApiClient:
         else:
             answer = RESTResponse(response)
             check = options["_check_return_type"]
-            data = self._decoded(answer, request.kind, check, request.operation)
+            nothing = answer.status == 204 and not request.documented
+            kind = None if nothing else request.kind
+            data = self._decoded(answer, kind, check, request.operation)
         self.last_response = answer
         if options["_return_http_data_only"]:
             return data
@@ -243,7 +247,7 @@ class ApiClient:
 
     def _decoded(self, response: Any, kind: Kind | None, check: bool, operation: str) -> Any:
         """Return the result of a response with a 2xx status, or raise an error."""
-        if kind is None or response.status == 204:
+        if kind is None:
             return None
         try:
             if isinstance(kind, Primitive) and kind.classes == (str,):
@@ -271,7 +275,7 @@ class ApiClient:
             return request.token
         return configuration.access_token
 
-    def _rejected(self, request: PreparedCall, error: UnauthorizedException) -> bool:
+    def _rejected(self, request: PreparedCall, error: ApiException) -> bool:
         """Drop the provider's token after a 401. Return False if a new one would not help."""
         provider = self.configuration.token_provider
         if provider is None or request.token is None:
@@ -288,7 +292,7 @@ class ApiClient:
         if self.cookie and request.auth:
             auth.require_header_safe("cookie", self.cookie)
             cookies = filter(None, (self.cookie, credentials.get("Cookie")))
-            credentials["Cookie"] = "; ".join(cookies)
+            credentials["Cookie"] = Secret("; ".join(cookies))
         of_file = isinstance(request.kind, File)
         accept = "application/octet-stream, */*" if of_file else "application/json"
         headers = {"Accept": accept, **request.headers, **credentials}
@@ -296,10 +300,12 @@ class ApiClient:
         if body is not None:
             headers.setdefault("Content-Type", body.content_type)
         defaults = self.default_headers
-        for name, value in defaults.items():
-            # The dict is open to everyone, so that only this look counts.
-            auth.require_header_safe("default_headers", name)
-            auth.require_header_safe(f"default_headers[{name!r}]", value)
+        if defaults != self._checked_headers:
+            # The dict is open to everyone, so that only a look at sending counts.
+            for name, value in defaults.items():
+                auth.require_header_safe("default_headers", name)
+                auth.require_header_safe(f"default_headers[{name!r}]", value)
+            self._checked_headers = dict(defaults)
         if len(defaults) > 1:  # any but the user agent, in whatever case
             taken = {name.lower() for name in headers}
             if not request.auth:
@@ -409,6 +415,7 @@ class ApiClient:
             },
             host=_host,
             value=[body, dict(post_params or ())],
+            documented=False,
         )
         return self.perform(request)
 

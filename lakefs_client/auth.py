@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from lakefs_client._redact import Secret
 from lakefs_client._security import SESSION_COOKIES
+from lakefs_client.configuration import trimmed
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
 
 TYPE_CHECKING: bool = False
@@ -55,26 +57,29 @@ def credentials(
 ) -> dict[str, str]:
     """Return the ``Authorization`` and ``Cookie`` headers for the named security schemes.
 
-    The token, the configuration's or a provider's, wins over user name and password. Cookies carry
-    their names and travel together; a key that is given as ``name=value`` is sent as it is.
+    The token, the configuration's or a provider's, wins over user name and password. The cookies
+    travel together, each with its name. A key of the form ``name=value`` is sent as it is.
+
+    Raises:
+        ApiTypeError: A credential is not a str.
+        ApiValueError: A credential holds characters that no header can carry.
     """
     headers: dict[str, str] = {}
     cookies: list[str] = []
     for name in names:
         if name == "jwt_token":
             if token is not None:
-                if isinstance(token, str):
-                    token = token.rstrip("\r\n")  # as files with mounted secrets have
+                token = trimmed(token)
                 require_header_safe("Configuration.access_token", token)
-                headers["Authorization"] = f"Bearer {token}"
+                headers["Authorization"] = Secret(f"Bearer {token}")
         elif name == "basic_auth":
             if configuration.username is not None and configuration.password is not None:
-                headers.setdefault("Authorization", configuration.get_basic_auth_token())
+                headers.setdefault("Authorization", Secret(configuration.get_basic_auth_token()))
         elif name in configuration.api_key:
             key = configuration.get_api_key_with_prefix(name) or ""
             require_header_safe(f"Configuration.api_key[{name!r}]", key)
             cookie = SESSION_COOKIES.get(name, name)
             cookies.append(key if key.startswith(f"{cookie}=") else f"{cookie}={key}")
     if cookies:
-        headers["Cookie"] = "; ".join(cookies)
+        headers["Cookie"] = Secret("; ".join(cookies))
     return headers

@@ -186,6 +186,10 @@ class Configuration:
         self.safe_chars_for_path_param = ""
         self.temp_folder_path: str | None = None
 
+    def __repr__(self) -> str:
+        user = f" username={self.username!r}" if self.username else ""
+        return f"<{type(self).__name__} host={self.host!r}{user}>"
+
     @property
     def host(self) -> str:
         """Address of the server with scheme and base path, without a trailing slash."""
@@ -258,6 +262,7 @@ class Configuration:
         try:
             return "Basic " + b64encode(pair.encode()).decode("ascii")
         except UnicodeEncodeError:
+            pair = ""  # which tools that show variables would quote
             # Without the cause, which quotes the password.
             text = "Configuration.username and password must be encodable as UTF-8"
             raise ApiValueError(text) from None

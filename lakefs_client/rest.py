@@ -202,12 +202,16 @@ class RESTClientObject:
             ApiException: The answer is not 2xx, or there is none.
         """
 
-        self._timeouts(timeout)
-        started = self.timing.clock()
+        if timeout is not None:
+            self._timeouts(timeout)
+        timed = bool(policy.deadline) or timeout is not None
+        started = self.timing.clock() if timed else 0.0
 
         def attempt() -> Any:
             request = message()
-            deadline = _deadline(timeout, policy, self.timing.clock() - started)
+            deadline = None
+            if timed:
+                deadline = _deadline(timeout, policy, self.timing.clock() - started)
             response = self.exchange(
                 request, timeout=timeout, preload=preload, cancellation=cancellation,
                 deadline=deadline,
@@ -259,7 +263,7 @@ class RESTClientObject:
         failure: BaseException
         attached = cancellation
         try:
-            response = self._urlopen(request, _limit(connect=connect, read=read))
+            response = self._urlopen(request, _limit(None, connect, read))
             self._read_body(request, response, preload)
             if not preload:
                 attached = None

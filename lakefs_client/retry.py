@@ -92,7 +92,7 @@ def retry_policy(value: RetryPolicy | urllib3.Retry | int | None) -> RetryPolicy
     if isinstance(value, RetryPolicy):
         return value
     if value is True:
-        raise ApiTypeError("Configuration.retries: True says nothing; give a number or RetryPolicy")
+        raise ApiTypeError("Configuration.retries must be an int, False or a RetryPolicy, not True")
     if isinstance(value, int):
         if value < 0:
             raise ApiValueError("Configuration.retries must not be negative")

@@ -64,6 +64,9 @@ class Transfer(DirectoryMethods):
             raise ApiTypeError(f"api_client must be an ApiClient, not {type(api_client).__name__}")
         self._context = TransferContext.create(api_client, config or TransferConfig())
 
+    def __repr__(self) -> str:
+        return f"<Transfer of {self.api_client!r}>"
+
     def __reduce__(self) -> tuple[type[Transfer], tuple[ApiClient, TransferConfig]]:
         return type(self), (self.api_client, self.config)
 

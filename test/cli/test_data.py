@@ -162,7 +162,7 @@ def test_presigned_url(cli: Cli, repo: Repo, uri: str) -> None:
 
 @pytest.fixture
 def folder(cli: Cli) -> Path:
-    """A local folder of three files."""
+    """Provide a local folder of three files."""
     for name, content in (("a.txt", b"a"), ("sub/b.txt", b"bb"), ("sub/c.log", b"ccc")):
         cli.file(f"set/{name}", content)
     return cli.folder / "set"

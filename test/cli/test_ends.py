@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and terminal
 
 @pytest.fixture
 def uploading(sandbox_cli: Cli, sandbox: Sandbox) -> tuple[str, ...]:
-    """The arguments of an upload in parts whose second part does not come to an end."""
+    """Provide the arguments of an upload in parts whose second part does not come to an end."""
     sandbox_cli("repo", "create", "lakefs://repo-1", f"{sandbox.storage_namespace}repo-1")
     with sandbox_cli.file("large.bin", b"").open("wb") as file:
         file.truncate(12 * MIB)

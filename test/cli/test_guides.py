@@ -25,7 +25,7 @@ BASH = shutil.which("bash")
 
 @pytest.fixture(scope="module")
 def tool() -> ModuleType:
-    """The program that writes the guide and the completion scripts."""
+    """Provide the program that writes the guide and the completion scripts."""
     path = ROOT / "tools/command_line.py"
     spec = importlib.util.spec_from_file_location("command_line", path)
     assert spec is not None
@@ -69,7 +69,7 @@ def test_completion_works_in_bash(cli: Cli) -> None:
 
 @pytest.fixture
 def program(cli: Cli) -> str:
-    """A PATH on which `lakefs-client` and `python` are those under test."""
+    """Provide a PATH on which `lakefs-client` and `python` are those under test."""
     folder = cli.folder / "bin"
     folder.mkdir()
     for name, command in (("lakefs-client", "-m lakefs_client"), ("python", "")):

@@ -278,6 +278,6 @@ def test_signal_ends_the_command_of_a_transaction(
 
 
 def branches(repo: Repo) -> list[str]:
-    """The names of all branches, hidden ones included."""
+    """Return the names of all branches, hidden ones included."""
     listed = repo.lakefs.branches_api.list_branches(repo.name, show_hidden=True)
     return [branch.id for branch in listed.results]

@@ -15,7 +15,7 @@ Make = Callable[..., LakeFSFileSystem]
 
 @pytest.fixture
 def make_fs(sandbox: Sandbox) -> Make:
-    """Makes a file system over a fresh sandbox with the repository `repo`."""
+    """Make a file system over a fresh sandbox with the repository `repo`."""
     create_repository(sandbox, "repo")
     sandbox.requests.clear()
     return lambda **options: LakeFSFileSystem(
@@ -25,5 +25,5 @@ def make_fs(sandbox: Sandbox) -> Make:
 
 @pytest.fixture
 def fs(make_fs: Make) -> LakeFSFileSystem:
-    """A file system over a fresh sandbox with the repository `repo`."""
+    """Provide a file system over a fresh sandbox with the repository `repo`."""
     return make_fs()

@@ -1,4 +1,4 @@
-"""What the file system does beyond fsspec's own suite."""
+"""Behavior of the file system beyond fsspec's own suite."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def recipe(heading: str) -> str:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """The guide's settings, for a sandbox on a free port."""
+    """Provide the guide's settings, for a sandbox on a free port."""
     with Sandbox() as sandbox:
         yield {
             **os.environ,

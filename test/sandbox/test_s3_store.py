@@ -23,7 +23,7 @@ REPO = "/repositories/repo"
 
 @pytest.fixture(scope="module")
 def store_endpoint() -> Iterator[str]:
-    """An S3 store with the bucket `lake`."""
+    """Provide an S3 store with the bucket `lake`."""
     server = moto_server.ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     with pytest.MonkeyPatch.context() as patch:

@@ -24,14 +24,14 @@ def bench(sandbox: Sandbox, tmp_path: Path) -> Iterator[Bench]:
 
 @pytest.fixture(scope="module")
 def law_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    """A bench for all examples of a law."""
+    """Provide a bench for all examples of a law."""
     with Sandbox() as sandbox, bench_of(sandbox, tmp_path_factory.mktemp("law")) as bench:
         yield bench
 
 
 @pytest.fixture
 def make_bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
-    """Makes a bench with a sandbox of another kind: its arguments are the sandbox's."""
+    """Make a bench with a sandbox of another kind: its arguments are the sandbox's."""
     with ExitStack() as stack:
 
         def make(**options: Any) -> Bench:

@@ -28,7 +28,7 @@ MEBI = 1 << 20
 
 @pytest.fixture
 def api(api: ApiClient) -> ApiClient:
-    """A client that repeats nothing and reads little."""
+    """Provide a client that repeats nothing and reads little."""
     api.configuration.retries = False
     api.configuration.max_answer_size = MEBI
     return api

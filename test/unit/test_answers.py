@@ -23,6 +23,7 @@ from lakefs_client.models import (
     BranchCreation,
     LoginInformation,
     ObjectUserMetadata,
+    Repository,
     UpdateObjectUserMetadata,
 )
 
@@ -107,12 +108,16 @@ def test_a_truncated_answer_is_a_broken_connection(server: ScriptedServer, api: 
         RepositoriesApi(api).get_repository("r")
 
 
-def test_no_content_where_a_model_is_documented(server: ScriptedServer, api: ApiClient) -> None:
-    server.script(Answer(204), Answer(204))
+def test_no_content_is_none_if_it_is_documented_and_an_error_otherwise(
+    server: ScriptedServer, api: ApiClient
+) -> None:
+    server.script(Answer(204), Answer(204), Answer(204))
     update = UpdateObjectUserMetadata(set=ObjectUserMetadata(a="b"))
     result = ExperimentalApi(api).update_object_user_metadata("r", "main", "p", update)
     assert result is None
-    assert RepositoriesApi(api).get_repository("r") is None
+    with pytest.raises(InvalidAnswerError, match=r"get_repository: .*\(status 204\)"):
+        RepositoriesApi(api).get_repository("r")
+    assert api.call_api("/x", "GET", response_type=(Repository,))[0] is None
 
 
 def test_a_body_that_does_not_matter(server: ScriptedServer, api: ApiClient) -> None:

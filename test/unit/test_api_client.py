@@ -593,7 +593,7 @@ def test_what_has_no_form_in_json_is_refused(value: object) -> None:
 
 
 class Given:
-    """What older code hands to `deserialize`."""
+    """A response as older code passes it to `deserialize`."""
 
     def __init__(self, data: Any) -> None:
         self.data = data

@@ -93,7 +93,7 @@ def test_key_with_prefix_and_alias() -> None:
 
 @pytest.fixture
 def sent(server: ScriptedServer) -> Callable[..., dict[str, str]]:
-    """Makes a call with credentials and returns the headers that arrived."""
+    """Make a call with credentials and return the headers that arrived."""
 
     def call(cookie: str | None = None, **credentials: Any) -> dict[str, str]:
         server.script(Answer(json={"user": {"id": "u", "creation_date": 1}}))

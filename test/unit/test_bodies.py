@@ -1,4 +1,4 @@
-"""What can be uploaded, from where it stands, and what a download gives."""
+"""Contents of uploads, from their position, and results of downloads."""
 
 from __future__ import annotations
 

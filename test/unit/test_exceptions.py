@@ -36,7 +36,7 @@ from lakefs_client.exceptions import (
 
 
 class Answered:
-    """What an exception is made of."""
+    """Return the state of an exception."""
 
     def __init__(self, status: int, data: Any = b"{}", reason: str = "Reason") -> None:
         self.status = status

@@ -58,7 +58,7 @@ def in_child(work: Callable[[], object]) -> str:
 def any_server(
     request: pytest.FixtureRequest, certificates: Certificates, configuration: Configuration
 ) -> Any:
-    """A server over HTTP or TLS that answers every request, which the configuration names."""
+    """Provide a server over HTTP or TLS that answers every request."""
     tls = certificates.server if request.param == "tls" else None
     with ScriptedServer(otherwise=HERE, tls=tls) as server:
         configuration.host = server.url
@@ -144,7 +144,7 @@ def test_child_forked_while_a_body_goes_out_sends_nothing(
     texts: list[str] = []
 
     class ForkingStream:
-        """A stream whose reader forks; the child goes on reading, as a careless program does."""
+        """A stream whose reader forks; the child keeps reading, as a careless program does."""
 
         def read(self, size: int = -1) -> bytes:
             if texts:
@@ -282,8 +282,7 @@ def test_asynchronous_call_while_the_interpreter_ends(program: str) -> None:
 
 
 def test_interpreter_does_not_wait_for_a_call_without_an_answer() -> None:
-    stall = Stall()
-    with ScriptedServer(stall) as server:
+    with ScriptedServer(otherwise=Stall()) as server:
         program = """
 result = RepositoriesApi(client).get_repository("repo", async_req=True)
 time.sleep(0.5)

@@ -20,7 +20,7 @@ HEAVY = {
 
 
 def modules_after(*statements: str) -> set[str]:
-    """The modules of a bare interpreter that the statements load."""
+    """Return the modules of a bare interpreter that the statements load."""
     code = "; ".join(
         ("import sys; before = set(sys.modules)", *statements, "print(*set(sys.modules) - before)")
     )
@@ -66,7 +66,7 @@ def test_public_names() -> None:
 
 
 def layers() -> dict[str, int]:
-    """The layer of each pattern in CONTRIBUTING.md, from the bottom."""
+    """Return the layer of each pattern in CONTRIBUTING.md, from the bottom."""
     text = (PACKAGE.parent / "CONTRIBUTING.md").read_text("utf-8")
     lines = text.partition("```layers\n")[2].partition("```")[0].splitlines()
     return {pattern: number for number, line in enumerate(lines) for pattern in line.split()}
@@ -80,7 +80,7 @@ EXCEPTIONS = {
 
 
 def name_of(path: Path) -> str:
-    """The name of a module within the package; "." for the package itself."""
+    """Return the name of a module within the package; "." for the package itself."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts) or "."
 
@@ -89,7 +89,7 @@ MODULES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
 def pattern_of(module: str) -> str:
-    """The pattern of CONTRIBUTING.md that a module belongs to: the most specific one."""
+    """Return the pattern of CONTRIBUTING.md that a module belongs to: the most specific one."""
     candidates = [module]
     parts = module.split(".")
     candidates += [".".join([*parts[:i], "*"]) for i in range(len(parts), 0, -1)]
@@ -97,7 +97,7 @@ def pattern_of(module: str) -> str:
 
 
 def imports(module: str) -> set[str]:
-    """The package's modules that a module imports, lazily or for type checkers too."""
+    """Return the package's modules that a module imports, lazily or for type checkers too."""
     path = MODULES[module]
     package = ["lakefs_client", *path.relative_to(PACKAGE).parent.parts]
     found = set()
@@ -118,7 +118,7 @@ def imports(module: str) -> set[str]:
 
 
 def as_module(dotted: str) -> str | None:
-    """The name within the package of a dotted name, if it is a module of the package."""
+    """Return the name within the package of a dotted name, if it is a module of the package."""
     if dotted == "lakefs_client":
         return "."
     name = dotted.removeprefix("lakefs_client.")

@@ -24,7 +24,7 @@ def branch(name: str) -> bytes:
 
 @pytest.fixture
 def api(api: ApiClient) -> ApiClient:
-    """A client that repeats nothing."""
+    """Provide a client that repeats nothing."""
     api.configuration.retries = False
     return api
 

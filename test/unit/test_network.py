@@ -35,7 +35,7 @@ MIB = 1 << 20
 
 @pytest.fixture
 def once(api: ApiClient) -> ApiClient:
-    """A client that tries everything once."""
+    """Provide a client that tries everything once."""
     api.configuration.retries = False
     return api
 
@@ -83,7 +83,7 @@ def test_name_that_does_not_resolve(once: ApiClient) -> None:
 
 @pytest.fixture
 def full() -> Iterator[str]:
-    """The address of a listener that takes no more connections."""
+    """Provide the address of a listener that takes no more connections."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen(0)

@@ -45,7 +45,7 @@ def proxy() -> Iterator[ScriptedServer]:
 
 @pytest.fixture
 def far(api: ApiClient) -> ApiClient:
-    """A client of a server that only a proxy can reach."""
+    """Provide a client of a server that only a proxy can reach."""
     api.configuration.host = FAR
     return api
 

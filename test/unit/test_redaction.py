@@ -215,6 +215,26 @@ def test_internal_values_have_reprs_without_secrets() -> None:
     assert repr(call) == "<login: POST /auth/login>"
 
 
+def test_variables_of_a_traceback_hide_the_credentials(
+    configuration: Configuration, server: ScriptedServer
+) -> None:
+    """Tools such as Sentry show the variables of each frame by their reprs."""
+    server.script(Answer(500))
+    configuration.retries = False
+    configuration.api_key = {"cookie_auth": "value-of-a-cookie"}
+    encoded = configuration.get_basic_auth_token()[6:]
+    with ApiClient(configuration) as client, pytest.raises(ApiException) as caught:
+        RepositoriesApi(client).get_repository("repo")
+    frames = traceback.walk_tb(caught.value.__traceback__)
+    own = [frame for frame, _ in frames if "lakefs_client" in frame.f_code.co_filename]
+    assert len(own) > 4
+    for frame in own:
+        for value in frame.f_locals.values():
+            assert encoded not in repr(value)
+            assert PASSWORD not in repr(value)
+            assert "value-of-a-cookie" not in repr(value)
+
+
 def test_pickled_error_holds_no_signature_and_no_cookie() -> None:
     error = ApiException(403, f"refused: {SIGNED}")
     error.body = f"refused: {SIGNED}"

@@ -1,4 +1,4 @@
-"""What is repeated and what is not: every fault on every kind of operation."""
+"""Retries: every fault on every kind of operation."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ OPERATIONS = {
 
 
 class Fault(NamedTuple):
-    """What happens to the first request, what is repeated after it, and the error where not."""
+    """A fault of the first request, the requests that are retried after it, and the error."""
 
     step: Callable[[Answer], Step]
     repeated: tuple[str, ...]

@@ -39,14 +39,14 @@ def ask(client: ApiClient) -> None:
 
 @pytest.fixture
 def secure(certificates: Certificates) -> Iterator[ScriptedServer]:
-    """A server with a certificate for 127.0.0.1 and localhost."""
+    """Provide a server with a certificate for 127.0.0.1 and localhost."""
     with ScriptedServer(tls=certificates.server) as server:
         yield server
 
 
 @pytest.fixture
 def client(secure: ScriptedServer, certificates: Certificates) -> Iterator[ApiClient]:
-    """A client that trusts it, and does not sleep."""
+    """Provide a client that trusts the server, and does not sleep."""
     configuration = Configuration(secure.url)
     configuration.ssl_ca_cert = certificates.authority
     with ApiClient(configuration) as client:

@@ -38,7 +38,7 @@ REPO = "repo"
 
 @pytest.fixture
 def lake(client: ApiClient, sandbox: Sandbox) -> ApiClient:
-    """A client of a sandbox with a repository, which does not really sleep."""
+    """Provide a client of a sandbox with a repository, which does not really sleep."""
     namespace = f"{sandbox.storage_namespace}repo"
     RepositoriesApi(client).create_repository(RepositoryCreation(REPO, namespace))
     write(client, "main", "base")
@@ -502,7 +502,7 @@ PROGRAM = """\
 
 @pytest.fixture
 def program(sandbox: Sandbox, lake: ApiClient, tmp_path: Path) -> Iterator[Callable[[], Any]]:
-    """Starts a program within a transaction, and waits until it has written to its branch."""
+    """Start a program within a transaction, and wait until it has written to its branch."""
     path = tmp_path / "program.py"
     path.write_text(textwrap.dedent(PROGRAM))
     running = []

@@ -615,7 +615,7 @@ _shtab_lakefs_client_sandbox_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--host[address to listen on (default\: 127.0.0.1)]:host:"
   "--port[port of the API, 0 for any (default\: 8765)]:port:"
-  "--store-port[port of the blockstore, to which presigned URLs lead, 0 for any (default\: 8766)]:store_port:"
+  "--store-port[port of the blockstore, to which presigned URLs lead, 0 for any (default\: the port after --port, or any if that is 0)]:store_port:"
   "--data[keep everything in this directory]:DIR:_files"
   "--access-key-id[the user\'s access key id (default\: random)]:ID:"
   "--secret-access-key[the user\'s secret (default\: random)]:KEY:"

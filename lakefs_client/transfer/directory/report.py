@@ -110,6 +110,15 @@ class DirectoryReport:
     def __iter__(self) -> Iterator[DirectoryEntry]:
         return iter(self._entries)
 
+    def _repr_html_(self) -> str:
+        """Return tables for notebooks: the counts, and the failures."""
+        from lakefs_client._html import listing_table, properties_table
+
+        counts = {name: value for name, value in vars(self).items() if isinstance(value, int)}
+        html = properties_table("DirectoryReport", counts)
+        failures = [{"path": path, "error": error} for path, error in self.failures]
+        return html + (listing_table("Failures", failures) if failures else "")
+
     def raise_for_failures(self) -> None:
         """Raise an error if a file failed.
 

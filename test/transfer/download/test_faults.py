@@ -86,7 +86,7 @@ def assert_nothing_left(bench: Bench) -> None:
 
 @pytest.fixture
 def ready(bench: Bench) -> Bench:
-    """A bench with an object, and an existing file at the target."""
+    """Provide a bench with an object, and an existing file at the target."""
     bench.put(content(SIZE))
     bench.target.write_bytes(b"old")
     return bench

@@ -27,7 +27,7 @@ EXPIRIES: list[FaultKind] = ["expired", "expired_token"]
 
 
 def pass_time(bench: Bench, seconds: float, *, noticed: bool = True) -> Callable[[int], None]:
-    """A progress callback with which so much time passes after part 1; client and server see it,
+    """Return a progress callback that moves the clock after part 1, for client and server see it,
     or the server alone."""
     clock = MovableClock()
     bench.client.store_client.timing = Timing(clock=clock)
@@ -44,7 +44,7 @@ def pass_time(bench: Bench, seconds: float, *, noticed: bool = True) -> Callable
 
 
 def refusals(bench: Bench) -> int:
-    """How often the store said no."""
+    """Return the number of rejections by the store."""
     return sum(r.operation == "store_put_part" and r.status != 200 for r in bench.sandbox.requests)
 
 
@@ -327,7 +327,7 @@ HOUR = 3600.0
 
 
 def foretold(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """How long uploads were said to take."""
+    """Return the durations that the log estimates."""
     found = (re.search(r"(the upload .*) hours", r.getMessage()) for r in caplog.records)
     return [match[1] for match in found if match]
 
@@ -340,7 +340,7 @@ def clock(bench: Bench) -> MovableClock:
 
 
 class Waves:
-    """In place of a blockstore's writing: so many parts at a time, each time hours later."""
+    """Replacement of the blockstore's write: batches of parts, each hours later."""
 
     def __init__(self, bench: Bench, clock: MovableClock, width: int, hours: float) -> None:
         self._write = bench.sandbox.blockstore.write

@@ -1,4 +1,4 @@
-"""Uploads that were interrupted, and go on.
+"""Uploads that were interrupted and resumed.
 
 Processes are killed by SIGKILL: at random, at each request of the protocol before and after the
 server has carried it out, and at each write of the journal, before it, in its middle and after it.
@@ -100,16 +100,16 @@ class Scene:
         return dict(self.bench.sandbox.blockstore.uploads())
 
     def journals(self) -> list[list[dict[str, Any]]]:
-        """What the journals hold, one list of records each."""
+        """Return the records of each journal."""
         return list(read_all(self.job.journals, "upload"))
 
     def arrived(self) -> set[int]:
-        """The parts that the journal says to be in the store."""
+        """Return the parts that the journal says to be in the store."""
         records = [record for journal in self.journals() for record in journal]
         return {record["part"] for record in records if "part" in record}
 
     def sent(self) -> set[int]:
-        """The parts that the sandbox was sent."""
+        """Return the parts that the sandbox was sent."""
         queries = [r.query for r in self.bench.sandbox.requests if r.operation == PUT_PART]
         return {int(dict(parse_qsl(query))["partNumber"]) for query in queries}
 
@@ -118,7 +118,7 @@ class Scene:
         return uploader.upload(self.job, self.transfer, **options)
 
     def interrupt(self, number: int = PARTS // 2, **options: Any) -> TransferError:
-        """Have the upload end early, with parts in the store."""
+        """End the upload early, with parts in the store."""
         fault = {"status": 403, "part_number": number}
         self.bench.sandbox.faults.add(PUT_PART, "status", **fault)
         with pytest.raises(TransferError) as caught:
@@ -174,7 +174,7 @@ class Scene:
             assert over.wait(60)
 
     def assert_whole(self) -> None:
-        """The object is there, byte for byte, and nothing that costs: no part, no journal.
+        """Check that the object is there, byte for byte, without parts or a journal.
 
         The answer to the beginning may have been lost, so that nobody knows that upload; it has
         no parts.
@@ -185,7 +185,7 @@ class Scene:
         assert not list(self.job.journals.iterdir())
 
     def assert_goes_on(self) -> None:
-        """The same call ends well, and sends nothing that is known to be there."""
+        """Check that the same call succeeds, and sends no stored part again."""
         arrived = self.arrived()
         self.bench.sandbox.requests.clear()
         counts: list[int] = []
@@ -206,13 +206,13 @@ def scene(shared: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 def delete(bench: Bench) -> None:
-    """Have nothing stand at the path."""
+    """Delete the object at the path."""
     if bench.stat(PATH) is not None:
         ObjectsApi(bench.client).delete_object("repo", "main", PATH)
 
 
 def pending(scene: Scene) -> PendingUpload:
-    """The one upload that is pending."""
+    """Return the one upload that is pending."""
     (one,) = scene.transfer.pending_uploads()
     return one
 
@@ -221,7 +221,7 @@ def pending(scene: Scene) -> PendingUpload:
 
 
 def kill_at_random(scene: Scene, kills: int, seed: int) -> None:
-    """Kill process after process, each of which goes on where the one before it was."""
+    """Kill process after process. Each resumes the upload of the one before."""
     chance, requests = random.Random(seed), scene.bench.sandbox.requests
     while scene.kills < kills:
         arrived, before = scene.arrived(), scene.journals()
@@ -299,7 +299,7 @@ def test_what_was_completed_unseen_is_not_sent_again(scene: Scene) -> None:
     scene.assert_whole()
 
 
-# What goes on
+# Resumed uploads
 
 
 def test_it_goes_on_with_the_same_upload(scene: Scene) -> None:
@@ -578,7 +578,7 @@ def test_an_address_that_is_over_by_the_servers_word(
 
 
 def assert_said_to_be_over(scene: Scene, text: str, upload_id: str | None) -> None:
-    """A new upload was made; the old one's parts are still there, as the log says."""
+    """Check that a new upload was made; the old one's parts are still there, as the log says."""
     assert upload_id is not None
     assert "starting a new one" in text
     assert upload_id in text

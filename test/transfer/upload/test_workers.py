@@ -393,7 +393,7 @@ def test_an_interrupt_aborts_though_workers_go_on(
     ):
         bench.upload(SIZE, executor=watched, progress=told.append)
     faults.clear()
-    # Whoever cannot be stopped finds the upload gone, and nothing is told of it.
+    # A worker that cannot be stopped finds the upload gone, and reports nothing.
     processes.submit(len, "").result()
     bench.assert_nothing_left()
     assert told == []
