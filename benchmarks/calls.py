@@ -52,13 +52,13 @@ def _sdk(url: str) -> Any:
 
 
 def small_floor(url: str, count: str) -> float:
-    """A small GET by urllib3 and json alone."""
+    """Send a small GET with urllib3 and json alone."""
     get = _floor(f"{url}/api/v1/repositories/example-repo")
     return _cpu(lambda: get()["id"], int(count))
 
 
 def small_client(url: str, count: str) -> float:
-    """A small GET with a model as its result."""
+    """Send a small GET with a model as its result."""
     from lakefs_client.api.repositories_api import RepositoriesApi
 
     api = RepositoriesApi(_client(url))
@@ -66,7 +66,7 @@ def small_client(url: str, count: str) -> float:
 
 
 def small_sdk(url: str, count: str) -> float:
-    """The same by lakefs_sdk."""
+    """Run the same by lakefs_sdk."""
     from lakefs_sdk.api.repositories_api import RepositoriesApi
 
     api = RepositoriesApi(_sdk(url))
@@ -74,13 +74,13 @@ def small_sdk(url: str, count: str) -> float:
 
 
 def page_floor(url: str, count: str) -> float:
-    """A page of 1,000 objects by urllib3 and json, one value of each read."""
+    """List 1,000 objects with urllib3 and json, and read one value of each."""
     get = _floor(f"{url}/api/v1/repositories/example-repo/refs/main/objects/ls?amount=1000")
     return _cpu(lambda: [stats["path"] for stats in get()["results"]], int(count))
 
 
 def page_client(url: str, count: str) -> float:
-    """A page of 1,000 objects, decoded and checked, one attribute of each read."""
+    """List 1,000 objects, decoded and checked, and read one attribute of each."""
     from lakefs_client.api.objects_api import ObjectsApi
 
     api = ObjectsApi(_client(url))
@@ -93,7 +93,7 @@ def page_client(url: str, count: str) -> float:
 
 
 def page_sdk(url: str, count: str) -> float:
-    """The same by lakefs_sdk."""
+    """Run the same by lakefs_sdk."""
     from lakefs_sdk.api.objects_api import ObjectsApi
 
     api = ObjectsApi(_sdk(url))

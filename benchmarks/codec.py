@@ -26,7 +26,7 @@ def _cpu(call: Callable[[], Any], count: int = 20) -> float:
 
 
 class Answer:
-    """What the clients' decoders look at of an answer."""
+    """The parts of a response that the clients' decoders read."""
 
     status = 200
     reason = "OK"
@@ -63,7 +63,7 @@ def encode_client() -> float:
 
 
 def encode_legacy() -> float:
-    """The same by lakefs_client 1.44, whose models become dicts before."""
+    """Run the same by lakefs_client 1.44, whose models become dicts before."""
     from lakefs_client.api_client import ApiClient
     from lakefs_client.model.complete_presign_multipart_upload import (
         CompletePresignMultipartUpload,
@@ -78,7 +78,7 @@ def encode_legacy() -> float:
 
 
 def encode_sdk() -> float:
-    """The same by lakefs_sdk."""
+    """Run the same by lakefs_sdk."""
     import lakefs_sdk
 
     client = lakefs_sdk.ApiClient()
@@ -112,7 +112,7 @@ def decode_client() -> float:
 
 
 def decode_sdk() -> float:
-    """The same by lakefs_sdk."""
+    """Run the same by lakefs_sdk."""
     from lakefs_sdk import PresignMultipartUpload
 
     data = _urls()
@@ -158,7 +158,7 @@ def memory_client() -> float:
 
 
 def memory_sdk() -> float:
-    """The same by lakefs_sdk."""
+    """Run the same by lakefs_sdk."""
     from lakefs_sdk import ObjectStatsList
 
     def decode(data: bytes) -> Any:

@@ -22,12 +22,12 @@ def compact(value: object) -> bytes:
 
 
 def page(start: int, count: int) -> dict[str, object]:
-    """A page of a listing of objects that have user metadata."""
+    """Return a page of a listing of objects that have user metadata."""
     return listing([_stats(number) for number in range(start, start + count)], has_more=True)
 
 
 def listing(results: list[dict[str, object]], *, has_more: bool) -> dict[str, object]:
-    """A page of these objects."""
+    """Return a page of these objects."""
     return {
         "pagination": {
             "has_more": has_more,
@@ -40,7 +40,7 @@ def listing(results: list[dict[str, object]], *, has_more: bool) -> dict[str, ob
 
 
 def folder(origin: str, repository: str, prefix: str, after: str, date: str) -> dict[str, object]:
-    """The page after a path in a listing of COUNT files of SIZE zero bytes, 1,000 in each folder.
+    """Return the page after a path in a listing of COUNT files of SIZE zeros, 1,000 per folder.
 
     The repository's name says how many there are: ``folder-COUNT-SIZE``.
     """
@@ -55,7 +55,7 @@ def folder(origin: str, repository: str, prefix: str, after: str, date: str) -> 
 
 
 def file(origin: str, repository: str, path: str, date: str) -> dict[str, object]:
-    """An object of a repository ``folder-COUNT-SIZE``; presigned if there is an origin."""
+    """Return an object of a repository ``folder-COUNT-SIZE``; presigned if there is an origin."""
     size = int(repository.split("-")[2])
     place = f"{repository}/{size}"
     address = presigned(origin, place, date, 1) if origin else f"s3://lake/{place}"
@@ -94,7 +94,7 @@ def _stats(number: int) -> dict[str, object]:
 
 
 def parts(count: int) -> list[dict[str, object]]:
-    """What `complete` is told of the parts of an upload."""
+    """Return the parts of an upload as `complete` lists them."""
     return [
         {
             "part_number": number,
@@ -105,7 +105,7 @@ def parts(count: int) -> list[dict[str, object]]:
 
 
 def presigned(origin: str, path: str, date: str, number: int) -> str:
-    """A URL as long as S3's, and with the parameters that tell how long it is good for."""
+    """Return a URL as long as S3's, and with the parameters that tell how long it is good for."""
     return (
         f"{origin}/store/{path}?X-Amz-Algorithm=AWS4-HMAC-SHA256"
         f"&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20240312%2Fus-east-1%2Fs3%2Faws4_request"
@@ -115,7 +115,7 @@ def presigned(origin: str, path: str, date: str, number: int) -> str:
 
 
 def upload(origin: str, path: str, date: str, count: int) -> dict[str, object]:
-    """The answer of `create_presign_multipart_upload`."""
+    """Return the answer of `create_presign_multipart_upload`."""
     return {
         "upload_id": "u" * 96,
         "physical_address": f"s3://lake/{path}",

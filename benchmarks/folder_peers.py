@@ -26,7 +26,7 @@ _TYPE = "application/octet-stream"
 
 
 class Site(NamedTuple):
-    """Where a folder goes to or comes from.
+    """The endpoints of a directory transfer.
 
     Attributes:
         lakefs: Address of the lakeFS server.

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from measures import Measure
 
 HERE = Path(__file__).parent
-# On a busy machine a measure takes more rounds, up to so many times as many.
+# On a busy machine a measure takes more rounds, up to this factor.
 _PATIENCE = 3
 PEERS = {"legacy": "lakefs_client==1.44.0", "sdk": "lakefs_sdk"}
 
@@ -41,18 +41,18 @@ class Result(NamedTuple):
 
     @property
     def value(self) -> float:
-        """What is held against the limit: the ratio to the floor, or the figure."""
+        """The figure that the limit applies to: the ratio to the baseline, or the value."""
         return self.ours if self.floor is None else self.ours / self.floor
 
     @property
     def within(self) -> bool:
-        """Whether the limit is kept; True where there is none."""
+        """True if the limit is met, or if there is none."""
         return self.limit is None or self.value <= self.limit
 
 
 @contextmanager
 def setting(quick: bool) -> Iterator[dict[str, str]]:
-    """What measures work with, by name: addresses of the server, files, numbers of calls.
+    """Resources of the measures by name: addresses of the server, files, numbers of calls.
 
     Without trustme there is no ``https``, no ``lakefs`` unless the environment names one, and no
     ``lakectl`` unless it is installed.
@@ -105,7 +105,7 @@ def _certificate(place: Path) -> list[str]:
 
 
 def peer_pythons(venvs: Path) -> dict[str, str]:
-    """The interpreters that have the peers, made where they are not there yet."""
+    """Return the interpreters of the peers, and create missing ones."""
     pythons = {}
     for key, requirement in PEERS.items():
         folder = venvs / key
@@ -154,7 +154,7 @@ def run(
 
 
 def _settled(figures: Iterable[list[float]], pick: Callable[[list[float]], float]) -> bool:
-    """Whether the last two rounds changed no result by more than a hundredth."""
+    """Return True if the last two rounds changed each result by at most 1 %."""
     return all(
         len(all_) < 3 or abs(pick(all_[:-2]) - pick(all_)) <= 0.01 * pick(all_) for all_ in figures
     )
@@ -183,7 +183,7 @@ def _source(module: str) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """This process's, without proxies: the server is on this machine. And compiled modules are
+    """Return this process's environment without proxies. Compiled modules are
     kept, as they are wherever a package is installed."""
     return {
         name: value

@@ -14,7 +14,7 @@ def example_floor() -> float:
 
 
 def example_client() -> float:
-    """The imports of an example of the documentation: package, API module, two models."""
+    """Import the package, an API module and two models, as an example does."""
     start = process_time()
     import lakefs_client  # noqa: F401
     from lakefs_client.api import experimental_api  # noqa: F401
@@ -27,7 +27,7 @@ def example_client() -> float:
 
 
 def example_sdk() -> float:
-    """The same of lakefs_sdk."""
+    """Import the same of lakefs_sdk."""
     start = process_time()
     import lakefs_sdk  # noqa: F401
     from lakefs_sdk.api import experimental_api  # noqa: F401
@@ -56,7 +56,7 @@ def everything_client() -> float:
 
 
 def everything_legacy() -> float:
-    """The same of lakefs_client 1.44."""
+    """Import the same of lakefs_client 1.44."""
     start = process_time()
     import lakefs_client.apis
     import lakefs_client.models  # noqa: F401

@@ -1,4 +1,4 @@
-"""What is measured, and how much of it is allowed."""
+"""The measures and their limits."""
 
 from __future__ import annotations
 
@@ -49,6 +49,10 @@ HTTP, HTTPS, STORE = ("http", "no_ca"), ("https", "ca"), ("lakefs", "namespace",
 MEASURES = (
     Measure("import of an example", "imports", "example", "s", 0.25, peers=True, rounds=15),
     Measure("import of everything", "imports", "everything", "s", 0.5, peers=True, rounds=15),
+    Measure("lakefs-client --help", "startup", "python", "s", 2.5, subject="help", rounds=15),
+    Measure("lakefs-client --version", "startup", "python", "s", 2.5, subject="version", rounds=15),
+    Measure("lakefs-client cp --help", "startup", "python", "s", None, subject="command",
+            rounds=15),
     Measure("small GET", "calls", "small", "s", 1.1, ("http", "calls"), peers=True, rounds=9),
     Measure("page of 1,000 objects", "calls", "page", "s", 1.6, ("http", "pages"), peers=True),
     Measure("encode 10,000 parts", "codec", "encode", "s", 1.3, peers=True),

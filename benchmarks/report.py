@@ -15,7 +15,7 @@ HEADER = _ROW.format(*_HEADINGS)
 
 
 def line(result: Result) -> str:
-    """A result as a line of the table. Peers stand with their ratio to the floor."""
+    """Return a result as a line of the table. Peers have their ratio to the baseline."""
     measure = result.measure
     unit = measure.unit
     absolute = result.floor is None

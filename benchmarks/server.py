@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl
 
 import documents
 
-# The store computes real MD5s for this repository alone; the ETags of others are no MD5s.
+# The store computes real MD5s for this repository alone; the ETags of others are not MD5s.
 HASHED = "hashed"
 # The name of a repository with a listing of many files: `folder-COUNT-SIZE`.
 FOLDER = "folder-"

@@ -88,7 +88,7 @@ def _client(endpoint: str, namespace: str, file: str, verify: bool) -> float:
 
 @contextmanager
 def _repository(endpoint: str, namespace: str) -> Iterator[tuple[Any, str]]:
-    """A client, and the name of a repository that is there for one upload."""
+    """Return a client, and the name of a repository for one upload."""
     import lakefs_client
     from lakefs_client.apis import RepositoriesApi
 

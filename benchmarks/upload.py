@@ -79,7 +79,7 @@ def upload_floor(url: str, ca: str, file: str) -> float:
 
 
 def upload_mapped(url: str, ca: str, file: str) -> float:
-    """The same with each part mapped into memory and sent in one piece."""
+    """Run the same with each part mapped into memory and sent in one piece."""
     pool = pool_of(ca)
     with open(file, "rb", buffering=0) as source:
 
@@ -100,7 +100,7 @@ def upload_mapped(url: str, ca: str, file: str) -> float:
 
 
 def upload_sendfile(url: str, ca: str, file: str) -> float:
-    """The same by sendfile on bare sockets, which neither TLS nor a checksum can follow."""
+    """Run the same by sendfile on bare sockets, which neither TLS nor a checksum can follow."""
     address = urlsplit(url)
     local = threading.local()
     with open(file, "rb", buffering=0) as source:

@@ -62,7 +62,7 @@ __all__ = [
     "transaction",
 ]
 
-# Where names are that are loaded when they are first asked for; the errors are in `exceptions`.
+# Modules of the names that load on first use. Exceptions are in `exceptions`.
 _HOMES = {
     "ApiClient": "api_client",
     "Configuration": "configuration",
@@ -78,7 +78,7 @@ _MODULES = (
 
 
 if not TYPE_CHECKING:
-    # Hidden from type checkers, for which every name would exist.
+    # Hidden from type checkers, which would accept any name.
 
     def __getattr__(name: str) -> object:
         from importlib import import_module

@@ -25,9 +25,11 @@ class Api:
     """The operations of one group.
 
     Args:
-        api_client: The client to call through; by default one of its own, for the default
-            configuration.
+        api_client: Client for the calls. By default a new one with the default configuration.
     """
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.api_client!r}>"
 
     def __init__(self, api_client: ApiClient | None = None) -> None:
         if api_client is None:
@@ -49,11 +51,11 @@ class Endpoint:
     """An operation of a client.
 
     Attributes:
-        settings: Name, method, path, type of the answer and ways to authenticate.
-        params_map: Names of the arguments: all, required, with a list of values, with limits.
-        openapi_types: The types of the arguments.
-        attribute_map: Their names on the wire.
-        location_map: Whether they are in the path, the query, a header or the body.
+        settings: Name, method, path, result type and security schemes.
+        params_map: Names of the arguments: all, required, with an enum, with limits.
+        openapi_types: Types of the arguments.
+        attribute_map: Names of the arguments in the request.
+        location_map: Place of the arguments: path, query, header or body.
     """
 
     def __init__(self, method: Callable[..., Any], api_client: ApiClient) -> None:

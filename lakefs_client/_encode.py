@@ -1,4 +1,4 @@
-"""Arguments as they go on the wire: path segments, queries, JSON."""
+"""Encoding of arguments as path segments, queries, headers and JSON."""
 
 from __future__ import annotations
 
@@ -21,19 +21,25 @@ USER_METADATA_HEADER = "x-lakefs-meta-"
 
 
 def path_segment(name: str, value: Any, safe: str = "") -> str:
-    """An argument as one segment of a path: everything but letters, digits and ``_.-~`` escaped.
+    """Return an argument as one path segment, with all but letters, digits and ``_.-~`` escaped.
 
-    What is empty, or would be taken for a step in the hierarchy, is refused.
+    Raises:
+        ApiValueError: The segment is empty, ``.`` or ``..``.
     """
-    text = str(value)
+    text = text_of(value)
     for segment in text.split("/") if "/" in safe else (text,):
         if segment in ("", ".", ".."):
             raise ApiValueError(f"Invalid value for `{name}`, must not be empty, '.' or '..'")
     return quote_from_bytes(encoded(name, text), safe)
 
 
+def text_of(value: Any) -> str:
+    """Return a value as text: a member of ``class X(str, Enum)`` as its value, not its name."""
+    return str.__str__(value) if isinstance(value, str) else str(value)
+
+
 def query(pairs: Iterable[tuple[str, Any]]) -> str:
-    """A query string. A list repeats its name; booleans are ``true`` and ``false``."""
+    """Return a query string. A list repeats its name. Booleans are ``true`` and ``false``."""
     return "&".join(
         f"{_query_name(name)}={_query_value(name, item)}"
         for name, value in pairs
@@ -47,12 +53,12 @@ _query_name = lru_cache(maxsize=256)(quote_plus)
 def _query_value(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    text = date_text(value) if isinstance(value, (date, datetime)) else str(value)
+    text = date_text(value) if isinstance(value, (date, datetime)) else text_of(value)
     return quote_from_bytes(encoded(name, text), " ").replace(" ", "+")
 
 
 def encoded(name: str, text: str) -> bytes:
-    """Text in UTF-8, which half of a surrogate pair has no form in."""
+    """Encode text in UTF-8. A lone surrogate raises an error."""
     try:
         return text.encode()
     except UnicodeEncodeError:
@@ -60,18 +66,18 @@ def encoded(name: str, text: str) -> bytes:
 
 
 def date_text(value: date) -> str:
-    """ISO 8601. A datetime without a zone is taken for UTC, as RFC 3339 wants one."""
+    """Format in ISO 8601. A datetime without a zone is UTC, because RFC 3339 requires a zone."""
     if isinstance(value, datetime) and value.tzinfo is None:
         value = value.replace(tzinfo=timezone.utc)
     return value.isoformat()
 
 
 def user_metadata_headers(name: str, metadata: Any) -> dict[str, str]:
-    """User metadata as the headers of an upload through the server."""
+    """Return user metadata as the headers of an upload through the server."""
     pairs = checked_user_metadata(name, metadata)
     headers = {}
     for key, value in pairs.items():
-        # What RFC 9110 calls a token.
+        # A token of RFC 9110.
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", key):
             raise ApiValueError(f"{name}: the key {key!r} cannot be a part of a header's name")
         safe = require_header_safe(f"{name}[{key!r}]", value)
@@ -80,7 +86,7 @@ def user_metadata_headers(name: str, metadata: Any) -> dict[str, str]:
 
 
 def checked_user_metadata(name: str, metadata: Any) -> dict[str, str]:
-    """A copy of user metadata, after a check."""
+    """Check user metadata and return a copy."""
     try:
         pairs = dict(metadata)
     except (TypeError, ValueError):
@@ -96,7 +102,7 @@ def checked_user_metadata(name: str, metadata: Any) -> dict[str, str]:
 
 
 def to_json(value: Any) -> bytes:
-    """JSON of models, dicts, lists and primitives."""
+    """Return the JSON of models, dicts, lists and primitives."""
     try:
         return _JSON.encode(value).encode("ascii")
     except ApiValueError:

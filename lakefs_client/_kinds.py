@@ -42,11 +42,10 @@ Location = tuple[Any, ...]
 
 
 class Decoding(NamedTuple):
-    """Where data comes from, which decides how it is read.
+    """Source of data, which decides how to decode it.
 
     Attributes:
-        wire: Whether properties have their names in JSON (an answer) or those in Python
-            (a dict that a caller gives in place of a model).
+        wire: True for JSON names of a response, False for Python names of a caller's dict.
     """
 
     wire: bool = True
@@ -58,7 +57,7 @@ CALLER = Decoding(wire=False)
 
 
 def type_error(value: object, path: Location, classes: Iterable[type]) -> ApiTypeError:
-    """The error for a value of the wrong type at a place. The value itself is not repeated."""
+    """Return the error for a value of the wrong type. The message does not contain the value."""
     valid = tuple(sorted(classes, key=lambda cls: cls.__name__))
     names = ", ".join(cls.__name__ for cls in valid)
     text = (
@@ -70,7 +69,7 @@ def type_error(value: object, path: Location, classes: Iterable[type]) -> ApiTyp
 
 
 def indent(head: str, lines: list[str]) -> list[str]:
-    """Lines of code under another that rules them; none where there are none."""
+    """Return a line of code with its indented block, or nothing without a block."""
     return [head, *(f" {line}" for line in lines)] if lines else []
 
 
@@ -78,9 +77,9 @@ class Kind:
     """A declared type.
 
     Attributes:
-        classes: The Python types of its values, for messages.
-        enum: The values that are known, where there is such a list.
-        lazy: Whether values are wrapped when they are first read, as models are.
+        classes: Python types of its values, for messages.
+        enum: Known values, if the type lists them.
+        lazy: True if values are wrapped on first access, as models are.
     """
 
     classes: tuple[type, ...] = ()
@@ -88,35 +87,42 @@ class Kind:
     lazy = False
 
     def check(self, value: Any, path: Location) -> None:
-        """Refuse what a caller gave where its type is wrong, here or deeper."""
+        """Raise an error if a caller's value has the wrong type, at any depth."""
         if not isinstance(value, self.classes):
             raise type_error(value, path, self.classes)
 
     def load(self, value: Any, path: Location, decoding: Decoding) -> Any:
-        """Convert data to the declared type, or refuse it."""
+        """Convert data to the declared type, or raise an error."""
         if decoding.check:
             self.check(value, path)
         return value
 
+    def for_null(self) -> Any:
+        """Return the value for JSON's null, which Go writes for empty lists and maps.
+
+        Return None if null is a value itself.
+        """
+        return None
+
     def dump(self, value: Any) -> Any:
-        """What is sent for a value; JSON does the rest."""
+        """Return the value to send. `json` does the rest."""
         return value
 
     def wrap(self, value: Any) -> Any:
-        """Turn checked JSON into models; what is wrapped already comes back as it is."""
+        """Turn checked JSON into models. Models stay as they are."""
         return value
 
     def tests(self, name: str, namespace: dict[str, Any]) -> list[str] | None:
-        """Lines of code that return False unless the JSON value in a variable fits as it is.
+        """Return lines of code that return False unless a variable's JSON value fits.
 
-        None where values need converting. A KeyError means False as well. The lines may use
-        what is put into `namespace`, and variables whose names begin with that of theirs.
+        None if values need conversion. A KeyError also means False. The lines may use the names
+        that they put into `namespace`, and variables whose names begin with `name`.
         """
         return None
 
     @property
     def legacy(self) -> tuple[Any, ...]:
-        """The type as ``openapi_types`` has it."""
+        """Type as ``openapi_types`` shows it."""
         return self.classes
 
 
@@ -132,6 +138,10 @@ class Primitive(Kind):
         self._accepted = (int, float) if cls is float else cls
         self._bool = cls is bool
 
+    def load(self, value: Any, path: Location, decoding: Decoding) -> Any:
+        value = super().load(value, path, decoding)
+        return float(value) if type(value) is int and self.classes == (float,) else value
+
     def check(self, value: Any, path: Location) -> None:
         if not isinstance(value, self._accepted) or (isinstance(value, bool) and not self._bool):
             raise type_error(value, path, self.classes)
@@ -141,7 +151,7 @@ class Primitive(Kind):
 
 
 class DateTime(Kind):
-    """A point in time; ISO 8601 in JSON."""
+    """A point in time, in JSON as ISO 8601."""
 
     classes = (datetime,)
 
@@ -162,6 +172,27 @@ class DateTime(Kind):
             raise ApiTypeError(text, list(path), self.classes, key_type=False) from error
 
 
+MAX_DEPTH = 200
+"""Levels of nesting in free JSON. Copies, pickles and reprs recurse, and need to end."""
+
+
+def check_depth(value: Any, path: Location = ()) -> None:
+    """Refuse free JSON that is nested too deep.
+
+    Raises:
+        ApiTypeError: There are more than `MAX_DEPTH` levels.
+    """
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        nested = [item for item in level if isinstance(item, (dict, list))]
+        if not nested:
+            return
+        level = [
+            child for item in nested for child in (item.values() if type(item) is dict else item)
+        ]
+    raise ApiTypeError(f"nested deeper than {MAX_DEPTH} levels", list(path))
+
+
 class Free(Kind):
     """Anything that JSON can express, left as it is."""
 
@@ -170,8 +201,13 @@ class Free(Kind):
     def check(self, value: Any, path: Location) -> None:
         pass
 
+    def load(self, value: Any, path: Location, decoding: Decoding) -> Any:
+        check_depth(value, path)
+        return value
+
     def tests(self, name: str, namespace: dict[str, Any]) -> list[str] | None:
-        return []
+        namespace["check_depth"] = check_depth
+        return [f"check_depth({name})"]
 
 
 class File(Kind):
@@ -180,7 +216,7 @@ class File(Kind):
     classes = (io.IOBase,)
 
     def check(self, value: Any, path: Location) -> None:
-        """The body's source is looked at where it is opened, in the module `_body`."""
+        """Accept any value. `_body` checks the source when it opens it."""
 
 
 class Nullable(Kind):
@@ -220,6 +256,9 @@ class ListOf(Kind):
     def __init__(self, item: Kind) -> None:
         self.item = item
         self.lazy = item.lazy
+
+    def for_null(self) -> Any:
+        return []
 
     def check(self, value: Any, path: Location) -> None:
         if not isinstance(value, (list, tuple)):
@@ -262,6 +301,9 @@ class MapOf(Kind):
 
     def __init__(self, value: Kind) -> None:
         self.value = value
+
+    def for_null(self) -> Any:
+        return {}
 
     def check(self, value: Any, path: Location) -> None:
         super().check(value, path)
@@ -380,7 +422,7 @@ _BY_NAME: dict[str, Any] = {
 
 
 class _Names(dict[str, Any]):
-    """The names that an annotation may use: the types above, then those that `find` knows."""
+    """Names for annotations: the types above, then those that `find` knows."""
 
     def __init__(self, find: Callable[[str], Any]) -> None:
         super().__init__(_BY_NAME)
@@ -464,10 +506,10 @@ class Property(NamedTuple):
     """A property of a model, or a parameter of an operation.
 
     Attributes:
-        name: In Python.
-        wire: Its name in JSON, the query or the headers.
-        limits: As for `check_limits`.
-        place: Where an operation's parameter goes.
+        name: Name in Python.
+        wire: Name in JSON, the query or the headers.
+        limits: Limits, as for `check_limits`.
+        place: Place of an operation's parameter in the request.
     """
 
     name: str
@@ -477,8 +519,14 @@ class Property(NamedTuple):
     limits: Mapping[str, Any]
     place: str = ""
 
+    def is_absent(self, value: Any) -> bool:
+        """Return True for a None that means that an optional value is not given."""
+        if value is not None or self.required or self.place == "upload":
+            return False
+        return not isinstance(self.kind, (Nullable, Free))
+
     def check(self, value: Any, *, types: bool = True, disabled: Container[str] = ()) -> None:
-        """Refuse what a caller gave: wrong type, value not in the list, outside the limits."""
+        """Raise an error if a caller's value has the wrong type or is not allowed."""
         if types:
             self.kind.check(value, (self.name,))
             if value is None:
@@ -491,7 +539,7 @@ class Property(NamedTuple):
 def check_limits(
     value: Any, name: str, limits: Mapping[str, Any], disabled: Container[str]
 ) -> None:
-    """Hold a caller's value against limits: minimum, maximum, min_length, min_items, pattern."""
+    """Check a caller's value: minimum, maximum, min_length, min_items, pattern."""
     for limit, bound in limits.items():
         switch, fits, text = _LIMITS[limit]
         if switch not in disabled and not fits(value, bound):
@@ -513,6 +561,6 @@ _LIMITS: dict[str, tuple[str, Callable[[Any, Any], object], str]] = {
 
 
 def check_enum(value: Any, name: str, allowed: tuple[Any, ...]) -> None:
-    """Hold a caller's value against the list of those allowed."""
+    """Check that a caller's value is one of the allowed values."""
     if value not in allowed:
         raise ApiValueError(f"Invalid value for `{name}` ({value}), must be one of {list(allowed)}")

@@ -1,4 +1,4 @@
-"""Modules whose names are loaded when they are first asked for."""
+"""Modules that load their names on first use."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 def lazy_names(
     module: dict[str, Any], package: str, names: Sequence[str]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """A module's ``__getattr__`` and ``__dir__``, made of its globals.
+    """Return a module's ``__getattr__`` and ``__dir__``, built from its globals.
 
-    Each name has a module of its own in `package`, such as ``storage_uri`` for StorageURI.
+    Each name has its own module in `package`, such as ``storage_uri`` for StorageURI.
     """
 
     def load(name: str) -> Any:
@@ -29,7 +29,7 @@ def lazy_names(
 
 
 def _snake(name: str) -> str:
-    """The module of a class. A capital begins a word unless it is inside an acronym."""
+    """Return the module name of a class. A capital begins a word, except within an acronym."""
     words = ""
     for i, letter in enumerate(name):
         inside = name[i - 1 : i].isupper() and not name[i + 1 : i + 2].islower()

@@ -1,18 +1,18 @@
-"""The base of the models: what a class of annotations does when it is used.
+"""The base class of the models.
 
-A model holds its values in ``__dict__`` under their Python names. What this release does not
-know (properties of newer servers, the entries of a map model) is kept apart, under the key ``""``,
-where no attribute can be, so that nothing that a server sends hides a method.
+A model holds its values in ``__dict__`` under their Python names. Unknown values (properties of
+newer servers, entries of a map model) are kept under the key ``""``, which no attribute can have.
+So they never hide a method.
 
-Answers are decoded by adopting the dicts that ``json.loads`` made, after a check that is
-compiled once a class. Nested models are wrapped when they are first read.
+A response is decoded by adopting the dicts of ``json.loads``, after a check that each class
+compiles once. Nested models are wrapped on first access.
 """
 
 from __future__ import annotations
 
 from itertools import repeat
 
-from lakefs_client._redact import HIDDEN, redact
+from lakefs_client._redact import HIDDEN, is_secret_name, redact
 from lakefs_client._sentinels import KW_ONLY as KW_ONLY
 from lakefs_client._sentinels import TYPE_CHECKING as TYPE_CHECKING
 from lakefs_client._sentinels import UNKNOWN
@@ -51,7 +51,7 @@ _OLD_OPTIONS = (
 
 
 class _Lazy:
-    """A property that holds models: wraps the JSON dicts when it is first read."""
+    """A property with models. It wraps the JSON dicts on first access."""
 
     __slots__ = ("kind", "name")
 
@@ -63,7 +63,7 @@ class _Lazy:
         try:
             value = model.__dict__[self.name]
         except KeyError:
-            raise AttributeError(self.name) from None  # goes on in Model.__getattr__
+            raise AttributeError(self.name) from None  # continues in Model.__getattr__
         wrapped = self.kind.wrap(value)
         if wrapped is not value:
             model.__dict__[self.name] = wrapped
@@ -74,7 +74,7 @@ class _Lazy:
 
 
 class _FromSchema:
-    """A read-only attribute of a model class: its schema's of the same name."""
+    """A read-only class attribute with the schema's value of the same name."""
 
     def __set_name__(self, owner: type[Model], name: str) -> None:
         self.name = name
@@ -99,16 +99,16 @@ class _Docstring:
 
 @dataclass_transform(eq_default=False)
 class Model:
-    """A value of the API: a few named properties.
+    """A value of the API with named properties.
 
-    Required properties are positional, in the order of the class; optional ones are keywords
-    only. A value is read as an attribute, as an item, or by `get`; an optional one that is not
-    set raises ApiAttributeError. Assignment checks type, allowed values and limits. Names that
-    the class does not declare are kept, and sent.
+    Required properties are positional, in the order of the class. Optional ones are keyword-only.
+    Read a value as an attribute, as an item, or with `get`. An optional property that is not set
+    raises ApiAttributeError. Assignment checks the type, allowed values and limits. Undeclared
+    names are kept and sent.
 
     Raises:
         ApiTypeError: A required property is missing, or a value has the wrong type.
-        ApiValueError: A value is not among those allowed, or outside its limits.
+        ApiValueError: A value is not allowed, or outside its limits.
     """
 
     if not TYPE_CHECKING:
@@ -124,12 +124,16 @@ class Model:
                     f"({', '.join(names)}), {len(args)} were given"
                 )
             values.update(zip(names, args))
+            check = kwargs.pop("_check_type", True) is not False
+            if kwargs.pop("_spec_property_naming", False):
+                kwargs = schema.from_wire(kwargs, check)
             for name, value in kwargs.items():
                 if name in values and name != UNKNOWN:
                     text = f"{type(self).__name__} got multiple values for argument {name!r}"
                     raise ApiTypeError(text)
                 if name in schema.properties:
-                    values[name] = value
+                    if not schema.properties[name].is_absent(value):
+                        values[name] = value
                 elif name not in _OLD_OPTIONS:
                     self._set_undeclared(name, value)
             missing = [name for name in names if name not in values]
@@ -137,7 +141,7 @@ class Model:
                 text = f"{type(self).__name__} lacks required arguments: {', '.join(missing)}"
                 raise ApiTypeError(text)
             for name, value in values.items():
-                if name != UNKNOWN:
+                if name != UNKNOWN and check:
                     schema.properties[name].check(value)
 
     _compiled: ClassVar[Schema | None] = None
@@ -181,7 +185,7 @@ class Model:
 
     @classmethod
     def _from_openapi_data(cls, *args: Any, **kwargs: Any) -> Self:
-        """The constructor, under the name that older releases gave to one without checks."""
+        """Call the constructor. Older releases used this name for one without checks."""
         return cls(*args, **kwargs)
 
     @classmethod
@@ -195,13 +199,18 @@ class Model:
         properties = schema.by_wire if decoding.wire else schema.properties
         for key, item in value.items():
             prop = properties.get(key)
+            if prop is not None and prop.is_absent(item):
+                continue
             if prop is not None:
+                if item is None and decoding.wire:
+                    item = prop.kind.for_null()
                 model.__dict__[prop.name] = prop.kind.load(item, (*path, key), decoding)
                 if not decoding.wire:
                     prop.check(model.__dict__[prop.name])
             elif schema.entries is not None or not decoding.discard_unknown:
                 if decoding.check and schema.entries is not None:
                     item = schema.entries.load(item, (*path, key), decoding)
+                schema.check_depth(item, (*path, key))
                 model.__dict__.setdefault(UNKNOWN, {})[key] = item
         for name in schema.required:
             if decoding.check and name not in model.__dict__:
@@ -227,18 +236,28 @@ class Model:
         return models
 
     def _set_undeclared(self, name: str, value: Any) -> None:
-        """Keep a value that the class does not declare."""
-        entries = self._schema().entries
-        if entries is not None:
-            entries.check(value, (name,))
+        """Keep a value that the class does not declare, and warn if its name looks misspelt."""
+        schema = self._schema()
+        if schema.entries is not None:
+            schema.entries.check(value, (name,))
+        elif closest := schema.closest(name):
+            from warnings import warn
+
+            warn(f"{type(self).__name__} has no property '{name}'. {closest}", stacklevel=3)
         self.__dict__.setdefault(UNKNOWN, {})[name] = value
 
     def _undeclared(self, name: str) -> Any:
-        """A value that the class does not declare."""
+        """Return a value that the class does not declare."""
         try:
             return self.__dict__[UNKNOWN][name]
         except KeyError:
+            if isinstance(name, int):  # of a for loop
+                hint = "results" if "results" in self._schema().properties else "to_dict()"
+                text = f"{type(self).__name__} cannot be iterated over: use its {hint}"
+                raise ApiTypeError(text) from None
             text = f"{type(self).__name__} has no attribute '{name}'"
+            if closest := self._schema().closest(name):
+                text += f". {closest}"
             raise ApiAttributeError(text, [name]) from None
 
     def _items(self) -> Iterator[tuple[str, Any]]:
@@ -251,7 +270,7 @@ class Model:
         yield from self.__dict__.get(UNKNOWN, {}).items()
 
     def _as_wire(self) -> dict[str, Any]:
-        """What `json` is to write for this model; nested models are its business."""
+        """Return the value that `json` writes for this model, with nested models."""
         schema = self._schema()
         if schema.is_wire_form and UNKNOWN not in self.__dict__:
             return self.__dict__
@@ -265,7 +284,7 @@ class Model:
 
     @classmethod
     def _list_as_wire(cls, models: Sequence[Any]) -> Sequence[Any]:
-        """What `json` is to write for a list, without coming back here for each model in it."""
+        """Return the list that `json` writes, without a call of `_as_wire` per model."""
         if not cls._schema().is_wire_form:
             return models
         return [
@@ -281,6 +300,9 @@ class Model:
         if prop is None:
             self._set_undeclared(name, value)
         else:
+            if prop.is_absent(value):
+                self.__dict__.pop(name, None)
+                return
             prop.check(value)
             self.__dict__[name] = value
 
@@ -299,20 +321,30 @@ class Model:
         return sorted(names - unset - {UNKNOWN})
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The value of that name, or the default where it is not set."""
+        """Return the value of a name, or the default if it is not set."""
         return self[name] if name in self else default  # noqa: SIM401 (this is `get`)
 
     def to_dict(self) -> dict[str, Any]:
-        """The values by their Python names, nested models turned into dicts as well."""
+        """Return the values by their Python names, with nested models as dicts."""
         return {name: plain(value) for name, value in self._items()}
 
     def to_str(self) -> str:
-        """The values laid out for reading; secrets are hidden."""
+        """Return the values formatted for reading, with secrets hidden."""
         from pprint import pformat
 
         return pformat(plain(self, hide=True))
 
     __repr__ = __str__ = to_str
+
+    def _repr_html_(self) -> str:
+        """Return a table for notebooks; of a page of a listing, a row for each result."""
+        from lakefs_client._html import listing_table, properties_table
+
+        values: Any = plain(self, hide=True)
+        results = values.get("results")
+        if "pagination" in values and all(isinstance(one, dict) for one in results):
+            return listing_table(type(self).__name__, results)
+        return properties_table(type(self).__name__, values)
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -363,8 +395,11 @@ def plain(value: Any, *, wire: bool = False, hide: bool = False) -> Any:
     """
     if isinstance(value, Model):
         secret = value._secret if hide else ()
+        known = value._schema().properties if hide else ()
         return {
-            name: HIDDEN if name in secret and item else plain(item, wire=wire, hide=hide)
+            name: HIDDEN
+            if item and (name in secret or (hide and name not in known and is_secret_name(name)))
+            else plain(item, wire=wire, hide=hide)
             for name, item in (value._as_wire().items() if wire else value._items())
         }
     if isinstance(value, (list, tuple)):
@@ -372,3 +407,20 @@ def plain(value: Any, *, wire: bool = False, hide: bool = False) -> Any:
     if isinstance(value, dict):
         return {name: plain(item, wire=wire, hide=hide) for name, item in value.items()}
     return redact(value) if hide and isinstance(value, str) and "=" in value else value
+
+
+def secret_values(value: Any, *, secret: bool = False) -> Iterator[str]:
+    """Yield the secrets in a body: models, dicts and lists, however deep."""
+    if isinstance(value, Model):
+        hidden = value._secret
+        for name, item in value._items():
+            yield from secret_values(item, secret=secret or name in hidden or is_secret_name(name))
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            named = isinstance(name, str) and is_secret_name(name)
+            yield from secret_values(item, secret=secret or named)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from secret_values(item, secret=secret)
+    elif secret and isinstance(value, str):
+        yield value

@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     F = TypeVar("F", bound=Callable[..., object])
 
     class Readable(Protocol):
-        """An open binary file or stream. Temporary and compressed files are no BinaryIO."""
+        """An open binary file or stream. Temporary and compressed files are not BinaryIO."""
 
         def read(self, size: int, /) -> bytes: ...
 
     UploadContent = Readable | bytes | bytearray | memoryview | PathLike[str]
-    """What can be uploaded: an open binary file or stream, bytes, or a file's path."""
+    """Content of an upload: an open binary file or stream, bytes, or a file's path."""
 
     class CallOptions(TypedDict, total=False):
-        """What every method takes besides its own arguments."""
+        """Options of every method, in addition to its own arguments."""
 
         async_req: bool
         """Call in a thread of the client's pool; the result is an object with `get`."""
@@ -55,26 +55,26 @@ if TYPE_CHECKING:
 class Operation:
     """A decorator that turns a signature into a method that calls the API.
 
-    Arguments that are in the path's braces go there, a model is the body as JSON, a file's bytes
-    are the body as they are, headers go to their place, and all others into the query. That is
-    worked out on the first call, since types are read then.
+    Arguments named in the path's braces fill the path. A model is a JSON body, a file a body of
+    bytes. Headers are sent as headers, all other arguments in the query. The first call works this
+    out, because it reads the types.
 
     Args:
         method: HTTP method.
         path: Path below the host, with the names of arguments in braces.
-        wire: Names in the query, where they differ from the argument's.
-        headers: Names of the headers that arguments are sent in; of user metadata the prefix.
-        limits: Limits of arguments; see `lakefs_client._kinds.check_limits`.
-        auth: The ways to authenticate; () for an operation that needs none and gets none.
-        idempotent: Whether a second call has the same effect and the same answer as the first;
-            by default that of GET and HEAD has.
-        repeatable: Whether an answer can say that nothing happened, so that calling again is safe.
+        wire: Names in the query that differ from the argument's.
+        headers: Names of headers by argument. For user metadata the prefix.
+        limits: Limits of arguments, as for `lakefs_client._kinds.check_limits`.
+        auth: Security schemes. () for an operation without credentials.
+        idempotent: True if a second call has the same effect and the same result. Default: True
+            for GET and HEAD.
+        repeatable: False if no response can prove that nothing happened.
 
     Attributes:
-        name: The method's name.
-        safety: How harmless its repetition is; see `rest.may_repeat`.
-        required: Those of `parameters` that must be given, in their order, and
-        kind: the type of the answer, None for none; both are known with `parameters`.
+        name: Name of the method.
+        safety: Safety of a retry, as for `rest.may_repeat`.
+        required: Required parameters in order, known together with `parameters`.
+        kind: Type of the result or None, known together with `parameters`.
     """
 
     name: str
@@ -122,7 +122,7 @@ class Operation:
 
     @property
     def parameters(self) -> dict[str, Property]:
-        """The arguments by name, the required ones first."""
+        """Arguments by name, the required ones first."""
         if self._parameters is not None:
             return self._parameters
         from lakefs_client import models

@@ -1,4 +1,4 @@
-"""Listings without loops over pages."""
+"""Iteration over listings without loops over pages."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 def paginate(
     method: Callable[P, Page[Item]], /, *args: P.args, **kwargs: P.kwargs
 ) -> Iterator[Item]:
-    """Iterate over every item of a listing, page after page, each asked for when it is needed.
+    """Iterate over all items of a listing. Pages are requested as needed.
 
     ``for stats in paginate(objects_api.list_objects, "repo", "main", prefix="a/"): …``
 
     Args:
-        method: A method that lists something, bound to its API.
-        args: Its required arguments.
-        kwargs: Its other arguments: ``amount`` is the size of a page, ``after`` where to begin.
+        method: Bound method that lists something.
+        args: Required arguments of the method.
+        kwargs: Other arguments of the method. ``amount`` is the page size, ``after`` the start.
 
     Raises:
-        ApiTypeError: The method's answers have no pages, or an option makes it return something
-            else (``async_req``, ``_preload_content``, ``_return_http_data_only``).
-        ApiException: A page could not be had, or the server named an offset twice, which would
-            make the listing endless.
+        ApiTypeError: The method's results have no pages, or an option changes the result
+            (``async_req``, ``_preload_content``, ``_return_http_data_only``).
+        ApiException: A request failed, or the server repeated an offset, which would make the
+            listing endless.
     """
     for option in ("async_req", "_preload_content", "_return_http_data_only"):
         if option in kwargs:

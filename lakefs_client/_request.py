@@ -1,4 +1,4 @@
-"""One call: its arguments checked, and laid out as path, query, headers and body."""
+"""Preparation of a call: its arguments, checked and encoded."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakefs_client import _body, _encode, auth
 from lakefs_client._kinds import CALLER
+from lakefs_client._model import secret_values
 from lakefs_client._sentinels import UNSET
 from lakefs_client.exceptions import ApiTypeError
 
@@ -31,7 +32,7 @@ OPTIONS = {
 }
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class PreparedCall:
     """One call, checked and ready: what the client needs to send it and to read the answer.
 
@@ -46,6 +47,9 @@ class PreparedCall:
         host: The address to call in place of the configured one.
         token: The token of the last attempt, if a provider gave it.
         policy: The retry policy in place of the configured one.
+        value: The value that the body was made of, for the secrets in it.
+        documented: False for a call that the API document does not describe; a 204 then means
+            that there is no result, whatever its type.
     """
 
     operation: str
@@ -60,6 +64,15 @@ class PreparedCall:
     host: str | None = None
     token: str | None = None
     policy: RetryPolicy | None = None
+    value: Any = None
+    documented: bool = True
+
+    def __repr__(self) -> str:
+        return f"<{self.operation}: {self.method} {self.path.partition('?')[0]}>"
+
+    def secrets(self) -> list[str]:
+        """Return the secrets that the body holds."""
+        return [*secret_values(self.value)]
 
     def __post_init__(self) -> None:
         if self.body is not None and not self.body.repeatable:
@@ -72,7 +85,7 @@ def bind(
     kwargs: Mapping[str, Any],
     configuration: Configuration,
 ) -> PreparedCall:
-    """Check the arguments and lay them out."""
+    """Check the arguments of a call and encode them."""
     parameters = operation.parameters
     positional = operation.required
     if len(args) > len(positional):
@@ -86,7 +99,7 @@ def bind(
         if name in values:
             raise ApiTypeError(f"{operation.name}() got multiple values for argument '{name}'")
         if name in parameters:
-            if value is not UNSET:
+            if value is not UNSET and not parameters[name].is_absent(value):
                 values[name] = value
         elif name in OPTIONS:
             options = {**options, name: value}
@@ -108,17 +121,18 @@ def _lay_out(
     path = operation.path
     query: list[tuple[str, Any]] = []
     headers: dict[str, str] = {}
-    body = None
+    body = sent = None
     safety = operation.safety
     check = options["_check_input_type"]
     parameters = operation.parameters
     for name, value in values.items():
         p = parameters[name]
         if p.place == "body":
-            body = _body.of_json(p.kind.load(value, (name,), CALLER) if check else value)
+            sent = p.kind.load(value, (name,), CALLER) if check else value
+            body = _body.of_json(sent)
             continue
         if p.place == "upload":
-            body = _body.of_upload(value, name)
+            body = _body.of_upload(value, name, str(values.get("path", "")))
             continue
         p.check(value, types=check, disabled=configuration.disabled_validations)
         if p.place == "path":
@@ -129,12 +143,12 @@ def _lay_out(
         elif p.wire == _encode.USER_METADATA_HEADER:
             headers |= _encode.user_metadata_headers(name, value)
         else:
-            headers[p.wire] = auth.require_header_safe(name, str(value))
+            headers[p.wire] = auth.require_header_safe(name, _encode.text_of(value))
             if p.wire in ("If-Match", "If-None-Match") and operation.method not in ("GET", "HEAD"):
                 safety = "unsent"  # what the first time met may refuse the second
     if query:
         path = f"{path}?{_encode.query(query)}"
     return PreparedCall(
         operation.name, operation.method, path, headers, body, operation.auth, operation.kind,
-        safety, options,
+        safety, options, value=sent,
     )  # fmt: skip

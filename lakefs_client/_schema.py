@@ -1,4 +1,4 @@
-"""What a model class declares, worked out of its annotations."""
+"""Schemas of model classes, built from their annotations."""
 
 from __future__ import annotations
 
@@ -7,31 +7,41 @@ from functools import cached_property
 from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any
 
-from lakefs_client._kinds import Free, Kind, MapOf, Property, indent, names_beside, resolve
+from lakefs_client._kinds import (
+    Decoding,
+    Free,
+    Kind,
+    MapOf,
+    Property,
+    check_depth,
+    indent,
+    names_beside,
+    resolve,
+)
 from lakefs_client._sentinels import UNKNOWN, UNSET
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from lakefs_client._kinds import ModelBase
 
 OLD_LIMITS = {"minimum": "inclusive_minimum", "maximum": "inclusive_maximum", "pattern": "regex"}
-"""The names that limits have in `Model.validations`, where they are others."""
+"""Names of limits in `Model.validations` that differ."""
 
 
 class Schema:
-    """What a model class declares, worked out on first use.
+    """The schema of a model class, built on first use.
 
     Attributes:
-        properties: By Python name, the required ones first.
-        by_wire: By the name in JSON.
+        properties: Properties by Python name, the required ones first.
+        by_wire: Properties by the name in JSON.
         required: Python names of the required properties, in the order of arguments.
         annotations: Types of the properties, as the class states them.
-        entries: The kind of the values of a map model; None for other models.
-        lazy: The properties that hold models.
-        is_wire_form: Whether values are sent as they are held, so that none needs a look.
+        entries: Kind of the values of a map model. None for other models.
+        lazy: Properties with models.
+        is_wire_form: True if values are sent as they are stored.
 
-    Below `fits` is what older releases had as attributes of the class.
+    The properties below `fits` are class attributes of older releases.
     """
 
     def __init__(self, cls: type[ModelBase], bases: Iterable[type[ModelBase]]) -> None:
@@ -52,7 +62,7 @@ class Schema:
             wire, limits = cls._wire.get(name, name), cls._limits.get(name, {})
             self.properties[name] = Property(name, wire, kind, name not in optional, limits)
         self._name = cls.__name__
-        # Servers spell some names both ways.
+        # Servers use both spellings of some names.
         self.by_wire = self.properties | {p.wire: p for p in self.properties.values()}
         self.required = tuple(p.name for p in self.properties.values() if p.required)
         self.lazy = tuple(p for p in self.properties.values() if p.kind.lazy)
@@ -62,9 +72,9 @@ class Schema:
 
     @cached_property
     def fits(self) -> Callable[[dict[str, Any]], bool]:
-        """Whether JSON can be adopted as it is; False as well where values need converting.
+        """A function that returns True if JSON can be adopted without conversion.
 
-        What is unknown in a dict that can be is moved to its place.
+        The function moves unknown keys of an adopted dict to their place.
         """
         namespace: dict[str, Any] = {}
         tests = self.tests("v", namespace)
@@ -72,7 +82,7 @@ class Schema:
             return lambda value: False
         body = [*indent("try:", tests), "except KeyError: return False", "return True"]
         code = "\n".join(indent("def fits(v):", body))
-        # Tracebacks and debuggers look for the source here.
+        # Tracebacks and debuggers read the source from here.
         file = f"<check of {self._name}>"
         linecache.cache[file] = (len(code), None, code.splitlines(keepends=True), file)
         # Built from our own declarations, never from input.
@@ -80,7 +90,7 @@ class Schema:
         return namespace["fits"]  # type: ignore[no-any-return]
 
     def tests(self, name: str, namespace: dict[str, Any]) -> list[str] | None:
-        """As those of a `Kind`; nested models are looked at in the same function."""
+        """Return the checks, as `Kind.tests` does. They include those of nested models."""
         if self.entries is not None:
             return MapOf(self.entries).tests(name, namespace)
         split, value, count = f"split{len(namespace)}", f"{name}_", f"{name}n"
@@ -97,10 +107,33 @@ class Schema:
                 lines += indent(f"if {prop.name!r} in {name}:", [f"{count} += 1", *tests])
         return [*lines, f"if len({name}) != {count}: {split}({name})"]
 
+    check_depth = staticmethod(check_depth)
+
+    def from_wire(self, values: Mapping[str, Any], check: bool) -> dict[str, Any]:
+        """Return values with their names in Python, and converted as those of an answer."""
+        decoding = Decoding(check=check)
+        converted = {}
+        for key, value in values.items():
+            prop = self.by_wire.get(key)
+            name = key if prop is None else prop.name
+            converted[name] = value if prop is None else prop.kind.load(value, (key,), decoding)
+        return converted
+
+    def closest(self, name: str) -> str:
+        """Return "Did you mean …?" for a name close to a property's; "" if there is none."""
+        if name.startswith("_"):
+            return ""
+        from difflib import get_close_matches
+
+        names = get_close_matches(name, self.properties, 1, 0.75)
+        return f"Did you mean '{names[0]}'?" if names else ""
+
     def _split(self, values: dict[str, Any]) -> None:
-        """Move what is unknown in an adopted dict to its place."""
+        """Move the unknown keys of an adopted dict to their place."""
         unknown = [key for key in values if key not in self.properties]
         values[UNKNOWN] = {key: values.pop(key) for key in unknown}
+        for key, value in values[UNKNOWN].items():
+            check_depth(value, (key,))
 
     @property
     def attribute_map(self) -> dict[str, str]:

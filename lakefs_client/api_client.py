@@ -1,4 +1,4 @@
-"""Send a call and read its answer: the layer between the methods and the network."""
+"""The client: it encodes calls, sends them, and decodes the responses."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from lakefs_client import _body, _encode, auth, models
+from lakefs_client import _body, _encode, _process, auth, models
+from lakefs_client._answer import read_stored
+from lakefs_client._connection import current
 from lakefs_client._kinds import Decoding, File, Primitive, kind_of
+from lakefs_client._redact import Secret, redact
 from lakefs_client._request import OPTIONS, PreparedCall, bind
 from lakefs_client._version import __version__
 from lakefs_client.configuration import Configuration
 from lakefs_client.exceptions import (
+    ApiException,
     ApiTypeError,
     ApiValueError,
     InvalidAnswerError,
@@ -29,7 +33,7 @@ from lakefs_client.rest import Message, RESTClientObject, RESTResponse
 from lakefs_client.retry import retry_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from multiprocessing.pool import ApplyResult, ThreadPool
 
     import urllib3
@@ -40,30 +44,31 @@ if TYPE_CHECKING:
     from lakefs_client.configuration import Options
     from lakefs_client.rest import RequestTimeout
 
-# What an object may weigh to be held in memory by a download; larger ones are buffered on disk.
+# Maximum size of a download in memory. Larger ones are buffered on disk.
 _IN_MEMORY = 1 << 20
+_METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PATCH", "PUT", "DELETE")
 
 
 class ApiClient:
-    """Calls a lakeFS server. One client serves many threads, and survives a fork.
+    """A client of a lakeFS server. Threads may share it, and it works after a fork.
 
     Args:
-        configuration: Where and as whom; by default a copy of `Configuration`'s default. It
-            may be changed later.
-        header_name: A header to send with every request, and
-        header_value: its value.
-        cookie: A cookie to send with every request, as ``name=value``.
-        pool_threads: Threads for calls with ``async_req=True``, which are started with the
-            first of them.
+        configuration: Address, credentials and settings. Default: a copy of the default
+            configuration. It may change later.
+        header_name: Name of a header to send with every request.
+        header_value: Value of that header.
+        cookie: Cookie to send with every request, as ``name=value``.
+        pool_threads: Number of threads for calls with ``async_req=True``. They start with the
+            first such call.
 
     Attributes:
-        rest_client: Sends to the server.
-        store_client: Sends to blockstores, without anything that is lakeFS's own.
+        rest_client: Connections to the server.
+        store_client: Connections to object stores, without lakeFS's credentials.
         default_headers: Headers of every request.
-        last_response: The answer to the last call, whichever thread made it.
+        last_response: Response to the last call of any thread.
 
     Raises:
-        ApiValueError: A header or the cookie holds control characters.
+        ApiValueError: A header or the cookie has control characters.
     """
 
     def __init__(
@@ -80,6 +85,7 @@ class ApiClient:
         self.rest_client = RESTClientObject(configuration)
         self.store_client = RESTClientObject(configuration, for_store=True)
         self.default_headers: dict[str, str] = {}
+        self._checked_headers: dict[str, str] = {}
         if header_name is not None:
             self.set_default_header(header_name, header_value or "")
         self.cookie = cookie and auth.require_header_safe("cookie", cookie)
@@ -87,12 +93,31 @@ class ApiClient:
         self.last_response: RESTResponse | None = None
         self.user_agent = f"lakefs-client-python/{__version__}"
         self._lock = threading.Lock()
-        self._pool: tuple[int, ThreadPool] | None = None
+        self._pool: ThreadPool | None = None
+        _process.register(self)
 
     @classmethod
     def from_environment(cls, **explicit: Unpack[Options]) -> Self:
         """Return a client for lakectl's settings; see `Configuration.from_environment`."""
         return cls(Configuration.from_environment(**explicit))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.configuration!r}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        fresh = {"_lock", "_pool", "last_response"}
+        return {name: value for name, value in self.__dict__.items() if name not in fresh}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock, self._pool, self.last_response = threading.Lock(), None, None
+        _process.register(self)
+
+    def abandon(self) -> object:
+        """Leave the threads of asynchronous calls to the parent process."""
+        old = self._lock, self._pool
+        self._lock, self._pool = threading.Lock(), None
+        return old
 
     def __enter__(self) -> Self:
         return self
@@ -104,24 +129,22 @@ class ApiClient:
         """Wait for asynchronous calls and close every connection. The next call opens new ones."""
         with self._lock:
             pool, self._pool = self._pool, None
-        if pool is not None and pool[0] == os.getpid():
-            pool[1].close()
-            pool[1].join()
+        if pool is not None:
+            pool.close()
+            pool.join()
         self.rest_client.close()
         self.store_client.close()
 
     @property
     def pool(self) -> ThreadPool:
-        """The threads of asynchronous calls, started on first use and ended with the client."""
+        """Threads of asynchronous calls, from first use until the client is closed."""
         with self._lock:
-            # A forked child has the object, but not its threads.
-            if self._pool is None or self._pool[0] != os.getpid():
+            if self._pool is None:
                 from multiprocessing.pool import ThreadPool
 
-                pool = ThreadPool(self.pool_threads)
-                weakref.finalize(self, pool.terminate)
-                self._pool = (os.getpid(), pool)
-            return self._pool[1]
+                self._pool = ThreadPool(self.pool_threads)
+                weakref.finalize(self, _terminate, self._pool, os.getpid())
+            return self._pool
 
     @property
     def user_agent(self) -> str:
@@ -133,7 +156,7 @@ class ApiClient:
         self.set_default_header("User-Agent", value)
 
     def set_default_header(self, header_name: str, header_value: str) -> None:
-        """Send a header with every request; what a call or its credentials set goes before it.
+        """Send a header with every request. Headers of a call and credentials take precedence.
 
         Raises:
             ApiValueError: The name or the value holds control characters.
@@ -146,49 +169,46 @@ class ApiClient:
         self.default_headers[header_name] = header_value
 
     def call(self, operation: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Call an operation, which is what the methods of the APIs do."""
+        """Call an operation, as the methods of the groups do."""
         return self.perform(bind(operation, args, kwargs, self.configuration))
 
     def perform(self, request: PreparedCall) -> Any:
-        """Send what an operation made of its arguments, and return the result.
+        """Send a prepared call and return the result.
 
         Raises:
-            ApiException: The server answered with an error, not at all, or with something
-                that is no answer to this operation.
+            ApiException: The server answered with an error, not at all, or with an invalid
+                response.
         """
         options = request.options
         if options["async_req"]:
             request.options = {**options, "async_req": False}
-            result: ApplyResult[Any] = self.pool.apply_async(self.perform, (request,))
-            return result
+            return self._start(request)
         host = request.host or self.configuration.get_host_from_settings(options["_host_index"])
         preload = options["_preload_content"]
         download = preload and isinstance(request.kind, File)
 
-        def send() -> Any:
-            return self.rest_client.send(
-                lambda: self._message(request, host),
-                safety=request.safety,
-                policy=request.policy or retry_policy(self.configuration.retries),
-                timeout=options["_request_timeout"],
-                preload=preload and not download,
-                elsewhere=self.store_client,
-                receive=self._download if download else None,
-            )
-
-        try:
+        response: Any = None
+        for renewed in (False, True):
             try:
-                response = send()
-            except UnauthorizedException as error:
-                if not self._rejected(request, error):
-                    raise
-                response = send()  # with a new token, once
-        except MergeConflictError as error:
-            from lakefs_client._conflicts import conflicting_paths
-
-            error._find_paths = lambda: conflicting_paths(self.call_api, request.path, host)
-            raise
+                response = self.rest_client.send(
+                    lambda: self._message(request, host),
+                    safety=request.safety,
+                    policy=request.policy or retry_policy(self.configuration.retries),
+                    timeout=options["_request_timeout"],
+                    preload=preload and not download,
+                    elsewhere=self.store_client,
+                    receive=self._download if download else None,
+                )
+                break
+            except ApiException as error:
+                rejected = isinstance(error, UnauthorizedException) and not renewed
+                if rejected and self._rejected(request, error):
+                    continue  # with a new token, once
+                self._describe(error, request, host)
+                raise
         if not preload:
+            if isinstance(request.kind, File):
+                response.decode_content = False  # a content coding belongs to the object
             return response
         if download:
             response, data = response
@@ -196,15 +216,38 @@ class ApiClient:
         else:
             answer = RESTResponse(response)
             check = options["_check_return_type"]
-            data = self._decoded(answer, request.kind, check, request.operation)
+            nothing = answer.status == 204 and not request.documented
+            kind = None if nothing else request.kind
+            data = self._decoded(answer, kind, check, request.operation)
         self.last_response = answer
         if options["_return_http_data_only"]:
             return data
         return data, answer.status, answer.headers
 
+    def _describe(self, error: ApiException, request: PreparedCall, host: str) -> None:
+        """Add to an error what the network layer does not know of the call."""
+        error.operation, error.method = request.operation, request.method
+        error.url = redact(host + request.path.partition("?")[0])
+        if isinstance(error, UnauthorizedException) and request.auth and not error.hint:
+            error.hint = auth.missing_credentials(self.configuration)
+        if isinstance(error, MergeConflictError):
+            from lakefs_client._conflicts import conflicting_paths
+
+            error._find_paths = lambda: conflicting_paths(self.call_api, request.path, host)
+
+    def _start(self, request: PreparedCall) -> ApplyResult[Any]:
+        """Perform a call in a thread of the client's pool."""
+        try:
+            result: Any = self.pool.apply_async(self.perform, (request,))
+        except (RuntimeError, ValueError):
+            # The interpreter is ending: it starts no thread, and has ended the pool.
+            result = _completed(lambda: self.perform(request))
+        result.client = self  # whose end would end the threads before the result is there
+        return result  # type: ignore[no-any-return]
+
     def _decoded(self, response: Any, kind: Kind | None, check: bool, operation: str) -> Any:
-        """The result that an answer with a 2xx status stands for, or an error that says why not."""
-        if kind is None or response.status == 204:
+        """Return the result of a response with a 2xx status, or raise an error."""
+        if kind is None:
             return None
         try:
             if isinstance(kind, Primitive) and kind.classes == (str,):
@@ -219,8 +262,8 @@ class ApiClient:
             if response.data:
                 media_type = (response.headers.get("Content-Type") or "").partition(";")[0].strip()
                 media_type = media_type or "no content type"
-                found = f"{len(response.data)} bytes of {media_type} that are none"
-            problem = ApiTypeError(f"JSON was due, {found} came")
+                found = f"{len(response.data)} bytes of {media_type}"
+            problem = ApiTypeError(f"expected JSON, got {found}")
             raise InvalidAnswerError(response, operation, problem) from error
 
     def _token(self, request: PreparedCall) -> str | None:
@@ -232,7 +275,7 @@ class ApiClient:
             return request.token
         return configuration.access_token
 
-    def _rejected(self, request: PreparedCall, error: UnauthorizedException) -> bool:
+    def _rejected(self, request: PreparedCall, error: ApiException) -> bool:
         """Drop the provider's token after a 401. Return False if a new one would not help."""
         provider = self.configuration.token_provider
         if provider is None or request.token is None:
@@ -244,10 +287,12 @@ class ApiClient:
         return request.body is None or request.body.repeatable
 
     def _message(self, request: PreparedCall, host: str) -> Message:
+        current.operation = request.operation
         credentials = auth.credentials(self.configuration, request.auth, self._token(request))
         if self.cookie and request.auth:
+            auth.require_header_safe("cookie", self.cookie)
             cookies = filter(None, (self.cookie, credentials.get("Cookie")))
-            credentials["Cookie"] = "; ".join(cookies)
+            credentials["Cookie"] = Secret("; ".join(cookies))
         of_file = isinstance(request.kind, File)
         accept = "application/octet-stream, */*" if of_file else "application/json"
         headers = {"Accept": accept, **request.headers, **credentials}
@@ -255,6 +300,12 @@ class ApiClient:
         if body is not None:
             headers.setdefault("Content-Type", body.content_type)
         defaults = self.default_headers
+        if defaults != self._checked_headers:
+            # The dict is open to everyone, so that only a look at sending counts.
+            for name, value in defaults.items():
+                auth.require_header_safe("default_headers", name)
+                auth.require_header_safe(f"default_headers[{name!r}]", value)
+            self._checked_headers = dict(defaults)
         if len(defaults) > 1:  # any but the user agent, in whatever case
             taken = {name.lower() for name in headers}
             if not request.auth:
@@ -265,7 +316,8 @@ class ApiClient:
             return Message(request.method, host + request.path, headers)
         if body.length is not None:
             headers["Content-Length"] = str(body.length)
-        return Message(request.method, host + request.path, headers, body.open())
+        url = host + request.path
+        return Message(request.method, url, headers, body.open(), request.secrets)
 
     def _download(
         self, response: urllib3.BaseHTTPResponse
@@ -276,7 +328,7 @@ class ApiClient:
         folder = self.configuration.temp_folder_path
         file: Any = io.BytesIO() if small else tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
         try:
-            for window in response.stream(_body.WINDOW):
+            while window := read_stored(response, _body.WINDOW):
                 file.write(window)
         except BaseException:
             file.close()
@@ -305,7 +357,7 @@ class ApiClient:
         _host: str | None = None,
         _check_type: bool | None = None,
     ) -> Any:
-        """Call a path that no method stands for.
+        """Call a path without a method.
 
         Args:
             resource_path: Path below the host; names in braces are filled in.
@@ -329,6 +381,8 @@ class ApiClient:
             ApiException: As for every method.
             ApiValueError: An argument cannot be sent.
         """
+        if method.upper() not in _METHODS:
+            raise ApiValueError(f"method must be one of {', '.join(_METHODS)}: got {method!r}")
         safe = self.configuration.safe_chars_for_path_param
         path = resource_path
         for name, value in (path_params or {}).items():
@@ -360,15 +414,17 @@ class ApiClient:
                 "_check_return_type": _check_type is not False,
             },
             host=_host,
+            value=[body, dict(post_params or ())],
+            documented=False,
         )
         return self.perform(request)
 
     @classmethod
     def sanitize_for_serialization(cls, obj: Any) -> Any:
-        """What is sent for a value: models as dicts with the names in JSON, dates as text.
+        """Return the JSON of a value: models as dicts with their JSON names, dates as text.
 
         Raises:
-            ApiValueError: It has no form in JSON.
+            ApiValueError: The value has no JSON form.
         """
         return json.loads(_encode.to_json(obj))
 
@@ -386,6 +442,24 @@ def _model(name: str) -> Any:
     return getattr(models, name)
 
 
+def _terminate(pool: ThreadPool, pid: int) -> None:
+    if os.getpid() == pid:  # a forked child has the object, but not its threads
+        pool.terminate()
+
+
+def _completed(call: Callable[[], Any]) -> Any:
+    """Return the result of an asynchronous call that is made at once."""
+    from multiprocessing.pool import ApplyResult
+
+    result: Any = ApplyResult(SimpleNamespace(_cache={}), None, None)  # type: ignore[arg-type]
+    try:
+        outcome: tuple[bool, Any] = (True, call())
+    except Exception as error:
+        outcome = (False, error)
+    result._set(0, outcome)
+    return result
+
+
 def _any_body(body: Any, fields: Any, files: Any) -> _body.RequestBody | None:
     if fields or files:
         if body is not None:
@@ -399,7 +473,7 @@ def _any_body(body: Any, fields: Any, files: Any) -> _body.RequestBody | None:
 
 
 def _text(response: Any) -> Any:
-    """The body for `json`, which finds out the UTF itself unless another charset is named."""
+    """Return the body for `json`, which detects the UTF unless the header names a charset."""
     content_type = response.headers.get("Content-Type") or ""
     named = re.search(r"charset=[\"']?([\w.:-]+)", content_type, re.IGNORECASE)
     if named is None or isinstance(response.data, str) or named[1].lower() in ("utf-8", "utf8"):

@@ -1,4 +1,4 @@
-"""Where the server is and as whom to call it: host, credentials, TLS, proxy, timeouts."""
+"""Settings of a client: address, credentials, TLS, proxy, timeouts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lakefs_client.retry import RetryPolicy
 
     class TokenProvider(Protocol):
-        """A source of bearer tokens; `lakefs_client.tokens` has some."""
+        """A source of bearer tokens, such as those of `lakefs_client.tokens`."""
 
         def token(self, api_client: Any, /) -> str:
             """Return the token for a request of a client."""
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
             ...
 
     class Options(TypedDict, total=False):
-        """The arguments of `Configuration`, each of which may be None."""
+        """Arguments of `Configuration`. Each may be None."""
 
         host: str | None
         api_key: dict[str, str] | None
@@ -64,53 +64,58 @@ _LOG_FILE = "lakefs_client.logger_file"  # what the handler of that file is call
 
 
 class Configuration:
-    """Settings of an `ApiClient`. All of them may be changed later and hold from the next call.
+    """Settings of an `ApiClient`. Changes apply from the next call.
 
     Args:
-        host: The server's address; the scheme (``http``) and the base path (``/api/v1``) are
-            added where they are missing. Default ``http://localhost/api/v1``.
-        api_key: Session cookies by the name of their method: ``cookie_auth``, ``oidc_auth``,
-            ``saml_auth``. A dict that is given is kept by reference.
-        api_key_prefix: A word to send before a key, by the same names.
-        access_token: A token for bearer authentication; it wins over user name and password.
+        host: Address of the server. A missing scheme (``http``) and base path (``/api/v1``) are
+            added. Default ``http://localhost/api/v1``.
+        api_key: Session cookies by scheme: ``cookie_auth``, ``oidc_auth``, ``saml_auth``. The dict
+            is kept by reference.
+        api_key_prefix: Words to send before the keys, by scheme.
+        access_token: Token for bearer authentication. It takes precedence over the access key
+            pair.
         username: Access key id.
         password: Secret access key.
-        discard_unknown_keys: Drop properties of answers that this release does not know.
-        disabled_client_side_validations: Checks of arguments to leave out, separated by
-            commas: ``maximum``, ``minimum``, ``pattern``, ``minLength``, ``minItems``.
-        server_index: Which of `get_host_settings` is meant where no host is given.
+        discard_unknown_keys: True to drop properties that this release does not know.
+        disabled_client_side_validations: Checks of arguments to skip, separated by commas:
+            ``maximum``, ``minimum``, ``pattern``, ``minLength``, ``minItems``.
+        server_index: Index in `get_host_settings`, used if there is no host.
         server_variables: Values for the placeholders of that server's address.
-        server_operation_index: Accepted for compatibility; no operation has servers of its own.
-        server_operation_variables: As above.
-        ssl_ca_cert: Path of a file of certificates to trust in place of certifi's.
+        server_operation_index: Accepted for compatibility, without effect.
+        server_operation_variables: Accepted for compatibility, without effect.
+        ssl_ca_cert: Path of a file of certificate authorities that replaces certifi's.
 
     Attributes:
-        verify_ssl: Whether certificates of TLS servers are verified. Default True.
+        verify_ssl: False to accept any certificate. Default True.
         cert_file: Path of the client certificate, PEM.
-        key_file: Path of its private key, PEM.
-        assert_hostname: The name to expect in the server's certificate; False for any.
-        proxy: URL of a proxy for all requests, in place of the environment's ``http_proxy``,
+        key_file: Path of the client certificate's private key, PEM.
+        assert_hostname: Name to expect in the server's certificate. False for any name.
+        proxy: URL of a proxy for all requests. It replaces the environment's ``http_proxy``,
             ``https_proxy`` and ``all_proxy``.
-        proxy_headers: Headers for the proxy, from ``urllib3.make_headers`` for instance.
-        no_proxy: Hosts to reach directly, separated by commas, in place of the environment's.
-        connect_timeout: Seconds for making a connection. Default 10.
-        read_timeout: Seconds without a byte, on reading or writing. Default 300.
-        retries: How often failed requests are repeated: a `RetryPolicy`, a number of
-            repetitions, False for none, or urllib3's Retry. Default ``RetryPolicy()``.
-        connection_pool_maxsize: Connections kept open to one host. Default 10.
-        socket_options: Options of new sockets, as ``socket.setsockopt`` takes them.
-        safe_chars_for_path_param: Characters that are not escaped in arguments within a path.
-        temp_folder_path: Where large answers, and parts of streams that are uploaded, are kept
-            meanwhile; the system's place by default.
-        token_provider: Asked for a bearer token before each request, if there is no `access_token`;
-            one of `lakefs_client.tokens`, which renew their tokens.
-        refresh_api_key_hook: Called with the configuration before a key is used.
-        debug: Whether this package logs at DEBUG. Credentials and signed URLs are never logged.
-        logger_file: A file that the package's log goes to, besides the handlers there are.
-        logger_format: The format of the lines in it.
+        proxy_headers: Headers for the proxy, for example from ``urllib3.make_headers``.
+        no_proxy: Hosts without a proxy, separated by commas. It replaces the environment's.
+        connect_timeout: Seconds for opening a connection. Default 10.
+        read_timeout: Seconds for each wait for a byte, in either direction. Default 300.
+        retries: A `RetryPolicy`, a number of retries, False for none, or urllib3's Retry. Default
+            ``RetryPolicy()``.
+        max_answer_size: Maximum size of a response in memory, in bytes. Default 256 MiB. Objects
+            have no such limit.
+        max_error_size: Maximum size of an error's body, in bytes. Default 1 MiB.
+        connection_pool_maxsize: Maximum number of idle connections per host. Default: the number
+            of connections that were in use at the same time.
+        socket_options: Options of new sockets, as for ``socket.setsockopt``.
+        safe_chars_for_path_param: Characters that are not escaped in path arguments.
+        temp_folder_path: Folder for large responses and for parts of uploaded streams. Default:
+            the system's temporary folder.
+        token_provider: Source of a bearer token for each request without `access_token`, such as a
+            login of `lakefs_client.tokens`.
+        refresh_api_key_hook: Function that is called with the configuration before a key is used.
+        debug: True to log at DEBUG. Credentials and signed URLs are never logged.
+        logger_file: File for the package's log, in addition to existing handlers.
+        logger_format: Format of the lines in that file.
 
     Raises:
-        ApiValueError: The host cannot be a server's address.
+        ApiValueError: The host is not a valid address.
         ApiTypeError: An argument has the wrong type.
     """
 
@@ -141,6 +146,12 @@ class Configuration:
         server_operation_variables: Mapping[str, Mapping[str, str]] | None = None,
         ssl_ca_cert: str | None = None,
     ) -> None:
+        for name, given in (("api_key", api_key), ("api_key_prefix", api_key_prefix)):
+            if given is not None and not isinstance(given, dict):
+                raise ApiTypeError(
+                    f"{name} must be a dict, not {type(given).__name__}: give access keys as "
+                    "username= and password="
+                )
         self.server_index = 0 if server_index is None and host is None else server_index
         self.server_variables = server_variables or {}
         self.server_operation_index = server_operation_index or {}
@@ -166,6 +177,8 @@ class Configuration:
         self.no_proxy: str | None = None
         self.connect_timeout: float = 10.0
         self.read_timeout: float = 300.0
+        self.max_answer_size: int = 256 << 20
+        self.max_error_size: int = 1 << 20
         self.retries: RetryPolicy | urllib3.Retry | int | None = None
         self.connection_pool_maxsize: int | None = None
         self.socket_options: Sequence[tuple[int, int, int | bytes]] | None = None
@@ -173,9 +186,13 @@ class Configuration:
         self.safe_chars_for_path_param = ""
         self.temp_folder_path: str | None = None
 
+    def __repr__(self) -> str:
+        user = f" username={self.username!r}" if self.username else ""
+        return f"<{type(self).__name__} host={self.host!r}{user}>"
+
     @property
     def host(self) -> str:
-        """The server's address with scheme and base path, without a slash at the end."""
+        """Address of the server with scheme and base path, without a trailing slash."""
         return self._host
 
     @host.setter
@@ -184,7 +201,7 @@ class Configuration:
 
     @property
     def disabled_client_side_validations(self) -> str:
-        """The checks of arguments that are left out, separated by commas."""
+        """Skipped checks of arguments, separated by commas."""
         return ",".join(sorted(self.disabled_validations))
 
     @disabled_client_side_validations.setter
@@ -220,38 +237,45 @@ class Configuration:
 
     @classmethod
     def set_default(cls, default: Configuration | None) -> None:
-        """Keep a deep copy, of which every ``ApiClient()`` without a configuration gets a copy."""
+        """Set the default configuration, which ``ApiClient()`` copies."""
         cls._default = copy.deepcopy(default)
 
     @classmethod
     def get_default_copy(cls) -> Configuration:
-        """A copy of the default configuration, or a new one where none was set."""
+        """Return a copy of the default configuration, or a new configuration without one."""
         return cls() if cls._default is None else copy.deepcopy(cls._default)
 
     def get_api_key_with_prefix(self, identifier: str, alias: str | None = None) -> str | None:
-        """The key of a method of authentication, after its prefix if it has one."""
+        """Return the key of a security scheme, with its prefix if it has one."""
         if self.refresh_api_key_hook is not None:
             self.refresh_api_key_hook(self)
         key = self.api_key.get(identifier, self.api_key.get(alias) if alias else None)
         if not key:
             return None
+        key = trimmed(key)
         prefix = self.api_key_prefix.get(identifier)
         return f"{prefix} {key}" if prefix else key
 
     def get_basic_auth_token(self) -> str:
-        """The value of the ``Authorization`` header for user name and password."""
-        pair = f"{self.username or ''}:{self.password or ''}"
-        return "Basic " + b64encode(pair.encode()).decode("ascii")
+        """Return the ``Authorization`` header for the access key pair."""
+        pair = f"{trimmed(self.username or '')}:{trimmed(self.password or '')}"
+        try:
+            return "Basic " + b64encode(pair.encode()).decode("ascii")
+        except UnicodeEncodeError:
+            pair = ""  # which tools that show variables would quote
+            # Without the cause, which quotes the password.
+            text = "Configuration.username and password must be encodable as UTF-8"
+            raise ApiValueError(text) from None
 
     def auth_settings(self) -> dict[str, dict[str, str | None]]:
-        """The ways to authenticate for which this configuration has credentials, by name."""
+        """Return the security schemes that have credentials, by name."""
         settings: dict[str, dict[str, str | None]] = {}
         header = {"in": "header", "key": "Authorization"}
         if self.username is not None and self.password is not None:
             token = self.get_basic_auth_token()
             settings["basic_auth"] = {"type": "basic", **header, "value": token}
         if self.access_token is not None:
-            token = f"Bearer {self.access_token}"
+            token = f"Bearer {trimmed(self.access_token)}"
             settings["jwt_token"] = {"type": "bearer", "format": "JWT", **header, "value": token}
         for name, cookie in SESSION_COOKIES.items():
             if name in self.api_key:
@@ -284,7 +308,7 @@ class Configuration:
         )
 
     def get_host_settings(self) -> list[dict[str, Any]]:
-        """The servers that the API document names."""
+        """Return the servers of the API document."""
         return [{"url": BASE_PATH, "description": "A lakeFS server"}]
 
     def get_host_from_settings(
@@ -293,15 +317,15 @@ class Configuration:
         variables: Mapping[str, str] | None = None,
         servers: Sequence[Mapping[str, Any]] | None = None,
     ) -> str:
-        """The address of one of the servers, its placeholders filled in.
+        """Return the address of one of the servers, with its placeholders filled in.
 
         Args:
-            index: Place in the list; None for the configured host.
-            variables: Values of placeholders; the server's defaults hold for the rest.
-            servers: The list, `get_host_settings` by default.
+            index: Index in the list. None for the configured host.
+            variables: Values of placeholders. The server's defaults apply to the others.
+            servers: List of servers. Default `get_host_settings`.
 
         Raises:
-            ValueError: There is no such server, or a value is not among those allowed.
+            ValueError: The server does not exist, or a value is not allowed.
         """
         if index is None:
             return self._host
@@ -322,7 +346,7 @@ class Configuration:
         return DEFAULT_HOST if url == BASE_PATH else url
 
     def to_debug_report(self) -> str:
-        """A few lines on versions and platform, for a report of an error. No credentials."""
+        """Return the versions and the platform for a bug report, without credentials."""
         import platform
 
         return (
@@ -368,6 +392,11 @@ class Configuration:
         for name, value in self.__dict__.items():
             clone.__dict__[name] = value if name in shared else copy.deepcopy(value, memo)
         return clone
+
+
+def trimmed(value: str) -> str:
+    """Return a credential without line feeds at its end, as files with mounted secrets have."""
+    return value.rstrip("\r\n") if isinstance(value, str) else value
 
 
 def normalize_host(value: str) -> str:

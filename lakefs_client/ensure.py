@@ -1,6 +1,6 @@
 """Creation of repositories, branches and tags that may exist already.
 
-Each function takes the body of the ``create_…`` method that it stands for. It returns what exists,
+Each function takes the body of the matching ``create_…`` method. It returns what exists,
 creates it if it is missing, and raises the server's 409 if what exists is something else.
 """
 

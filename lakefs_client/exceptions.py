@@ -1,8 +1,8 @@
-"""What can go wrong: one tree of exceptions under OpenApiException."""
+"""Exception hierarchy, rooted at OpenApiException."""
 
 from __future__ import annotations
 
-from lakefs_client._redact import redact
+from lakefs_client._redact import HIDDEN, printable, redact, shown
 
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -15,11 +15,32 @@ if TYPE_CHECKING:
 
 
 class OpenApiException(Exception):
-    """The base of every exception that this package defines."""
+    """Base class of all exceptions of this package."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Not by calling the class again: a message that is finished would get its path twice.
-        return _restore, (type(self), self.args, self.__dict__)
+        # Secrets stay here: a pickle goes to other processes, and often to a disk.
+        args = tuple(map(_without_secrets, self.args))
+        state = {name: _without_secrets(value) for name, value in self.__dict__.items()}
+        return _restore, (type(self), args, state)
+
+    def __str__(self) -> str:
+        return printable(redact(super().__str__()), lines=True)
+
+    def __repr__(self) -> str:
+        return redact(super().__repr__())
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, str):
+        return redact(value)
+    if hasattr(value, "items"):  # headers
+        clean = value.copy()
+        for name, text in [*value.items()]:
+            secret = name.lower() in ("set-cookie", "cookie", "authorization")
+            clean[name] = HIDDEN if secret else redact(text)
+        return clean
+    return value
 
 
 def _restore(cls: type[Exception], args: tuple[Any, ...], state: dict[str, Any]) -> Exception:
@@ -43,12 +64,12 @@ class _LocatedError(OpenApiException):
 
 
 class ApiTypeError(_LocatedError, TypeError):
-    """An argument, or a value in an answer, has the wrong type.
+    """A value has the wrong type: an argument, or a value in a response.
 
     Attributes:
         path_to_item: Keys and indexes that lead to the value.
-        valid_classes: The types that would have been right.
-        key_type: Whether the offending value is a key of a dict, not its value.
+        valid_classes: Accepted types.
+        key_type: True if the value is a key of a dict.
     """
 
     def __init__(
@@ -64,11 +85,11 @@ class ApiTypeError(_LocatedError, TypeError):
 
 
 class ApiValueError(_LocatedError, ValueError):
-    """An argument has the right type and a value that cannot be used."""
+    """An argument has the right type but an invalid value."""
 
 
 class ApiAttributeError(_LocatedError, AttributeError):
-    """A model has no such attribute, or it is optional and was not set."""
+    """A model has no such attribute, or the attribute is optional and not set."""
 
 
 class ApiKeyError(_LocatedError, KeyError):
@@ -86,11 +107,20 @@ class ApiException(OpenApiException):
         reason: The status's reason phrase, or what happened on the network.
         body: The answer's body as text, None without one.
         headers: The answer's headers, looked up in any case; None without an answer.
-        hint: What became of the work that the request was part of, and what to do; None if there
-            is nothing to say.
+        operation: Name of the method that was called, such as ``get_object``; None if the error
+            does not come from one.
+        method: HTTP method of the request.
+        url: Address of the request, without its query and without credentials.
+        attempts: Number of attempts that were made.
+        hint: The state of the work that the request was part of, and the next step; None without
+            one.
     """
 
     hint: str | None = None
+    operation: str | None = None
+    method: str | None = None
+    url: str | None = None
+    attempts: int = 1
 
     def __init__(
         self, status: int | None = None, reason: str | None = None, http_resp: Any = None
@@ -107,15 +137,34 @@ class ApiException(OpenApiException):
             self.headers = http_resp.headers
         super().__init__(self.status, self.reason)
 
+    @property
+    def message(self) -> str:
+        """The reason for the failure in one line: the server's words, else the status's phrase."""
+        lines = (_message(self.body) or _xml_message(self.body) or "").split("\n")
+        return lines[0].strip() or str(self.reason or "")
+
+    @property
+    def request_id(self) -> str | None:
+        """The server's id of the request, which its logs show; None if it sent none."""
+        if not self.headers:
+            return None
+        names = ("X-Request-Id", "x-amz-request-id")
+        return next((self.headers[name] for name in names if name in self.headers), None)
+
     def __str__(self) -> str:
-        text = f"({self.status})\nReason: {self.reason}\n"
+        what = f" {self.operation}: {shown(self.message)}" if self.operation else ""
+        text = f"({self.status}){what}\nReason: {shown(self.reason)}\n"
         if self.headers:
-            text += f"HTTP response headers: {self.headers}\n"
+            text += f"HTTP response headers: {shown(self.headers)}\n"
         if self.body:
-            text += f"HTTP response body: {self.body}\n"
+            text += f"HTTP response body: {shown(self.body.rstrip())}\n"
+        if self.url:
+            request = f", request id {self.request_id}" if self.request_id else ""
+            repeated = f", {self.attempts} attempts" if self.attempts > 1 else ""
+            text += f"{self.method} {shown(self.url)}{request}{repeated}\n"
         if self.hint:
-            text += f"{self.hint}\n"
-        return redact(text)
+            text += f"{shown(self.hint)}\n"
+        return text
 
 
 class NothingToCommitError(ApiException):
@@ -123,11 +172,11 @@ class NothingToCommitError(ApiException):
 
 
 class UnauthorizedException(ApiException):
-    """401: no credentials, or wrong ones."""
+    """401: the credentials are missing or wrong."""
 
 
 class ForbiddenException(ApiException):
-    """403: the user may not do this, or the branch is protected, or the repository read-only."""
+    """403: the user may not do this, the branch is protected, or the repository is read-only."""
 
 
 class BranchProtectedError(ForbiddenException):
@@ -135,11 +184,11 @@ class BranchProtectedError(ForbiddenException):
 
 
 class NotFoundException(ApiException):
-    """404: no such repository, reference, object or whatever was named."""
+    """404: the repository, ref, object or other resource does not exist."""
 
 
 class ConflictException(ApiException):
-    """409: it exists already, or changes conflict."""
+    """409: the resource already exists, or changes conflict."""
 
 
 class MergeConflictError(ConflictException):
@@ -167,12 +216,13 @@ class MergeConflictError(ConflictException):
         return self._paths
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = {name: value for name, value in self.__dict__.items() if name != "_find_paths"}
-        return _restore, (type(self), self.args, state)
+        restore, (cls, args, state) = super().__reduce__()
+        state.pop("_find_paths", None)
+        return restore, (cls, args, state)
 
 
 class PreconditionFailedException(ApiException):
-    """412: a condition such as ``if_none_match`` does not hold."""
+    """412: a condition such as ``if_none_match`` failed, or a hook refused the change."""
 
 
 class HookRefusedError(PreconditionFailedException):
@@ -185,7 +235,6 @@ class HookRefusedError(PreconditionFailedException):
         run_id: Id of the run, for `ActionsApi.get_run`; None if the server does not name it.
     """
 
-    message: str
     hook_id: str | None
     run_id: str | None
 
@@ -196,11 +245,24 @@ class HookRefusedError(PreconditionFailedException):
         text = _message(self.body) or ""
         self.run_id, hooks = _refusals(text)
         self.hook_id = hooks[0][0] if hooks else None
-        self.message = "; ".join(said for _, said in hooks) or text
+        self._reasons = "; ".join(said for _, said in hooks) or text
+
+    @property
+    def message(self) -> str:
+        """The hook's reason."""
+        return self._reasons
 
 
 class RateLimitException(ApiException):
-    """420 or 429: too many requests, and every permitted repetition was used up."""
+    """420 or 429: too many requests, also after all retries."""
+
+
+class StoreError(ApiException):
+    """An error of the object store, to which lakeFS redirected a request for an object.
+
+    The status is the store's, except that its 404 becomes 410, as lakeFS itself answers: the
+    object exists in lakeFS, and its data is missing from the store.
+    """
 
 
 class ServiceException(ApiException):
@@ -208,11 +270,10 @@ class ServiceException(ApiException):
 
 
 class ApiConnectionError(ApiException, ConnectionError):
-    """No answer was received: refused, reset, unresolvable, cut off. The cause is chained.
+    """No response: refused, reset, unresolvable or interrupted. The cause is chained.
 
     Attributes:
-        sent: Whether the request may have reached the server. False means that it certainly
-            did not, so that repeating it is safe whatever it does.
+        sent: False if the request certainly did not reach the server, so that any retry is safe.
     """
 
     def __init__(self, reason: str, *, sent: bool = True) -> None:
@@ -221,7 +282,7 @@ class ApiConnectionError(ApiException, ConnectionError):
 
 
 class ApiTimeoutError(ApiConnectionError, TimeoutError):
-    """No answer in time. Where ``sent`` is true the operation may have happened all the same."""
+    """No response in time. If ``sent`` is true, the operation may have happened."""
 
 
 class TransferError(ApiException):
@@ -259,22 +320,22 @@ class TransferError(ApiException):
         self.headers = getattr(cause, "headers", None)
 
     def __str__(self) -> str:
-        text = f"{self.reason} [{self.outcome}]"
+        text = f"{shown(self.reason)} [{self.outcome}]"
         if self.upload_id:
-            text += f"\nupload id: {self.upload_id}"
+            text += f"\nupload id: {shown(self.upload_id)}"
         if self.physical_address:
-            text += f"\nphysical address: {self.physical_address}"
+            text += f"\nphysical address: {shown(self.physical_address)}"
         if self.body:
-            text += f"\nanswer: {self.body.strip()}"
+            text += f"\nanswer: {shown(self.body.strip())}"
         if self.hint:
-            text += f"\n{self.hint}"
-        return redact(text)
+            text += f"\n{shown(self.hint)}"
+        return text
 
 
 class InvalidAnswerError(ApiException, ApiTypeError):
-    """A 2xx answer that is no JSON, or JSON of another shape than the operation's.
+    """A 2xx response whose body is not JSON, or does not match the operation.
 
-    The request was carried out. The message names the place in the data, never the data.
+    The request was carried out. The message names the position in the data, but not the data.
     """
 
     def __init__(self, http_resp: Any, operation: str, error: ApiTypeError) -> None:
@@ -282,10 +343,16 @@ class InvalidAnswerError(ApiException, ApiTypeError):
         self.path_to_item = error.path_to_item
         self.valid_classes = error.valid_classes
         self.key_type = error.key_type
-        self.message = f"{operation}: the answer (status {self.status}) cannot be used: {error}"
+        self._problem = f"{operation}: the answer (status {self.status}) cannot be used: {error}"
+
+    @property
+    def message(self) -> str:
+        """The problem with the answer."""
+        return self._problem
 
     def __str__(self) -> str:
-        return f"{self.message}\n{self.hint}" if self.hint else self.message
+        text = shown(self.message)
+        return f"{text}\n{shown(self.hint)}" if self.hint else text
 
 
 _BY_STATUS: dict[int, type[ApiException]] = {
@@ -297,6 +364,14 @@ _BY_STATUS: dict[int, type[ApiException]] = {
     420: RateLimitException,
     429: RateLimitException,
 }
+
+
+def store_error_for(http_resp: Any) -> StoreError:
+    """Return the exception for an error of the store that lakeFS redirected to."""
+    error = StoreError(http_resp=http_resp)
+    if error.status == 404:
+        error.status, error.reason = 410, "Gone: the object's data is missing from the store"
+    return error
 
 
 def error_for(http_resp: Any) -> ApiException:
@@ -329,6 +404,13 @@ def _by_message(status: int, body: str | None) -> type[ApiException] | None:
 _CHANGING = ("commit: ", "update branch")  # what a commit, and what merges and the like begin with
 _CONFLICT = ": conflict found"
 _ABORTED = " hook aborted, run id '"
+
+
+def _xml_message(body: str | None) -> str | None:
+    """Return the message in the body of a store's error; None if it has none."""
+    _, found, rest = (body or "").partition("<Message>")
+    message, ended, _ = rest.partition("</Message>")
+    return message if found and ended else None
 
 
 def _message(body: str | None) -> str | None:

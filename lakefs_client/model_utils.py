@@ -1,4 +1,4 @@
-"""Names that code for older releases imports."""
+"""Helpers that code for older releases imports."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ none_type = type(None)
 
 
 def model_to_dict(model_instance: Model, serialize: bool = True) -> dict[str, Any]:
-    """A model as a dict, nested ones included.
+    """Return a model as a dict, with nested models as dicts.
 
     Args:
         model_instance: The model.
-        serialize: Whether names are those in JSON; those in Python otherwise.
+        serialize: True for JSON names, False for Python names.
     """
     result: dict[str, Any] = plain(model_instance, wire=serialize)
     return result
@@ -49,10 +49,10 @@ def validate_and_convert_types(
     Args:
         input_value: The value.
         required_types_mixed: The types, for instance ``(str,)`` or ``([Ref],)``.
-        path_to_item: Where the value is, for messages.
-        spec_property_naming: Whether the names in dicts are those in JSON.
-        _check_type: Whether types are checked.
-        configuration: Whether dicts may stand for models: any but None.
+        path_to_item: Position of the value, for messages.
+        spec_property_naming: True if the names in dicts are JSON names.
+        _check_type: False to skip the check of types.
+        configuration: Any value but None permits dicts instead of models.
 
     Raises:
         ApiTypeError: A type is wrong.
@@ -71,10 +71,10 @@ def check_allowed_values(
     input_variable_path: tuple[str, ...],
     input_values: Any,
 ) -> None:
-    """Hold a value, or each of several, against the list of those allowed.
+    """Check that a value, or each of several values, is allowed.
 
     Raises:
-        ApiValueError: One is not among them.
+        ApiValueError: A value is not allowed.
     """
     allowed = tuple(allowed_values[input_variable_path].values())
     several = isinstance(input_values, (list, set, dict))
@@ -91,10 +91,10 @@ def check_validations(
     input_values: Any,
     configuration: Any = None,
 ) -> None:
-    """Hold a value against limits.
+    """Check a value against limits.
 
     Raises:
-        ApiValueError: It is outside one of them.
+        ApiValueError: The value is outside a limit.
     """
     limits = {
         _LIMITS.get(limit, limit): bound["pattern"] if limit == "regex" else bound

@@ -1,12 +1,11 @@
-"""The network: connection pools, timeouts, redirects and the one retry loop.
+"""The network: requests, their timeouts and limits, redirects and the one retry loop.
 
-With `_connection`, below it, the only module that knows urllib3.
+With `_connection`, `_pools`, `_answer` and `_network_error` below it, the part that knows urllib3.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import random
 import re
 import threading
@@ -14,26 +13,36 @@ import time
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import urllib3
+from urllib3._collections import RecentlyUsedContainer
 from urllib3.exceptions import ClosedPoolError, HTTPError, LocationValueError, ProxyError, SSLError
 from urllib3.util import Retry, Timeout
 
+from lakefs_client import _process
+from lakefs_client._answer import read_error, read_stored, read_within, skip_redirect
 from lakefs_client._connection import Cancellation as Cancellation
+from lakefs_client._connection import Deadline, current
 from lakefs_client._connection import Message as Message
-from lakefs_client._connection import close_pools, current, network_error, pools, target_of
+from lakefs_client._network_error import network_error, target_of
+from lakefs_client._pools import close_pools, pools
+from lakefs_client._proxy import proxy_for, without_credentials
+from lakefs_client._redact import printable, redact, secrets_of
+from lakefs_client._redirect import keeps_credentials, redirected
 from lakefs_client.exceptions import (
     ApiConnectionError,
     ApiException,
     ApiTypeError,
     ApiValueError,
+    InvalidAnswerError,
     error_for,
+    store_error_for,
 )
+from lakefs_client.observe import observed_exchange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from urllib.parse import SplitResult
 
     from lakefs_client.configuration import Configuration
     from lakefs_client.retry import RetryPolicy
@@ -49,7 +58,7 @@ They count for one attempt. The second covers each time without a byte, in eithe
 """
 
 Safety = Literal["never", "unsent", "idempotent", "part"]
-"""How harmless the repetition of a request is; see `may_repeat`."""
+"""Safety of a retry, as for `may_repeat`."""
 
 # Scheme, host and port of a URL.
 _ORIGIN = re.compile("[^/?#]*//[^/?#]*")
@@ -66,7 +75,7 @@ _HEADERS_FOR_ANYONE = ("Range", "If-None-Match", "User-Agent")
 
 
 class Timing(NamedTuple):
-    """Where the retry loop has time and chance from."""
+    """Clock, sleep and random source of the retry loop. Tests inject their own."""
 
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], object] = time.sleep
@@ -74,15 +83,15 @@ class Timing(NamedTuple):
 
 
 class BodyError(Exception):
-    """Carries an exception out of a body that is being sent.
+    """Wraps an exception of a body that is being sent, as its ``__cause__``.
 
-    urllib3 takes an OSError of the body's own for one of the connection: it would wait for an
-    answer that cannot come. The exception is the ``__cause__``.
+    urllib3 would take an OSError of the body for one of the connection, and wait for a response
+    that cannot come.
     """
 
 
 class RESTResponse:
-    """An answer, read to its end. Its headers are looked up in any case, data is the body."""
+    """A response, read to its end. Header names are case-insensitive. `data` is the body."""
 
     __slots__ = ("data", "headers", "reason", "status", "urllib3_response")
 
@@ -103,23 +112,25 @@ class RESTResponse:
 
 
 class RESTClientObject:
-    """Sends requests through pools of connections that follow a configuration.
+    """Sender of requests through pools of connections.
 
     Args:
-        configuration: Read at every request; a change of an option of the connections makes
-            new pools.
-        for_store: Whether this is for requests to a blockstore, which carry nothing of
-            lakeFS's: no client certificate, no expectation of a host name.
+        configuration: Settings, read at every request. A change of a connection option creates new
+            pools.
+        for_store: True for requests to an object store, without lakeFS's client certificate and
+            host name check.
     """
 
     def __init__(self, configuration: Configuration, *, for_store: bool = False) -> None:
         self.configuration = configuration
         self.timing = Timing()
-        self._for_store = for_store
+        self.for_store = for_store
         self._lock = threading.RLock()
         self._options: tuple[Any, ...] | None = None
         self._pools: dict[str, urllib3.HTTPConnectionPool | urllib3.PoolManager] = {}
         self._managers: dict[str | None, urllib3.PoolManager] = {}  # by their proxy
+        self._own: urllib3.PoolManager | None = None  # the user's, in place of ours
+        _process.register(self)
 
     @property
     def pool_manager(self) -> urllib3.PoolManager:
@@ -132,14 +143,33 @@ class RESTClientObject:
     def pool_manager(self, manager: urllib3.PoolManager) -> None:
         with self._lock:
             self._refresh()
-            self._managers[None] = manager
+            self._managers[None] = self._own = manager
             self._pools = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self._own is not None:
+            raise ApiTypeError("a client with a pool_manager of its own cannot be pickled")
+        return {"configuration": self.configuration, "for_store": self.for_store}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]
+
+    def abandon(self) -> object:
+        """Leave the connections to the parent process."""
+        old = self._lock, self._pools, self._managers, self._options
+        self._lock = threading.RLock()
+        self._options, self._pools, self._managers = None, {}, {}
+        if self._own is not None:
+            old = (*old, self._own.pools)  # type: ignore[assignment]
+            self._own.pools = RecentlyUsedContainer(10)
+            self._managers[None] = self._own
+        return old
 
     def close(self) -> None:
         """Close every connection. The next request opens new ones."""
         with self._lock:
             managers = self._managers
-            self._options, self._pools, self._managers = None, {}, {}
+            self._options, self._pools, self._managers, self._own = None, {}, {}, None
         for manager in managers.values():
             close_pools(manager)
 
@@ -172,22 +202,39 @@ class RESTClientObject:
             ApiException: The answer is not 2xx, or there is none.
         """
 
+        if timeout is not None:
+            self._timeouts(timeout)
+        timed = bool(policy.deadline) or timeout is not None
+        started = self.timing.clock() if timed else 0.0
+
         def attempt() -> Any:
             request = message()
+            deadline = None
+            if timed:
+                deadline = _deadline(timeout, policy, self.timing.clock() - started)
             response = self.exchange(
-                request, timeout=timeout, preload=preload, cancellation=cancellation
-            )
+                request, timeout=timeout, preload=preload, cancellation=cancellation,
+                deadline=deadline,
+            )  # fmt: skip
+            at_store = False
             if elsewhere is not None and 300 <= response.status <= 399:
-                response = self._follow(request, response, timeout, preload, elsewhere)
+                response, at_store = self._follow(
+                    request, response, timeout, preload, elsewhere, deadline
+                )
+            if not 200 <= response.status <= 299:
+                raise store_error_for(response) if at_store else error_for(response)
+            if receive is None:
+                if deadline is not None:
+                    deadline.lift()
+                return response
             try:
-                if not 200 <= response.status <= 299:
-                    raise error_for(response)  # reads the body
-                return response if receive is None else receive(response)
+                return receive(response)
             except HTTPError as error:
-                raise network_error(error, request, self._timeouts(timeout)) from error
+                raise self._network_error(error, request, timeout, deadline) from error
 
         return repeat(attempt, lambda error: may_repeat(error, safety), policy, self.timing)
 
+    @observed_exchange
     def exchange(
         self,
         request: Message,
@@ -195,25 +242,29 @@ class RESTClientObject:
         timeout: RequestTimeout = None,
         preload: bool = True,
         cancellation: Cancellation | None = None,
+        deadline: Deadline | None = None,
     ) -> urllib3.BaseHTTPResponse:
         """Send a request once and return the answer, whatever its status.
 
+        The body of an error is read in any case, and the secrets of the request in it are hidden.
         Another thread ends the exchange through `cancellation`. If the body is not read here,
         `cancellation` ends the reading as well, until its `detach` is called.
 
         Raises:
             ApiConnectionError: There is no answer.
             ApiValueError: The request cannot be written.
-            Exception: Whatever the body raised.
+            InvalidAnswerError: The body is larger than `Configuration.max_answer_size`.
+            Exception: Whatever the request's body raised.
         """
         connect, read = self._timeouts(timeout)
-        together = timeout is not None and not isinstance(timeout, (tuple, list))
-        limit = _limit(connect if together else None, connect, read)
-        current.write_timeout, current.cancellation = read, cancellation
+        if deadline is not None:
+            connect, read = deadline.cut(connect), deadline.cut(read)
+        current.write_timeout, current.cancellation, current.deadline = read, cancellation, deadline
         failure: BaseException
         attached = cancellation
         try:
-            response = self._urlopen(request, limit, preload)
+            response = self._urlopen(request, _limit(None, connect, read))
+            self._read_body(request, response, preload)
             if not preload:
                 attached = None
             return response
@@ -223,7 +274,7 @@ class RESTClientObject:
             raise ApiValueError(f"{target_of(request)}: not an address to send to") from error
         except (HTTPError, OSError) as error:
             connected = not current.connecting
-            raise network_error(error, request, (connect, read), connected) from error
+            raise self._network_error(error, request, timeout, deadline, connected) from error
         except ApiValueError:
             raise  # an option that no connection can be made with
         except ValueError as error:
@@ -232,19 +283,53 @@ class RESTClientObject:
         finally:
             if attached is not None:
                 attached.detach()
-            current.cancellation, current.connecting = None, False
+            current.cancellation, current.deadline, current.connecting = None, None, False
         raise failure  # out here it keeps the cause that it has
 
-    def read(self, response: urllib3.BaseHTTPResponse, request: Message, amount: int) -> bytes:
-        """Read on in an answer that was not preloaded, as it was sent: compressed if it was."""
-        try:
-            return response.read(amount, decode_content=False)
-        except HTTPError as error:
-            raise network_error(error, request, self._timeouts(None)) from error
+    def _read_body(
+        self, request: Message, response: urllib3.BaseHTTPResponse, preload: bool
+    ) -> None:
+        """Read up to the given number of bytes of the body, within its limit."""
+        if response.status >= 400:
+            limit = self.configuration.max_error_size
+            secrets = secrets_of(request.url, request.headers)
+            read_error(response, limit, [*secrets, *request.secrets()])
+        elif response.status >= 300:
+            skip_redirect(response)
+        elif preload:
+            limit = self.configuration.max_answer_size
+            if not read_within(response, limit):
+                text = f"it is larger than {limit} bytes (Configuration.max_answer_size)"
+                raise InvalidAnswerError(response, target_of(request), ApiTypeError(text))
 
-    def _urlopen(
-        self, request: Message, timeout: Timeout, preload: bool
-    ) -> urllib3.BaseHTTPResponse:
+    def _network_error(
+        self,
+        error: Exception,
+        request: Message,
+        timeout: RequestTimeout,
+        deadline: Deadline | None = None,
+        connected: bool = True,
+    ) -> ApiConnectionError:
+        proxy = ""
+        if isinstance(error, ProxyError):
+            proxy = without_credentials(proxy_for(urlsplit(request.url), self.configuration))
+        return network_error(
+            error, request, self._timeouts(timeout),
+            connected=connected, deadline=deadline, proxy=proxy,
+        )  # fmt: skip
+
+    def read(self, response: urllib3.BaseHTTPResponse, request: Message, amount: int) -> bytes:
+        """Read on in an answer that was not preloaded, as it was sent: compressed if it was.
+
+        Raises:
+            ApiConnectionError: The answer breaks off, or is not framed as HTTP asks for.
+        """
+        try:
+            return read_stored(response, amount)
+        except HTTPError as error:
+            raise self._network_error(error, request, None) from error
+
+    def _urlopen(self, request: Message, timeout: Timeout) -> urllib3.BaseHTTPResponse:
         while True:
             sender, target = self._sender(request.url)
             try:
@@ -252,11 +337,11 @@ class RESTClientObject:
                     request.method,
                     target,
                     body=request.body,
-                    headers=request.headers,
+                    headers=_in_utf8(request.headers),
                     retries=_NO_RETRIES,
                     redirect=False,
                     timeout=timeout,
-                    preload_content=preload,
+                    preload_content=False,
                 )
                 return response
             except ClosedPoolError:
@@ -288,33 +373,37 @@ class RESTClientObject:
         timeout: RequestTimeout,
         preload: bool,
         elsewhere: RESTClientObject,
-    ) -> urllib3.BaseHTTPResponse:
-        """Follow the redirects of a GET or HEAD; credentials stay with the server they are for."""
+        deadline: Deadline | None,
+    ) -> tuple[urllib3.BaseHTTPResponse, bool]:
+        """Follow the redirects of a GET or HEAD; credentials stay with the server they are for.
+
+        Return the last answer, and True if it came from another server.
+        """
         client = self
         for _ in range(MAX_REDIRECTS):
             location = response.headers.get("Location")
-            redirected = response.status in (301, 302, 303, 307, 308)
-            if not redirected or not location or request.method not in ("GET", "HEAD"):
-                return response
-            response.drain_conn()
-            url = _redirected(request.url, location)
+            moved = response.status in (301, 302, 303, 307, 308)
+            if not moved or not location or request.method not in ("GET", "HEAD"):
+                break
+            url = redirected(request.url, location)
             if url is None:
                 raise ApiException(response.status, "redirect to an address that cannot be used")
             here, there = urlsplit(request.url), urlsplit(url)
             if here.scheme == "https" and there.scheme != "https":
                 raise ApiException(response.status, "redirect from https to http not followed")
-            if client is self and not _keeps_credentials(here, there):
+            if client is self and not keeps_credentials(here, there):
                 client = elsewhere
                 headers = {k: v for k, v in request.headers.items() if k in _HEADERS_FOR_ANYONE}
                 request = request._replace(headers=headers)
             request = request._replace(url=url)
-            response = client.exchange(request, timeout=timeout, preload=preload)
-        if 300 <= response.status <= 399 and response.status != 304:
-            raise ApiException(response.status, f"more than {MAX_REDIRECTS} redirects")
-        return response
+            response = client.exchange(request, timeout=timeout, preload=preload, deadline=deadline)
+        else:
+            if 300 <= response.status <= 399 and response.status != 304:
+                raise ApiException(response.status, f"more than {MAX_REDIRECTS} redirects")
+        return response, client is elsewhere
 
     def _sender(self, url: str) -> tuple[Any, str]:
-        """Who sends to this URL, and the target to give it."""
+        """Return the sender for a URL, and the target to give to it."""
         self._refresh()
         start = _ORIGIN.match(url)
         origin = start[0] if start else ""
@@ -322,11 +411,11 @@ class RESTClientObject:
             sender = self._pools[origin]
         except KeyError:
             with self._lock:
-                self._refresh()  # another thread may have closed the pools meanwhile
+                self._refresh()  # another thread may have closed the pools
                 parts = urlsplit(url)
                 sender = self._manager(None)
                 if not isinstance(sender, urllib3.ProxyManager):  # which its owner put here
-                    sender = self._manager(self._proxy(parts))
+                    sender = self._manager(proxy_for(parts, self.configuration))
                 if not isinstance(sender, urllib3.ProxyManager):
                     # The origin's own pool is quicker, and leaves the path as it is. Which of
                     # a proxy's depends on the scheme: the manager knows.
@@ -339,44 +428,22 @@ class RESTClientObject:
 
     def _manager(self, proxy: str | None) -> urllib3.PoolManager:
         if proxy not in self._managers:
-            self._managers[proxy] = pools(self.configuration, proxy, for_store=self._for_store)
+            self._managers[proxy] = pools(self.configuration, proxy, for_store=self.for_store)
         return self._managers[proxy]
 
-    def _proxy(self, parts: SplitResult) -> str | None:
-        from urllib import request
-
-        configuration = self.configuration
-        environment = request.getproxies_environment()
-        if configuration.no_proxy is not None:
-            environment["no"] = configuration.no_proxy
-        host = parts.hostname or ""
-        for name in (host, f"{host}:{_port(parts)}"):
-            if request.proxy_bypass_environment(name, environment):  # type: ignore[attr-defined]
-                return None
-        if configuration.proxy:
-            return configuration.proxy
-        return environment.get(parts.scheme) or environment.get("all")
-
     def _refresh(self) -> None:
-        """Drop the pools if an option of the connections changed, or in a forked process."""
+        """Drop the pools if an option of the connections changed."""
         c = self.configuration
         options = (
-            os.getpid(), c.verify_ssl, c.ssl_ca_cert, c.cert_file, c.key_file, c.assert_hostname,
+            c.verify_ssl, c.ssl_ca_cert, c.cert_file, c.key_file, c.assert_hostname,
             c.connection_pool_maxsize, c.proxy, c.no_proxy, c.proxy_headers, c.socket_options,
         )  # fmt: skip
         if options == self._options:
             return
-        forked = self._options is not None and self._options[0] != options[0]
-        if forked:
-            # In a forked child the lock may be held by a thread that is not there, and the
-            # connections are the parent's: a TLS goodbye on one would end it for the parent.
-            self._lock = threading.RLock()
         with self._lock:
             if options == self._options:
                 return
-            if forked:
-                self._pools, self._managers = {}, {}
-            else:
+            if self._options is not None:
                 self.close()
             # Copies, so that a change within is seen.
             headers = c.proxy_headers and dict(c.proxy_headers)
@@ -384,28 +451,21 @@ class RESTClientObject:
             self._options = (*options[:-2], headers, sockets)
 
 
-def _redirected(url: str, location: str) -> str | None:
-    """The URL that a Location means; None where it is not one of HTTP's."""
-    try:
-        # Headers arrive decoded as Latin-1, and servers forget to escape.
-        escaped = quote(location.encode("latin-1"), safe="!#$%&'()*+,/:;=?@[]~")
-        target = urljoin(url, escaped)
-        parts = urlsplit(target)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        return None
-    return target if usable else None
+def _in_utf8(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """Return headers whose text reaches the server as UTF-8, though HTTP clients send Latin-1."""
+    if all(map(str.isascii, headers.values())):
+        return headers
+    return {name: value.encode().decode("latin-1") for name, value in headers.items()}
 
 
-def _keeps_credentials(here: Any, there: Any) -> bool:
-    same_host = here.hostname == there.hostname
-    if here.scheme == there.scheme:
-        return bool(same_host and _port(here) == _port(there))
-    return bool(same_host and (here.scheme, there.scheme) == ("http", "https"))
-
-
-def _port(parts: Any) -> int:
-    return parts.port or (443 if parts.scheme == "https" else 80)
+def _deadline(timeout: RequestTimeout, policy: RetryPolicy, elapsed: float) -> Deadline | None:
+    """Return the end of an attempt, by `_request_timeout` or by the policy."""
+    ends = []
+    if timeout is not None and not isinstance(timeout, (tuple, list)):
+        ends.append((timeout, "_request_timeout"))
+    if policy.deadline:
+        ends.append((max(policy.deadline - elapsed, 0.001), "RetryPolicy.deadline"))
+    return Deadline(*min(ends)) if ends else None
 
 
 def repeat(
@@ -414,42 +474,45 @@ def repeat(
     policy: RetryPolicy,
     timing: Timing,
 ) -> Any:
-    """The retry loop: call `attempt` until it returns, or raises what must not be repeated."""
+    """Call `attempt` until it returns, or raises an error that must not be retried."""
     started = timing.clock()
     failures = 0
     while True:
+        current.attempt = failures + 1
         try:
             return attempt()
         except ApiException as error:
             failures += 1
+            error.attempts = failures
             if failures >= policy.attempts or not repeatable(error):
                 raise
             wait = policy.wait(failures, _retry_after(error), timing.random())
             if wait is None:
                 raise
-            if policy.deadline is not None and timing.clock() - started + wait > policy.deadline:
+            if policy.deadline is not None and timing.clock() - started + wait >= policy.deadline:
                 raise
-            logger.debug(
+            logger.info(
                 "attempt %d of %d failed (%s %s), the next in %.2f s",
-                failures, policy.attempts, error.status, error.reason, wait,
+                failures, policy.attempts, error.status, printable(redact(str(error.reason))), wait,
             )  # fmt: skip
             timing.sleep(wait)
 
 
 def may_repeat(error: ApiException, safety: Safety) -> bool:
-    """What may be repeated. The one place that decides it.
+    """Return True if the request may be retried. No other function decides this.
 
-    A request that never reached the server may always be. Of those that did:
+    A request that never reached the server may always be retried. Otherwise it depends on
+    `safety`:
 
-    - ``never``: nothing, whatever the answer.
-    - ``unsent``: 429 and 420 only, since the server did not begin.
-    - ``idempotent``: also 502, 503, 504, timeouts and resets, since a second time has the same
-      effect and the same answer.
-    - ``part``: also 408, 500, and S3's 400 RequestTimeout, as stores ask of their clients.
+    - ``never``: no retry.
+    - ``unsent``: after 420 and 429, because the server did not start.
+    - ``idempotent``: also after 502, 503, 504, timeouts and resets, because a second request has
+      the same effect and the same response.
+    - ``part``: also after 408, 500 and S3's 400 RequestTimeout, as stores ask of their clients.
     """
     if isinstance(error, ApiConnectionError):
         if isinstance(error.__cause__, (SSLError, ProxyError)) and not error.sent:
-            return False  # a certificate or a proxy's refusal does not mend itself
+            return False  # a retry does not fix a certificate or a proxy's refusal
         return not error.sent or safety in ("idempotent", "part")
     if safety == "never":
         return False

@@ -1,4 +1,4 @@
-"""How often and how long a failed request is tried again: one immutable value."""
+"""The retry policy: one immutable value."""
 
 from __future__ import annotations
 
@@ -13,26 +13,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """Limits of the repetition of failed requests.
+    """Limits of retries.
 
-    It says how often and when, never what: only requests whose repetition is harmless are
-    repeated, whatever the policy. The wait before attempt ``n + 1`` is drawn evenly from zero
-    to ``min(max_wait, min_wait * 2 ** (n - 1))`` seconds ("full jitter"), and is at least
-    what the server asked for in ``Retry-After``.
+    A policy limits how often and when the client retries. It never makes an unsafe request
+    retryable. The wait before attempt ``n + 1`` is random between zero and ``min(max_wait,
+    min_wait * 2 ** (n - 1))`` seconds ("full jitter"), and at least the ``Retry-After`` of the
+    server.
 
     Attributes:
-        attempts: How often a request is sent at the most, the first time included; 1 turns
-            repetition off.
+        attempts: Maximum number of attempts, including the first. 1 turns retries off.
         min_wait: Upper limit of the first wait, in seconds.
-        max_wait: Upper limit of every wait that the client chooses, in seconds.
-        max_retry_after: The longest ``Retry-After`` that is waited for, in seconds; where the
-            server asks for more, the error is raised at once.
-        deadline: No attempt starts later than this many seconds after the first; None for
-            no such limit.
+        max_wait: Upper limit of all waits, in seconds, except for ``Retry-After``.
+        max_retry_after: Longest ``Retry-After`` that the client honors, in seconds. If the server
+            asks for more, the error is raised at once.
+        deadline: No attempt starts later than this many seconds after the first. None for no
+            limit.
 
     Raises:
-        ApiTypeError: A value is no number.
-        ApiValueError: A value is negative, not finite, or ``attempts`` is below 1.
+        ApiTypeError: A value is not a number.
+        ApiValueError: A value is negative or not finite, or ``attempts`` is below 1.
     """
 
     attempts: int = 5
@@ -56,9 +55,12 @@ class RetryPolicy:
                 raise ApiValueError(f"RetryPolicy.{name} must be finite and not negative")
 
     def wait(self, failures: int, retry_after: float | None, random: float) -> float | None:
-        """Seconds to wait after so many failures, or None where the server asks for too long.
+        """Return the seconds to wait, or None if the server asks for too long a wait.
 
-        ``random`` is a number drawn evenly from [0, 1).
+        Args:
+            failures: Number of failed attempts.
+            retry_after: Seconds that the server asks for, if it does.
+            random: Random number from [0, 1).
         """
         if retry_after is not None and retry_after > self.max_retry_after:
             return None
@@ -90,7 +92,7 @@ def retry_policy(value: RetryPolicy | urllib3.Retry | int | None) -> RetryPolicy
     if isinstance(value, RetryPolicy):
         return value
     if value is True:
-        raise ApiTypeError("Configuration.retries: True says nothing; give a number or RetryPolicy")
+        raise ApiTypeError("Configuration.retries must be an int, False or a RetryPolicy, not True")
     if isinstance(value, int):
         if value < 0:
             raise ApiValueError("Configuration.retries must not be negative")

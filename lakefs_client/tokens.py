@@ -83,7 +83,7 @@ class LoginProvider:
         raise NotImplementedError
 
     def token(self, api_client: ApiClient) -> str:
-        """Return a valid token, after a login if one is due.
+        """Return a valid token, after a login if it is necessary.
 
         Raises:
             ApiException: The login failed, and there is no valid token.

@@ -52,8 +52,8 @@ class TransactionResult(NamedTuple):
 
     Attributes:
         commit_id: The last commit on the transaction's branch.
-        merge_commit_id: The commit on the base branch that merged it; None if the base branch had
-            the same content already.
+        merge_commit_id: The commit on the base branch that merged it; None if the commits on the
+            transaction's branch undo each other.
     """
 
     commit_id: str | None

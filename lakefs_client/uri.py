@@ -2,7 +2,7 @@
 
 The addresses mean what they mean to lakectl: percent escapes are decoded before the address is
 split at its first slashes. Unlike lakectl, ``?`` and ``#`` belong to the path, and a ``%``
-that begins no escape stands for itself. So every key has an address.
+that begins no escape is literal. So every key has an address.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def size(text: str) -> int:
     """Bytes of a size such as 64M or 1.5G."""
     match = re.fullmatch(r"([0-9.]+)([KMG]?)(i?B)?", text, re.IGNORECASE)
     if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size; give one like 64M or 1.5G")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size: use a size such as 64M or 1.5G")
     return int(float(match[1]) * UNITS[match[2].upper()])
 
 
@@ -59,7 +59,7 @@ class Bar:
 
 @contextlib.contextmanager
 def server(arguments: argparse.Namespace) -> Iterator[tuple[lakefs_client.Configuration, str]]:
-    """A real server's configuration, or a sandbox's; and where repositories may be made."""
+    """Return a real server's configuration, or a sandbox's; and where repositories may be made."""
     if arguments.endpoint:
         configuration = lakefs_client.Configuration(
             host=arguments.endpoint,

@@ -32,20 +32,20 @@ def _no_proxy_of_this_machine() -> Iterator[None]:
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    """An empty lakeFS server."""
+    """Provide an empty lakeFS server."""
     with Sandbox() as sandbox:
         yield sandbox
 
 
 @pytest.fixture
 def client(sandbox: Sandbox) -> Iterator[lakefs_client.ApiClient]:
-    """A client of the sandbox, with its credentials."""
+    """Provide a client of the sandbox, with its credentials."""
     with lakefs_client.ApiClient(sandbox.configuration()) as client:
         yield client
 
 
 @pytest.fixture
 def server() -> Iterator[ScriptedServer]:
-    """A server that does what `server.script(...)` says; all of it must happen in the test."""
+    """Provide a server that runs `server.script(...)`. All of it must happen in the test."""
     with ScriptedServer() as server:
         yield server

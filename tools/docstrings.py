@@ -1,4 +1,4 @@
-"""Reference page of lakefs_client.transfer, built from its docstrings.
+"""Reference pages of handwritten modules, built from their docstrings.
 
 The sources are parsed, not imported, because they import modules that may not be generated yet.
 """
@@ -7,48 +7,131 @@ from __future__ import annotations
 
 import ast
 import re
+from typing import NamedTuple
 
 from apidoc import ROOT
 
-PACKAGE = "lakefs_client.transfer"
-CLASSES = (
-    "Transfer",
-    "TransferConfig",
-    "DirectoryReport",
-    "ObjectRange",
-    "ObjectReader",
-    "ObjectWriter",
-    "PendingUpload",
-    "TransferError",
-)
-# Methods that every stream has, which the page leaves out.
-STREAM_METHODS = ("readable", "seekable", "writable")
+
+class Page(NamedTuple):
+    """A page of the reference.
+
+    Attributes:
+        package: The module that the page introduces.
+        guides: Links to guides, by title.
+        names: Classes and functions, each as "module.name" below `lakefs_client`.
+    """
+
+    package: str
+    guides: dict[str, str]
+    names: tuple[str, ...]
+
+
+PAGES = {
+    "Client": Page(
+        "lakefs_client",
+        {
+            "Start": "start.md",
+            "Connecting": "guides/connecting.md",
+            "Everyday work": "guides/everyday.md",
+        },
+        (
+            "configuration.Configuration",
+            "api_client.ApiClient",
+            "client.LakeFSClient",
+            "retry.RetryPolicy",
+            "_paginate.paginate",
+            "ensure.ensure_repository",
+            "ensure.ensure_branch",
+            "ensure.ensure_tag",
+            "transactions.transaction",
+            "transactions.TransactionResult",
+        ),
+    ),
+    "Exceptions": Page(
+        "lakefs_client.exceptions",
+        {
+            "Errors, retries and timeouts": "guides/errors.md",
+            "Troubleshooting": "guides/troubleshooting.md",
+        },
+        tuple(
+            f"exceptions.{name}"
+            for name in (
+                "OpenApiException", "ApiException", "NothingToCommitError",
+                "UnauthorizedException", "ForbiddenException", "BranchProtectedError",
+                "NotFoundException", "ConflictException", "MergeConflictError",
+                "PreconditionFailedException", "HookRefusedError", "RateLimitException",
+                "ServiceException", "ApiConnectionError", "ApiTimeoutError", "InvalidAnswerError",
+                "TransferError", "ApiTypeError", "ApiValueError", "ApiAttributeError",
+                "ApiKeyError",
+            )
+        ),
+    ),
+    "Sandbox": Page(
+        "lakefs_client.sandbox",
+        {"Testing with the sandbox": "guides/sandbox.md"},
+        (
+            "sandbox.server.Sandbox",
+            "sandbox.faults.Faults",
+            "sandbox.faults.Fault",
+            "sandbox.clock.Clock",
+            "sandbox.blocks.Blockstore",
+            "sandbox.request_log.RecordedRequest",
+        ),
+    ),
+    "Transfer": Page(
+        "lakefs_client.transfer",
+        {
+            "Uploading large files": "guides/uploading.md",
+            "Downloading": "guides/downloading.md",
+            "Directories": "guides/directories.md",
+        },
+        (
+            "transfer.transfer.Transfer",
+            "transfer.config.TransferConfig",
+            "transfer.directory.report.DirectoryReport",
+            "transfer.directory.report.DirectoryEntry",
+            "transfer.compose.ObjectRange",
+            "transfer.download.reader.ObjectReader",
+            "transfer.upload.writer.ObjectWriter",
+            "transfer.upload.resume.PendingUpload",
+            "exceptions.TransferError",
+        ),
+    ),
+}  # fmt: skip
+# Methods that the pages leave out: those of every stream, and those that only the package calls.
+HIDDEN = (
+    "readable", "seekable", "writable", "call", "perform", "take", "auth_settings",
+    "get_host_from_settings", "get_host_settings",
+)  # fmt: skip
 HEADS = {
     "Args": "Argument | Type | Description",
     "Attributes": "Attribute | Type | Description",
     "Raises": "Error | Condition",
 }
-GUIDES = "[Uploading large files](guides/uploading.md), [Downloading](guides/downloading.md)"
 
 
-def transfer_page() -> str:
-    """Return the text of the page."""
-    package = _tree(PACKAGE)
-    modules = {
-        name.name: node.module
-        for node in package.body
-        if isinstance(node, ast.ImportFrom) and node.module
-        for name in node.names
-    }
-    lines = [f"# {PACKAGE}", "", _docstring(package), ""]
-    lines += [f"Guides: {GUIDES}.", "", "Class | Description", "----- | -----------"]
+def docstring_pages() -> dict[str, str]:
+    """Return the text of every page by its path."""
+    return {f"docs/{title}.md": _page(page) for title, page in PAGES.items()}
+
+
+def _page(page: Page) -> str:
+    guides = ", ".join(f"[{title}]({path})" for title, path in page.guides.items())
+    lines = [f"# {page.package}", "", _prose(_docstring(_tree(page.package))), ""]
+    lines += [f"Guides: {guides}.", "", "Name | Description", "---- | -----------"]
     sections: list[str] = []
-    for name in CLASSES:
-        body = _tree(modules[name]).body
-        node = next(n for n in body if isinstance(n, ast.ClassDef) and n.name == name)
-        lines.append(f"[**{name}**](#{name.lower()}) | {_docstring(node).partition('.')[0]}")
-        sections += _class_section(node)
-    return "\n".join([*lines, *sections, "", "[Back to top](#) · [Reference](README.md)"]) + "\n"
+    for path in page.names:
+        module, _, name = path.rpartition(".")
+        node = _definition(f"lakefs_client.{module}", name)
+        summary = (
+            _prose(_docstring(node)).partition("\n\n")[0].replace("\n", " ").replace("|", r"\|")
+        )
+        lines.append(f"[**{name}**](#{name.lower()}) | {summary}")
+        if isinstance(node, ast.ClassDef):
+            sections += _class_section(node, _inherited(node, f"lakefs_client.{module}"))
+        else:
+            sections += _function(node, "##")
+    return "\n".join([*lines, *sections, "", "[Back to top](#) · [Reference](Reference.md)"]) + "\n"
 
 
 def _tree(module: str) -> ast.Module:
@@ -57,41 +140,84 @@ def _tree(module: str) -> ast.Module:
     return ast.parse(file.read_text("utf-8"))
 
 
+def _definition(module: str, name: str) -> ast.ClassDef | ast.FunctionDef:
+    return next(
+        node
+        for node in _tree(module).body
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name == name
+    )
+
+
 def _docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef) -> str:
     return (ast.get_docstring(node) or "").replace("``", "`")
 
 
-def _class_section(node: ast.ClassDef) -> list[str]:
-    methods = [n for n in node.body if isinstance(n, ast.FunctionDef)]
+def _prose(text: str) -> str:
+    """Return a docstring without its sections and with its code fenced."""
+    kept = [b for b in text.split("\n\n") if b.partition(":\n")[0] not in (*HEADS, "Returns")]
+    fenced = "\n\n".join(
+        f"```py\n{_dedent(block)}\n```" if block.startswith("    ") else block for block in kept
+    )
+    return fenced.replace("\n```\n\n```py\n", "\n\n")
+
+
+def _dedent(block: str) -> str:
+    return "\n".join(line[4:] for line in block.splitlines())
+
+
+def _inherited(node: ast.ClassDef, module: str) -> list[ast.FunctionDef]:
+    """Return the methods of the bases that the module imports from the package."""
+    imported = {
+        alias.name: statement.module
+        for statement in _tree(module).body
+        if isinstance(statement, ast.ImportFrom) and (statement.module or "").startswith("lakefs_")
+        for alias in statement.names
+    }
+    bases = [ast.unparse(base) for base in node.bases]
+    classes = [_definition(str(imported[base]), base) for base in bases if base in imported]
+    return [n for base in classes for n in base.body if isinstance(n, ast.FunctionDef)]
+
+
+def _class_section(node: ast.ClassDef, inherited: list[ast.FunctionDef]) -> list[str]:
+    methods = [n for n in node.body if isinstance(n, ast.FunctionDef)] + inherited
     constructor = [_types(m.args) for m in methods if m.name == "__init__"]
     fields = [n for n in node.body if isinstance(n, ast.AnnAssign)]
     types = {ast.unparse(n.target): ast.unparse(n.annotation) for n in fields}
-    lines = ["", f"## {node.name}", "", _tables(_docstring(node), types or dict(*constructor))]
+    for known in constructor:
+        types |= known
+    lines = ["", f"## {node.name}", "", _tables(_docstring(node), types)]
     for method in methods:
-        # A decorated method is a property or an overload.
-        public = method.name[0] != "_" and not method.decorator_list
-        if public and method.name not in STREAM_METHODS:
-            lines += ["", f"### {node.name}.{method.name}", "", _signature(method)]
-            lines += ["", _tables(_docstring(method), _types(method.args))]
+        decorators = {ast.unparse(d) for d in method.decorator_list}
+        public = method.name[0] != "_" and decorators <= {"classmethod", "staticmethod"}
+        if public and method.name not in HIDDEN and ast.get_docstring(method):
+            lines += _function(method, "###", f"{node.name}.")
     return lines
 
 
+def _function(node: ast.FunctionDef, level: str, prefix: str = "") -> list[str]:
+    types = _types(node.args)
+    lines = ["", f"{level} {prefix}{node.name}", "", _signature(node), ""]
+    return [*lines, _tables(_docstring(node), types)]
+
+
 def _types(arguments: ast.arguments) -> dict[str, str]:
-    every = [*arguments.args, *arguments.kwonlyargs]
+    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
     return {a.arg: ast.unparse(a.annotation) for a in every if a.annotation}
 
 
-def _signature(method: ast.FunctionDef) -> str:
-    for argument in [*method.args.posonlyargs, *method.args.args, *method.args.kwonlyargs]:
+def _signature(node: ast.FunctionDef) -> str:
+    arguments = node.args
+    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    for argument in [*every, *filter(None, (arguments.vararg, arguments.kwarg))]:
         argument.annotation = None
-    arguments = re.sub("^self(, )?", "", ast.unparse(method.args))
-    assert method.returns is not None
-    return f"> `{method.name}({arguments}) -> {ast.unparse(method.returns)}`"
+    text = re.sub("^(self|cls)(, )?", "", ast.unparse(arguments))
+    assert node.returns is not None
+    return f"> `{node.name}({text}) -> {ast.unparse(node.returns)}`"
 
 
 def _tables(text: str, types: dict[str, str]) -> str:
     """Return a docstring whose sections are tables."""
-    blocks = []
+    blocks = [_prose(text)]
     for block in text.split("\n\n"):
         heading, _, rest = block.partition(":\n")
         if heading in HEADS:
@@ -99,12 +225,11 @@ def _tables(text: str, types: dict[str, str]) -> str:
             # An item begins at the smallest indent.
             for item in re.split(r"\n(?=    \S)", rest):
                 name, _, meaning = " ".join(item.split()).partition(": ")
-                cells = [f"**{name}**", meaning]
+                cells = [f"**{name}**", meaning.replace("|", r"\|")]
                 if heading != "Raises":
                     cells.insert(1, f"`{types[name]}`".replace("|", r"\|") if name in types else "")
                 rows.append(" | ".join(cells))
-            block = "\n".join(rows)
+            blocks.append("\n".join(rows))
         elif heading == "Returns":
-            block = f"Returns: {' '.join(rest.split())}"
-        blocks.append(block)
+            blocks.append(f"Returns: {' '.join(rest.split())}")
     return "\n\n".join(blocks)

@@ -15,18 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from apidoc import ROOT, Document, snake
-from docstrings import transfer_page
+from docstrings import docstring_pages
 from modules import modules
 from pages import pages
 
 
 def files(document: Document) -> dict[str, str]:
     """Return the text of every generated file by its path."""
-    others = {
-        "lakefs_client/sandbox/openapi.json": sandbox_document(document),
-        "docs/Transfer.md": transfer_page(),
-    }
-    return modules(document) | others | pages(document)
+    sandbox = {"lakefs_client/sandbox/openapi.json": sandbox_document(document)}
+    return modules(document) | sandbox | pages(document) | docstring_pages()
 
 
 def sandbox_document(document: Document) -> str:

@@ -47,6 +47,13 @@ _EXAMPLES_OF: dict[str, dict[str, Any]] = {
     "log_commits": {"amount": 10},
     "prepare_garbage_collection_commits_status": {"id": "TASK_ID"},
 }
+# Pages that are built from docstrings.
+_HANDWRITTEN = {
+    "Client": ("lakefs_client", "Configuration, clients, retries, pagination, transactions"),
+    "Transfer": ("lakefs_client.transfer", "Uploads and downloads of files and folders"),
+    "Exceptions": ("lakefs_client.exceptions", "The exception hierarchy"),
+    "Sandbox": ("lakefs_client.sandbox", "A server for tests"),
+}
 
 
 def pages(document: Document) -> dict[str, str]:
@@ -57,7 +64,7 @@ def pages(document: Document) -> dict[str, str]:
         operations = [o for o in document.operations if group in o.groups]
         name = class_name(group)
         result[f"docs/{name}.md"] = _api_page(name, description, operations, models)
-    result["docs/README.md"] = _index_page(document)
+    result["docs/Reference.md"] = _index_page(document)
     return result
 
 
@@ -122,7 +129,7 @@ def _operation_section(api: str, o: Operation, models: dict[str, Model]) -> list
     ]
     for code, response in o.responses.items():
         lines.append(f"**{'other' if code == 'default' else code}** | {_text(response)}")
-    lines += ["", "[Back to top](#) · [All groups](README.md)", ""]
+    lines += ["", "[Back to top](#) · [Reference](Reference.md)", ""]
     return lines
 
 
@@ -257,19 +264,20 @@ def _model_page(model: Model, models: dict[str, Model]) -> str:
         if "datetime(" in built:
             imports[:0] = ["from datetime import datetime, timezone", ""]
         lines += ["", "## Example", "", "```python", *imports, "", f"value = {built}", "```"]
-    lines += ["", "[All models](../README.md#models)"]
+    lines += ["", "[All models](../Reference.md#models)"]
     return "\n".join(lines) + "\n"
 
 
 def _index_page(document: Document) -> str:
-    lines = ["# Reference", "", "## Groups of operations", ""]
+    lines = ["# Reference", "", "## The package", ""]
+    for title, (module, text) in _HANDWRITTEN.items():
+        lines.append(f"- [{title}]({title}.md) (`{module}`): {text}")
+    lines += ["", "## Groups of operations", ""]
     for group, description in document.groups.items():
         name = class_name(group)
         lines.append(
             f"- [{name}]({name}.md) (`lakefs_client.api.{snake(group)}_api`): {description}"
         )
-    lines += ["", "## Transfers", ""]
-    lines.append("- [Transfer](Transfer.md) (`lakefs_client.transfer`): Uploads and downloads")
     lines += ["", "## Models", ""]
     for m in document.models:
         lines.append(f"- [{m.name}](models/{m.name}.md): {m.description.removesuffix('.')}")

@@ -27,5 +27,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from lakefs_client.cli._main import run
 
         return run(arguments)
-    sys.stdout.write(text)
-    return 0
+    from lakefs_client.cli import _stdout
+
+    return _stdout.write(text)

@@ -1,4 +1,4 @@
-"""What a command works with: the output, and the client when it is needed."""
+"""The tools of a command: its output, and the client when it is needed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from functools import cached_property
 from lakefs_client.cli import _errors
 from lakefs_client.cli._errors import CommandError, UsageError
 from lakefs_client.cli._output import Output, as_text, is_terminal, say
+from lakefs_client.exceptions import ApiValueError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from lakefs_client.configuration import Configuration
     from lakefs_client.credentials import Discovery
     from lakefs_client.transfer import Transfer, TransferConfig
+
+
+_REPORTED = ("job", "transactions")
+"""Modules whose warnings the report or the error of a command repeats."""
 
 
 class App:
@@ -40,8 +45,7 @@ class App:
         self.options = options
         self.out = Output(as_json=options.json, quiet=options.quiet, color=not options.no_color)
         warnings.showwarning = self._warn
-        if options.debug:
-            _log()
+        self._log()
 
     def __enter__(self) -> Self:
         return self
@@ -53,7 +57,12 @@ class App:
     @cached_property
     def configuration(self) -> Configuration:
         """The server and the credentials that are in force."""
-        return self.discover().configuration()
+        discovery = self.discover()
+        try:
+            return discovery.configuration()
+        except ApiValueError as error:
+            hint = "'lakefs-client login' asks for server and credentials, and keeps them."
+            raise UsageError(str(error), hint) from error
 
     def discover(self) -> Discovery:
         """Look for the server and the credentials."""
@@ -104,6 +113,23 @@ class App:
         if not self.out.quiet:
             say(f"lakefs-client {self.options.name}: warning: {message}")
 
+    def _log(self) -> None:
+        """Show the library's warnings, or with --debug its whole log."""
+        import logging
+
+        handler = logging.StreamHandler()
+        logger = logging.getLogger("lakefs_client")
+        if self.options.debug:
+            logger.setLevel(logging.DEBUG)
+            handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+        else:
+            handler.setLevel(logging.ERROR if self.out.quiet else logging.WARNING)
+            handler.setFormatter(
+                logging.Formatter(f"lakefs-client {self.options.name}: %(message)s")
+            )
+            handler.addFilter(lambda record: record.module not in _REPORTED)
+        logger.addHandler(handler)
+
     def failed(self, error: Exception) -> int:
         """Say what went wrong and return the exit code."""
         if self.options.debug:
@@ -114,6 +140,10 @@ class App:
         if _errors.needs_place(error):
             places = filter(_is_place, self.options.words)
             sentence = ": ".join([*map(as_text, places), sentence])
+        return self.fail(sentence, hint, code, error)
+
+    def fail(self, sentence: str, hint: str, code: int, error: Exception | None = None) -> int:
+        """Write an error to stderr and return its exit code."""
         if self.out.as_json:
             import json
 
@@ -128,13 +158,6 @@ class App:
 
 def _is_place(word: str) -> bool:
     return word.lower().startswith("lakefs://")
-
-
-def _log() -> None:
-    import logging
-
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("lakefs_client").setLevel(logging.DEBUG)
 
 
 def as_dict(model: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 GROUPS: dict[str, dict[str, str]] = {
     "Data": {
         "cp": "Copy a file, an object or a stream, or a folder with -r",
+        "sync": "Make a folder equal to another, transferring only what differs",
         "ls": "List the objects below a path",
         "cat": "Print objects",
         "stat": "Show the size, checksum and metadata of an object",
@@ -25,12 +26,16 @@ GROUPS: dict[str, dict[str, str]] = {
         "hard-reset": "Move a branch to another commit, and discard its changes",
     },
     "Pipelines": {
+        "transact": "Run a command whose changes reach a branch all together, or not at all",
         "wait": "Wait for an import, dump or restore",
     },
     "Around it": {
         "login": "Check credentials and write them to lakectl's file",
         "config": "Show the settings in force, and where each comes from",
+        "doctor": "Check server, credentials, store, clock, proxy and TLS",
         "sandbox": "Run a stand-in for a lakeFS server, for tests",
+        "api": "Call any operation of the API",
+        "completion": "Print the completion script of a shell",
     },
 }
 

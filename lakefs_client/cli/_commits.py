@@ -1,4 +1,4 @@
-"""What a command says of a commit that it made."""
+"""The output of commands that make a commit."""
 
 from __future__ import annotations
 

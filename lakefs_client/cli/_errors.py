@@ -67,6 +67,10 @@ _OUTCOMES = {
 }
 
 
+_LONGEST = 300
+"""Characters that are shown of a text."""
+
+
 class CommandError(Exception):
     """An error of the command itself, with its exit code and a hint.
 
@@ -97,7 +101,9 @@ def server_message(error: ApiException) -> str:
     try:
         message = message or json.loads(error.body or "")["message"]
     except (ValueError, LookupError, TypeError):
-        pass
+        # What answers in front of lakeFS says it in text; a page of HTML is of no use here.
+        text = (error.body or "").strip()
+        message = None if text.startswith(("<", "{")) else text[:_LONGEST]
     return str(message or error.reason or type(error).__name__)
 
 
@@ -108,7 +114,7 @@ def explain(error: BaseException) -> tuple[int, str, str]:
     if isinstance(error, TransferError):
         return _code(error), str(error.reason), _OUTCOMES.get(error.outcome, _hint(error))
     if isinstance(error, ApiException):
-        return _code(error), _sentence(error), _hint(error)
+        return _code(error), _sentence(error), " ".join(filter(None, (error.hint, _hint(error))))
     if isinstance(error, (OpenApiException, ImportError)):
         return USAGE, str(error), ""
     if isinstance(error, OSError):
@@ -169,7 +175,7 @@ def _os_sentence(error: OSError) -> str:
     return ": ".join([*names, error.strerror or str(error)])
 
 
-def as_record(code: int, sentence: str, hint: str, error: BaseException) -> dict[str, Any]:
+def as_record(code: int, sentence: str, hint: str, error: BaseException | None) -> dict[str, Any]:
     """Return an error as the object that --json writes to stderr."""
     record: dict[str, Any] = {"error": sentence, "hint": hint, "exit_code": code}
     for name in ("status", "request_id", "outcome"):

@@ -24,7 +24,7 @@ def listing(
         args: Its arguments.
         amount: The number of items at most; None for all.
         after: The name after which the listing begins.
-        query: Other options of the operation; None stands for an option that is not given.
+        query: Other options of the operation; None means that an option is not given.
     """
     from lakefs_client._paginate import paginate
 

@@ -2,83 +2,80 @@
 
 from __future__ import annotations
 
-import os
-import sys
+from contextlib import contextmanager
 
-from lakefs_client.cli import _parser
+from lakefs_client.cli import _parser, _stdout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 INTERRUPTED = 130
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends a command as Ctrl-C does: transfers are aborted."""
+class Interrupted(KeyboardInterrupt):
+    """A signal that ends programs, by its number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command in the arguments; return its exit code."""
+    """Run the command in the arguments and return its exit code."""
     try:
-        options = _parser.parse(arguments)
-        code = _carry_out(options)
-        _flush()
-        return code
+        return _stdout.finish(_carry_out(_parser.parse(arguments)))
     except SystemExit as error:  # argparse has said why
-        return _exit_code(error)
+        return _stdout.finish(error.code if isinstance(error.code, int) else 0)
     except BrokenPipeError:
-        _give_up_stdout()
+        _stdout.abandon()
         return 0
     except KeyboardInterrupt:
         from lakefs_client.cli._output import say
 
         say("interrupted")
+        _stdout.finish(INTERRUPTED)
         return INTERRUPTED
-    except Exception as error:
-        # Writing to stdout failed: the disk is full, or the stream is closed.
-        from lakefs_client.cli._output import say
-
-        _give_up_stdout()
-        say(f"{_parser.PROGRAM}: error: cannot write to stdout: {error}")
-        return 1
 
 
 def _carry_out(options: argparse.Namespace) -> int:
-    import signal
-
     from lakefs_client.cli._app import App
 
-    def terminate(*_: object) -> None:
-        raise Terminated
+    with _ending_by_signals(), App(options) as app:
+        try:
+            return options.run(app, options) or 0
+        except (BrokenPipeError, KeyboardInterrupt):
+            raise
+        except Exception as error:
+            return app.failed(error)
 
-    previous = signal.signal(signal.SIGTERM, terminate)
+
+@contextmanager
+def _ending_by_signals() -> Iterator[None]:
+    """Let the first signal that ends programs interrupt the command, which then cleans up.
+
+    Those that follow are ignored, except for another Ctrl-C: CI systems send SIGTERM a few seconds
+    after SIGINT, which is too soon for an abort over a slow network.
+    """
+    import signal
+
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    former = {number: signal.getsignal(number) for number in numbers}
+    # A job in the background, or under nohup, ignores some of them.
+    handled = [number for number in numbers if former[number] != signal.SIG_IGN]
+
+    def end(received: int, frame: object) -> None:
+        for number in handled:
+            impatient = number == received == signal.SIGINT
+            signal.signal(number, signal.default_int_handler if impatient else signal.SIG_IGN)
+        raise Interrupted(received)
+
+    for number in handled:
+        signal.signal(number, end)
     try:
-        with App(options) as app:
-            try:
-                return options.run(app, options) or 0
-            except (BrokenPipeError, KeyboardInterrupt):
-                raise
-            except Exception as error:
-                return app.failed(error)
+        yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
-
-
-def _exit_code(error: SystemExit) -> int:
-    return error.code if isinstance(error.code, int) else 0
-
-
-def _flush() -> None:
-    if sys.stdout is not None:
-        sys.stdout.flush()
-
-
-def _give_up_stdout() -> None:
-    """Keep the interpreter from a second attempt to flush what nobody reads."""
-    try:
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, sys.stdout.fileno())
-    except (OSError, ValueError, AttributeError):
-        pass
+        for number in handled:
+            signal.signal(number, former[number])

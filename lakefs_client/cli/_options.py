@@ -18,7 +18,7 @@ def add_transfer(parser: argparse.ArgumentParser) -> None:
     """Add the options of transfers."""
     parser.add_argument(
         "-p", "--parallelism", metavar="N", type=_parser.argument(_parser.positive),
-        help="requests to the store at a time (default: 8)",
+        help="parts or files that are sent at a time (default: 8 parts, 32 files)",
     )  # fmt: skip
     parser.add_argument(
         "--part-size", metavar="SIZE", type=_parser.argument(size),
@@ -40,7 +40,7 @@ def add_patterns(parser: argparse.ArgumentParser) -> None:
 
 
 def size(text: str) -> int:
-    """Parse a number of bytes, with KiB, MiB or GiB behind it."""
+    """Parse a number of bytes, with KiB, MiB or GiB after it."""
     digits = text.rstrip("KkMmGgIiBb ")
     unit = text[len(digits) :].strip().lower()
     if not (digits.isascii() and digits.isdecimal()) or unit not in _UNITS:

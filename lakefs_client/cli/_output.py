@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -32,6 +33,9 @@ class Output:
     def __init__(self, *, as_json: bool = False, quiet: bool = False, color: bool = True) -> None:
         self.as_json = as_json
         self.quiet = quiet
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # A name that the terminal's encoding lacks must not end a listing.
+            sys.stdout.reconfigure(errors="backslashreplace")
         self._color = color and not os.environ.get("NO_COLOR")
 
     def one(self, record: Record, columns: Columns) -> None:
@@ -80,7 +84,7 @@ class Output:
         sys.stdout.flush()
 
     def note(self, text: str) -> None:
-        """Tell a person something that is no result, unless that is unwanted."""
+        """Write a line for people to stderr, unless --quiet was given."""
         if not self.quiet:
             say(text)
 
@@ -100,7 +104,7 @@ class Output:
 
 
 def say(text: str) -> None:
-    """Write a line to stderr. Nobody may be there to read it, which is no failure."""
+    """Write a line to stderr, if stderr is open."""
     try:
         sys.stderr.write(text + "\n")
         sys.stderr.flush()

@@ -12,11 +12,12 @@ from lakefs_client.cli import _commands
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
     from types import ModuleType
     from typing import Any
 
 PROGRAM = "lakefs-client"
-_EVERYWHERE = {flags.rpartition("--")[2].replace("-", "_") for flags, *_ in _commands.OPTIONS}
+EVERYWHERE = {flags.rpartition("--")[2].replace("-", "_") for flags, *_ in _commands.OPTIONS}
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
@@ -28,7 +29,7 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
     def add_usage(self, usage: Any, actions: Any, *rest: Any, **options: Any) -> None:
         """Leave the options of every command out of the usage line."""
-        own = [action for action in actions if action.dest not in _EVERYWHERE]
+        own = [action for action in actions if action.dest not in EVERYWHERE]
         super().add_usage(usage, own, *rest, **options)
 
 
@@ -71,12 +72,11 @@ def add_globals(parser: argparse.ArgumentParser, *, keep: bool = True) -> None:
 
 
 def program_parser() -> argparse.ArgumentParser:
-    """Return the parser of what stands before a command, and of the command's name."""
+    """Return the parser of the options before a command, and of its name."""
     from lakefs_client._version import __version__
 
     parser = _Program(prog=PROGRAM, usage=f"{PROGRAM} [options] COMMAND ...")
     parser.add_argument("name", metavar="COMMAND")
-    parser.add_argument("words", nargs=argparse.REMAINDER)
     add_globals(parser, keep=False)
     parser.add_argument("-v", "--version", action="version", version=f"{PROGRAM} {__version__}")
     return parser
@@ -91,22 +91,34 @@ def load(name: str) -> ModuleType:
 
 def command_parser(name: str) -> argparse.ArgumentParser:
     """Return the parser of one command."""
-    parser = _Parser(prog=f"{PROGRAM} {name}", description=description(name))
-    configure(parser, load(name))
+    parser = new(name, f"{_commands.summary(name)}.")
+    configure(parser, name)
     return parser
 
 
-def description(name: str) -> str:
-    """Return what the help of a command says first: its summary, and its module's text."""
-    return f"{_commands.summary(name)}."
+def new(name: str, description: str) -> argparse.ArgumentParser:
+    """Return a parser without arguments, for a command or a part of one."""
+    return _Parser(prog=f"{PROGRAM} {name}", description=description)
 
 
-def configure(parser: argparse.ArgumentParser, module: ModuleType) -> None:
+def configure(parser: argparse.ArgumentParser, name: str) -> None:
     """Add the arguments of a command to a parser."""
+    module = load(name)
     module.arguments(parser)
-    if not parser._subparsers:
+    if not parser._subparsers:  # verbs have these options themselves
         add_globals(parser)
     parser.epilog = getattr(module, "EXAMPLES", None)
+
+
+def full_parser() -> argparse.ArgumentParser:
+    """Return a parser of all commands, for completion scripts and the guide."""
+    parser = _Parser(prog=PROGRAM, usage=f"{PROGRAM} [options] COMMAND ...")
+    add_globals(parser)
+    commands = parser.add_subparsers(metavar="COMMAND", parser_class=_Parser)
+    for name in _commands.names():
+        summary = _commands.summary(name)
+        configure(commands.add_parser(name, help=summary, description=f"{summary}."), name)
+    return parser
 
 
 def add_verbs(
@@ -140,7 +152,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if not arguments:
         top.print_usage(sys.stderr)
         top.exit(2, f"{PROGRAM}: {_commands.HINT}\n")
-    options = top.parse_args(arguments)
+    # argparse would take a -- after the command's name for its own.
+    end = _command_index(arguments) + 1
+    options = top.parse_args(arguments[:end])
+    options.words = [*arguments[end:]]
     if options.name not in _commands.names():
         top.error(f"unknown command {options.name!r}{_guess(options.name)}")
     module = load(options.name)
@@ -150,11 +165,26 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return command_parser(options.name).parse_args(options.words, options)
 
 
+def _command_index(arguments: Sequence[str]) -> int:
+    """Return the index of the command's name among the arguments, or their number."""
+    takes_value = {name for flags, value, _ in _commands.OPTIONS if value for name in flags.split()}
+    index = 0
+    while index < len(arguments) and arguments[index].startswith("-"):
+        index += 2 if arguments[index] in takes_value else 1
+    return index
+
+
 def _guess(name: str) -> str:
     from difflib import get_close_matches
 
     close = get_close_matches(name, _commands.names(), 1)
     return f", did you mean {close[0]!r}?" if close else ""
+
+
+def split_command(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the words before the first ``--``, and the command after it."""
+    end = list(words).index("--") if "--" in words else len(words)
+    return [*words[:end]], [*words[end + 1 :]]
 
 
 def argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -217,6 +247,19 @@ def positive(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise ValueError(f"expected a number above 0, got {text!r}")
     return int(text)
+
+
+def time(text: str) -> datetime:
+    """Parse a time of ISO 8601. Without an offset it is local."""
+    from dateutil.parser import isoparse
+
+    parsed: datetime = isoparse(text)
+    return parsed if parsed.tzinfo else parsed.astimezone()
+
+
+def add_exist_ok(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add --exist-ok."""
+    parser.add_argument("--exist-ok", action="store_true", help=f"succeed if {what} exists already")
 
 
 def add_yes(parser: argparse.ArgumentParser) -> None:

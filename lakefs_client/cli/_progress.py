@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from contextlib import nullcontext
+from importlib.util import find_spec
 
 from lakefs_client.cli._output import as_size, is_terminal, say
 
@@ -22,45 +24,18 @@ INTERVAL = 10.0
 
 
 def progress(app: App, what: str) -> AbstractContextManager[Any]:
-    """Return a context whose value a transfer takes as its progress callback.
+    """Return a context whose value a transfer takes as its `progress` argument.
 
-    The value is None if no progress is wanted.
+    Args:
+        app: The run of the program.
+        what: The beginning of each line.
     """
     if app.options.quiet or app.options.no_progress:
-        from contextlib import nullcontext
-
         return nullcontext()
-    if is_terminal(sys.stderr):
-        try:
-            return Bar(what)
-        except ImportError:
-            pass  # the extra [cli] is not installed
+    # The bar of the library needs tqdm, of the extra [cli].
+    if is_terminal(sys.stderr) and find_spec("tqdm") is not None:
+        return nullcontext(True)
     return Lines(what)
-
-
-class Bar:
-    """A bar of tqdm, which vanishes at the end."""
-
-    def __init__(self, what: str) -> None:
-        from tqdm import tqdm  # type: ignore[import-untyped]
-
-        self._bar: Any = tqdm(
-            desc=what, unit="B", unit_scale=True, file=sys.stderr, leave=False, delay=0.5
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._bar.close()
-
-    def set_size(self, size: int) -> None:
-        """Set the number of bytes in all."""
-        self._bar.total = size
-
-    def relative_update(self, count: int) -> None:
-        """Add bytes to those that are transferred."""
-        self._bar.update(count)
 
 
 class Lines:

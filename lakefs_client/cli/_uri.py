@@ -62,7 +62,7 @@ def repository(text: str) -> str:
     """Parse lakefs://REPOSITORY and return the name."""
     address = _parse(text)
     if address.ref is not None:
-        raise UsageError(f"got {text!r}, expected lakefs://REPOSITORY and nothing behind it")
+        raise UsageError(f"got {text!r}, expected lakefs://REPOSITORY and nothing after it")
     return address.repository
 
 

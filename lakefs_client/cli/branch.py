@@ -29,6 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "-s", "--source", metavar="REF", required=True, type=_parser.uri("ref"),
         help="lakefs://REPOSITORY/REF where it begins",
     )  # fmt: skip
+    _parser.add_exist_ok(verb, "the branch, wherever it began,")
     _parser.add_globals(verb)
 
     verb = add("list", "List the branches of a repository", list_all)
@@ -88,12 +89,16 @@ def _branch(verb: argparse.ArgumentParser) -> None:
 
 def create(app: App, options: argparse.Namespace) -> None:
     """Create a branch."""
+    from lakefs_client.ensure import ensure_branch
+
     branch, source = options.branch, options.source
     if branch.repository != source.repository:
         raise UsageError(f"{branch} and {source}: a branch begins in its own repository")
-    commit = app.lakefs.branches_api.create_branch(
-        branch.repository, {"name": branch.name, "source": source.name}
-    )
+    creation = {"name": branch.name, "source": source.name}
+    if options.exist_ok:
+        commit = ensure_branch(app.client, branch.repository, creation).commit_id
+    else:
+        commit = app.lakefs.branches_api.create_branch(branch.repository, creation)
     app.out.one({"id": branch.name, "commit_id": commit}, COLUMNS)
 
 
@@ -177,5 +182,6 @@ def _rules(app: App, options: argparse.Namespace) -> tuple[list[dict[str, Any]],
 def _set_rules(
     app: App, options: argparse.Namespace, rules: list[dict[str, Any]], etag: str | None
 ) -> None:
-    condition: dict[str, Any] = {} if etag is None else {"if_match": etag}
+    # The ETag of a repository without rules is empty, which is refused as a condition.
+    condition: dict[str, Any] = {"if_match": etag} if etag else {}
     app.lakefs.repositories_api.set_branch_protection_rules(options.repository, rules, **condition)

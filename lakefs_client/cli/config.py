@@ -19,4 +19,4 @@ def run(app: App, options: argparse.Namespace) -> None:
     discovery = app.discover()
     columns = {"name": 12, "value": 32, "origin": 0}
     app.out.many((setting._asdict() for setting in discovery.settings), columns)
-    discovery.configuration()
+    _ = app.configuration

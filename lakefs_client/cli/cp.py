@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lakefs_client.cli import _options, _parser
+from lakefs_client.cli._errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ def run(app: App, options: argparse.Namespace) -> int:
     from lakefs_client.cli import _copy, _folders
 
     if options.recursive:
+        if options.content_type:
+            raise UsageError("--content-type is for one object: those of a folder are guessed")
         return _folders.copy(app, options)
     _copy.copy(app, options)
     return 0

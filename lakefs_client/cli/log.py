@@ -10,7 +10,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
-    from datetime import datetime
     from typing import Any
 
     from lakefs_client.cli._app import App
@@ -30,7 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     _parser.add_amount(parser)
     parser.add_argument(
-        "--since", metavar="TIME", type=_parser.argument(_time),
+        "--since", metavar="TIME", type=_parser.argument(_parser.time),
         help="list commits made since TIME, such as 2026-11-27T12:00:00Z",
     )  # fmt: skip
     parser.add_argument("--stop-at", metavar="REF", help="list no commit after this one")
@@ -48,13 +47,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="with --objects or --prefixes: bound the commits that the server looks at",
     )  # fmt: skip
     parser.set_defaults(run=run)
-
-
-def _time(text: str) -> datetime:
-    from dateutil.parser import isoparse
-
-    parsed = isoparse(text)
-    return parsed if parsed.tzinfo else parsed.astimezone()
 
 
 def run(app: App, options: argparse.Namespace) -> None:

@@ -133,5 +133,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError):
         content = None
     if not isinstance(content, dict) or not isinstance(content.get("server", {}), dict):
-        raise UsageError(f"{path} is not a configuration file of lakectl", "Remove or mend it.")
+        raise UsageError(
+            f"{path} is not a configuration file of lakectl", "Correct it, or remove it."
+        )
     return content

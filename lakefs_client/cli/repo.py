@@ -34,6 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "-d", "--default-branch", metavar="NAME", default="main", help="default: %(default)s"
     )
     verb.add_argument("--sample-data", action="store_true", help="put sample objects into it")
+    _parser.add_exist_ok(verb, "the repository, with this namespace,")
     _parser.add_globals(verb)
 
     verb = add("list", "List the repositories", list_all)
@@ -60,14 +61,18 @@ def _name(verb: argparse.ArgumentParser) -> None:
 
 def create(app: App, options: argparse.Namespace) -> None:
     """Create a repository."""
-    created = app.lakefs.repositories_api.create_repository(
-        {
-            "name": options.repository,
-            "storage_namespace": options.namespace,
-            "default_branch": options.default_branch,
-            "sample_data": options.sample_data,
-        }
-    )
+    from lakefs_client.ensure import ensure_repository
+
+    creation = {
+        "name": options.repository,
+        "storage_namespace": options.namespace,
+        "default_branch": options.default_branch,
+        "sample_data": options.sample_data,
+    }
+    if options.exist_ok:
+        created = ensure_repository(app.client, creation)
+    else:
+        created = app.lakefs.repositories_api.create_repository(creation)
     app.out.one(_record(app, as_dict(created)), COLUMNS)
 
 

@@ -27,6 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="lakefs://REPOSITORY/REF to tag",
     )  # fmt: skip
     verb.add_argument("-f", "--force", action="store_true", help="replace a tag of this name")
+    _parser.add_exist_ok(verb, "the tag, at this commit,")
     _parser.add_globals(verb)
 
     verb = add("list", "List the tags of a repository", list_all)
@@ -54,6 +55,8 @@ def _tag(verb: argparse.ArgumentParser) -> None:
 
 def create(app: App, options: argparse.Namespace) -> None:
     """Create a tag."""
+    from lakefs_client.ensure import ensure_tag
+
     tag, ref = options.tag, options.ref
     if tag.repository != ref.repository:
         raise UsageError(f"{tag} and {ref}: a tag names a commit of its own repository")
@@ -63,7 +66,11 @@ def create(app: App, options: argparse.Namespace) -> None:
             tags.delete_tag(tag.repository, tag.name)
         except NotFoundException:
             pass
-    created = tags.create_tag(tag.repository, {"id": tag.name, "ref": ref.name})
+    creation = {"id": tag.name, "ref": ref.name}
+    if options.exist_ok:
+        created = ensure_tag(app.client, tag.repository, creation)
+    else:
+        created = tags.create_tag(tag.repository, creation)
     app.out.one(as_dict(created), COLUMNS)
 
 

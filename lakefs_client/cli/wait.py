@@ -42,7 +42,7 @@ def _task(verb: argparse.ArgumentParser, text: str) -> None:
     verb.add_argument("task", metavar="ID", help=text)
     verb.add_argument(
         "--timeout", metavar="SECONDS", type=_parser.argument(_parser.positive),
-        help="fail if the task runs on after SECONDS (default: wait for ever)",
+        help="fail if the task is still running after SECONDS (default: no limit)",
     )  # fmt: skip
     _parser.add_globals(verb)
 
@@ -50,22 +50,27 @@ def _task(verb: argparse.ArgumentParser, text: str) -> None:
 def wait_for_import(app: App, options: argparse.Namespace) -> None:
     """Wait until an import has ended."""
     api, (repository, branch) = app.lakefs.import_api, options.branch
-    _wait(app, options, lambda: as_dict(api.import_status(repository, branch, options.task)))
+    until_done(app, options, lambda: as_dict(api.import_status(repository, branch, options.task)))
 
 
 def wait_for_dump(app: App, options: argparse.Namespace) -> None:
     """Wait until a dump has ended."""
     api = app.lakefs.repositories_api
-    _wait(app, options, lambda: as_dict(api.dump_status(options.repository, options.task)))
+    until_done(app, options, lambda: as_dict(api.dump_status(options.repository, options.task)))
 
 
 def wait_for_restore(app: App, options: argparse.Namespace) -> None:
     """Wait until a restoration has ended."""
     api = app.lakefs.repositories_api
-    _wait(app, options, lambda: as_dict(api.restore_status(options.repository, options.task)))
+    until_done(app, options, lambda: as_dict(api.restore_status(options.repository, options.task)))
 
 
-def _wait(app: App, options: argparse.Namespace, ask: Callable[[], dict[str, Any]]) -> None:
+def until_done(app: App, options: argparse.Namespace, ask: Callable[[], dict[str, Any]]) -> None:
+    """Ask for the status of a task until it has ended, and write the status.
+
+    Raises:
+        CommandError: The task failed, or is still running after the time limit.
+    """
     import time
 
     pause, end = FIRST_PAUSE, None
@@ -81,7 +86,7 @@ def _wait(app: App, options: argparse.Namespace, ask: Callable[[], dict[str, Any
         if status.get("completed") or status.get("done"):
             break
         if end is not None and time.monotonic() >= end:
-            raise CommandError(f"the {options.verb} {options.task} runs on", hint="Wait again.")
+            raise CommandError(f"the {options.verb} {options.task} is still running")
         time.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
     app.out.note(f"the {options.verb} {options.task} is complete")

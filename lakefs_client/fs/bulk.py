@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lakefs_client.exceptions import ApiException
 from lakefs_client.fs._fsspec import LocalFileSystem, make_path_posix, trailing_sep
 from lakefs_client.fs.errors import os_error, os_errors
+from lakefs_client.fs.folders import get_folder, is_folder_transfer, put_folder
 from lakefs_client.fs.location import Location, expand, pair, parse
 from lakefs_client.fs.parallel import in_parallel, transfer_each
 from lakefs_client.models import PathList
@@ -63,6 +64,11 @@ def get(
     """Download files and folders."""
     if isinstance(target, (str, os.PathLike)):
         target = make_path_posix(os.fspath(target))
+    if is_folder_transfer(source, recursive, maxdepth, callback, options):
+        source = os.fspath(source)
+        if fs.isdir(source) and not fs.isfile(source):
+            get_folder(fs, source, target)
+            return
     pairs, infos = _found(
         fs, source, target, recursive, maxdepth,
         lambda: trailing_sep(target) or LocalFileSystem().isdir(target),
@@ -96,11 +102,14 @@ def put(
 ) -> None:
     """Upload files and folders."""
     local = LocalFileSystem()
+    one = isinstance(source, (str, os.PathLike))
+    source = make_path_posix(os.fspath(source)) if one else source
+    if is_folder_transfer(source, recursive, maxdepth, callback, options) and local.isdir(source):
+        put_folder(fs, source, target, **options)
+        return
     if isinstance(source, list) and isinstance(target, list):
         pairs = list(zip(source, target))
     else:
-        one = isinstance(source, (str, os.PathLike))
-        source = make_path_posix(os.fspath(source)) if one else source
         found = local.expand_path(source, recursive=recursive, maxdepth=maxdepth)
         if one and (not recursive or maxdepth is not None):
             found = [path for path in found if not (trailing_sep(path) or local.isdir(path))]

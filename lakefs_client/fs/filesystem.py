@@ -15,14 +15,18 @@ from lakefs_client.exceptions import ConflictException
 from lakefs_client.fs import bulk
 from lakefs_client.fs._fsspec import DEFAULT_CALLBACK, compr, get_compression, isfilelike
 from lakefs_client.fs.errors import os_errors
-from lakefs_client.fs.file import ReadFile, TextFile, WrappedFile, WriteFile, read_range
+from lakefs_client.fs.file import ReadFile, TextFile, WrappedFile, WriteFile
 from lakefs_client.fs.listing import Listings
 from lakefs_client.fs.location import Location, expand, parse
 from lakefs_client.fs.parallel import CONCURRENCY, in_parallel
+from lakefs_client.fs.ranges import bounds, read_range, read_ranges
 from lakefs_client.fs.transaction import LakeFSTransaction
 from lakefs_client.fs.tree import Tree
 from lakefs_client.models import BranchCreation, ObjectCopyCreation
-from lakefs_client.transfer import Transfer
+from lakefs_client.transfer import Transfer, TransferConfig
+from lakefs_client.transfer.context import TransferContext
+from lakefs_client.transfer.download.remote import RemoteObject
+from lakefs_client.uri import ObjectRef
 
 if TYPE_CHECKING:
     from lakefs_client.configuration import Configuration
@@ -89,13 +93,22 @@ class LakeFSFileSystem(Tree):
         self.source_branch = source_branch
         self.pre_sign = pre_sign
         self.objects = ObjectsApi(self.client)
-        self._engine = Transfer(self.client)
+        self.engine = Transfer(self.client)
+        # Parts of writes wait on disk, and ranges in memory: they have limits of their own.
+        self._reads = TransferContext.create(
+            self.client, TransferConfig(max_concurrency=CONCURRENCY)
+        )
         self.listings = Listings(self.objects, self.dircache)
         self._branches: set[tuple[str, str]] = set()
 
     def reader(self, place: Location) -> ObjectReader:
         """Return a reader of an object, which asks for no byte yet."""
-        return self._engine.open(*place)
+        return self.engine.open(*place)
+
+    def _remote(self, name: str) -> RemoteObject:
+        """Return the object, whose ranges many threads may read."""
+        with os_errors(name):
+            return RemoteObject(self._reads, ObjectRef(*parse(name)))
 
     def open(
         self,
@@ -157,11 +170,11 @@ class LakeFSFileSystem(Tree):
         if mode == "rb":
             return ReadFile(self, path, **options)
         place = parse(path)
-        self._require_branch(place)
+        self.require_branch(place)
         if mode == "xb" and self.isfile(path):
             raise FileExistsError(f"{path!r} exists")
         with os_errors(path):
-            writer = self._engine.open(
+            writer = self.engine.open(
                 *place, mode="wb", content_type=content_type, user_metadata=metadata
             )
         file = WriteFile(self, path, mode, writer, autocommit)
@@ -169,7 +182,7 @@ class LakeFSFileSystem(Tree):
             self.transaction.files.append(file)
         return file
 
-    def _require_branch(self, place: Location) -> None:
+    def require_branch(self, place: Location) -> None:
         """Create the branch if it is missing and that is allowed."""
         branch = place[:2]
         if not self.create_branch_ok or branch in self._branches:
@@ -183,9 +196,8 @@ class LakeFSFileSystem(Tree):
         self, path: Path, start: int | None = None, end: int | None = None, **_: Any
     ) -> bytes:
         """Return the bytes of an object, or of a range; negative offsets count from its end."""
-        name = self._strip_protocol(path)
-        with os_errors(name), self.reader(parse(name)) as reader:
-            return read_range(reader, *_bounds(start, end, reader.size))
+        remote = self._remote(self._strip_protocol(path))
+        return read_range(remote, *bounds(start, end, remote.size))
 
     def cat(self, path: Any, recursive: bool = False, on_error: str = "raise", **_: Any) -> Any:
         """Return the bytes of an object; of several, a dict of them by name, read in parallel.
@@ -232,8 +244,13 @@ class LakeFSFileSystem(Tree):
         ends = ends if isinstance(ends, list) else [ends] * len(paths)
         if not len(paths) == len(starts) == len(ends):
             raise ValueError("paths, starts and ends must have one length")
-        ranges = list(zip(paths, starts, ends))
-        return in_parallel(self.cat_file, ranges, keep_errors=on_error == "return")
+        names = self._strip_protocol(paths)
+        return read_ranges(
+            self._remote,
+            list(zip(names, starts, ends)),
+            max_gap=max_gap,
+            keep_errors=on_error == "return",
+        )
 
     def pipe_file(self, path: Path, value: Any, mode: str = "overwrite", **options: Any) -> None:
         """Write bytes as an object.
@@ -269,11 +286,11 @@ class LakeFSFileSystem(Tree):
         if mode not in ("overwrite", "create"):
             raise ValueError(f"mode must be 'overwrite' or 'create', not {mode!r}")
         place = parse(name)
-        self._require_branch(place)
+        self.require_branch(place)
         if mode == "create" and self.isfile(name):
             raise FileExistsError(f"{name!r} exists")
         upload: Any = (
-            self._engine.upload_file if isinstance(source, str) else self._engine.upload_fileobj
+            self.engine.upload_file if isinstance(source, str) else self.engine.upload_fileobj
         )
         try:
             with os_errors(name):
@@ -380,7 +397,7 @@ class LakeFSFileSystem(Tree):
             return
         os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
         with os_errors(name):
-            self._engine.download_file(*parse(name), target, progress=callback)
+            self.engine.download_file(*parse(name), target, progress=callback)
 
     def get(
         self,
@@ -421,7 +438,7 @@ class LakeFSFileSystem(Tree):
             )
         if source == target:
             return
-        self._require_branch(target)
+        self.require_branch(target)
         creation = ObjectCopyCreation(src_path=source.path, src_ref=source.ref)
         with os_errors(names[0]):
             self.objects.copy_object(*target, creation)
@@ -487,12 +504,6 @@ class LakeFSFileSystem(Tree):
             OSError: The server refused to delete one of the objects.
         """
         bulk.remove(self, path, recursive=recursive, maxdepth=maxdepth)
-
-
-def _bounds(start: int | None, end: int | None, size: int) -> tuple[int, int]:
-    """Return a slice's bounds as offsets."""
-    first, last, _ = slice(start, end).indices(size)
-    return first, max(first, last)
 
 
 def _same(info: dict[str, Any] | None, path: str, callback: Any) -> bool:

@@ -13,7 +13,7 @@ server. An operation that the sandbox lacks answers 501 and names itself.
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False  # see `_lazy`
 if TYPE_CHECKING:
     from lakefs_client.sandbox.blocks import Blockstore, StoredObject, Upload
     from lakefs_client.sandbox.clock import Clock

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+
+from lakefs_client.sandbox import defaults
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 _BANNER = """\
 lakeFS sandbox at {sandbox.endpoint}
 
+  blockstore         {sandbox.store_endpoint}
   access key id      {sandbox.access_key_id}
   secret access key  {sandbox.secret_access_key}
   storage namespace  {sandbox.storage_namespace}<name of your repository>
@@ -38,8 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> list[str]:
     actions = [
         add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)"),
         add(
-            "--port", type=int, default=8000,
+            "--port", type=int, default=defaults.PORT,
             help="port of the API, 0 for any (default: %(default)s)",
+        ),
+        add(
+            "--store-port", type=int,
+            help="port of the blockstore, to which presigned URLs lead, 0 for any "
+            "(default: the port after --port, or any if that is 0)",
         ),
         add("--data", metavar="DIR", help="keep everything in this directory"),
         add("--access-key-id", metavar="ID", help="the user's access key id (default: random)"),
@@ -48,6 +57,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> list[str]:
             "--external-principals",
             action="store_true",
             help="support external principals, their login and STS",
+        ),
+        add(
+            "--s3-endpoint", metavar="URL",
+            help="keep objects in this S3 store, through boto3 (extra [s3])",
+        ),
+        add(
+            "--namespace", metavar="s3://BUCKET/PREFIX", default=defaults.NAMESPACE,
+            help="prefix for storage namespaces (default: %(default)s)",
+        ),
+        add(
+            "--server-version", dest="version", metavar="VERSION", default=defaults.VERSION,
+            help="lakeFS version to report (default: %(default)s)",
         ),
         add(
             "--no-presigned-multipart",
@@ -94,8 +115,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Run a stand-in for a lakeFS server over an S3 store, for tests.",
     )
     add_arguments(parser)
-    options = parser.parse_args(arguments)
-    return serve(vars(options), lambda sandbox: print(banner(sandbox, options.data), flush=True))
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print one line of JSON when ready: endpoints, credentials, namespace and pid",
+    )
+    options = vars(parser.parse_args(arguments))
+    as_json = options.pop("json")
+
+    def announce(sandbox: Sandbox) -> None:
+        import json
+
+        text = json.dumps(describe(sandbox)) if as_json else banner(sandbox, options["data"])
+        print(text, flush=True)
+
+    return serve(options, announce)
+
+
+def describe(sandbox: Sandbox) -> dict[str, str | int]:
+    """Return what another program needs to use the sandbox."""
+    return {
+        "endpoint": sandbox.endpoint,
+        "store_endpoint": sandbox.store_endpoint,
+        "access_key_id": sandbox.access_key_id,
+        "secret_access_key": sandbox.secret_access_key,
+        "storage_namespace": sandbox.storage_namespace,
+        "pid": os.getpid(),
+    }
 
 
 def banner(sandbox: Sandbox, data: str | None) -> str:

@@ -6,10 +6,11 @@ import contextlib
 import hashlib
 import os
 import secrets
+import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from lakefs_client.sandbox.errors import StoreError
 WINDOW = 1024 * 1024
 MAX_PUT = 5 * 1024**3
 MIN_PART = 5 * 1024**2
+MAX_PARTS = 10_000
 _ZEROS = bytes(WINDOW)
 
 
@@ -27,6 +29,23 @@ class Segment(NamedTuple):
     path: Path
     offset: int
     size: int
+
+    def windows(self) -> Iterator[bytes]:
+        """Yield the bytes, at most 1 MiB at a time."""
+        size = self.size
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            while size:
+                data = file.read(min(WINDOW, size))
+                if not data:
+                    raise OSError(f"{self.path} was truncated by another program")
+                size -= len(data)
+                yield data
+
+    def send(self, sock: socket.socket, size: int) -> None:
+        """Send the first `size` bytes to a socket."""
+        with self.path.open("rb") as file:
+            sock.sendfile(file, self.offset, size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +57,8 @@ class StoredObject:
     etag: str
     modified: float
     content_type: str = "application/octet-stream"
+    # Further headers of a response, such as Content-Encoding, by name in lower case.
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def slice(self, start: int, stop: int) -> tuple[Segment, ...]:
         """Return the segments of the bytes from `start` up to `stop`, exclusive."""
@@ -52,15 +73,8 @@ class StoredObject:
 
     def windows(self) -> Iterator[bytes]:
         """Yield the object's bytes, at most 1 MiB at a time."""
-        for path, offset, size in self.segments:
-            with path.open("rb") as file:
-                file.seek(offset)
-                while size:
-                    data = file.read(min(WINDOW, size))
-                    if not data:
-                        raise OSError(f"{path} was truncated by another program")
-                    size -= len(data)
-                    yield data
+        for segment in self.segments:
+            yield from segment.windows()
 
     def read(self) -> bytes:
         """Return the object's bytes."""
@@ -114,6 +128,14 @@ class Blockstore:
         """Return the pending multipart uploads by upload id."""
         with self._lock:
             return dict(self._uploads)
+
+    def saved_objects(self) -> Mapping[str, StoredObject]:
+        """Return the objects that a data directory must remember."""
+        return self.objects()
+
+    def saved_uploads(self) -> Mapping[str, Upload]:
+        """Return the uploads that a data directory must remember."""
+        return self.uploads()
 
     def get(self, key: str) -> StoredObject | None:
         """Return the object at `key`, or None."""
@@ -228,24 +250,23 @@ class Blockstore:
                 self._release(part)
             del self._uploads[upload_id]
 
-    def dump(self) -> dict[str, Any]:
-        """Return the state without the bytes, as immutable values."""
-        with self._lock:
-            uploads = [asdict(upload) for upload in self._uploads.values()]
-            return {"objects": dict(self._objects), "uploads": uploads}
+    def restore(self, objects: Mapping[str, Any], uploads: Iterable[Mapping[str, Any]]) -> None:
+        """Load saved objects and uploads, and remove all other files.
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Load a state that `dump` returned. Remove all other files."""
+        Raise ValueError if a file is missing.
+        """
         with self._lock:
-            for key, stored in state["objects"].items():
-                self.put(key, self._load(stored))
-            for item in state["uploads"]:
+            for key, stored in objects.items():
+                self.put(key, self._restored(stored))
+            for item in uploads:
                 upload = self._uploads[item["upload_id"]] = Upload(item["key"], item["upload_id"])
                 for number, part in item["parts"].items():
-                    self.put_part(upload.key, upload.upload_id, int(number), self._load(part))
-            for path in self._directory.glob("*/*"):
-                if path not in self._references:
-                    path.unlink()
+                    self.put_part(upload.key, upload.upload_id, int(number), self._restored(part))
+            files = set(self._directory.glob("*/*"))
+            if missing := self._references.keys() - files:
+                raise ValueError(f"{min(missing)} is missing")
+            for path in files - self._references.keys():
+                path.unlink()
 
     def _retain(self, stored: StoredObject) -> None:
         self._references.update(segment.path for segment in stored.segments)
@@ -258,7 +279,7 @@ class Blockstore:
                 with contextlib.suppress(OSError):
                     path.unlink()
 
-    def _load(self, state: Mapping[str, Any]) -> StoredObject:
+    def _restored(self, state: Mapping[str, Any]) -> StoredObject:
         # The user may have moved the directory since.
         segments = tuple(
             Segment(self._directory.joinpath(*Path(path).parts[-2:]), offset, size)

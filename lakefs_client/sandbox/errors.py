@@ -87,11 +87,11 @@ _S3_ERRORS = {
 
 
 class StoreError(Exception):
-    """An S3 error of the blockstore. By default it has the message that S3 gives for `code`."""
+    """An S3 error of the blockstore. By default it has S3's message and status for `code`."""
 
-    def __init__(self, code: str, message: str | None = None) -> None:
-        status, _, default = _S3_ERRORS[code].partition(" ")
+    def __init__(self, code: str, message: str | None = None, status: int | None = None) -> None:
+        default_status, _, default = _S3_ERRORS.get(code, "500 ").partition(" ")
         self.code = code
-        self.status = int(status)
+        self.status = status or int(default_status)
         self.message = message or default
         super().__init__(self.message)

@@ -7,13 +7,16 @@ from collections.abc import Iterable, Iterator
 from email.message import Message
 from itertools import chain
 
-from lakefs_client.sandbox.errors import bad_request
+from lakefs_client.sandbox.errors import ApiError
+
+# The maximum size of a field's headers.
+_MAX_HEAD = 64 * 1024
 
 
 def find_file(
     windows: Iterable[memoryview], content_type: str, name: str
 ) -> tuple[str, Iterator[bytes]]:
-    """Return the media type and the content of the field `name`. Raise a 400 error if missing.
+    """Return the media type and the content of the field `name`. Raise a 500 error if missing.
 
     The content is an iterator, so the caller can read it once.
     """
@@ -21,14 +24,14 @@ def find_file(
     header["Content-Type"] = content_type
     boundary = header.get_param("boundary")
     if not isinstance(boundary, str):
-        raise bad_request("no multipart boundary param in Content-Type")
+        raise _error("no multipart boundary param in Content-Type")
     delimiter = b"\r\n--" + boundary.encode()
     reader = _Reader(windows)
     while True:
         for _ in reader.until(delimiter):
             pass
         if reader.line().startswith(b"--"):
-            raise bad_request(f"multipart upload missing key '{name}'")
+            raise _error(f"multipart upload missing key '{name}': http: no such file")
         part = reader.head()
         if part.get_param("name", header="Content-Disposition") == name:
             content = reader.until(delimiter)
@@ -54,17 +57,31 @@ class _Reader:
                 del self._buffer[:safe]
             window = next(self._windows, None)
             if window is None:
-                raise bad_request("multipart: NextPart: EOF")
+                raise _error("multipart: NextPart: EOF")
             self._buffer += window
         yield bytes(self._buffer[:index])
         del self._buffer[: index + len(end)]
 
     def line(self) -> bytes:
         """Return the next line without its end."""
-        return b"".join(self.until(b"\r\n"))
+        data = bytearray()
+        for piece in self.until(b"\r\n"):
+            data += piece
+            if len(data) > _MAX_HEAD:
+                raise _error("multipart: message too large")
+        return bytes(data)
 
     def head(self) -> Message:
         """Return a field's headers. Keep the last line end for an empty field's boundary."""
-        lines = b"\r\n".join(iter(self.line, b""))
+        lines = bytearray()
+        while line := self.line():
+            lines += line + b"\r\n"
+            if len(lines) > _MAX_HEAD:
+                raise _error("multipart: message too large")
         self._buffer[:0] = b"\r\n"
-        return email.message_from_bytes(lines)
+        return email.message_from_bytes(bytes(lines))
+
+
+def _error(message: str) -> ApiError:
+    # The server has no status for malformed forms.
+    return ApiError(500, message)

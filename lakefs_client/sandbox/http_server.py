@@ -16,15 +16,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from lakefs_client.sandbox.blocks import WINDOW, Segment
+from lakefs_client.sandbox.blocks import WINDOW, Segment, StoredObject
 from lakefs_client.sandbox.clock import Clock
+from lakefs_client.sandbox.ranges import parse_range
 
 _HEAD_LIMIT = 256 * 1024
 # Go's server reads up to this many unread bytes of a body in order to keep the connection.
 _DRAIN_LIMIT = 256 * 1024
 # The client's time to read an early response. Closing with unread bytes resets the connection.
 _LINGER_SECONDS = 0.2
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
+# Longer numbers are not sizes.
+_MAX_DIGITS = 18
+_CHUNK_SIZE = re.compile(rb"[0-9a-fA-F]{1,15}")
 
 _log = logging.getLogger(__name__)
 
@@ -86,9 +89,14 @@ class Body:
         while filled := self._fill(buffer):
             yield buffer[:filled]
 
-    def read(self) -> bytes:
-        """Return the unread bytes."""
-        return b"".join(bytes(window) for window in self.windows())
+    def read(self, limit: int) -> bytes | None:
+        """Return the unread bytes, or None if there are more than `limit`."""
+        data = bytearray()
+        for window in self.windows(min(limit + 1, WINDOW)):
+            data += window
+            if len(data) > limit:
+                return None
+        return bytes(data)
 
     def drain(self, limit: int | None = None) -> None:
         """Read and discard the unread bytes, or the first `limit` of them."""
@@ -127,10 +135,10 @@ class Body:
         return size
 
     def _next_chunk(self) -> None:
-        try:
-            self._left = int(_read_line(self.reader).split(b";")[0], 16)
-        except ValueError:
-            raise BadRequest from None
+        size = _read_line(self.reader).split(b";")[0].strip()
+        if not _CHUNK_SIZE.fullmatch(size):
+            raise BadRequest
+        self._left = int(size, 16)
         if not self._left:
             self._more_chunks = False
             while _read_line(self.reader):
@@ -164,13 +172,17 @@ class Response:
         """The number of bytes in the body."""
         return len(self.body) + sum(segment.size for segment in self.content)
 
-    def select_range(self, text: str | None, size: int) -> tuple[int, int] | None:
-        """Parse a Range header as `parse_range`, and set status and Content-Range accordingly."""
-        selection = parse_range(text, size)
-        if text is not None and selection is not None:
+    def select(self, stored: StoredObject, text: str | None) -> None:
+        """Send the range of an object that a Range header selects."""
+        start, stop = parse_range(text, stored.size)
+        self.content = stored.slice(start, stop)
+        self.describe_range(text, start, stop, stored.size)
+
+    def describe_range(self, text: str | None, start: int, stop: int, size: int) -> None:
+        """Set status and Content-Range if there is a Range header."""
+        if text is not None:
             self.status = 206
-            self.headers["Content-Range"] = f"bytes {selection[0]}-{selection[1] - 1}/{size}"
-        return selection
+            self.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
 
 
 class _Connection(threading.Thread):
@@ -216,7 +228,8 @@ class _Connection(threading.Thread):
         except (Reset, BadRequest, ConnectionError, TimeoutError):
             raise
         except Exception:
-            _log.exception("The sandbox failed at %s %s", request.method, request.path)
+            # %a escapes control characters, which could forge log lines.
+            _log.exception("The sandbox failed at %a %a", request.method, request.path)
             response = Response(500, b'{"message": "the sandbox failed, see its log"}')
         drain = request.body.drainable
         if drain:
@@ -237,7 +250,7 @@ class _Connection(threading.Thread):
         headers = self._read_headers()
         chunked = headers.get("transfer-encoding", "").lower() == "chunked"
         length = headers.get("content-length", "0")
-        if not length.isascii() or not length.isdigit():
+        if not length.isascii() or not length.isdigit() or len(length) > _MAX_DIGITS:
             raise BadRequest
         send_continue = None
         if headers.get("expect", "").lower() == "100-continue":
@@ -257,7 +270,7 @@ class _Connection(threading.Thread):
         # a colon.
         headers: dict[str, str] = {}
         size = 0
-        while line := _read_line(self._reader).decode("latin-1"):
+        while line := _read_line(self._reader).decode("utf-8", "surrogateescape"):
             size += len(line) + 2
             name, colon, value = line.partition(":")
             if not colon or size > _HEAD_LIMIT:
@@ -281,17 +294,16 @@ class _Connection(threading.Thread):
             lines.append(f"Content-Length: {response.length}")
         if not keep_alive:
             lines.append("Connection: close")
-        head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
+        head = ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "replace")
         remaining = response.length if with_body else 0
         if response.truncated:
             # Without a body, cut the status line: clients accept a head that ends between lines.
             head = head if remaining else head[:10]
             remaining //= 2
         self._socket.sendall(head + response.body[:remaining])
-        for path, offset, size in response.content:
-            if size := min(size, remaining):
-                with path.open("rb") as file:
-                    self._socket.sendfile(file, offset, size)
+        for segment in response.content:
+            if size := min(segment.size, remaining):
+                segment.send(self._socket, size)
             remaining -= size
 
 
@@ -335,18 +347,3 @@ class Server:
             connection = _Connection(sock, self)
             self.connections.add(connection)
             connection.start()
-
-
-def parse_range(text: str | None, size: int) -> tuple[int, int] | None:
-    """Return the range of a Range header as start and stop, or None if it selects no byte."""
-    if text is None:
-        return 0, size
-    match = _RANGE.fullmatch(text)
-    if match is None or match.group(0) == "bytes=-":
-        return None
-    first, last = match.groups()
-    if not first:
-        start, stop = max(size - int(last), 0), size
-    else:
-        start, stop = int(first), min(int(last) + 1, size) if last else size
-    return (start, stop) if start < stop else None

@@ -35,7 +35,11 @@ class Identity:
 
     def sign(self, text: str) -> str:
         """Return a signature that is valid as long as the state exists."""
-        return _encode(hmac.digest(bytes.fromhex(self.secret), text.encode(), "sha256"))
+        return _encode(
+            hmac.digest(
+                bytes.fromhex(self.secret), text.encode("utf-8", "surrogateescape"), "sha256"
+            )
+        )
 
     def is_signed(self, text: str, signature: str) -> bool:
         """Return True if `signature` is our signature of `text`."""
@@ -104,4 +108,5 @@ def _encode(data: bytes) -> str:
 
 def _equal(left: str, right: str) -> bool:
     # `compare_digest` takes only ASCII strings; client input may be anything.
-    return hmac.compare_digest(left.encode(), right.encode())
+    encoded = (text.encode("utf-8", "surrogateescape") for text in (left, right))
+    return hmac.compare_digest(*encoded)

@@ -19,6 +19,9 @@ from lakefs_client.sandbox.errors import ApiError
 
 _BASE = "/api/v1"
 _TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int}
+# Longer numbers are not worth converting.
+_MAX_DIGITS = 20
+_SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 _INT64 = range(-(1 << 63), 1 << 63)
 # The values that Go's strconv.ParseBool accepts.
 _BOOLEANS = {
@@ -108,9 +111,12 @@ class Document:
             if schema is None:
                 raise Invalid(f'header Content-Type has unexpected value "{content_type}"')
             try:
-                value = json.loads(data)
+                value = decode_json(data)
             except ValueError as error:
                 raise Invalid(f"failed to decode request body: {error}") from None
+            except RecursionError:
+                reason = "invalid character '[' exceeded max depth"
+                raise Invalid(f"failed to decode request body: {reason}") from None
             name = f" {schema['$ref']}" if "$ref" in schema else ""
             with _error_context(f"doesn't match schema{name}: "):
                 self._check(value, schema)
@@ -160,6 +166,8 @@ def _convert(text: str, kind: str) -> Any:
     if kind == "integer":
         if not re.fullmatch(r"[+-]?\d+", text, re.ASCII):
             raise Invalid(f"value {text}: an invalid integer: invalid syntax")
+        if len(text) > _MAX_DIGITS or int(text) not in _INT64:
+            raise Invalid(f"value {text}: an invalid integer: value out of range")
         return int(text)
     if kind == "boolean":
         if text not in _BOOLEANS:
@@ -210,3 +218,33 @@ def load() -> Document:
     """Return the document. It is read once per process."""
     text = files("lakefs_client.sandbox").joinpath("openapi.json").read_text(encoding="utf-8")
     return Document(json.loads(text))
+
+
+def decode_json(data: bytes) -> Any:
+    """Decode JSON as Go does: replace invalid UTF-8 and lone surrogates, ignore trailing data."""
+    text = data.decode("utf-8", "replace").lstrip(" \t\r\n")
+    value, _ = _DECODER.raw_decode(text)
+    return _replace_surrogates(value) if _SURROGATE_ESCAPE.search(data) else value
+
+
+def _replace_surrogates(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_replace_surrogates(key): _replace_surrogates(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_replace_surrogates(item) for item in value]
+    if isinstance(value, str):
+        return re.sub("[\ud800-\udfff]", "\ufffd", value)
+    return value
+
+
+def _parse_int(digits: str) -> int:
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError(f"strconv.ParseInt: parsing {digits[:_MAX_DIGITS]}…: value out of range")
+    return int(digits)
+
+
+def _reject_constant(name: str) -> None:
+    raise ValueError(f"invalid character {name[0]!r} looking for beginning of value")
+
+
+_DECODER = json.JSONDecoder(parse_int=_parse_int, parse_constant=_reject_constant)

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from lakefs_client._redact import HIDDEN, redact
 from lakefs_client.sandbox.faults import ErrorResponse, Faults, apply
 from lakefs_client.sandbox.http_server import Request, Response
+
+_PART_NUMBER = re.compile("[0-9]{1,9}")
+_SECRET_HEADERS = ("authorization", "cookie", "x-amz-security-token")
+
+
+class Headers(dict[str, str]):
+    """Headers by name in lower case. The repr hides credentials."""
+
+    def __repr__(self) -> str:
+        return repr(
+            {name: HIDDEN if name in _SECRET_HEADERS else value for name, value in self.items()}
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +40,14 @@ class RecordedRequest:
     query: str
     status: int | None
     headers: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        query = redact(f"?{self.query}")[1:]
+        return (
+            f"RecordedRequest(operation={self.operation!r}, method={self.method!r}, "
+            f"path={self.path!r}, query={query!r}, status={self.status!r}, "
+            f"headers={self.headers!r})"
+        )
 
 
 class RequestLog(deque[RecordedRequest]):
@@ -55,7 +77,7 @@ class Recorder:
         """Answer a request with `handle`, or with the next fault for `operation`."""
         status = None
         try:
-            part = int(part_number) if part_number.isdecimal() else None
+            part = int(part_number) if _PART_NUMBER.fullmatch(part_number) else None
             if fault := self.faults.take(operation, part):
                 response = apply(fault, request, handle, error_response)
             else:
@@ -64,7 +86,12 @@ class Recorder:
             return response
         finally:
             recorded = RecordedRequest(
-                operation, request.method, request.path, request.query, status, request.headers
+                operation,
+                request.method,
+                request.path,
+                request.query,
+                status,
+                Headers(request.headers),
             )
             self.requests.append(recorded)
             if request.method not in ("GET", "HEAD"):

@@ -16,6 +16,7 @@ _REGION = "us-east-1"
 _ACCESS_KEY_ID = "SANDBOXSTORE"
 _DATE_FORMAT = "%Y%m%dT%H%M%SZ"
 # S3's maximum lifetime of a presigned URL.
+_MAX_DIGITS = 9
 _MAX_EXPIRES = 7 * 24 * 3600
 
 
@@ -59,7 +60,7 @@ class UrlSigner:
         try:
             signature = parameters.pop("X-Amz-Signature")
             date = parameters["X-Amz-Date"]
-            expires = int(parameters["X-Amz-Expires"])
+            expires = int(parameters["X-Amz-Expires"][:_MAX_DIGITS])
             access_key_id, scope = parameters["X-Amz-Credential"].split("/", 1)
             signed = parameters["X-Amz-SignedHeaders"]
             signed_at = calendar.timegm(time.strptime(date, _DATE_FORMAT))
@@ -74,7 +75,7 @@ class UrlSigner:
         encoded = _encode_query(pair for pair in pairs if pair[0] != "X-Amz-Signature")
         path = quote(unquote(path), safe="/~")
         expected = self._signature(date, scope, method, path, encoded, lines, signed)
-        if not hmac.compare_digest(signature.encode(), expected.encode()):
+        if not hmac.compare_digest(signature.encode("utf-8", "replace"), expected.encode()):
             raise StoreError("SignatureDoesNotMatch")
         for name in headers:
             if (name == "content-md5" or name.startswith("x-amz-")) and name not in names:
@@ -87,7 +88,7 @@ class UrlSigner:
     def _signature(self, date: str, scope: str, *request: str) -> str:
         """Return the signature of method, path, query, header lines and header names."""
         canonical = "\n".join((*request, "UNSIGNED-PAYLOAD"))
-        digest = hashlib.sha256(canonical.encode()).hexdigest()
+        digest = hashlib.sha256(canonical.encode("utf-8", "surrogateescape")).hexdigest()
         scope_of_key, key = self._key
         if scope_of_key != scope:
             key = f"AWS4{self._secret}".encode()
@@ -98,7 +99,7 @@ class UrlSigner:
 
 
 def _hmac(key: bytes, text: str) -> bytes:
-    return hmac.digest(key, text.encode(), "sha256")
+    return hmac.digest(key, text.encode("utf-8", "replace"), "sha256")
 
 
 def _encode_query(pairs: Iterable[tuple[str, str]]) -> str:

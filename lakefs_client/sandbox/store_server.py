@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import email.utils
-import secrets
+import re
+from dataclasses import replace
 from functools import partial
 from urllib.parse import unquote
-from xml.sax.saxutils import escape
 
-from lakefs_client.sandbox.blocks import MAX_PUT, Blockstore
+from lakefs_client.sandbox.blocks import MAX_PARTS, MAX_PUT, Blockstore
 from lakefs_client.sandbox.errors import StoreError
 from lakefs_client.sandbox.http_server import Request, Response
+from lakefs_client.sandbox.ranges import MalformedRange
 from lakefs_client.sandbox.request_log import Recorder
+from lakefs_client.sandbox.s3_errors import error_response
 from lakefs_client.sandbox.signing import UrlSigner
 
-_HOST_ID = secrets.token_hex(32)
+_PART_NUMBER = re.compile("[0-9]{1,5}")
+# The headers of a PUT that a GET returns.
+_STORED_HEADERS = (
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-type",
+    "expires",
+)
 
 
 class StoreServer:
@@ -28,16 +39,16 @@ class StoreServer:
     def handle(self, request: Request) -> Response:
         """Answer one request."""
         key = unquote(request.path).lstrip("/")
-        error_response = partial(_error_response, key)
+        error = partial(error_response, key)
 
         def handle() -> Response:
             try:
                 return self._execute(request, key)
-            except StoreError as error:
-                return error_response(error.status, error.code, error.message)
+            except StoreError as caught:
+                return error(caught.status, caught.code, caught.message)
 
         name, part_number = _operation(request)
-        return self._recorder.answer(request, name, handle, error_response, part_number)
+        return self._recorder.answer(request, name, handle, error, part_number)
 
     def _execute(self, request: Request, key: str) -> Response:
         parameters = self._urls.check(request.method, request.path, request.query, request.headers)
@@ -57,14 +68,19 @@ class StoreServer:
             raise StoreError("EntityTooLarge")
         upload_id = parameters.get("uploadId")
         if upload_id is None:
-            content_type = request.headers.get("content-type", "binary/octet-stream")
-            stored = self._store.write(body.windows(), content_type)
-            self._store.put(key, stored)
+            stored = self._store.write(body.windows())
+            names = set(_STORED_HEADERS) & request.headers.keys()
+            headers = {name: request.headers[name] for name in sorted(names)}
+            content_type = headers.pop("content-type", "binary/octet-stream")
+            self._store.put(key, replace(stored, content_type=content_type, headers=headers))
         else:
             # Check before reading the body, which may be gigabytes.
             self._store.upload(key, upload_id)
+            number = parameters["partNumber"]
+            if not _PART_NUMBER.fullmatch(number) or not 1 <= int(number) <= MAX_PARTS:
+                raise StoreError("InvalidPart")
             stored = self._store.write(body.windows())
-            self._store.put_part(key, upload_id, int(parameters["partNumber"]), stored)
+            self._store.put_part(key, upload_id, int(number), stored)
         return Response(200, headers={"ETag": f'"{stored.etag}"'})
 
     def _get(self, request: Request, key: str, parameters: dict[str, str]) -> Response:
@@ -72,6 +88,7 @@ class StoreServer:
         if stored is None:
             raise StoreError("NoSuchKey")
         headers = {
+            **{name.title(): value for name, value in stored.headers.items()},
             "Accept-Ranges": "bytes",
             "Content-Type": stored.content_type,
             "ETag": f'"{stored.etag}"',
@@ -80,10 +97,12 @@ class StoreServer:
         if disposition := parameters.get("response-content-disposition"):
             headers["Content-Disposition"] = disposition
         response = Response(200, headers=headers)
-        selection = response.select_range(request.headers.get("range"), stored.size)
-        if selection is None:
-            raise StoreError("InvalidRange")
-        response.content = stored.slice(*selection)
+        try:
+            response.select(stored, request.headers.get("range"))
+        except MalformedRange:
+            response.select(stored, None)
+        except ValueError:
+            raise StoreError("InvalidRange") from None
         return response
 
 
@@ -93,15 +112,3 @@ def _operation(request: Request) -> tuple[str, str]:
         return f"store_{request.method.lower()}_object", ""
     _, found, rest = f"&{request.query}".partition("&partNumber=")
     return "store_put_part" if found else "store_put_object", rest.partition("&")[0]
-
-
-def _error_response(key: str, status: int, code: str, message: str) -> Response:
-    bucket, _, path = key.partition("/")
-    text = (
-        '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f"<Error><Code>{code}</Code><Message>{escape(message)}</Message>"
-        f"<Key>{escape(path)}</Key><BucketName>{escape(bucket)}</BucketName>"
-        f"<Resource>/{escape(key)}</Resource>"
-        f"<RequestId>{secrets.token_hex(8).upper()}</RequestId><HostId>{_HOST_ID}</HostId></Error>"
-    )
-    return Response(status, text.encode(), {"Content-Type": "application/xml"})

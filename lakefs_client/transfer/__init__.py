@@ -7,13 +7,14 @@ parallel parts, and without lakeFS's credentials.
 from lakefs_client.exceptions import TransferError
 from lakefs_client.transfer.compose import ObjectRange
 from lakefs_client.transfer.config import TransferConfig
-from lakefs_client.transfer.directory.report import DirectoryReport
+from lakefs_client.transfer.directory.report import DirectoryEntry, DirectoryReport
 from lakefs_client.transfer.download.reader import ObjectReader
 from lakefs_client.transfer.transfer import Transfer
 from lakefs_client.transfer.upload.resume import PendingUpload
 from lakefs_client.transfer.upload.writer import ObjectWriter
 
 __all__ = [
+    "DirectoryEntry",
     "DirectoryReport",
     "ObjectRange",
     "ObjectReader",

@@ -5,6 +5,9 @@ from __future__ import annotations
 from lakefs_client import _encode
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
 
+MAX_PATH = 1024
+"""Bytes of the longest path that lakeFS accepts for a new object."""
+
 
 def require_names(**names: object) -> None:
     """Check the names of a repository, a branch or ref, and a path.
@@ -20,4 +23,6 @@ def require_names(**names: object) -> None:
             raise ApiValueError(f"{name} must not be empty")
         if name != "path":
             _encode.path_segment(name, value)
-        _encode.encoded(name, value)
+        size = len(_encode.encoded(name, value))
+        if name == "path" and size > MAX_PATH:
+            raise ApiValueError(f"path must have at most {MAX_PATH} bytes: got {size}")

@@ -6,7 +6,6 @@ import hashlib
 import re
 from typing import TYPE_CHECKING
 
-from lakefs_client._body import WINDOW
 from lakefs_client.transfer.errors import Cancelled
 from lakefs_client.transfer.plan import MIB, Part, PartPlan
 from lakefs_client.transfer.source import buffer
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 _COMMON_SIZES = (5, 8, 10, 15, 16, 32, 50, 64, 100, 128, 256, 512, 1024)
 MAX_GUESSES = 3
 """Largest number of part sizes to try; each may cost a pass over the file."""
+_WINDOW = 1 << 18  # a directory transfer hashes in many threads, each with a buffer
 _MD5_OR_COMPOSITE = re.compile(r"[0-9a-f]{32}(?:-([1-9][0-9]{0,4}))?")
 
 
@@ -40,7 +40,9 @@ def part_sizes(checksum: str, size: int, likely: int) -> list[int]:
     A composite checksum gives the number of parts, not their size. The last candidate is the
     smallest sufficient multiple of 1 MiB, to which uploaders grow their parts.
     """
-    count = int(checksum.partition("-")[2] or 1)
+    if "-" not in checksum:
+        return [max(1, size)]
+    count = int(checksum.partition("-")[2])
     grown = -(-size // (count * MIB)) * MIB
     candidates = (likely, *(number * MIB for number in _COMMON_SIZES), grown)
     sizes = dict.fromkeys(max(1, min(candidate, size)) for candidate in candidates)
@@ -53,11 +55,10 @@ def composite_md5(parts: Sequence[str | None]) -> str | None:
     The ETag is the MD5 of the parts' binary MD5s, and their number:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
     """
-    digest = hashlib.md5(usedforsecurity=False)
-    for md5 in parts:
-        if md5 is None:
-            return None
-        digest.update(bytes.fromhex(md5))
+    known = [md5 for md5 in parts if md5 is not None]
+    if len(known) < len(parts):
+        return None
+    digest = hashlib.md5(b"".join(map(bytes.fromhex, known)), usedforsecurity=False)
     return f"{digest.hexdigest()}-{len(parts)}"
 
 
@@ -91,10 +92,10 @@ def md5_of(file: FileSource, part: Part, cancelled: Callable[[], bool] = never) 
         Cancelled: `cancelled` returned True.
     """
     digest = hashlib.md5(usedforsecurity=False)
-    for offset in range(0, part.length, WINDOW):
+    for offset in range(0, part.length, _WINDOW):
         if cancelled():
             raise Cancelled
-        window = buffer.view[: min(WINDOW, part.length - offset)]
+        window = buffer.view[: min(_WINDOW, part.length - offset)]
         file.read_into(window, part.offset + offset)
         digest.update(window)
     return digest.hexdigest()

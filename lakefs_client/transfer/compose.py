@@ -9,11 +9,9 @@ from __future__ import annotations
 import io
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
-from lakefs_client.rest import Cancellation
 from lakefs_client.transfer.arguments import require_names
 from lakefs_client.transfer.download.remote import RemoteObject
 from lakefs_client.transfer.errors import PartError
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from lakefs_client.model.object_stats import ObjectStats
+    from lakefs_client.rest import Cancellation
     from lakefs_client.transfer.context import TransferContext
     from lakefs_client.transfer.progress import Progress
     from lakefs_client.transfer.upload.destination import Destination
@@ -104,11 +103,11 @@ def divide(
         if segment.length < limits.min_part:
             small = [segment] if segment.length else []  # the part above may have used it up
             continue
-        # Evenly, so that no piece falls below the minimum.
+        # Pieces of equal size, except a slightly smaller last one: some stores require that.
         count = max(1, segment.length // copy_size, -(-segment.length // limits.max_part))
-        edges = [segment.start + segment.length * n // count for n in range(count + 1)]
-        for start, end in pairwise(edges):
-            yield [segment._replace(start=start, end=end)]
+        size = -(-segment.length // count)
+        for start in range(segment.start, segment.end, size):
+            yield [segment._replace(start=start, end=min(start + size, segment.end))]
     if small:
         yield small
 
@@ -118,6 +117,7 @@ def compose(
     destination: Destination,
     ranges: Sequence[ObjectRange],
     progress: Progress,
+    cancellation: Cancellation,
 ) -> ObjectStats:
     """Make an object from ranges of existing objects.
 
@@ -131,7 +131,9 @@ def compose(
     size = sum(segment.length for segment in segments)
     progress.set_size(size)
     if not size:
-        return upload_single(context, BytesSource(io.BytesIO()), destination, progress)
+        return upload_single(
+            context, BytesSource(io.BytesIO()), destination, progress, cancellation=cancellation
+        )
     # Each segment may need two parts more than its share.
     least = -(-size // max(1, limits.max_parts - 2 * len(segments)))
     parts = list(divide(segments, max(COPY_SIZE, least), limits))
@@ -140,7 +142,7 @@ def compose(
             f"{len(segments)} ranges with {size} bytes need {len(parts)} parts: an object has at "
             f"most {limits.max_parts}"
         )
-    return _Composition(context, destination, progress, segments).run(parts, size)
+    return _Composition(context, destination, progress, cancellation, segments).run(parts, size)
 
 
 def _segments(
@@ -173,10 +175,11 @@ class _Composition:
         context: TransferContext,
         destination: Destination,
         progress: Progress,
+        cancellation: Cancellation,
         segments: list[Segment],
     ) -> None:
         self._origins = {segment.origin for segment in segments}
-        self._cancellation = Cancellation()
+        self._cancellation = cancellation
         self._context = context
         self._upload = MultipartUpload(
             context, destination, progress, cancellation=self._cancellation

@@ -6,7 +6,8 @@ import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from lakefs_client.retry import retry_policy
+from lakefs_client import _process
+from lakefs_client.retry import RetryPolicy, retry_policy
 from lakefs_client.transfer.config import TransferConfig
 from lakefs_client.transfer.errors import failure
 from lakefs_client.transfer.plan import S3_LIMITS, StoreLimits
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from lakefs_client.api_client import ApiClient
-    from lakefs_client.retry import RetryPolicy
+
+
+PATIENCE = RetryPolicy(attempts=24, max_wait=10.0)
+"""Waits for 90 s on average: all that was transferred is at stake."""
 
 
 class PreflightCache:
@@ -28,8 +32,15 @@ class PreflightCache:
     """
 
     def __init__(self) -> None:
+        self.abandon()
+        _process.register(self)
+
+    def abandon(self) -> object:
+        """Forget the questions of the parent process, which this process cannot answer."""
+        former = self.__dict__.copy()
         self.lock = threading.Lock()
         self.answers: dict[tuple[str, str], Future[str | None]] = {}
+        return former
 
 
 @dataclass(frozen=True)
@@ -53,12 +64,21 @@ class TransferContext:
     @classmethod
     def create(cls, client: ApiClient, config: TransferConfig) -> TransferContext:
         """Return the context of a new `Transfer`."""
-        return cls(client, config, Throttle(config.max_concurrency))
+        return cls(client, config, Throttle(config.max_concurrency, config.file_concurrency))
 
     @property
     def policy(self) -> RetryPolicy:
         """The retry policy of requests to the store."""
         return self.config.retry or retry_policy(self.client.configuration.retries)
+
+    @property
+    def patience(self) -> RetryPolicy:
+        """The retry policy once a transfer is under way.
+
+        Without a policy of the caller's, it rides out an outage of 60 s.
+        """
+        configured = self.config.retry or self.client.configuration.retries is not None
+        return self.policy if configured else PATIENCE
 
     def require_server(self, subject: object) -> None:
         """Check that bytes of `subject` may pass through the lakeFS server.

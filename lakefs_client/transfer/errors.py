@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 class Cancelled(Exception):
     """The transfer was cancelled: the part that raises this is not to blame."""
 
+    def __str__(self) -> str:
+        return "the transfer was cancelled"
+
 
 class DamagedError(ApiException):
     """The bytes that arrived differ from the bytes that were sent."""

@@ -38,6 +38,11 @@ class StoreLimits:
     unit: int = MIB
 
     @property
+    def growth_after(self) -> int:
+        """Number of equal parts of a stream, before further ones grow."""
+        return self.max_parts * 4 // 5
+
+    @property
     def max_object(self) -> int:
         """Largest size of an object."""
         return self.max_parts * self.max_part
@@ -94,12 +99,15 @@ def plan_parts(size: int, part_size: int, limits: StoreLimits = S3_LIMITS) -> Pa
     return PartPlan(size, part_size)
 
 
-def growing_part_size(offset: int, part_size: int, limits: StoreLimits = S3_LIMITS) -> int:
-    """Return the size of the part at `offset` of a stream of unknown length.
+def stream_part_size(part: Part, part_size: int, limits: StoreLimits = S3_LIMITS) -> int:
+    """Return the size of the part after `part` of a stream of unknown length.
 
-    Parts have `part_size`, and later a 96th of the bytes before them, rounded up to
-    `limits.unit`, at most `limits.max_part`. That way 10,000 parts hold 50 TB (45.5 TiB), S3's
-    limit for an object, from any start, and each part is a small share of the stream.
+    The first 8,000 parts have `part_size`, since some stores, R2 for example, require equal
+    parts. Later ones have a 96th of the bytes before them, rounded up to `limits.unit`, at most
+    `limits.max_part`. That way 10,000 parts hold at least 8 TiB.
     """
+    if part.number < limits.growth_after:
+        return part_size
+    offset = part.offset + part.length
     grown = -(-offset // (_GROWTH * limits.unit)) * limits.unit
     return min(max(part_size, grown), limits.max_part)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from typing import TYPE_CHECKING, Any
+
+from lakefs_client import _process
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -34,12 +37,17 @@ class WorkerPool:
         self._threads = 0
         self._idle = 0
         self._closed = False
+        _process.register(self)
 
     def submit(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Run a call on a worker thread, as soon as one is free."""
         future: Future[T] = Future()
         with self._changed:
-            self._calls.append((future, lambda: call(*args, **kwargs)))
+            if self._closed:
+                raise RuntimeError("the pool accepts no more calls")
+            # The span of the transfer, for instance, is a context variable.
+            context = contextvars.copy_context()
+            self._calls.append((future, lambda: context.run(call, *args, **kwargs)))
             if self._idle >= len(self._calls):
                 self._changed.notify()
                 return future
@@ -63,6 +71,14 @@ class WorkerPool:
         for future, _ in calls:
             future.cancel()
             future.set_running_or_notify_cancel()
+
+    def abandon(self) -> object:
+        """Leave the calls to the parent process, whose threads this process lacks."""
+        former = (self._changed, self._calls)
+        self._changed, self._calls = threading.Condition(), deque()
+        self._threads = self._idle = 0
+        self._closed = True
+        return former
 
     def _start(self) -> bool:
         """Start one more thread. Return False if the interpreter or the system refuses."""

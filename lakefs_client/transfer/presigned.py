@@ -79,10 +79,6 @@ class ExpiringUrl:
         """
         self._doubts += 1
 
-    def life(self) -> float | None:
-        """Return the seconds for which the URL is still valid, or None if that is not known."""
-        return None if self._end is None else self._end - self._clock()
-
     def renew(self, refused: str | None = None) -> None:
         """Request a new URL after the store refused one as expired.
 

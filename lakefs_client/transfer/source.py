@@ -55,8 +55,27 @@ class FileSource:
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             raise ApiValueError("source must be a regular file, not a pipe, socket or device")
         self._open(open(path, "rb", buffering=0), os.fsdecode(path), 0)  # noqa: SIM115
+        self._require_size()
+
+    @classmethod
+    def opened(cls, descriptor: int, name: str) -> FileSource:
+        """Return a source for an open file, which closes the descriptor.
+
+        Raises:
+            ApiValueError: The file is a pipe, a socket or a device.
+        """
+        file = open(descriptor, "rb", buffering=0)  # noqa: SIM115
+        source = cls.__new__(cls)
+        status = source._open(file, name, 0)
+        if not stat.S_ISREG(status.st_mode):
+            file.close()
+            raise ApiValueError("source must be a regular file, not a pipe, socket or device")
+        source._require_size()
+        return source
+
+    def _require_size(self) -> None:
+        """Close and refuse a file that has bytes, but reports size 0, as in Linux's /proc."""
         try:
-            # Files of Linux's /proc have bytes, but report size 0.
             if not self.size and self._file.read(1):
                 raise ApiValueError(
                     "source must be a regular file with a size: it has bytes, but reports size 0"
@@ -76,14 +95,16 @@ class FileSource:
         source._open(copy, str(getattr(file, "name", "the file")), file.tell())
         return source
 
-    def _open(self, file: io.FileIO, name: str, start: int) -> None:
+    def _open(self, file: io.FileIO, name: str, start: int) -> os.stat_result:
         self._file = file
         self._start = start
         self._lock = threading.Lock()
         self.name = name
         status = os.fstat(file.fileno())
         self.stamp = (status.st_size, status.st_mtime_ns)
+        self._ctime = status.st_ctime_ns  # a program can set the time of modification back
         self.size = max(0, status.st_size - start)
+        return status
 
     def __enter__(self) -> Self:
         return self
@@ -136,7 +157,10 @@ class FileSource:
         Its parts would hold bytes of two versions.
         """
         status = os.fstat(self._file.fileno())
-        if (status.st_size, status.st_mtime_ns) != self.stamp:
+        now = (status.st_size, status.st_mtime_ns)
+        # Unlinking the file, or replacing it by another, changes the time too, but not its bytes.
+        rewritten = status.st_ctime_ns != self._ctime and status.st_nlink
+        if now != self.stamp or rewritten:
             raise SourceChangedError(
                 f"{self.name} was changed during the upload: {self.stamp[0]} bytes at the start, "
                 f"{status.st_size} at the end"

@@ -31,6 +31,11 @@ def is_url_expired(error: ApiException) -> bool:
     return pattern is not None and pattern.search(error.body or "") is not None
 
 
+def is_of_store(error: ApiException) -> bool:
+    """Return True if a response came from a store, whose errors are XML, and not from lakeFS."""
+    return "<Code>" in (error.body or "")
+
+
 def is_upload_gone(error: BaseException) -> bool:
     """Return True if a store does not know the multipart upload, or no longer does."""
     return (

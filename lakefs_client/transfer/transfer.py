@@ -2,44 +2,40 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
-import time
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, overload
 
 from lakefs_client import _encode, auth
+from lakefs_client._media_type import guess_content_type
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
 from lakefs_client.transfer.arguments import require_names
+from lakefs_client.transfer.call import Call
 from lakefs_client.transfer.compose import ObjectRange, compose
 from lakefs_client.transfer.config import TransferConfig
 from lakefs_client.transfer.context import TransferContext
-from lakefs_client.transfer.directory.job import DirectoryJob
-from lakefs_client.transfer.directory.paths import Filter, folder_prefix
-from lakefs_client.transfer.directory.sync import download_directory, upload_directory
+from lakefs_client.transfer.directory.methods import DirectoryMethods
 from lakefs_client.transfer.download.file import download
-from lakefs_client.transfer.download.partial import resolved
+from lakefs_client.transfer.download.partial import Target, resolved
 from lakefs_client.transfer.download.reader import ObjectReader
-from lakefs_client.transfer.errors import CallbackError, unwrap
-from lakefs_client.transfer.media_type import guess_content_type
 from lakefs_client.transfer.plan import plan_parts
-from lakefs_client.transfer.progress import Progress
 from lakefs_client.transfer.source import FileSource
 from lakefs_client.transfer.upload.destination import Destination
 from lakefs_client.transfer.upload.file import FileUpload
 from lakefs_client.transfer.upload.resume import PendingUpload, discard, pending_uploads
 from lakefs_client.transfer.upload.stream import StreamUpload, source_of
-from lakefs_client.transfer.upload.writer import ObjectWriter
+from lakefs_client.transfer.upload.writer import ObjectWriter, TextWriter
 from lakefs_client.uri import ObjectRef
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Literal, TypeVar
 
     from lakefs_client._operation import Readable
     from lakefs_client.api_client import ApiClient
     from lakefs_client.model.object_stats import ObjectStats
-    from lakefs_client.transfer.directory.report import DirectoryReport
     from lakefs_client.transfer.progress import ProgressCallback
 
     T = TypeVar("T")
@@ -47,7 +43,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("lakefs_client.transfer")
 
 
-class Transfer:
+class Transfer(DirectoryMethods):
     """Transfers between this machine and lakeFS, straight to and from the object store.
 
     Threads may share one object. One limit of concurrency holds for everything that it does.
@@ -64,7 +60,15 @@ class Transfer:
     def __init__(self, api_client: ApiClient, config: TransferConfig | None = None) -> None:
         if config is not None and not isinstance(config, TransferConfig):
             raise ApiTypeError(f"config must be a TransferConfig, not {type(config).__name__}")
+        if not hasattr(api_client, "store_client"):
+            raise ApiTypeError(f"api_client must be an ApiClient, not {type(api_client).__name__}")
         self._context = TransferContext.create(api_client, config or TransferConfig())
+
+    def __repr__(self) -> str:
+        return f"<Transfer of {self.api_client!r}>"
+
+    def __reduce__(self) -> tuple[type[Transfer], tuple[ApiClient, TransferConfig]]:
+        return type(self), (self.api_client, self.config)
 
     @property
     def api_client(self) -> ApiClient:
@@ -121,8 +125,9 @@ class Transfer:
                 repository, branch, path, content_type, user_metadata, file.name
             )
             plan_parts(file.size, self.config.part_size, self._context.limits)
-            upload = FileUpload(self._context, file, destination, Progress(progress))
-            return _logged(
+            call = Call(progress)
+            upload = FileUpload(self._context, file, destination, call.progress, call.cancellation)
+            return call.run(
                 f"upload of {file.name} to {destination}, {file.size} bytes",
                 lambda: upload.run(resume=resume),
             )
@@ -144,8 +149,8 @@ class Transfer:
         streams (pipes, sockets, decompressors), temporary files without a name, in
         `Configuration.temp_folder_path`, hold the parts until the store has them: at most
         `max_concurrency` + 1 parts, or all of them if the store does not support presigned
-        multipart uploads. Parts have `part_size`, and grow with the stream to a 96th of the bytes
-        before them, so that 50 TB (45.5 TiB), S3's limit for an object, fit into 10,000 parts.
+        multipart uploads. The first 8,000 parts have `part_size`; later ones grow with the stream,
+        so that 10,000 parts hold at least 8 TiB.
 
         Args:
             fileobj: An object with a method ``read(size)`` that returns bytes. It stays open, at
@@ -172,12 +177,16 @@ class Transfer:
             destination = self._destination(
                 repository, branch, path, content_type, user_metadata, name
             )
-            reported = Progress(progress)
+            call = Call(progress)
             if source is None:
-                stream = StreamUpload(self._context, destination, reported)
-                return _logged(f"upload of a stream to {destination}", lambda: stream.read(fileobj))
-            upload = FileUpload(self._context, source, destination, reported)
-            stats = _logged(
+                stream = StreamUpload(self._context, destination, call.progress, call.cancellation)
+                return call.run(
+                    f"upload of a stream to {destination}", lambda: stream.read(fileobj)
+                )
+            upload = FileUpload(
+                self._context, source, destination, call.progress, call.cancellation
+            )
+            stats = call.run(
                 f"upload of an open file to {destination}, {source.size} bytes",
                 lambda: upload.run(resume=False),
             )
@@ -217,69 +226,15 @@ class Transfer:
             ApiException: lakeFS has no such object, or the store does not support it (501).
         """
         destination = self._destination(repository, branch, path, content_type, user_metadata)
-        ranges, reported = list(ranges), Progress(progress)
+        ranges, call = list(ranges), Call(progress)
         if not all(isinstance(item, ObjectRange) for item in ranges):
             raise ApiTypeError("ranges must be a list of ObjectRange")
-        return _logged(
+        return call.run(
             f"composition of {destination} from {len(ranges)} ranges",
-            lambda: compose(self._context.local, destination, ranges, reported),
-        )
-
-    def upload_directory(
-        self,
-        source: str | os.PathLike[str],
-        repository: str,
-        branch: str,
-        prefix: str = "",
-        *,
-        include: str | Sequence[str] = (),
-        exclude: str | Sequence[str] = (),
-        follow_symlinks: bool = False,
-        user_metadata: Mapping[str, str] | None = None,
-        progress: ProgressCallback | None = None,
-        resume: bool = False,
-        stop_on_error: bool = False,
-    ) -> DirectoryReport:
-        """Upload a directory recursively, skipping unchanged files.
-
-        A file is skipped if the object at its path has its size and checksum: an MD5, or the
-        composite of parts of `TransferConfig.part_size`. So a repeated call continues an earlier
-        one that stopped. Memory does not grow with the number of files.
-
-        Args:
-            source: Path of the directory.
-            repository: Name of the repository.
-            branch: Name of the branch.
-            prefix: Prefix of the objects' paths; a slash is added. By default the whole branch.
-            include: `fnmatch` patterns of the files to upload, relative to the directory; ``*``
-                matches slashes too. By default all files.
-            exclude: Patterns of files to leave out.
-            follow_symlinks: Follow symbolic links; by default they are left out.
-            user_metadata: Key-value pairs of every object.
-            progress: As for `upload_file`, for the bytes of all files together.
-            resume: As for `upload_file`, for files that are sent in parts.
-            stop_on_error: Stop at the first failure, and raise it.
-
-        Returns:
-            The report. Check it, or call its `raise_for_failures`.
-
-        Raises:
-            ApiTypeError, ApiValueError: An argument is invalid.
-            OSError: The directory cannot be read.
-            ApiException: lakeFS has no such branch, or the request failed.
-        """
-        require_names(repository=repository, branch=branch)
-        target = ObjectRef(repository, branch, folder_prefix(prefix))
-        metadata = _checked_metadata(user_metadata)
-        folder, wanted = os.fspath(source), Filter(include, exclude)
-        job = DirectoryJob(self._context, progress, stop_on_error)
-        return _logged(
-            f"upload of {folder} to {target}",
-            lambda: upload_directory(
-                job, folder, target, wanted, metadata,
-                follow_symlinks=follow_symlinks, resume=resume,
+            lambda: compose(
+                self._context.local, destination, ranges, call.progress, call.cancellation
             ),
-        )  # fmt: skip
+        )
 
     def download_file(
         self,
@@ -301,7 +256,8 @@ class Transfer:
             repository: Name of the repository.
             ref: Branch, tag, commit id or expression.
             path: Path of the object in the repository.
-            target: Path of the file. An existing file is replaced.
+            target: Path of the file, or of a folder, in which the file takes the object's name.
+                An existing file is replaced.
             progress: As for `upload_file`, with the number of bytes received. The number is
                 negative when the download restarts.
             resume: Keep the partial file of an interrupted download, and resume from that of an
@@ -318,56 +274,14 @@ class Transfer:
         """
         require_names(repository=repository, ref=ref, path=path)
         source = ObjectRef(repository, ref, path)
-        file, reported = resolved(target), Progress(progress)
-        return _logged(
+        file, call = Target.of(resolved(target, path)), Call(progress)
+        return call.run(
             f"download of {source} to {file}",
-            lambda: download(self._context, source, file, reported, resume=resume),
-        )
-
-    def download_directory(
-        self,
-        repository: str,
-        ref: str,
-        prefix: str,
-        target: str | os.PathLike[str],
-        *,
-        include: str | Sequence[str] = (),
-        exclude: str | Sequence[str] = (),
-        progress: ProgressCallback | None = None,
-        resume: bool = False,
-        stop_on_error: bool = False,
-    ) -> DirectoryReport:
-        """Download the objects below a prefix, skipping unchanged files.
-
-        No file is written outside the directory. An object whose path leads out of it, or is not
-        possible in this machine's file system, is a failure.
-
-        Args:
-            repository: Name of the repository.
-            ref: Branch, tag, commit id or expression.
-            prefix: Prefix of the objects' paths; a slash is added. All objects if it is empty.
-            target: Path of the directory, which is made if it does not exist.
-            include: As for `upload_directory`.
-            exclude: As for `upload_directory`.
-            progress: As for `download_file`, for the bytes of all objects together.
-            resume: As for `download_file`.
-            stop_on_error: Stop at the first failure, and raise it.
-
-        Returns:
-            The report. Check it, or call its `raise_for_failures`.
-
-        Raises:
-            ApiTypeError, ApiValueError: An argument is invalid.
-            OSError: The directory cannot be made.
-            ApiException: lakeFS has no such ref, or the request failed.
-        """
-        require_names(repository=repository, ref=ref)
-        source, folder = ObjectRef(repository, ref, folder_prefix(prefix)), os.fspath(target)
-        wanted, job = Filter(include, exclude), DirectoryJob(self._context, progress, stop_on_error)
-        return _logged(
-            f"download of {source} to {folder}",
-            lambda: download_directory(job, source, folder, wanted, resume=resume),
-        )
+            lambda: download(
+                self._context, source, file, call.progress,
+                resume=resume, cancellation=call.cancellation,
+            ),
+        )  # fmt: skip
 
     @overload
     def open(
@@ -386,6 +300,32 @@ class Transfer:
         user_metadata: Mapping[str, str] | None = None,
     ) -> ObjectWriter: ...
 
+    @overload
+    def open(
+        self,
+        repository: str,
+        ref: str,
+        path: str,
+        mode: Literal["r", "rt"],
+        *,
+        encoding: str = "utf-8",
+        newline: str | None = None,
+    ) -> io.TextIOWrapper: ...
+
+    @overload
+    def open(
+        self,
+        repository: str,
+        ref: str,
+        path: str,
+        mode: Literal["w", "wt"],
+        *,
+        content_type: str | None = None,
+        user_metadata: Mapping[str, str] | None = None,
+        encoding: str = "utf-8",
+        newline: str | None = None,
+    ) -> TextWriter: ...
+
     def open(
         self,
         repository: str,
@@ -395,31 +335,42 @@ class Transfer:
         *,
         content_type: str | None = None,
         user_metadata: Mapping[str, str] | None = None,
-    ) -> ObjectReader | ObjectWriter:
-        """Open an object as a binary file.
+        encoding: str | None = None,
+        newline: str | None = None,
+    ) -> ObjectReader | ObjectWriter | io.TextIOWrapper:
+        """Open an object as a binary file or, without ``b`` in the mode, as a text file.
 
         Args:
             repository: Name of the repository.
             ref: Branch; for reading also tag, commit id or expression.
             path: Path of the object in the repository.
-            mode: ``"rb"`` to read and seek, ``"wb"`` to write a new object, which is made when
-                the file is closed.
+            mode: ``"rb"`` or ``"r"`` to read and seek, ``"wb"`` or ``"w"`` to write a new object,
+                which is made when the file is closed. After an exception in the ``with`` block
+                no object is made.
             content_type: Media type of the new object; by default guessed from the path.
             user_metadata: Key-value pairs of the new object.
+            encoding: Encoding of text. Default UTF-8.
+            newline: Treatment of line ends in text, as for the built-in ``open``.
 
         Raises:
             ApiTypeError, ApiValueError: An argument is invalid.
             ApiException: lakeFS has no such object to read.
         """
-        if mode == "wb":
+        modes = ("rb", "wb", "r", "rt", "w", "wt")
+        if mode not in modes:
+            raise ApiValueError(f"mode must be one of {', '.join(modes)}: got {mode!r}")
+        text = "b" not in mode
+        if not text and (encoding is not None or newline is not None):
+            raise ApiValueError("encoding and newline are for text modes")
+        if "w" in mode:
             destination = self._destination(repository, ref, path, content_type, user_metadata)
-            return ObjectWriter(self._context.local, destination)
-        if mode != "rb":
-            raise ApiValueError(f"mode must be 'rb' or 'wb': got {mode!r}")
+            writer = ObjectWriter(self._context.local, destination)
+            return TextWriter(writer, encoding or "utf-8", newline) if text else writer
         if content_type is not None or user_metadata is not None:
-            raise ApiValueError("content_type and user_metadata are for mode 'wb'")
+            raise ApiValueError("content_type and user_metadata are for writing")
         require_names(repository=repository, ref=ref, path=path)
-        return ObjectReader(self._context, ObjectRef(repository, ref, path))
+        reader = ObjectReader(self._context, ObjectRef(repository, ref, path))
+        return io.TextIOWrapper(reader, encoding or "utf-8", newline=newline) if text else reader
 
     def pending_uploads(self) -> list[PendingUpload]:
         """Return the interrupted uploads to this server that have a journal here.
@@ -447,14 +398,12 @@ class Transfer:
         ref = ObjectRef(pending.repository, pending.branch, pending.path)
         destination = Destination(self.api_client, ref, pending.content_type, pending.user_metadata)
         with FileSource(pending.source) as file:
+            call = Call(progress)
             upload = FileUpload(
-                self._context,
-                file,
-                destination,
-                Progress(progress),
+                self._context, file, destination, call.progress, call.cancellation,
                 part_size=pending.part_size,
-            )
-            return _logged(
+            )  # fmt: skip
+            return call.run(
                 f"resumption of {file.name} to {destination}, {file.size} bytes",
                 lambda: upload.run(resume=True),
             )
@@ -489,25 +438,10 @@ class Transfer:
             raise ApiValueError("content_type must not be empty")
         auth.require_header_safe("content_type", content_type)
         ref, metadata = ObjectRef(repository, branch, path), _checked_metadata(user_metadata)
-        return Destination(self.api_client, ref, content_type, metadata)
+        return Destination(self.api_client, ref, content_type, metadata, self._context.patience)
 
 
 def _checked_metadata(user_metadata: Mapping[str, str] | None) -> dict[str, str]:
-    return _encode.checked_user_metadata("user_metadata", user_metadata or {})
-
-
-def _logged(description: str, work: Callable[[], T]) -> T:
-    """Run a transfer, and log its start and its end."""
-    started = time.monotonic()
-    logger.info("%s", description)
-    try:
-        result = work()
-        logger.info("%s: done in %.1f s", description, time.monotonic() - started)
-        return result
-    except CallbackError as error:
-        raised = unwrap(error)
-    except BaseException as error:
-        logger.info("%s: failed, %s", description, getattr(error, "outcome", type(error).__name__))
-        raise
-    logger.info("%s: stopped by its progress callback", description)
-    raise raised  # outside of the handler, so that it keeps its own context
+    return _encode.checked_user_metadata(
+        "user_metadata", {} if user_metadata is None else user_metadata
+    )

@@ -26,7 +26,7 @@ VARIABLES = (
 
 @pytest.fixture(scope="session")
 def lakefs_server() -> Iterator[Server]:
-    """The server that the environment names, or a sandbox."""
+    """Provide the server that the environment names, or a sandbox."""
     if os.environ.get(VARIABLES[0]):
         yield Server(*(os.environ[name] for name in VARIABLES))
         return
@@ -52,7 +52,7 @@ def lakefs(lakefs_server: Server) -> Iterator[LakeFSClient]:
 
 @pytest.fixture
 def repositories(lakefs: LakeFSClient, lakefs_server: Server) -> Iterator[Repositories]:
-    """Makes repositories, and deletes them in the end."""
+    """Make repositories, and delete them in the end."""
     made = Repositories(lakefs, lakefs_server)
     yield made
     made.delete_all()
@@ -60,23 +60,23 @@ def repositories(lakefs: LakeFSClient, lakefs_server: Server) -> Iterator[Reposi
 
 @pytest.fixture
 def repo(repositories: Repositories) -> Repo:
-    """A new repository."""
+    """Provide a new repository."""
     return repositories.create()
 
 
 @pytest.fixture
 def uri(repo: Repo) -> str:
-    """The address of the new repository."""
+    """Provide the address of the new repository."""
     return f"lakefs://{repo.name}"
 
 
 @pytest.fixture
 def cli(lakefs_server: Server, tmp_path: Path) -> Cli:
-    """Runs commands in an empty folder, with the server's credentials in the environment."""
+    """Run commands in an empty folder, with the server's credentials in the environment."""
     return Cli(lakefs_server, tmp_path)
 
 
 @pytest.fixture
 def sandbox_cli(sandbox: Sandbox, tmp_path: Path) -> Cli:
-    """Runs commands against the sandbox of this test, whose faults can be set."""
+    """Run commands against the sandbox of this test, whose faults can be set."""
     return Cli(of_sandbox(sandbox), tmp_path)

@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,12 @@ from integration.support import Server
 
 PROGRAM = (sys.executable, "-m", "lakefs_client")
 PATIENCE = 60
+PASSED_ON = ("PATH", "SYSTEMROOT", "COVERAGE_PROCESS_CONFIG")
 
 
 @dataclass
 class Result:
-    """What a command did: its exit code, and its two streams."""
+    """The exit code and the two streams of a command."""
 
     code: int
     out: bytes
@@ -42,6 +45,9 @@ class Result:
         return [json.loads(line) for line in self.lines]
 
 
+Process = subprocess.Popen[bytes]
+
+
 class Cli:
     """Runs commands, and asserts their exit codes."""
 
@@ -50,7 +56,7 @@ class Cli:
         home = folder / "home"
         home.mkdir()
         self.environment = {
-            **{name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ},
+            **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
             "HOME": str(home),
             "LAKECTL_SERVER_ENDPOINT_URL": server.endpoint,
             "LAKECTL_CREDENTIALS_ACCESS_KEY_ID": server.access_key_id,
@@ -61,6 +67,13 @@ class Cli:
         self, *arguments: object, code: int = 0, stdin: bytes = b"", **environment: str | None
     ) -> Result:
         """Run a command; fail if its exit code is not `code`."""
+        result = self.run(*arguments, stdin=stdin, **environment)
+        assert result.code == code, result
+        assert "Traceback" not in result.err, result.err
+        return result
+
+    def run(self, *arguments: object, stdin: bytes = b"", **environment: str | None) -> Result:
+        """Run a command, whatever its exit code."""
         done = subprocess.run(
             [*PROGRAM, *map(str, arguments)],
             input=stdin,
@@ -69,21 +82,20 @@ class Cli:
             env=self.variables(environment),
             timeout=PATIENCE,
         )
-        result = Result(done.returncode, done.stdout, done.stderr.decode())
-        assert result.code == code, result
-        assert "Traceback" not in result.err, result.err
-        return result
+        return Result(done.returncode, done.stdout, done.stderr.decode())
 
-    def start(self, *arguments: object, **options: Any) -> subprocess.Popen[bytes]:
-        """Start a command."""
-        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-        environment = options.pop("environment", {})
-        return subprocess.Popen(
-            [*PROGRAM, *map(str, arguments)],
-            cwd=self.folder,
-            env=self.variables(environment),
-            **options,
+    @contextmanager
+    def start(self, *arguments: object, stdout: Any = subprocess.PIPE) -> Iterator[Process]:
+        """Start a command, which is killed if it outlives the block."""
+        command = [*PROGRAM, *map(str, arguments)]
+        process = subprocess.Popen(
+            command, stdout=stdout, stderr=subprocess.PIPE, cwd=self.folder, env=self.environment
         )
+        with process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def variables(self, changes: dict[str, str | None]) -> dict[str, str]:
         changed = {**self.environment, **changes}

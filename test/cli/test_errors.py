@@ -148,8 +148,8 @@ def test_errors_as_json(cli: Cli) -> None:
 
 
 def test_traceback_with_debug_alone(cli: Cli) -> None:
-    done = cli.start("--debug", "ls", f"{MISSING}/main/")
-    _, err = done.communicate(timeout=60)
+    with cli.start("--debug", "ls", f"{MISSING}/main/") as done:
+        _, err = done.communicate(timeout=60)
     assert done.returncode == 3
     assert b"Traceback" in err
     assert cli.environment["LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY"].encode() not in err

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from integration.support import Repo, Repositories, Server
+from integration.support import Repo, Repositories, Server, eventually
 
 from cli.support import Cli
 
@@ -17,7 +17,7 @@ def test_life_of_a_repository(cli: Cli, repositories: Repositories, lakefs_serve
     assert [repository["id"] for repository in listed] == [name]
     assert "no terminal" in cli("repo", "delete", f"lakefs://{name}", code=2).err
     assert cli("repo", "delete", f"lakefs://{name}", "--yes", "--json").json == {"deleted": name}
-    cli("repo", "show", f"lakefs://{name}", code=3)
+    eventually(lambda: cli.run("repo", "show", f"lakefs://{name}").code == 3)
 
 
 def test_repository_that_exists_is_a_conflict(
@@ -25,6 +25,10 @@ def test_repository_that_exists_is_a_conflict(
 ) -> None:
     refused = cli("repo", "create", uri, lakefs_server.namespace(f"{repo.name}/b"), code=4)
     assert "409" in refused.err
+    existing = cli("repo", "create", uri, repo.storage_namespace, "--exist-ok", "--json").json
+    assert existing["id"] == repo.name
+    other = lakefs_server.namespace(f"{repo.name}/b")
+    cli("repo", "create", uri, other, "--exist-ok", code=4)
 
 
 def test_life_of_a_branch(cli: Cli, repo: Repo, uri: str) -> None:
@@ -32,6 +36,7 @@ def test_life_of_a_branch(cli: Cli, repo: Repo, uri: str) -> None:
     created = cli("branch", "create", f"{uri}/dev", "-s", f"{uri}/main")
     assert created.lines == [f"dev\t{head}"]
     cli("branch", "create", f"{uri}/dev", "-s", f"{uri}/main", code=4)
+    cli("branch", "create", f"{uri}/dev", "-s", f"{uri}/main", "--exist-ok")
     listed = cli("branch", "list", uri, "--json").items
     assert [branch["id"] for branch in listed] == ["dev", "main"]
     assert cli("branch", "show", f"{uri}/dev", "--json").json == {"id": "dev", "commit_id": head}
@@ -68,6 +73,8 @@ def test_life_of_a_tag(cli: Cli, repo: Repo, uri: str) -> None:
     assert cli("tag", "create", f"{uri}/v1", f"{uri}/main").lines == [f"v1\t{first}"]
     second = repo.change("a")
     cli("tag", "create", f"{uri}/v1", f"{uri}/main", code=4)
+    cli("tag", "create", f"{uri}/v1", f"{uri}/main", "--exist-ok", code=4)
+    cli("tag", "create", f"{uri}/v1", f"{uri}/main~1", "--exist-ok")
     cli("tag", "create", f"{uri}/v1", f"{uri}/main", "--force")
     assert cli("tag", "show", f"{uri}/v1", "--json").json["commit_id"] == second
     assert cli("tag", "list", uri).lines == [f"v1\t{second}"]

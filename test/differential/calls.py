@@ -78,8 +78,9 @@ class Generator:
             (5, self.create_tag),
             (2, self.tag),
             (1, self.list_tags),
-            (3, self.multipart),
-            (2, self.complete),
+            (4, self.multipart),
+            (4, self.part),
+            (4, self.complete),
             (1, self.abort),
             (3, self.pull),
             (2, self.change_pull),
@@ -87,6 +88,8 @@ class Generator:
             (1, self.metadata),
             (1, self.internal),
             (1, self.imports),
+            (1, self.maintenance),
+            (1, self.repository),
         ]
 
     def sequence(self, length: int) -> list[Call]:
@@ -261,13 +264,28 @@ class Generator:
         )
 
     def multipart(self) -> Call:
-        parts = self.random.choice((0, 1, 2, 10001, -1))
+        parts = self.random.choice((0, 1, 1, 2, 10001, -1))
         arguments = {"branch": self.a_branch(), "path": self.a_path(), "parts": parts}
         return Call("ExperimentalApi", "create_presign_multipart_upload", arguments)
 
+    def part(self) -> Call:
+        """Send a part to the store, or ask for its URL."""
+        if self.maybe(0.6):
+            data = self.random.choice((b"", b"1", b"22"))
+            return Call("", "put", {"url": Seen("part_url", default="none"), "data": data})
+        body = {"physical_address": Seen("upload_address")}
+        arguments = {**self.upload_place(), "part_number": self.random.choice((1, 2, 10000))}
+        return Call("ExperimentalApi", "upload_part", {**arguments, "upload_part_from": body})
+
     def complete(self) -> Call:
-        parts = [{"part_number": 1, "etag": "0" * 32}][: self.random.randrange(2)]
-        body = {"physical_address": Seen("upload_address"), "parts": parts}
+        etag = self.random.choice(("0" * 32, Seen("part_etag"), Seen("part_etag")))
+        parts = [{"part_number": 1, "etag": etag}, {"part_number": 2, "etag": etag}]
+        count = self.random.choice((0, 1, 1, 1, 2))
+        body = {
+            "physical_address": Seen("upload_address"),
+            "parts": parts[:count],
+            **self.some(content_type=lambda: "a/b", user_metadata=self.pairs),
+        }
         return Call(
             "ExperimentalApi",
             "complete_presign_multipart_upload",
@@ -491,3 +509,25 @@ class Generator:
         return Call(
             "ImportApi", "import_start", {"branch": self.a_branch(), "import_creation": body}
         )
+
+    def maintenance(self) -> Call:
+        method = self.random.choice(
+            (
+                "prepare_garbage_collection_commits",
+                "prepare_garbage_collection_uncommitted",
+                "get_lake_fs_version",
+                "get_garbage_collection_config",
+                "internal_get_branch_protection_rules",
+                "set_garbage_collection_rules_preflight",
+            )
+        )
+        return Call("InternalApi", method, {})
+
+    def repository(self) -> Call:
+        if self.maybe(0.3):
+            return Call("RepositoriesApi", "get_repository", {})
+        body = {
+            "name": self.random.choice(("UP", "x", "a" * 64, Seen("repository"))),
+            "storage_namespace": self.random.choice(("http://x", "s3://nobucket/x", "mem://x")),
+        }
+        return Call("RepositoriesApi", "create_repository", {"repository_creation": body})

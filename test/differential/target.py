@@ -7,11 +7,16 @@ import re
 import time
 from typing import Any, NamedTuple
 
+import urllib3
+
 import lakefs_client
 from lakefs_client import ApiClient, ApiException, apis
 from lakefs_client.models import RepositoryCreation
 
 from .calls import PREFIX, Call, Seen
+
+# Methods that take no repository.
+_SERVER_METHODS = ("create_repository", "get_lake_fs_version", "get_garbage_collection_config")
 
 # Long hexadecimal and base64 identifiers, and ids of pull requests and runs.
 _HASH = re.compile(r"\b[0-9a-f]{64}\b")
@@ -43,7 +48,10 @@ class Target:
         self._client = client
         self._repository = repository
         self._names: dict[str, str] = {repository: "<repository>", namespace: "<namespace>"}
-        self._seen: dict[str, list[str]] = {"namespace_data": [f"{namespace}/data/x"]}
+        self._seen: dict[str, list[str]] = {
+            "namespace_data": [f"{namespace}/data/x"],
+            "repository": [repository],
+        }
         apis.RepositoriesApi(client).create_repository(RepositoryCreation(repository, namespace))
         self._remember("commit", apis.BranchesApi(client).get_branch(repository, "main").commit_id)
         self._rename(self._seen["commit"][0])
@@ -56,9 +64,13 @@ class Target:
         """Execute a call and return its outcome with identifiers translated."""
         arguments = {name: self._resolve(value) for name, value in call.arguments.items()}
         arguments = {name: value for name, value in arguments.items() if value is not None}
+        if call.method == "put":
+            return self._put(**arguments)
         method = getattr(getattr(apis, call.group)(self._client), call.method)
+        if call.method not in _SERVER_METHODS:
+            arguments["repository"] = self._repository
         try:
-            result = method(repository=self._repository, **arguments)
+            result = method(**arguments)
         except ApiException as error:
             return self._failure(error)
         except lakefs_client.OpenApiException as error:
@@ -73,6 +85,16 @@ class Target:
             time.sleep(self._settings_seconds)
         self._remember_answer(call, arguments, answer)
         return Outcome("", status, self._translate(answer))
+
+    def _put(self, url: str, data: bytes) -> Outcome:
+        """Send a part to the store."""
+        if url == "none":
+            return Outcome("", 0, None)
+        response = urllib3.request("PUT", url, body=data)
+        if response.status == 200:
+            self._remember("part_etag", response.headers["ETag"])
+        code = re.search(b"<Code>.*</Code>", response.data)
+        return Outcome("", response.status, code and code[0].decode())
 
     def _failure(self, error: ApiException) -> Outcome:
         try:
@@ -117,6 +139,9 @@ class Target:
                 self._remember("upload_id", answer["upload_id"])
                 self._remember("upload_branch", arguments["branch"])
                 self._remember("upload_path", arguments["path"])
+                self._remember("part_url", (answer.get("presigned_urls") or ["none"])[0])
+            case "upload_part":
+                self._remember("part_url", answer["presigned_url"])
             case "create_pull_request":
                 self._remember("pull", answer["id"])
             case "commit" | "cherry_pick":
@@ -150,5 +175,5 @@ class Target:
         return _XID.sub("<id>", value)
 
     def _rename(self, identifier: str) -> str:
-        """Number an identifier by its first appearance."""
+        """Return a name for an identifier, numbered by its first appearance."""
         return self._names.setdefault(identifier, f"<hash {len(self._names)}>")

@@ -157,6 +157,17 @@ def restored(client: ApiClient) -> Words:
     return {"TASK_ID": RepositoriesApi(client).restore_submit(REPOSITORY, backup(client)).id}
 
 
+def metadata_object(client: ApiClient) -> Words:
+    uncommitted(client)
+    commit = CommitsApi(client).commit(REPOSITORY, "main", {"message": "more"})
+    return {"RANGE_ID": commit.meta_range_id}
+
+
+def prepared_commits(client: ApiClient) -> Words:
+    gc_rules(client)
+    return {"TASK_ID": InternalApi(client).prepare_garbage_collection_commits_async(REPOSITORY).id}
+
+
 PREPARATIONS: dict[str, Preparation] = {
     "abort_presign_multipart_upload": upload,
     "cherry_pick": commit_on("dev"),
@@ -169,6 +180,7 @@ PREPARATIONS: dict[str, Preparation] = {
     "get_commit": commit_on("main"),
     "get_external_principal": principal,
     "get_gc_rules": gc_rules,
+    "get_metadata_object": metadata_object,
     "get_pull_request": pull_request,
     "import_cancel": started_import,
     "import_start": elsewhere,
@@ -179,6 +191,8 @@ PREPARATIONS: dict[str, Preparation] = {
     "merge_into_branch": commit_on("dev"),
     "merge_pull_request": pull_request,
     "dump_status": dump,
+    "prepare_garbage_collection_commits": gc_rules,
+    "prepare_garbage_collection_commits_status": prepared_commits,
     "reset_branch": object_at("raw/new.csv"),
     "restore_refs": to_restore,
     "restore_status": restored,

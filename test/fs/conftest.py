@@ -20,7 +20,7 @@ Make = Callable[..., LakeFSFileSystem]
 
 
 def arguments(sandbox: Sandbox) -> dict[str, Any]:
-    """The arguments of a file system of the sandbox."""
+    """Return the arguments of a file system of the sandbox."""
     configuration = sandbox.configuration()
     return {
         "host": configuration.host,
@@ -67,7 +67,7 @@ def any_server() -> Iterator[tuple[dict[str, Any], str]]:
 
 @pytest.fixture
 def make_fs(sandbox: Sandbox) -> Make:
-    """Makes a file system over a fresh sandbox with the repository `repo`."""
+    """Make a file system over a fresh sandbox with the repository `repo`."""
     create_repository(sandbox, "repo")
     sandbox.requests.clear()
     return lambda **options: LakeFSFileSystem(
@@ -77,5 +77,5 @@ def make_fs(sandbox: Sandbox) -> Make:
 
 @pytest.fixture
 def fs(make_fs: Make) -> LakeFSFileSystem:
-    """A file system over a fresh sandbox with the repository `repo`."""
+    """Provide a file system over a fresh sandbox with the repository `repo`."""
     return make_fs()

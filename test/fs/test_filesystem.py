@@ -1,4 +1,4 @@
-"""What the file system does beyond fsspec's own suite."""
+"""Behavior of the file system beyond fsspec's own suite."""
 
 from __future__ import annotations
 
@@ -199,6 +199,25 @@ class TestReading:
             fs.cat_ranges(paths, 0, 1, on_error="raise")
         with pytest.raises(ValueError, match="one length"):
             fs.cat_ranges(paths, [1], 1)
+
+    def test_ranges_of_one_object_ask_for_it_once(
+        self, fs: LakeFSFileSystem, sandbox: Sandbox
+    ) -> None:
+        fs.pipe_file("repo/main/a", bytes(1000))
+        sandbox.requests.clear()
+        fs.cat_ranges(["repo/main/a"] * 50, list(range(0, 500, 10)), list(range(10, 510, 10)))
+        assert operations(sandbox) == {"stat_object": 1, "store_get_object": 50}
+
+    def test_near_ranges_are_read_together(self, fs: LakeFSFileSystem, sandbox: Sandbox) -> None:
+        fs.pipe_file("repo/main/a", bytes(range(200)))
+        sandbox.requests.clear()
+        starts = [0, 12, 150, 20]
+        ends = [10, 20, 160, None]
+        data = fs.cat_ranges(["repo/main/a"] * 4, starts, ends, max_gap=5)
+        assert data == [bytes(range(200))[first:last] for first, last in zip(starts, ends)]
+        data = fs.cat_ranges(["repo/main/a"] * 3, starts[:3], ends[:3], max_gap=5)
+        assert data == [bytes(range(200))[first:last] for first, last in zip(starts, ends)][:3]
+        assert operations(sandbox)["store_get_object"] == 1 + 2
 
     def test_cat_of_a_pattern(self, fs: LakeFSFileSystem) -> None:
         fs.pipe({"repo/main/a/1": b"1", "repo/main/a/2": b"2", "repo/main/a/b/3": b"3"})
@@ -444,9 +463,31 @@ class TestManyFiles:
         self, fs: LakeFSFileSystem, tmp_path: Path
     ) -> None:
         fs.pipe_file("repo/main/a/../../b", b"evil")
+        target = str(tmp_path / "one" / "two")
+        with pytest.raises(ValueError, match="not possible"):
+            fs.get("repo/main/a", target, recursive=True)
         with pytest.raises(ValueError, match="outside"):
-            fs.get("repo/main/a", str(tmp_path / "target"), recursive=True)
-        assert not list(tmp_path.iterdir())
+            fs.get("repo/main/a", target, recursive=True, callback=fsspec.Callback())
+        assert not (tmp_path / "b").exists()
+
+    def test_folder_transfer_lists_it_once(
+        self, fs: LakeFSFileSystem, sandbox: Sandbox, tmp_path: Path
+    ) -> None:
+        fs.pipe({f"repo/main/a/{i}": b"1" for i in range(5)})
+        fs.get("repo/main/a", str(tmp_path / "a"), recursive=True)
+        sandbox.requests.clear()
+        fs.put(str(tmp_path / "a") + "/", "repo/main/a", recursive=True)
+        assert operations(sandbox)["stat_object"] == 0
+        assert operations(sandbox)["list_objects"] <= 2
+
+    def test_first_failure_in_a_folder_is_raised(
+        self, fs: LakeFSFileSystem, sandbox: Sandbox, tmp_path: Path
+    ) -> None:
+        fs.pipe({"repo/main/a/b": b"1", "repo/main/a/c": b"2"})
+        (tmp_path / "a" / "b").mkdir(parents=True)
+        with pytest.raises(IsADirectoryError):
+            fs.get("repo/main/a/", str(tmp_path / "a"), recursive=True)
+        assert (tmp_path / "a" / "c").read_bytes() == b"2"
 
 
 class TestErrors:

@@ -26,7 +26,7 @@ def _no_cached_instances() -> Iterator[None]:
 
 @pytest.fixture
 def environment(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """An environment with the sandbox's address and credentials."""
+    """Provide an environment with the sandbox's address and credentials."""
     given = arguments(sandbox)
     monkeypatch.setenv("LAKECTL_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("LAKECTL_SERVER_ENDPOINT_URL", given["host"])

@@ -1,4 +1,4 @@
-"""Who serves ``lakefs://``: this package, or lakefs-spec if it is installed."""
+"""Registration of ``lakefs://``: this package, or lakefs-spec if it is installed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
-    """A folder of packages with this package's entry point, as pip writes it."""
+    """Provide a folder of packages with this package's entry point, as pip writes it."""
     entry = re.search(r'"fsspec.specs": \["(.+?)"\]', (ROOT / "setup.py").read_text("utf-8"))
     assert entry is not None
     metadata = tmp_path / "lakefs_client-0.dist-info"
@@ -47,6 +47,8 @@ SERVED_BY = "import fsspec; print(fsspec.get_filesystem_class('lakefs').__module
 
 
 def test_this_package_serves_the_scheme_alone(installed: Path) -> None:
+    # Hides a lakefs-spec that is installed beside the tests.
+    (installed / "lakefs_spec.py").write_text("raise ModuleNotFoundError(name='lakefs_spec')")
     assert run(installed, SERVED_BY) == "lakefs_client.fs.filesystem"
 
 

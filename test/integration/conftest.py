@@ -53,7 +53,7 @@ NAMED = "named-server"
 
 @pytest.fixture(scope="session", params=[NAMED] if os.environ.get(VARIABLES[0]) else list(MODES))
 def lakefs_server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """The server that the environment names, or the sandbox in one of its modes."""
+    """Provide the server that the environment names, or the sandbox in one of its modes."""
     if request.param == NAMED:
         missing = [name for name in VARIABLES if not os.environ.get(name)]
         assert not missing, f"LAKEFS_TEST_ENDPOINT needs {', '.join(missing)} beside it"
@@ -77,14 +77,14 @@ def lakefs(lakefs_server: Server) -> Iterator[LakeFSClient]:
 
 @pytest.fixture(scope="session")
 def api_client(lakefs_server: Server) -> Iterator[ApiClient]:
-    """The client that transfers are made through, with the server's credentials."""
+    """Provide the client that transfers are made through, with the server's credentials."""
     with ApiClient(lakefs_server.configuration()) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 def unchecked(lakefs_server: Server) -> Iterator[LakeFSClient]:
-    """A client that leaves it to the server to find arguments out of bounds."""
+    """Provide a client that does not check the limits of arguments."""
     configuration = lakefs_server.configuration()
     configuration.disabled_client_side_validations = "minimum,maximum,pattern"
     with LakeFSClient(configuration) as client:
@@ -100,7 +100,7 @@ def store() -> Iterator[urllib3.PoolManager]:
 
 @pytest.fixture(scope="session")
 def storage(lakefs: LakeFSClient) -> StorageConfig:
-    """What the server says of its store."""
+    """Provide the server's description of its store."""
     return lakefs.config_api.get_config().storage_config
 
 
@@ -120,7 +120,7 @@ def multipart(storage: StorageConfig) -> None:
 
 @pytest.fixture
 def repositories(lakefs: LakeFSClient, lakefs_server: Server) -> Iterator[Repositories]:
-    """Makes repositories, and deletes them in the end."""
+    """Make repositories, and delete them in the end."""
     made = Repositories(lakefs, lakefs_server)
     yield made
     made.delete_all()
@@ -128,5 +128,5 @@ def repositories(lakefs: LakeFSClient, lakefs_server: Server) -> Iterator[Reposi
 
 @pytest.fixture
 def repo(repositories: Repositories) -> Repo:
-    """A new repository, with nothing but its first commit on the branch `main`."""
+    """Provide a new repository, with nothing but its first commit on the branch `main`."""
     return repositories.create()

@@ -1,4 +1,4 @@
-"""What the tests of this suite share: servers, repositories, expected refusals."""
+"""Shared parts of the integration tests: servers, repositories, expected errors."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _CLASSES = {
 
 @dataclass(frozen=True)
 class Server:
-    """Where a lakeFS server is, and what to say to it."""
+    """The address and credentials of a lakeFS server."""
 
     endpoint: str
     access_key_id: str
@@ -52,12 +52,12 @@ class Server:
         )
 
     def namespace(self, name: str) -> str:
-        """The storage namespace for a repository of this name."""
+        """Return the storage namespace for a repository of this name."""
         return f"{self.storage_namespace.removesuffix('/')}/{name}"
 
 
 def error_class(status: int) -> type[ApiException]:
-    """The exception that stands for a status."""
+    """Return the exception class of a status."""
     return _CLASSES.get(status, ServiceException if status >= 500 else ApiException)
 
 
@@ -119,11 +119,11 @@ class Repo:
         return self.lakefs.branches_api.create_branch(self.name, BranchCreation(name, source))
 
     def head(self, branch: str = "main") -> str:
-        """The id of a branch's commit."""
+        """Return the id of a branch's commit."""
         return self.lakefs.branches_api.get_branch(self.name, branch).commit_id
 
     def owns(self, address: str) -> bool:
-        """Whether a physical address is in the repository's storage namespace."""
+        """Return True if a physical address is in the repository's storage namespace."""
         # A store on a disk puts its directory before the namespace.
         return f"{self.storage_namespace.partition('://')[2]}/" in address
 
@@ -153,7 +153,7 @@ class Repositories:
         self._made: list[str] = []
 
     def new_name(self, prefix: str = "client-test-") -> str:
-        """A name that no repository has. If one is made of that name, it is deleted."""
+        """Return a name that no repository has. If one is made of that name, it is deleted."""
         name = f"{prefix}{uuid.uuid4().hex}"
         self._made.append(name)
         return name
@@ -190,6 +190,6 @@ def walk(listing: Callable[..., Any], *args: Any, **options: Any) -> list[Any]:
         found += page.results
         if not page.pagination.has_more:
             return found
-        # Else it would go on for ever.
+        # Otherwise the loop would never end.
         assert page.pagination.next_offset != after.get("after")
         after = {"after": page.pagination.next_offset}

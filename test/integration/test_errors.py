@@ -1,4 +1,4 @@
-"""What a refusal looks like to the caller, whatever was refused."""
+"""Errors of the server as the caller sees them."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from .support import refused, walk
 
 
 def has_external_principals(lakefs: LakeFSClient, user: str) -> bool:
-    """Whether the server has an external authentication service."""
+    """Return True if the server has an external authentication service."""
     try:
         lakefs.experimental_api.list_user_external_principals(user, amount=1)
     except ApiException as error:
@@ -34,7 +34,7 @@ def has_external_principals(lakefs: LakeFSClient, user: str) -> bool:
 
 @pytest.fixture
 def user(lakefs: LakeFSClient) -> str:
-    """The id of the user as whom the tests run."""
+    """Provide the id of the user as whom the tests run."""
     return lakefs.auth_api.get_current_user().user.id
 
 
@@ -47,7 +47,7 @@ def external(lakefs: LakeFSClient, user: str) -> None:
 
 @pytest.fixture
 def new_name(lakefs: LakeFSClient, user: str, external: None) -> Iterator[Callable[[], str]]:
-    """Makes up ids of principals, and deletes those that there are in the end."""
+    """Make up ids of principals, and delete those that there are in the end."""
     names: list[str] = []
 
     def make_up() -> str:
@@ -64,7 +64,7 @@ def new_name(lakefs: LakeFSClient, user: str, external: None) -> Iterator[Callab
 
 @pytest.fixture
 def principal(lakefs: LakeFSClient, user: str, new_name: Callable[[], str]) -> str:
-    """The id of a principal that is attached to the user."""
+    """Provide the id of a principal that is attached to the user."""
     name = new_name()
     assert lakefs.experimental_api.create_user_external_principal(user, name) is None
     return name

@@ -20,7 +20,7 @@ def merge(repo: Repo, source: str, destination: str = "main", **how: str) -> str
 
 @pytest.fixture
 def forked(repo: Repo) -> Repo:
-    """A branch `dev`, which has a commit that `main` has not."""
+    """Provide a branch `dev`, which has a commit that `main` has not."""
     repo.change("base.txt", b"base")
     repo.branch("dev")
     repo.change("dev.txt", b"dev", "dev")

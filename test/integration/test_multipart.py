@@ -59,7 +59,7 @@ class Upload:
         self.urls = created.get("presigned_urls") or []
 
     def fresh_url(self, number: int, **other: str) -> str:
-        """A URL from upload_part; `other` replaces what belongs to this upload."""
+        """Return a URL from upload_part; `other` replaces what belongs to this upload."""
         given = {"id": self.id, "path": self.path, "address": self.address, **other}
         return self.api.upload_part(
             *self.place, given["id"], given["path"], number, UploadPartFrom(given["address"])

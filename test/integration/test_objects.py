@@ -41,7 +41,7 @@ def file(tmp_path: Path) -> Path:
     ids=["bytes", "BytesIO", "file"],
 )
 def content(request: pytest.FixtureRequest, file: Path) -> Iterator[Any]:
-    """The same bytes from different sources."""
+    """Provide the same bytes from different sources."""
     make: Callable[[Path], Any] = request.param
     source = make(file)
     yield source
@@ -243,7 +243,7 @@ PATHS = ["a/1", "a/2", "a/b/3", "b/4", "c"]
 
 @pytest.fixture
 def filled(repo: Repo) -> Repo:
-    """A repository with some objects in it, not uploaded in the order of their names."""
+    """Provide a repository with some objects in it, not uploaded in the order of their names."""
     for path in reversed(PATHS):
         repo.upload(path, path.encode())
     return repo

@@ -14,7 +14,7 @@ from .support import Repo, refused, walk
 
 @pytest.fixture
 def forked(repo: Repo) -> Repo:
-    """A branch `dev`, which has a commit that `main` has not."""
+    """Provide a branch `dev`, which has a commit that `main` has not."""
     repo.branch("dev")
     repo.change("dev.txt", b"dev", "dev")
     return repo

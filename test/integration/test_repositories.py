@@ -146,7 +146,7 @@ def test_metadata_is_set_and_deleted_by_key(lakefs: LakeFSClient, repo: Repo) ->
 
 
 def protected(api: RepositoriesApi, repo: Repo) -> list[str]:
-    """The patterns of protected branches."""
+    """Return the patterns of protected branches."""
     return sorted(rule["pattern"] for rule in api.get_branch_protection_rules(repo.name))
 
 

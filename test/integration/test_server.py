@@ -17,7 +17,7 @@ SESSION_COOKIE = "internal_auth_session"
 
 
 def anonymous(server: Server) -> Configuration:
-    """The server, and no credentials."""
+    """Return the server, and no credentials."""
     return Configuration(server.endpoint)
 
 

@@ -33,7 +33,7 @@ def transfer(api_client: ApiClient) -> Transfer:
 
 @pytest.fixture
 def make_file(tmp_path: Path) -> Callable[[int], Path]:
-    """Makes a file of some size, no two pieces of which are alike."""
+    """Make a file of some size, no two pieces of which are alike."""
 
     def make(size: int) -> Path:
         path = tmp_path / "model.bin"
@@ -44,7 +44,7 @@ def make_file(tmp_path: Path) -> Callable[[int], Path]:
 
 
 def checksum(content: bytes, storage: StorageConfig) -> str:
-    """The checksum of the object that an upload of `content` makes."""
+    """Return the checksum of the object that an upload of `content` makes."""
 
     def digest(piece: bytes) -> bytes:
         return hashlib.md5(piece, usedforsecurity=False).digest()
@@ -179,7 +179,7 @@ def test_a_pipe_is_uploaded(repo: Repo, transfer: Transfer, size: int) -> None:
 
 
 class Interruption(Exception):
-    """Stands for whatever ends a program early."""
+    """An exception that ends a program early."""
 
 
 @pytest.mark.usefixtures("multipart")

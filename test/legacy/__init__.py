@@ -1,1 +1,1 @@
-"""What code written for lakefs_client 1.44 relies on."""
+"""Tests of the behavior that code for lakefs_client 1.44 relies on."""

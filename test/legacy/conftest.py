@@ -26,7 +26,7 @@ REPOSITORIES = {"pagination": PAGINATION, "results": []}
 
 
 def configuration(server: ScriptedServer, **options: Any) -> Configuration:
-    """A configuration of that server, whose retries do not wait."""
+    """Return a configuration of that server, whose retries do not wait."""
     result = Configuration(host=server.url, username="key", password="secret", **options)
     result.retries = RetryPolicy(min_wait=0, max_wait=0)
     return result
@@ -34,6 +34,6 @@ def configuration(server: ScriptedServer, **options: Any) -> Configuration:
 
 @pytest.fixture
 def wire(server: ScriptedServer) -> Iterator[ApiClient]:
-    """A client of `server`."""
+    """Provide a client of `server`."""
     with ApiClient(configuration(server)) as client:
         yield client

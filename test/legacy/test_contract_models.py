@@ -371,10 +371,13 @@ def test_the_text_of_an_exception_has_status_reason_headers_and_body(
     wire: ApiClient, server: ScriptedServer
 ) -> None:
     lines = str(not_found(wire, server)).split("\n")
-    assert lines[:2] == ["(404)", "Reason: Not Found"]
+    assert lines[:2] == ["(404) get_branch: branch not found", "Reason: Not Found"]
     assert lines[2].startswith("HTTP response headers: ")
     assert "X-Request-Id" in lines[2]
-    assert lines[3:] == ['HTTP response body: {"message": "branch not found"}', ""]
+    assert lines[3] == 'HTTP response body: {"message": "branch not found"}'
+    assert lines[4].startswith("GET http://")
+    assert lines[4].endswith(", request id 7")
+    assert lines[5:] == [""]
 
 
 def test_exceptions_can_be_pickled(wire: ApiClient, server: ScriptedServer) -> None:

@@ -56,7 +56,7 @@ def test_a_trailing_slash_of_the_host_is_not_doubled(server: ScriptedServer, pat
 
 @pytest.fixture
 def tls(tmp_path: Path) -> Iterator[tuple[ScriptedServer, str]]:
-    """A TLS server, and the file of the authority that it trusts in."""
+    """Provide a TLS server, and the file of the authority that it trusts in."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
@@ -91,7 +91,7 @@ def test_retries_that_are_set_after_the_client_was_built_hold(
 
 @pytest.fixture
 def no_proxies(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """An environment without a proxy."""
+    """Provide an environment without a proxy."""
     for name in [*os.environ]:
         if name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -270,14 +270,15 @@ def test_a_download_leaves_nothing_behind_wherever_the_server_points(
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-def test_a_204_where_a_model_is_documented_gives_none(
+def test_204_is_none_if_it_is_documented_and_a_type_error_otherwise(
     wire: ApiClient, server: ScriptedServer
 ) -> None:
     server.script(Answer(204), Answer(204))
     objects: Any = apis.ObjectsApi(wire)
     found = objects.update_object_user_metadata("repo", "main", "a", {"set": {"k": "v"}})
     assert found is None
-    assert objects.stat_object("repo", "main", "a") is None
+    with pytest.raises(ApiTypeError, match=r"stat_object: .* an empty body"):
+        objects.stat_object("repo", "main", "a")
 
 
 @pytest.mark.parametrize("key", ["cls", "self", "_self", "__class__", "get", "to_dict", "args"])
@@ -375,7 +376,7 @@ def test_models_from_a_server_do_not_hold_the_configuration(
 
 
 def closed_port() -> int:
-    """A port that nobody listens at."""
+    """Return a port that nobody listens at."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -492,7 +493,7 @@ def test_threads_of_a_client_that_was_not_closed_end_with_it(server: ScriptedSer
     assert api.get_branch("repo", "main", async_req=True).get(60).id == "main"
     threads = {*threading.enumerate()} - before
     assert len(threads) >= 3
-    client.rest_client.close()  # whose sockets are no business of this test
+    client.rest_client.close()  # whose sockets do not matter to this test
     del client, api
     gc.collect()
     for thread in threads:

@@ -29,7 +29,7 @@ def test_airflow_operators(sandbox: Sandbox) -> None:
     assert found["tested"] == (True, "Connection successfully tested")
     refused, text = found["refused"]
     assert not refused
-    assert text.startswith("(401)\nReason: Unauthorized\n")
+    assert text.startswith("(401) list_repositories: error authenticating request\nReason: Unauth")
 
 
 def test_prefect_block(sandbox: Sandbox) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -43,11 +46,60 @@ def run(*command: str | Path, cwd: Path) -> str:
     return done.stdout
 
 
+def build(folder: Path, umask: int) -> Path:
+    """Build wheel and sdist from a copy of the sources, and return their folder."""
+    source = folder / "source"
+    ignored = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__")
+    shutil.copytree(ROOT, source, ignore=ignored)
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": "1795000000"}
+    command = [sys.executable, "-m", "build", "--outdir", str(folder / "dist"), str(source)]
+    done = subprocess.run(
+        command, env=environment, umask=umask, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "dist"
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--outdir", folder, ROOT, cwd=ROOT)
-    return folder
+    """Return the folder of wheel and sdist."""
+    return build(tmp_path_factory.mktemp("built"), 0o022)
+
+
+@pytest.mark.timeout(300)
+def test_builds_are_the_same_bytes(built: Path, tmp_path: Path) -> None:
+    again = build(tmp_path, 0o077)
+    assert [path.name for path in sorted(again.iterdir())] == sorted(os.listdir(built))
+    for path in again.iterdir():
+        assert path.read_bytes() == (built / path.name).read_bytes(), path.name
+
+
+def test_wheel_lists_what_it_requires(built: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if ".dist-info/sboms/" in name)
+        bill = json.loads(archive.read(name))
+    assert bill["specVersion"] == "1.6"
+    assert bill["metadata"]["component"]["purl"].startswith("pkg:pypi/lakefs-client@")
+    components = [component["name"] for component in bill["components"]]
+    assert components == ["urllib3", "python-dateutil", "certifi"]
+
+
+@pytest.mark.timeout(600)
+def test_sdist_passes_its_tests(built: Path, tmp_path: Path) -> None:
+    (sdist,) = built.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path)
+    (source,) = tmp_path.iterdir()
+    # Those that read files beside the package; ./scripts/test runs the others on the same files.
+    folders = [
+        "test/unit/test_imports.py",
+        "test/unit/test_language.py",
+        "test/surface/test_surface_1_44.py",
+        "test/sandbox/test_recipes.py",
+        "test/fs/test_registration.py",
+    ]
+    run(sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *folders, cwd=source)
 
 
 def test_the_wheel_has_the_types_and_the_sandbox_and_nothing_beside_the_package(
@@ -75,6 +127,10 @@ def test_the_wheel_works_in_a_clean_environment(built: Path, tmp_path: Path) -> 
     run(python, "-m", "pip", "install", "--quiet", wheel, cwd=tmp_path)
     (tmp_path / "program.py").write_text(PROGRAM, "utf-8")
     assert run(python, "-W", "error", "program.py", cwd=tmp_path).startswith("2.0.0 ")
+    names = "import importlib.metadata as m; print(*(d.name for d in m.distributions()))"
+    installed = set(run(python, "-c", names, cwd=tmp_path).split()) - {"pip", "setuptools"}
+    # python-dateutil brings six.
+    assert installed == {"certifi", "lakefs_client", "python-dateutil", "six", "urllib3"}
     listing = "import importlib.metadata as m; print(*m.requires('lakefs_client'), sep='\\n')"
     needed = [line for line in run(python, "-c", listing, cwd=tmp_path).split("\n") if line]
     names = [re.split("[^a-z0-9-]", line)[0] for line in needed if "extra ==" not in line]

@@ -19,7 +19,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def client(sandbox: Sandbox) -> Iterator[HttpClient]:
-    """A client of a sandbox that has the repository `repo`."""
+    """Provide a client of a sandbox that has the repository `repo`."""
     client = HttpClient(sandbox)
     client.create_repository()
     yield client

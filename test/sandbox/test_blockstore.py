@@ -388,3 +388,29 @@ def link(
     body = {"staging": staging, "checksum": checksum, "size_bytes": size}
     place = f"/repositories/repo/branches/{branch}/staging/backing"
     client.ok("PUT", place, body, query={"path": path})
+
+
+def test_get_returns_headers_of_the_put(client: HttpClient) -> None:
+    location = put_address(client)
+    sent = {"Content_Encoding": "gzip", "Content_Language": "de", "Cache_Control": "no-cache"}
+    etag = client.put(location["presigned_url"], b"packed", **sent).headers["ETag"]
+    body = {"staging": location, "checksum": etag, "size_bytes": 6}
+    place = "/repositories/repo/branches/main/staging/backing"
+    client.ok("PUT", place, body, query={"path": "one"})
+    query = {"path": "one", "presign": "true"}
+    url = client.call("GET", "/repositories/repo/refs/main/objects", query=query).headers
+    response = client.http.request("GET", url["Location"], decode_content=False)
+    for name, value in sent.items():
+        assert response.headers[name.replace("_", "-")] == value
+    assert response.data == b"packed"
+
+
+@pytest.mark.parametrize(
+    ("text", "status"), [("bytes=5-2", 416), ("bytes=0-1,3-4", 200), ("lines=1", 200)]
+)
+def test_store_ignores_malformed_ranges(client: HttpClient, text: str, status: int) -> None:
+    client.upload("x", b"0123456789")
+    query = {"path": "x", "presign": "true"}
+    place = "/repositories/repo/refs/main/objects"
+    url = client.call("GET", place, query=query).headers["Location"]
+    assert client.http.request("GET", url, headers={"Range": text}).status == status

@@ -244,3 +244,12 @@ def test_requests_are_logged(sandbox: Sandbox, client: HttpClient) -> None:
     assert sandbox.requests[-1].operation == "store_put_part"
     assert "authorization" not in sandbox.requests[-1].headers
     assert json.loads(json.dumps(sandbox.requests[-1].headers))
+
+
+def test_repr_of_logged_requests_hides_credentials(sandbox: Sandbox, client: HttpClient) -> None:
+    url = part_url(client)
+    client.put(url, b"x")
+    text = repr(list(sandbox.requests))
+    assert client.headers["authorization"] not in text
+    assert url.rpartition("X-Amz-Signature=")[2] not in text
+    assert "store_put_part" in text

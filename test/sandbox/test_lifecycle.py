@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 import lakefs_client.sandbox
-from lakefs_client.sandbox import Sandbox
+from lakefs_client.sandbox import Sandbox, state_file
 
 from .client import MIB, HttpClient, connect, credentials
 
@@ -21,7 +23,7 @@ def test_close_twice_does_nothing() -> None:
     assert directory is None
     sandbox.close()
     sandbox.close()
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError, match="closed"):
         sandbox.start()
 
 
@@ -103,10 +105,88 @@ def test_data_directory_keeps_the_state(tmp_path: Path) -> None:
         client.close()
 
 
-def test_state_of_another_version_is_rejected(tmp_path: Path) -> None:
-    (tmp_path / "state.json").write_text('{"format": 99}')
-    with pytest.raises(ValueError, match="written by another version"):
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("state.json", "{}", "written by another version"),
+        ("state.jsonl", '{"format": 99}\n', "written by another version"),
+        ("state.jsonl", "nonsense\n", "line 1 is damaged"),
+        ("state.jsonl", "[]\n", "line 1 is damaged"),
+        ("state.jsonl", '{"format": 3}\n{"x": 1}\n', "line 2 is damaged"),
+        ("state.jsonl", '{"format": 3}\n[["a"], 1, 2]\n', "line 2 is damaged"),
+        ("state.jsonl", '{"format": 3}\n[["branch", "r", "b"], ["c", false]]\n', "is damaged"),
+        ("state.jsonl", '{"format": 3}\n[["object", "k"], {"segments": 1}]\n', "is damaged"),
+        ("state.jsonl", '{"format": 3}\n' + "[" * 5000 + "\n", "line 2 is damaged"),
+    ],
+)
+def test_damaged_state_is_one_clear_error(
+    tmp_path: Path, name: str, content: str, message: str
+) -> None:
+    (tmp_path / name).write_text(content)
+    for _ in range(2):  # the lock is released each time
+        with pytest.raises(ValueError, match=message):
+            Sandbox(data=tmp_path)
+
+
+def test_missing_object_file_is_reported(tmp_path: Path) -> None:
+    with Sandbox(data=tmp_path) as sandbox:
+        client = HttpClient(sandbox)
+        client.create_repository()
+        client.upload("x", b"1")
+        client.close()
+        (stored,) = sandbox.blockstore.objects().values()
+    stored.segments[0].path.unlink()
+    with pytest.raises(ValueError, match="is missing"):
         Sandbox(data=tmp_path)
+
+
+def test_data_directory_is_locked(tmp_path: Path) -> None:
+    with Sandbox(data=tmp_path), pytest.raises(ValueError, match="in use by another sandbox"):
+        Sandbox(data=tmp_path)
+    Sandbox(data=tmp_path).close()
+
+
+def test_killed_sandbox_loses_nothing(tmp_path: Path) -> None:
+    program = """
+import os, signal, sys
+from lakefs_client.sandbox import Sandbox
+from lakefs_client import ApiClient, apis
+with Sandbox(data=sys.argv[1]) as sandbox, ApiClient(sandbox.configuration()) as api_client:
+    namespace = sandbox.storage_namespace + "repo"
+    body = {"name": "repo", "storage_namespace": namespace}
+    apis.RepositoriesApi(api_client).create_repository(body)
+    objects = apis.ObjectsApi(api_client)
+    objects.upload_object("repo", "main", "committed", content=b"1")
+    apis.CommitsApi(api_client).commit("repo", "main", {"message": "m"})
+    objects.upload_object("repo", "main", "staged", content=b"2")
+    objects.delete_object("repo", "main", "committed")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False, timeout=60)
+    with (tmp_path / "state.jsonl").open("ab") as file:
+        file.write(b'[["object", "cut o')
+    with Sandbox(data=tmp_path) as sandbox:
+        client = HttpClient(sandbox)
+        assert client.paths("main") == ["staged"]
+        assert client.paths("main@") == ["committed"]
+        assert client.read("staged") == b"2"
+        client.close()
+
+
+def test_state_file_stays_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_file, "_MIN_SIZE", 10_000)
+    with Sandbox(data=tmp_path) as sandbox:
+        client = HttpClient(sandbox)
+        client.create_repository()
+        place = "/repositories/repo/metadata"
+        for number in range(200):
+            client.ok("POST", place, {"metadata": {"k": str(number)}})
+        client.close()
+        assert (tmp_path / "state.jsonl").stat().st_size < 20_000
+    with Sandbox(data=tmp_path) as sandbox:
+        client = HttpClient(sandbox)
+        assert client.ok("GET", place) == {"k": "199"}
+        client.close()
 
 
 def test_port_in_use_closes_the_store_port(sandbox: Sandbox) -> None:
@@ -128,3 +208,13 @@ def test_package_exports_public_names() -> None:
     assert "Sandbox" in dir(lakefs_client.sandbox)
     with pytest.raises(AttributeError):
         _ = lakefs_client.sandbox.nothing
+
+
+def test_namespace_can_be_chosen() -> None:
+    with Sandbox(namespace="s3://lake/team") as sandbox:
+        client = HttpClient(sandbox)
+        client.create_repository()
+        assert client.upload("x", b"1")["physical_address"].startswith("s3://lake/team/repo/")
+        client.close()
+    with pytest.raises(ValueError, match="must begin with s3://"):
+        Sandbox(namespace="lake")

@@ -211,7 +211,8 @@ def _exchanges(*, external: bool) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def replay(request: pytest.FixtureRequest) -> Iterator[Replay]:
-    with Sandbox(external_principals=request.param) as sandbox:
+    # The recorded server was built without a version.
+    with Sandbox(external_principals=request.param, version="dev") as sandbox:
         replay = Replay(sandbox)
         yield replay
         replay.client.close()

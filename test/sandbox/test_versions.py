@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
 
 from lakefs_client.sandbox import Sandbox
+from lakefs_client.sandbox.sample_data import sample_files
 
 from .client import HttpClient
 
@@ -551,9 +553,52 @@ def test_repository_settings(client: HttpClient) -> None:
     assert client.refused("DELETE", f"{REPO}/branch_protection", {"pattern": "p*"})[0] == 404
 
 
-def test_overlapping_namespaces_are_rejected(sandbox: Sandbox, client: HttpClient) -> None:
-    for namespace in ("repo", "repo/below"):
-        body = {"name": "other", "storage_namespace": sandbox.storage_namespace + namespace}
-        status, message = client.refused("POST", "/repositories", body)
-        assert status == 400
-        assert "storage namespace already in use" in message
+def test_storage_namespace_is_used_once(sandbox: Sandbox, client: HttpClient) -> None:
+    namespace = f"{sandbox.storage_namespace}repo"
+    body = {"name": "other", "storage_namespace": namespace}
+    client.ok("DELETE", REPO)
+    refused = client.refused("POST", "/repositories", body)
+    message = (
+        "failed to create repository: found lakeFS objects in the storage "
+        f"(:{namespace}) key(_lakefs/dummy): storage namespace already in use"
+    )
+    assert refused == (400, message)
+    client.ok("POST", "/repositories", {**body, "storage_namespace": f"{namespace}/below"})
+
+
+@pytest.mark.parametrize(
+    ("namespace", "message"),
+    [
+        ("http://x", "failed to match required regex ^s3://: invalid namespace"),
+        ("s3://other/x", "failed to create repository: failed to access storage"),
+    ],
+)
+def test_unusable_namespace_is_rejected(client: HttpClient, namespace: str, message: str) -> None:
+    body = {"name": "other", "storage_namespace": namespace}
+    assert client.refused("POST", "/repositories", body) == (400, message)
+
+
+def test_sample_data(sandbox: Sandbox, client: HttpClient) -> None:
+    namespace = f"{sandbox.storage_namespace}sample"
+    body = {"name": "sample", "storage_namespace": namespace, "sample_data": True}
+    client.ok("POST", "/repositories", body)
+    place = "/repositories/sample"
+    listing = client.ok("GET", f"{place}/refs/main/objects/ls", query={"amount": 1000})["results"]
+    sizes = {item["path"]: item["size_bytes"] for item in listing}
+    images = [path for path in sizes if path.startswith("images/")]
+    assert len(images) == 29
+    assert sizes.keys() - images == {"README.md", "data/lakes.source.md", "lakes.parquet"}
+    assert sizes["lakes.parquet"] > 512 * 1024
+    log = client.ok("GET", f"{place}/refs/main/commits")["results"]
+    assert [commit["message"] for commit in log] == ["Add sample data", "Repository created"]
+    assert client.ok("GET", f"{place}/settings/branch_protection") == [{"pattern": "main"}]
+
+
+def test_sample_parquet_file_is_readable() -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow")
+    data = dict(sample_files())["lakes.parquet"]
+    table = parquet.read_table(io.BytesIO(data))
+    assert table.column_names == ["Hylak_id", "Lake_name", "Country", "Depth_m"]
+    assert table.slice(0, 1).to_pylist() == [
+        {"Hylak_id": 1, "Lake_name": "Lake 00001", "Country": "Uganda", "Depth_m": 3.7}
+    ]

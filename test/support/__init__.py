@@ -1,1 +1,1 @@
-"""What several groups of tests share."""
+"""Helpers for several groups of tests."""

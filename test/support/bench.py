@@ -72,13 +72,13 @@ class Bench:
         sandbox.requests.clear()
 
     def file(self, size: int, name: str = "source.dat") -> Path:
-        """A file of `content(size)`."""
+        """Return a file of `content(size)`."""
         path = self.folder / name
         path.write_bytes(content(size))
         return path
 
     def sparse(self, size: int, name: str = "sparse.dat") -> Path:
-        """A file of zeros that takes no room."""
+        """Return a file of zeros that takes no room."""
         path = self.folder / name
         with path.open("wb") as file:
             file.truncate(size)
@@ -119,7 +119,7 @@ class Bench:
 
     @property
     def target(self) -> Path:
-        """Where downloads go: a file in a folder of its own."""
+        """Return the target of a download: a file in its own folder."""
         folder = self.folder / "downloads"
         folder.mkdir(exist_ok=True)
         return folder / "target.bin"
@@ -146,11 +146,11 @@ class Bench:
         )
 
     def open(self, path: str = PATH, *, ref: str = "main", **settings: Any) -> ObjectReader:
-        """A reader of an object."""
+        """Return a reader of an object."""
         return ObjectReader(self.transfer(**settings)._context, ObjectRef("repo", ref, path))
 
     def put(self, data: bytes, path: str = PATH, checksum: str | None = None) -> None:
-        """Have an object of these bytes, with this checksum, at a path."""
+        """Create an object with the given bytes and checksum."""
         stats = ObjectsApi(self.client).upload_object("repo", "main", path, content=data)
         if checksum is not None:
             creation = ObjectStageCreation(stats.physical_address, checksum, len(data))
@@ -159,7 +159,7 @@ class Bench:
 
     @property
     def ranges(self) -> list[str]:
-        """What the store was asked for, in order."""
+        """Return the requests to the store, in order."""
         return [
             request.headers["range"].removeprefix("bytes=")
             for request in self.sandbox.requests
@@ -167,33 +167,33 @@ class Bench:
         ]
 
     def stat(self, path: str = PATH, branch: str = "main") -> ObjectStats | None:
-        """The object at a path, if there is one."""
+        """Return the object at a path, if there is one."""
         try:
             return ObjectsApi(self.client).stat_object("repo", branch, path)
         except NotFoundException:
             return None
 
     def held(self, path: str = PATH, branch: str = "main") -> bytes:
-        """What the blockstore holds of the object at a path."""
+        """Return the stored bytes of the object at a path."""
         stats = self.stat(path, branch)
         assert stats is not None
         return self.at(stats.physical_address)
 
     def at(self, physical_address: str) -> bytes:
-        """What the blockstore holds at an address."""
+        """Return the stored bytes at an address."""
         stored = self.sandbox.blockstore.get(physical_address.partition("://")[2])
         assert stored is not None
         return stored.read()
 
     @property
     def operations(self) -> Counter[str]:
-        """How often each operation was asked for, but for whether the branch may be written to,
+        """Count the requests per operation, except those for the permission to write,
         which is asked beside the upload."""
         asked = (request.operation for request in list(self.sandbox.requests))
         return Counter(operation for operation in asked if operation not in PERMISSION)
 
     def assert_whole(self, data: bytes, path: str = PATH) -> None:
-        """The object is there, byte for byte, and nothing is pending."""
+        """Check that the object is there, byte for byte, and nothing is pending."""
         assert self.held(path) == data
         assert not self.sandbox.blockstore.uploads()
 
@@ -224,7 +224,7 @@ def set_throttle(transfer: Transfer, throttle: Throttle) -> Throttle:
 
 @contextmanager
 def bench_of(sandbox: Sandbox, folder: Path) -> Iterator[Bench]:
-    """A bench around a sandbox of one's own."""
+    """Return a bench around a sandbox of one's own."""
     with ApiClient(sandbox.configuration()) as client:
         yield Bench(sandbox, client, folder)
 
@@ -256,6 +256,10 @@ class Stall:
         self.over.wait()
         raise OSError("the stall is over")
 
+    def send(self, sock: object, size: int) -> None:
+        """Take the part of a segment of the blockstore, which sends its bytes."""
+        self.open("rb")
+
 
 class Row(NamedTuple):
     """A fault, and the error that it ends in where it is one too many."""
@@ -279,7 +283,7 @@ def status(code: int, error: str | None = None) -> Row:
 
 @contextmanager
 def interrupt_once(condition: Callable[[], bool]) -> Iterator[None]:
-    """Have this thread, the main one, interrupted as by Ctrl-C as soon as a condition holds."""
+    """Interrupt the main thread, as Ctrl-C does, once a condition is true."""
     main = threading.get_ident()
     over = threading.Event()
 

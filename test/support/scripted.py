@@ -23,10 +23,10 @@ from types import TracebackType
 from typing import Any, Literal, NamedTuple
 
 PATIENCE = 60.0
-"""Seconds after which a wait of the server's or of a test's is given up as hopeless."""
+"""Seconds after which a wait of the server or of a test fails."""
 
 Then = Literal["keep", "close", "reset"]
-"""What becomes of the connection after an answer; "keep" waits for the next request on it."""
+"""Action after an answer. "keep" waits for the next request on the connection."""
 
 
 class Received(NamedTuple):
@@ -53,12 +53,12 @@ class Received(NamedTuple):
 
     @property
     def query(self) -> str:
-        """What follows the question mark."""
+        """The query without its question mark."""
         return self.target.partition("?")[2]
 
 
 class Step:
-    """What the server does with one request, whose head was read and whose body was not."""
+    """A reaction to one request, after its head and before its body is read."""
 
     def run(self, exchange: Exchange) -> Then:
         """Do it, and say what becomes of the connection."""
@@ -72,7 +72,7 @@ class Answer(Step):
     Attributes:
         status: The status; the reason phrase comes from it, unless given.
         body: The body.
-        headers: More headers. A Content-Length here stands for the true one, as a Connection does
+        headers: More headers. A Content-Length here replaces the true one, as a Connection does
             for the "close" of an answer that ends its connection; None leaves it out.
         json: The body as a value, instead of `body`.
         early: Answer before the body is read, and never read it.
@@ -128,8 +128,33 @@ class Raw(Step):
 
 
 @dataclass(frozen=True)
+class Endless(Step):
+    """Read the body, send a head and then the same bytes again and again until the client ends.
+
+    Attributes:
+        head: Bytes that are sent once.
+        data: Bytes that are repeated.
+        pause: Seconds between two repetitions.
+    """
+
+    head: bytes
+    data: bytes = b"x" * (1 << 16)
+    pause: float = 0
+
+    def run(self, exchange: Exchange) -> Then:
+        exchange.read_body()
+        exchange.send(self.head)
+        try:
+            while not exchange.stopping(self.pause):
+                exchange.sock.sendall(self.data)
+        except OSError:
+            pass  # the client ended, as it should
+        return "close"
+
+
+@dataclass(frozen=True)
 class Close(Step):
-    """Close the connection without an answer, after so many bytes of the body (None: all)."""
+    """Close the connection without an answer, after a number of bytes of the body (None: all)."""
 
     after: int | None = None
 
@@ -140,7 +165,7 @@ class Close(Step):
 
 @dataclass(frozen=True)
 class Reset(Step):
-    """Reset the connection, after so many bytes of the body (None: all)."""
+    """Reset the connection, after a number of bytes of the body (None: all)."""
 
     after: int | None = None
 
@@ -151,7 +176,7 @@ class Reset(Step):
 
 @dataclass(frozen=True)
 class Stall(Step):
-    """Read so much of the body, wait until released or until the server ends, go on with a step.
+    """Read a part of the body, wait for the release or the server's end, then run a step.
 
     Attributes:
         after: Bytes of the body that are read before the wait; None for all.
@@ -176,7 +201,7 @@ class Stall(Step):
 
 @dataclass(frozen=True)
 class SlowRead(Step):
-    """Read the body a little at a time, then go on with a step."""
+    """Read the body in small pieces, then run a step."""
 
     then: Step = field(default_factory=lambda: Answer())
     size: int = 1 << 16
@@ -208,7 +233,7 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
         while data := source.recv(1 << 16):
             sink.sendall(data)
     except OSError:
-        pass  # the other side is told below
+        pass  # the other side is notified below
     for sock in (source, sink):
         try:
             sock.shutdown(socket.SHUT_RDWR)
@@ -239,7 +264,7 @@ class Exchange:
         self._chunked = self.headers.get("transfer-encoding") == "chunked"
 
     def received(self) -> Received:
-        """The request, as far as it was read."""
+        """Return the request, as far as it was read."""
         return Received(self.method, self.target, self.headers, self.body, self.number)
 
     def record(self) -> None:
@@ -254,7 +279,7 @@ class Exchange:
         try:
             self.sock.sendall(data)
         except OSError:
-            pass  # the client gave up first, which the test sees for itself
+            pass  # the client closed first, which the test checks itself
 
     def end_sending(self) -> None:
         """Tell the client that no more bytes come."""
@@ -269,8 +294,12 @@ class Exchange:
                 break
         return False
 
+    def stopping(self, pause: float) -> bool:
+        """Wait some seconds; true when the server ends."""
+        return self._server.stopping.wait(pause) if pause else self._server.stopping.is_set()
+
     def read_body(self, limit: int | None = None, window: int = 1 << 16, pause: float = 0) -> None:
-        """Read the body, or so many bytes of it."""
+        """Read the body, or a number of its bytes."""
         if self._chunked:
             self._read_chunks()
             return
@@ -311,18 +340,18 @@ class Exchange:
 
 
 class ScriptedServer:
-    """Listens on 127.0.0.1 from when it is made.
+    """Server on 127.0.0.1, which starts when it is created.
 
     Args:
         steps: What to do with the first requests.
-        otherwise: What to do with requests after that, or a function that tells for a request;
+        otherwise: What to do with requests after that, or a function of the request;
             without it such a request fails the test.
         tls: Speak TLS with this context.
         receive_buffer: Size of the kernel's buffer, for tests of slow readers.
         deaf: Refuse connections until `listen` is called.
 
     Attributes:
-        requests: Every request, as far as it was read when it was answered or given up.
+        requests: Every request, as far as it was read before the answer or the failure.
         connections: How many were made.
         handshake_errors: What went wrong before the first request, under TLS.
     """

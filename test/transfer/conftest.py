@@ -13,6 +13,7 @@ from support.bench import Bench, Tamper, bench_of
 from lakefs_client.sandbox import Sandbox
 from lakefs_client.sandbox.http_server import Request, Response
 from lakefs_client.sandbox.store_server import StoreServer
+from lakefs_client.transfer.progress import Progress
 
 
 @pytest.fixture
@@ -23,14 +24,14 @@ def bench(sandbox: Sandbox, tmp_path: Path) -> Iterator[Bench]:
 
 @pytest.fixture(scope="module")
 def law_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    """A bench for all examples of a law."""
+    """Provide a bench for all examples of a law."""
     with Sandbox() as sandbox, bench_of(sandbox, tmp_path_factory.mktemp("law")) as bench:
         yield bench
 
 
 @pytest.fixture
 def make_bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
-    """Makes a bench with a sandbox of another kind: its arguments are the sandbox's."""
+    """Make a bench with a sandbox of another kind: its arguments are the sandbox's."""
     with ExitStack() as stack:
 
         def make(**options: Any) -> Bench:
@@ -55,3 +56,19 @@ def tamper(monkeypatch: pytest.MonkeyPatch) -> Tamper:
         monkeypatch.setattr(StoreServer, "_get", tampered)
 
     return tamper
+
+
+@pytest.fixture
+def on_bytes(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], object]], None]:
+    """Call a function with each count of bytes, in the thread that transferred them."""
+
+    def use(callback: Callable[[int], object]) -> None:
+        add = Progress.add
+
+        def counted(self: Progress, count: int) -> None:
+            add(self, count)
+            callback(count)
+
+        monkeypatch.setattr(Progress, "add", counted)
+
+    return use

@@ -73,7 +73,7 @@ def test_names_that_are_steps_in_the_hierarchy(bench: Bench, name: str, value: s
         ({"content_type": b"a/b"}, ApiTypeError, "content_type must be a str, not bytes"),
         ({"content_type": "a/b\r\nX: y"}, ApiValueError, "content_type .*control characters"),
         ({"content_type": "a/b\x00"}, ApiValueError, "content_type .*control characters"),
-        ({"content_type": "a/\N{SNOWMAN}"}, ApiValueError, "content_type .*no header"),
+        ({"content_type": "a/\ud800"}, ApiValueError, "content_type must be encodable"),
         ({"user_metadata": {"": "x"}}, ApiValueError, "user_metadata .*empty keys"),
         ({"user_metadata": {"a\nb": "x"}}, ApiValueError, "user_metadata .*control characters"),
         ({"user_metadata": {"a": "x\x7f"}}, ApiValueError, "user_metadata .*control characters"),
@@ -158,7 +158,7 @@ def test_sources(
     ("source", "error", "text"),
     [
         # An empty object would be a silent loss.
-        ("/proc/self/status", ApiValueError, "source must be a regular file.*no size"),
+        ("/proc/self/status", ApiValueError, "source must be a regular file.*reports size 0"),
         ("/proc/self/mem", OSError, "Input/output error"),
     ],
 )
@@ -210,7 +210,7 @@ def test_a_config_is_a_transfer_config(bench: Bench, config: Any) -> None:
         ({"multipart_threshold": 5 * GIB + 1}, ApiValueError, "multipart_threshold must be"),
         ({"multipart_threshold": 1.0}, ApiTypeError, "multipart_threshold must be an int"),
         ({"multipart_threshold": False}, ApiTypeError, "multipart_threshold must be an int"),
-        ({"max_concurrency": 0}, ApiValueError, "max_concurrency must be from 1 to 256, not 0"),
+        ({"max_concurrency": 0}, ApiValueError, "max_concurrency must be from 1 to 256: got 0"),
         ({"max_concurrency": 257}, ApiValueError, "max_concurrency must be from 1 to 256"),
         ({"max_concurrency": True}, ApiTypeError, "max_concurrency must be an int, not bool"),
         ({"max_concurrency": None}, ApiTypeError, "max_concurrency must be an int"),

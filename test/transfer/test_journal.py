@@ -33,7 +33,7 @@ posix = pytest.mark.skipif(os.name == "nt", reason="modes, signals and limits of
 
 
 def written(folder: Path) -> Path:
-    """A journal with `RECORDS`."""
+    """Return a journal with `RECORDS`."""
     with Journal(folder, "kind", KEY) as journal:
         journal.start(RECORDS[0])
         for record in RECORDS[1:]:
@@ -43,13 +43,13 @@ def written(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
-    """Where a journal is, and what such a one holds."""
+    """Provide a journal's folder, and the records of a journal."""
     path = written(tmp_path_factory.mktemp("example"))
     return path, path.read_bytes()
 
 
 def found(folder: Path) -> list[dict[str, Any]]:
-    """What those read who do not hold the journal."""
+    """Return the records that other processes read."""
     records = list(read_all(folder, "kind"))
     return records[0] if records else []
 
@@ -204,7 +204,7 @@ time.sleep(600)
 
 
 def held_by_another_process(folder: Path, *, fork: bool) -> tuple[subprocess.Popen[str], int]:
-    """A process that holds the journal, and the id of a child of its, if it has one."""
+    """Return a process that holds the journal, and the id of its child, if it has one."""
     arguments = [str(folder), json.dumps(KEY), "fork" if fork else "no fork"]
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, *arguments], stdout=subprocess.PIPE, text=True
@@ -293,7 +293,7 @@ with Journal(Path(sys.argv[1]), "kind", json.loads(sys.argv[2])) as journal:
 
 
 def fill(folder: Path, limit: int) -> tuple[str, str]:
-    """What a process says that writes a journal under a limit of a file's size."""
+    """Return the output of a process that writes a journal under a file size limit."""
     done = subprocess.run(
         [sys.executable, "-c", FILL, str(folder), json.dumps(KEY), str(limit)],
         capture_output=True, text=True, check=True,
@@ -307,7 +307,7 @@ def test_without_room_for_a_record_the_transfer_goes_on_and_says_so_once(tmp_pat
     assert said == "done\n"
     assert logged.count("cannot be written") == 1
     assert "File too large" in logged
-    assert "will be done again" in logged
+    assert "will repeat the steps" in logged
     first, *rest = found(tmp_path)
     assert first == {"upload_id": "x"}
     assert rest == [{"part": number} for number in range(len(rest))]

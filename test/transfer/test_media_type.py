@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.bench import PART, Bench
 
-from lakefs_client.transfer.media_type import guess_content_type
+from lakefs_client._media_type import guess_content_type
 
 OCTETS = "application/octet-stream"
 

@@ -12,8 +12,8 @@ from lakefs_client.transfer.plan import (
     MIB,
     S3_LIMITS,
     Part,
-    growing_part_size,
     plan_parts,
+    stream_part_size,
 )
 
 MIN_PART, MAX_PART, MAX_PARTS = S3_LIMITS.min_part, S3_LIMITS.max_part, S3_LIMITS.max_parts
@@ -107,19 +107,16 @@ def test_part_size_outside_the_limits_is_an_error(part_size: int) -> None:
 
 @settings(max_examples=15)
 @given(base=part_sizes)
-def test_growing_parts_hold_fifty_terabytes(base: int) -> None:
-    offset, former = 0, base
-    for _ in range(MAX_PARTS):
-        size = growing_part_size(offset, base)
-        assert MIN_PART <= size <= MAX_PART
-        assert size >= former
-        # A 96th of the bytes before, in whole MiB, if that is more than the base.
-        assert size == base or (size % MIB == 0 and size - MIB < offset / 96)
-        offset, former = offset + size, size
-    assert offset >= 50 * 10**12
-
-
-@pytest.mark.parametrize("base", [MIN_PART, 16 * MIB])
-def test_short_stream_has_parts_of_the_requested_size(base: int) -> None:
-    assert growing_part_size(96 * base, base) == base
-    assert growing_part_size(96 * base + 1, base) == base + MIB
+def test_stream_parts_hold_eight_tebibytes(base: int) -> None:
+    part = Part(0, 0, 0)
+    for number in range(1, MAX_PARTS + 1):
+        size = stream_part_size(part, base)
+        if number <= S3_LIMITS.growth_after:
+            assert size == base
+        else:
+            assert MIN_PART <= part.length <= size <= MAX_PART
+            # A 96th of the bytes before, in whole MiB, if that is more than the base.
+            offset = part.offset + part.length
+            assert size == base or (size % MIB == 0 and size - MIB < offset / 96)
+        part = Part(number, part.offset + part.length, size)
+    assert part.offset + part.length >= 8 << 40

@@ -1,4 +1,4 @@
-"""How long presigned URLs are good for, and when fresh ones are asked for."""
+"""Lifetime of presigned URLs, and their renewal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the store gets to know, and what logs and errors tell."""
+"""Contents of requests to the store, of logs and of errors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def store_requests(bench: Bench) -> list[Any]:
 
 @pytest.fixture
 def talkative(bench: Bench) -> Bench:
-    """A bench whose client sends all sorts of things to lakeFS."""
+    """Provide a bench whose client sends all sorts of things to lakeFS."""
     configuration = bench.client.configuration
     configuration.api_key["cookie_auth"] = "SECRET-SESSION"
     configuration.api_key["oidc_auth"] = "SECRET-SESSION"

@@ -1,4 +1,4 @@
-"""Progress: its sums, its threads, and what becomes of an upload whose callback raises."""
+"""Progress reports: their sums, their thread, and exceptions of the callback."""
 
 from __future__ import annotations
 
@@ -13,9 +13,15 @@ import pytest
 from support.bench import MIB, PART, PATH, Bench, content, interrupt_once
 from tqdm import tqdm
 
-from lakefs_client.exceptions import ApiConnectionError, ServiceException, TransferError
+from lakefs_client.exceptions import (
+    ApiConnectionError,
+    ApiTypeError,
+    ServiceException,
+    TransferError,
+)
 from lakefs_client.sandbox import FaultKind
 from lakefs_client.transfer import Transfer, TransferConfig
+from lakefs_client.transfer.plan import StoreLimits
 
 BOTH = pytest.mark.parametrize(
     ("size", "operation"),
@@ -25,7 +31,7 @@ BOTH = pytest.mark.parametrize(
 
 
 @BOTH
-def test_the_sum_is_the_size(bench: Bench, size: int, operation: str) -> None:
+def test_counts_add_up_to_the_size(bench: Bench, size: int, operation: str) -> None:
     counts: list[int] = []
     bench.upload(size, progress=counts.append)
     assert sum(counts) == size
@@ -43,7 +49,7 @@ def test_the_sum_is_the_size(bench: Bench, size: int, operation: str) -> None:
         ("wrong_etag", {}),
     ],
 )
-def test_it_goes_back_where_bytes_are_sent_again(
+def test_count_is_negative_when_bytes_are_sent_again(
     bench: Bench, size: int, operation: str, kind: FaultKind, details: dict[str, Any]
 ) -> None:
     counts: list[int] = []
@@ -59,21 +65,85 @@ def test_it_goes_back_where_bytes_are_sent_again(
     assert max(sums) <= size
 
 
-def test_one_thread_at_a_time_calls(bench: Bench) -> None:
-    busy = threading.Lock()
+def test_one_thread_calls_the_callback(bench: Bench) -> None:
     threads = set()
 
     def progress(count: int) -> None:
-        assert busy.acquire(blocking=False), "two threads at a time"
         threads.add(threading.get_ident())
-        time.sleep(0.001)  # an invitation to the others
-        busy.release()
+        time.sleep(0.001)  # a chance for a second thread
 
     bench.upload(6 * PART, progress=progress, max_concurrency=4)
-    assert len(threads) > 1
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
+    assert not [thread for thread in threading.enumerate() if "progress" in thread.name]
 
 
-def test_tqdms_update_fits(bench: Bench) -> None:
+@pytest.mark.parametrize("kind", ["upload_fileobj", "download_file", "open"])
+def test_callback_may_use_the_same_transfer(bench: Bench, kind: str) -> None:
+    """Even if every slot of the throttle is taken."""
+    bench.put(b"alive", "status")
+    transfer = bench.transfer(max_concurrency=1)
+    calls = 0
+
+    def progress(count: int) -> None:
+        nonlocal calls
+        calls += 1
+        if kind == "upload_fileobj":
+            transfer.upload_fileobj(io.BytesIO(b"alive"), "repo", "main", "status")
+        elif kind == "download_file":
+            transfer.download_file("repo", "main", "status", bench.folder / "status")
+        else:
+            with transfer.open("repo", "main", "status") as file:
+                assert file.read() == b"alive"
+
+    transfer.upload_file(bench.file(2 * PART), "repo", "main", PATH, progress=progress)
+    assert calls > 1
+    bench.assert_whole(content(2 * PART))
+
+
+def test_slow_callback_does_not_slow_the_transfer_down(bench: Bench) -> None:
+    """Reports that wait are added up."""
+    counts: list[int] = []
+    sent = threading.Event()
+
+    def progress(count: int) -> None:
+        counts.append(count)
+        if len(counts) == 1:
+            assert sent.wait(60)
+
+    transfer = bench.transfer(StoreLimits(window=16 << 10))
+    write = bench.sandbox.blockstore.write
+    written = 0
+
+    def count_parts(*arguments: Any) -> Any:
+        nonlocal written
+        result = write(*arguments)
+        written += 1
+        if written == 2:
+            sent.set()
+        return result
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench.sandbox.blockstore, "write", count_parts)
+        transfer.upload_file(bench.file(2 * PART), "repo", "main", PATH, progress=progress)
+    assert sum(counts) == 2 * PART
+    assert len(counts) < 2 * PART // (16 << 10)
+
+
+def test_progress_takes_an_object_with_update(bench: Bench) -> None:
+    with tqdm(total=2 * PART, file=io.StringIO()) as bar:
+        bench.upload(2 * PART, progress=bar)
+        assert bar.n == 2 * PART
+
+
+@pytest.mark.parametrize("value", [object(), 7, "bar"])
+def test_progress_of_another_kind_is_an_error(bench: Bench, value: Any) -> None:
+    with pytest.raises(ApiTypeError, match="progress must be callable"):
+        bench.upload(9, progress=value)
+    assert not bench.operations
+
+
+def test_tqdm_update_is_a_callback(bench: Bench) -> None:
     bench.sandbox.faults.add("store_put_part", "reset_after")
     with tqdm(total=2 * PART, file=io.StringIO()) as bar:
         bench.upload(2 * PART, progress=bar.update)
@@ -81,7 +151,7 @@ def test_tqdms_update_fits(bench: Bench) -> None:
 
 
 class OwnError(Exception):
-    """Of the caller's."""
+    """An exception of the caller."""
 
 
 @pytest.mark.parametrize(
@@ -99,7 +169,7 @@ class OwnError(Exception):
         TimeoutError("of the callback"),
         ValueError("of the callback"),
         StopIteration("of the callback"),
-        # Not to be taken for a failure of the part, which would be repeated.
+        # Not a failure of the part, which would be retried.
         ServiceException(503, "of the callback"),
         ApiConnectionError("of the callback"),
         TransferError("of the callback", outcome="unknown"),
@@ -108,7 +178,7 @@ class OwnError(Exception):
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_an_exception_stops_the_upload_and_comes_out_as_itself(
+def test_callback_exception_stops_the_upload_and_is_raised_unchanged(
     bench: Bench, size: int, concurrency: int, error: BaseException
 ) -> None:
     calls = 0
@@ -124,16 +194,18 @@ def test_an_exception_stops_the_upload_and_comes_out_as_itself(
     assert caught.value is error
     assert error.__cause__ is None
     assert error.__context__ is None
-    # It has said that it wants no more.
+    # No call after the exception.
     assert calls == 2
     bench.assert_nothing_left()
-    # The client is as good as before.
+    # The client works as before.
     bench.upload(9)
     bench.assert_whole(content(9))
 
 
 @BOTH
-def test_an_exception_while_going_back(bench: Bench, size: int, operation: str) -> None:
+def test_exception_for_a_negative_count_stops_the_upload(
+    bench: Bench, size: int, operation: str
+) -> None:
     def progress(count: int) -> None:
         if count < 0:
             raise OwnError
@@ -147,10 +219,8 @@ def test_an_exception_while_going_back(bench: Bench, size: int, operation: str) 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 @BOTH
-def test_an_interrupt_is_raised_as_itself_and_aborts(
-    bench: Bench, size: int, operation: str
-) -> None:
-    """While the store does not answer, so that nothing but the interrupt can end the upload."""
+def test_interrupt_aborts_and_is_raised_unchanged(bench: Bench, size: int, operation: str) -> None:
+    """The store does not answer, so only the interrupt can end the upload."""
     faults = bench.sandbox.faults
     faults.add(operation, "stall", seconds=600, times=9)
     begun = interrupt_once(lambda: faults.pending[0].times < 9)
@@ -161,20 +231,20 @@ def test_an_interrupt_is_raised_as_itself_and_aborts(
 
 
 class Sized:
-    """What callbacks of fsspec are, as far as it matters."""
+    """The methods of an fsspec callback that matter here."""
 
     def __init__(self, error_in: str = "") -> None:
-        self.told: list[tuple[str, Any]] = []
+        self.calls: list[tuple[str, Any]] = []
         self._error_in = error_in
 
     def set_size(self, size: int | None) -> None:
-        self._tell("size", size)
+        self._record("size", size)
 
     def relative_update(self, inc: int = 1) -> None:
-        self._tell("update", inc)
+        self._record("update", inc)
 
-    def _tell(self, what: str, number: int | None) -> None:
-        self.told.append((what, number))
+    def _record(self, what: str, number: int | None) -> None:
+        self.calls.append((what, number))
         if what == self._error_in:
             raise OwnError
 
@@ -189,9 +259,7 @@ def upload_stream(bench: Bench, data: bytes, progress: Any, **settings: Any) -> 
 
 @pytest.mark.parametrize("size", [0, 9, 2 * PART + 5])
 @pytest.mark.parametrize("kind", ["path", "file", "bytes"])
-def test_callbacks_of_fsspec_are_told_the_size_before_the_bytes(
-    bench: Bench, size: int, kind: str
-) -> None:
+def test_fsspec_callback_gets_the_size_before_the_bytes(bench: Bench, size: int, kind: str) -> None:
     sized = Sized()
     bench.sandbox.faults.add("store_put_part", "reset_after")
     if kind == "path":
@@ -201,25 +269,25 @@ def test_callbacks_of_fsspec_are_told_the_size_before_the_bytes(
         with bench.file(size).open("rb") as file:
             held: Any = file if kind == "file" and size else io.BytesIO(content(size))
             transfer.upload_fileobj(held, "repo", "main", PATH, progress=sized)
-    assert sized.told[0] == ("size", size)
-    assert {what for what, _ in sized.told[1:]} <= {"update"}
-    assert sum(count for _, count in sized.told[1:]) == size
+    assert sized.calls[0] == ("size", size)
+    assert {what for what, _ in sized.calls[1:]} <= {"update"}
+    assert sum(count for _, count in sized.calls[1:]) == size
 
 
 @pytest.mark.parametrize("size", [0, 9, 2 * PART + 5])
-def test_callbacks_of_fsspec_are_told_the_size_of_a_stream_once_it_is_known(
-    bench: Bench, size: int
-) -> None:
+def test_fsspec_callback_gets_the_size_of_a_stream_at_its_end(bench: Bench, size: int) -> None:
     sized = Sized()
     upload_stream(bench, content(size), sized, max_concurrency=1)
-    assert [told for told in sized.told if told[0] == "size"] == [("size", size)]
-    assert sum(count for what, count in sized.told if what == "update") == size
+    assert [call for call in sized.calls if call[0] == "size"] == [("size", size)]
+    assert sum(count for what, count in sized.calls if what == "update") == size
     bench.assert_whole(content(size))
 
 
 @pytest.mark.parametrize("error_in", ["size", "update"])
 @pytest.mark.parametrize("size", [9, 2 * PART])
-def test_exceptions_in_callbacks_of_fsspec(bench: Bench, error_in: str, size: int) -> None:
+def test_exception_of_an_fsspec_callback_stops_the_upload(
+    bench: Bench, error_in: str, size: int
+) -> None:
     for upload in (
         lambda sized: bench.upload(size, progress=sized),
         lambda sized: upload_stream(bench, content(size), sized),
@@ -227,11 +295,11 @@ def test_exceptions_in_callbacks_of_fsspec(bench: Bench, error_in: str, size: in
         sized = Sized(error_in)
         with pytest.raises(OwnError):
             upload(sized)
-        assert sized.told[-1][0] == error_in
+        assert sized.calls[-1][0] == error_in
         bench.assert_nothing_left()
 
 
-def test_the_callbacks_of_fsspec_itself(bench: Bench) -> None:
+def test_fsspec_callbacks_work(bench: Bench) -> None:
     callbacks = pytest.importorskip("fsspec.callbacks")
     callback = callbacks.Callback()
     bench.upload(2 * PART + 5, progress=callback)
@@ -245,7 +313,7 @@ def test_the_callbacks_of_fsspec_itself(bench: Bench) -> None:
     callback.close()
 
 
-def test_tqdms_update_fits_streams(bench: Bench) -> None:
+def test_tqdm_update_is_a_callback_for_streams(bench: Bench) -> None:
     bench.sandbox.faults.add("store_put_part", "reset_after")
     with tqdm(file=io.StringIO()) as bar:
         upload_stream(bench, content(2 * PART), bar.update)

@@ -25,7 +25,7 @@ BOTH = pytest.mark.parametrize(
 
 
 def after(count: int, action: Callable[[], object]) -> Callable[[int], None]:
-    """A progress callback that acts once so many bytes have gone."""
+    """Return a progress callback that acts once a number of bytes is sent."""
     sent = 0
     done = False
 

@@ -138,7 +138,6 @@ def settings(config: Configuration) -> None:
 def unknown_names(config: Configuration) -> None:
     client = LakeFSClient(config)
     client.object_api.list_objects("repo", "main")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
-    client.objects.list_objects("repo", "main")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     client.objects_api.list_object("repo", "main")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     lakefs_client.Client(config)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     lakefs_client.models.Reff("main", "1")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
@@ -167,7 +166,7 @@ def transfers(client: ApiClient) -> None:
     transfer.upload_file("a", "repo", "main", "a", "text/csv")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     transfer.upload_file("a", "repo", "main", "a", contenttype="text/csv")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     transfer.upload_file("a", "repo", "main", "a", user_metadata={"run": 7})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
-    transfer.upload_file("a", "repo", "main", "a", progress=True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    transfer.upload_file("a", "repo", "main", "a", progress=7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     print(transfer.upload_file("a", "repo", "main", "a").etag)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
 
 

@@ -19,7 +19,7 @@ USER, PASSWORD = "AKIATESTUSER", "test-secret-access-key"
 
 @pytest.fixture
 def time() -> FakeTime:
-    """The time of `api`."""
+    """Provide the time of `api`."""
     return FakeTime()
 
 
@@ -34,7 +34,7 @@ def configuration(server: ScriptedServer, certificates: Certificates) -> Configu
 
 @pytest.fixture
 def api(configuration: Configuration, time: FakeTime) -> Iterator[ApiClient]:
-    """A client of the scripted server that does not really sleep."""
+    """Provide a client of the scripted server that does not really sleep."""
     with ApiClient(configuration) as client:
         client.rest_client.timing = time.timing
         yield client

@@ -23,6 +23,7 @@ from lakefs_client.models import (
     BranchCreation,
     LoginInformation,
     ObjectUserMetadata,
+    Repository,
     UpdateObjectUserMetadata,
 )
 
@@ -41,14 +42,14 @@ OBJECT = {
     [
         (b"", JSON, "an empty body"),
         (b"<html>Sign in</html>", {"Content-Type": "text/html"}, "20 bytes of text/html"),
-        (b'{"id": "r"', JSON, "JSON was due"),
-        (b'{"id": "\xff\xfe"}', JSON, "JSON was due"),
-        (b"\x00" * 9, JSON, "JSON was due"),
+        (b'{"id": "r"', JSON, "expected JSON, got"),
+        (b'{"id": "\xff\xfe"}', JSON, "expected JSON, got"),
+        (b"\x00" * 9, JSON, "expected JSON, got"),
         (b"[]", JSON, "Required value type is Repository and passed type was list"),
         (b"null", JSON, "passed type was NoneType"),
         (b"12", JSON, "passed type was int"),
-        (b"[" * 100_000, JSON, "JSON was due"),
-        (b"{}", {"Content-Type": "application/json; charset=no-such"}, "JSON was due"),
+        (b"[" * 100_000, JSON, "expected JSON, got"),
+        (b"{}", {"Content-Type": "application/json; charset=no-such"}, "expected JSON, got"),
     ],
 )
 def test_no_json_where_a_model_is_due(
@@ -107,12 +108,16 @@ def test_a_truncated_answer_is_a_broken_connection(server: ScriptedServer, api: 
         RepositoriesApi(api).get_repository("r")
 
 
-def test_no_content_where_a_model_is_documented(server: ScriptedServer, api: ApiClient) -> None:
-    server.script(Answer(204), Answer(204))
+def test_no_content_is_none_if_it_is_documented_and_an_error_otherwise(
+    server: ScriptedServer, api: ApiClient
+) -> None:
+    server.script(Answer(204), Answer(204), Answer(204))
     update = UpdateObjectUserMetadata(set=ObjectUserMetadata(a="b"))
     result = ExperimentalApi(api).update_object_user_metadata("r", "main", "p", update)
     assert result is None
-    assert RepositoriesApi(api).get_repository("r") is None
+    with pytest.raises(InvalidAnswerError, match=r"get_repository: .*\(status 204\)"):
+        RepositoriesApi(api).get_repository("r")
+    assert api.call_api("/x", "GET", response_type=(Repository,))[0] is None
 
 
 def test_a_body_that_does_not_matter(server: ScriptedServer, api: ApiClient) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
@@ -92,7 +93,7 @@ def test_key_with_prefix_and_alias() -> None:
 
 @pytest.fixture
 def sent(server: ScriptedServer) -> Callable[..., dict[str, str]]:
-    """Makes a call with credentials and returns the headers that arrived."""
+    """Make a call with credentials and return the headers that arrived."""
 
     def call(cookie: str | None = None, **credentials: Any) -> dict[str, str]:
         server.script(Answer(json={"user": {"id": "u", "creation_date": 1}}))
@@ -220,11 +221,11 @@ def test_each_attempt_asks_for_the_credentials_of_its_time(
     ("credentials", "named"),
     [
         ({"access_token": "secret\r\nX: y"}, "Configuration.access_token"),
-        ({"access_token": "secret\n"}, "Configuration.access_token"),
+        ({"access_token": "sec\nret\n"}, "Configuration.access_token"),
         ({"access_token": "secret\x00"}, "Configuration.access_token"),
         ({"access_token": "secret\x7f"}, "Configuration.access_token"),
-        ({"access_token": "secret\u20ac"}, "Configuration.access_token"),
-        ({"api_key": {"cookie_auth": "secret\r\n"}}, "Configuration.api_key['cookie_auth']"),
+        ({"access_token": "secret\ud800"}, "Configuration.access_token"),
+        ({"api_key": {"cookie_auth": "\r\nsecret"}}, "Configuration.api_key['cookie_auth']"),
         ({"api_key": {"saml_auth": "secret\x1b"}}, "Configuration.api_key['saml_auth']"),
         (
             {"api_key": {"oidc_auth": "secret"}, "api_key_prefix": {"oidc_auth": "a\nb"}},
@@ -242,6 +243,24 @@ def test_credentials_that_would_break_a_header_are_refused_unsaid(
     assert named in str(caught.value)
     assert "secret" not in str(caught.value)
     assert server.connections == 0
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])
+def test_line_feed_after_a_mounted_secret_is_dropped(
+    sent: Callable[..., dict[str, str]], end: str
+) -> None:
+    headers = sent(username=f"user{end}", password=f"pass{end}")
+    assert headers["authorization"] == "Basic " + b64encode(b"user:pass").decode()
+    headers = sent(access_token=f"token{end}", api_key={"cookie_auth": f"key{end}"})
+    assert headers["authorization"] == "Bearer token"
+    assert headers["cookie"] == "internal_auth_session=key"
+
+
+def test_password_beyond_utf_8_is_refused_without_quoting_it(api: ApiClient) -> None:
+    api.configuration.username, api.configuration.password = "user", "secret\udcff"
+    with pytest.raises(ApiValueError, match="must be encodable as UTF-8") as caught:
+        apis.AuthApi(api).get_current_user()
+    assert "secret" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize("token", [b"token", 7])

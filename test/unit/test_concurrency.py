@@ -144,7 +144,7 @@ def test_fork(certificates: Certificates, secure: bool) -> None:
     for request in server.requests:
         by_name.setdefault(request.path.rpartition("/")[2], set()).add(request.connection)
     assert len(server.requests) == 12
-    # The parent went on with the connection that it had, and the child never used it.
+    # The parent kept its connection, and the child never used it.
     parent = by_name["parent-1"] | by_name["parent-2"] | by_name["parent-3"]
     child = by_name["child-1"] | by_name["child-2"] | by_name["child-3"]
     assert len(parent) == 1

@@ -38,7 +38,7 @@ Write = Callable[..., Path]
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty home directory, and an environment without lakectl's variables."""
+    """Provide an empty home directory, and an environment without lakectl's variables."""
     for name in list(os.environ):
         if name.startswith("LAKECTL_"):
             monkeypatch.delenv(name)
@@ -49,7 +49,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def write(home: Path) -> Write:
-    """Writes lakectl's file, which its owner alone may read."""
+    """Write lakectl's file, which its owner alone may read."""
 
     def write(text: str = FILE, name: str = ".lakectl.yaml", mode: int = 0o600) -> Path:
         path = home / name
@@ -271,7 +271,7 @@ credentials:
 
 
 def provider() -> dict[str, Any]:
-    """The arguments of the provider that is discovered."""
+    """Return the arguments of the provider that is discovered."""
     found = Configuration.from_environment(host="http://h").token_provider
     assert isinstance(found, AwsIamLogin)
     state = found.__getstate__()

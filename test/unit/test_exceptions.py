@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from support.scripted import Answer, ScriptedServer
 
-from lakefs_client import ApiClient, exceptions
-from lakefs_client.apis import RepositoriesApi
+from lakefs_client import ApiClient, Configuration, RetryPolicy, exceptions
+from lakefs_client.apis import ObjectsApi, RepositoriesApi
 from lakefs_client.exceptions import (
     ApiAttributeError,
     ApiConnectionError,
@@ -36,7 +36,7 @@ from lakefs_client.exceptions import (
 
 
 class Answered:
-    """What an exception is made of."""
+    """Return the state of an exception."""
 
     def __init__(self, status: int, data: Any = b"{}", reason: str = "Reason") -> None:
         self.status = status
@@ -236,3 +236,68 @@ def test_transfer_error_says_what_another_attempt_would_need() -> None:
     text = str(EXAMPLES[TransferError])
     assert "id" in text
     assert "mem://x" in text
+
+
+# Errors of a call
+
+
+def failing_call(server: ScriptedServer, answer: Answer, **settings: Any) -> ApiException:
+    """Return the error of `get_object` for an answer."""
+    server.script(answer)
+    configuration = Configuration(server.url, **settings)
+    configuration.retries = 0
+    with ApiClient(configuration) as api, pytest.raises(ApiException) as caught:
+        ObjectsApi(api).get_object("repo", "main", "a b")
+    return caught.value
+
+
+def test_error_names_operation_request_and_message(server: ScriptedServer) -> None:
+    answer = Answer(404, json={"message": "object not found"}, headers={"X-Request-Id": "r-7"})
+    error = failing_call(server, answer, username="u", password="p")
+    assert str(error).splitlines()[0] == "(404) get_object: object not found"
+    url = f"{server.url}/api/v1/repositories/repo/refs/main/objects"
+    assert f"GET {url}, request id r-7" in str(error)
+    assert (error.operation, error.method, error.url) == ("get_object", "GET", url)
+    assert (error.message, error.request_id, error.attempts) == ("object not found", "r-7", 1)
+    twin = pickle.loads(pickle.dumps(error))
+    assert (str(twin), twin.operation, twin.url) == (str(error), error.operation, error.url)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"message": "first line\\nsecond"}', "first line"),
+        (b'{"reference": ""}', "Not Found"),
+        (b"", "Not Found"),
+        (b"[1", "Not Found"),
+        (b"<Error><Code>NoSuchKey</Code><Message>no such key</Message></Error>", "no such key"),
+    ],
+)
+def test_message_is_never_missing(server: ScriptedServer, body: bytes, message: str) -> None:
+    assert failing_call(server, Answer(404, body), username="u", password="p").message == message
+
+
+def test_error_counts_attempts(server: ScriptedServer) -> None:
+    server.script(Answer(503), Answer(503))
+    configuration = Configuration(server.url)
+    configuration.retries = RetryPolicy(attempts=2, min_wait=0, max_wait=0)
+    with ApiClient(configuration) as api, pytest.raises(ServiceException) as caught:
+        ObjectsApi(api).stat_object("repo", "main", "a")
+    assert caught.value.attempts == 2
+    assert "2 attempts" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "hint"),
+    [
+        ({}, "No credentials were sent: set username and password"),
+        ({"username": "u"}, "has a username and no password"),
+        ({"password": "p"}, "has a password and no username"),
+        ({"username": "u", "password": "p"}, None),
+    ],
+)
+def test_unauthorized_says_which_credentials_are_missing(
+    server: ScriptedServer, settings: dict[str, str], hint: str | None
+) -> None:
+    error = failing_call(server, Answer(401), **settings)
+    assert (error.hint is None) if hint is None else (hint in str(error))

@@ -16,34 +16,23 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-COVERED = ("lakefs_client/**/*.py", "spec/*.yaml", "test/**/*.py", "tools/*.py")
-# Files that are being rewritten. The gate does not cover them yet.
-PENDING = (
-    "lakefs_client/*.py",
-    "lakefs_client/cli/**/*.py",
-    "lakefs_client/transfer/**/*.py",
-    "test/*.py",
-    "test/cli/**/*.py",
-    "test/fs/**/*.py",
-    "test/integration/*.py",
-    "test/legacy/**/*.py",
-    "test/support/*.py",
-    "test/transfer/**/*.py",
-    "test/unit/*.py",
+PATTERNS = (
+    "*.md",
+    "benchmarks/**/*.py",
+    "docs/**/*.md",
+    "lakefs_client/**/*.py",
+    "scripts/**/*.py",
+    "spec/*.yaml",
+    "test/**/*.py",
+    "tools/*.py",
 )
-
-
-def matches(patterns: tuple[str, ...]) -> set[Path]:
-    return {path for pattern in patterns for path in ROOT.glob(pattern)}
-
-
-FILES = sorted(matches(COVERED) - matches(PENDING))
+FILES = sorted({path for pattern in PATTERNS for path in ROOT.glob(pattern)})
 
 # Rule 1: a docstring begins with a noun phrase or an imperative verb.
 OPENING = re.compile(r"(What|Whether|Where|Who|How|Have)\b")
 PHRASES = re.compile(
     r"(?<!there )\b(is|are|was|were) no \w"  # rule 5: "is not a str"
-    r"|\b(so|as|that) (many|much)\b(?! as)"  # rule 6: name the parameter
+    r"|\bso (many|much)\b"  # rule 6: name the parameter
     r"|\bbut for\b|\bat the most\b|\bmeanwhile\b"
     r"|\b(go|goes|going|went) on\b|\bstands\b|\b(give|gives|gave|given|giving) up\b"  # rule 3
     r"|\b(throw|throws|threw|thrown) away\b|\bmend(s|ed|ing)?\b|\b(is|are) due\b"

@@ -69,7 +69,7 @@ class Given:
 
 @pytest.fixture
 def decode(api: ApiClient) -> Callable[[Any, Any], Any]:
-    """Reads a value as if a server had sent it."""
+    """Read a value as if a server had sent it."""
     return lambda cls, value: api.deserialize(Given(value), (cls,))
 
 
@@ -406,7 +406,7 @@ def test_equality_is_of_class_and_data(decode: Callable[..., Any]) -> None:
 
 @pytest.fixture
 def listing(decode: Callable[..., Any]) -> ObjectStatsList:
-    """A page from a server, with what is nested and what is unknown; nothing of it was read."""
+    """Provide an unread page of a server, with nested and unknown properties."""
     stats = {**STATS, "metadata": {"a": "1"}, "new": {"deep": [1]}}
     result: ObjectStatsList = decode(
         ObjectStatsList, {"pagination": PAGE, "results": [stats, STATS], "more": [1]}

@@ -35,7 +35,7 @@ MIB = 1 << 20
 
 @pytest.fixture
 def once(api: ApiClient) -> ApiClient:
-    """A client that tries everything once."""
+    """Provide a client that tries everything once."""
     api.configuration.retries = False
     return api
 
@@ -83,7 +83,7 @@ def test_name_that_does_not_resolve(once: ApiClient) -> None:
 
 @pytest.fixture
 def full() -> Iterator[str]:
-    """The address of a listener that takes no more connections."""
+    """Provide the address of a listener that takes no more connections."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen(0)
@@ -349,12 +349,21 @@ def test_source_that_shrinks_meanwhile_is_an_error(
     server.wait_for(lambda s: len(s.requests) == 1 and s.open_connections == 0)
 
 
-def test_text_from_a_stream_is_a_type_error(api: ApiClient, server: ScriptedServer) -> None:
+def test_text_from_a_stream_with_a_length_is_a_type_error(
+    api: ApiClient, server: ScriptedServer
+) -> None:
     class Text:
-        """A file that was opened for text, and does not say so."""
+        """A text file that does not say so, and counts characters."""
 
         def read(self, size: int) -> str:
             return "text"
+
+        def seek(self, offset: int, whence: int = 0) -> int:
+            return 4
+
+        def tell(self) -> int:
+            self.seen = not getattr(self, "seen", False)
+            return 0 if self.seen else 4
 
     server.script(Close())
     with pytest.raises(ApiTypeError, match="'rb'"):

@@ -155,7 +155,7 @@ def test_hook_refusal_made_by_hand_has_no_ids() -> None:
 
 @pytest.fixture
 def repository(client: ApiClient, sandbox: Sandbox) -> str:
-    """A repository whose branch `dev` begins at the first commit of `main`."""
+    """Provide a repository whose branch `dev` begins at the first commit of `main`."""
     namespace = f"{sandbox.storage_namespace}repo"
     RepositoriesApi(client).create_repository(RepositoryCreation("repo", namespace))
     ObjectsApi(client).upload_object("repo", "main", "base", content=b"base")

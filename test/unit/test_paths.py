@@ -20,7 +20,7 @@ RESERVED = ":/?#[]@!$&'()*+,;= \"<>%\\^`{|}"
 
 @pytest.fixture(scope="module", params=["direct", "through a proxy"])
 def anything(request: pytest.FixtureRequest) -> Iterator[tuple[ScriptedServer, ApiClient]]:
-    """A server that answers anything, and a client of it."""
+    """Provide a server that answers anything, and a client of it."""
     with ScriptedServer(otherwise=Answer(204)) as server:
         configuration = Configuration(server.url)
         if request.param != "direct":

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import urllib3
+from hypothesis import given
+from hypothesis import strategies as st
 from support.fake_time import FakeTime
 from support.scripted import Answer, Close, Raw, Reset, ScriptedServer, Stall, Step, Tunnel
 
@@ -20,8 +22,10 @@ from lakefs_client import (
     ApiValueError,
     Configuration,
 )
+from lakefs_client._proxy import is_exempt
 from lakefs_client.apis import BranchesApi, HealthCheckApi
 from lakefs_client.models import BranchCreation
+from lakefs_client.rest import Message
 
 from .conftest import Certificates
 
@@ -41,7 +45,7 @@ def proxy() -> Iterator[ScriptedServer]:
 
 @pytest.fixture
 def far(api: ApiClient) -> ApiClient:
-    """A client of a server that only a proxy can reach."""
+    """Provide a client of a server that only a proxy can reach."""
     api.configuration.host = FAR
     return api
 
@@ -342,3 +346,102 @@ def test_proxy_is_not_in_a_repr(far: ApiClient) -> None:
     value.proxy = "http://me:hunter2@proxy"
     assert "hunter2" not in repr(value)
     assert "hunter2" not in value.to_debug_report()
+
+
+# NO_PROXY
+
+
+@pytest.mark.parametrize(
+    ("host", "exempt"),
+    [
+        ("lakefs.corp", "*"),
+        ("lakefs.corp", "lakefs.corp"),
+        ("lakefs.corp", "LAKEFS.Corp"),
+        ("lakefs.corp", "corp"),
+        ("lakefs.corp", ".corp"),
+        ("lakefs.corp", "*.corp"),
+        ("a.lakefs.corp", "*.corp"),
+        ("lakefs.corp.", "lakefs.corp"),
+        ("lakefs.corp", "lakefs.corp."),
+        ("lakefs.corp", ".corp."),
+        ("lakefs.corp", "other, lakefs.corp"),
+        ("lakefs.corp", "other lakefs.corp"),
+        ("lakefs.corp", "lakefs.corp:8000"),
+        ("10.1.2.3", "10.1.2.3"),
+        ("10.1.2.3", "10.0.0.0/8"),
+        ("10.1.2.3", "10.1.2.0/24"),
+        ("10.1.2.3", "10.1.2.9/24"),
+        ("10.1.2.3", "localhost,.svc,10.0.0.0/8"),
+        ("10.1.2.3", "10.1.2.3:8000"),
+        ("::1", "::1"),
+        ("::1", "[::1]"),
+        ("::1", "[::1]:8000"),
+        ("::1", "::/96"),
+        ("fd00::7", "fd00::/8"),
+        ("fd00::7", "[fd00::]/8"),
+        ("fd00::7", "FD00:0::7"),
+    ],
+)
+def test_host_is_exempt(host: str, exempt: str) -> None:
+    assert is_exempt(host, 8000, exempt)
+
+
+@pytest.mark.parametrize(
+    ("host", "exempt"),
+    [
+        ("lakefs.corp", ""),
+        ("lakefs.corp", " , ,"),
+        ("lakefs.corp", "."),
+        ("lakefs.corp", "fs.corp"),
+        ("lakefs.corp", "lakefs"),
+        ("lakefs.corp", "a.lakefs.corp"),
+        ("lakefs.corp", "lakefs.corp:9000"),
+        ("lakefs.corp", "10.0.0.0/8"),
+        ("lakefs.corp", "corp/8"),
+        ("10.1.2.3", "10.1.2"),
+        ("10.1.2.3", "1.2.3"),
+        ("10.1.2.3", "11.0.0.0/8"),
+        ("10.1.2.3", "10.0.0.0/99"),
+        ("10.1.2.3", "10.1.2.3:9000"),
+        ("10.1.2.3", "::/0"),
+        ("::1", "[::2]"),
+        ("::1", "[::1]:9000"),
+    ],
+)
+def test_host_is_not_exempt(host: str, exempt: str) -> None:
+    assert not is_exempt(host, 8000, exempt)
+
+
+@given(st.text(), st.text())
+def test_any_text_is_taken_for_no_proxy(host: str, exempt: str) -> None:
+    assert is_exempt(host, 80, exempt) in (True, False)
+
+
+# Proxies that speak TLS
+
+
+@pytest.mark.parametrize("for_store", [False, True])
+@pytest.mark.parametrize("secure", [False, True])
+def test_proxy_over_tls_is_verified_by_the_configured_authority(
+    api: ApiClient, certificates: Certificates, secure: bool, for_store: bool
+) -> None:
+    with ScriptedServer(*[OK] * secure, tls=certificates.server) as server:
+        step: Step = Tunnel((server.host, server.port)) if secure else OK
+        with ScriptedServer(step, tls=certificates.server) as proxy:
+            api.configuration.proxy = proxy.url
+            client = api.store_client if for_store else api.rest_client
+            url = server.url if secure else FAR
+            assert client.exchange(Message("GET", url, {})).status == 204
+            api.close()
+
+
+def test_proxy_over_tls_of_an_unknown_authority_is_refused(
+    api: ApiClient, certificates: Certificates
+) -> None:
+    with ScriptedServer(tls=certificates.server) as proxy:
+        api.configuration.proxy = proxy.url
+        api.configuration.ssl_ca_cert = None
+        api.configuration.host = "https://lakefs.invalid"
+        with pytest.raises(ApiConnectionError, match="through the proxy https://127") as caught:
+            ask(api)
+        assert not caught.value.sent

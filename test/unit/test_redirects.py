@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-from support.scripted import Answer, ScriptedServer
+from support.scripted import Answer, Endless, ScriptedServer
 
 from lakefs_client import ApiClient, ApiException, Configuration
+from lakefs_client._redirect import keeps_credentials
 from lakefs_client.apis import BranchesApi, ExperimentalApi, ObjectsApi, RepositoriesApi
+from lakefs_client.exceptions import NotFoundException, StoreError
 from lakefs_client.models import BranchCreation
 
 from .conftest import Certificates
@@ -124,14 +127,77 @@ def test_other_port_and_other_name_are_other_servers(
     assert secrets(server.requests[1].headers) == set()
 
 
-def test_http_to_https_on_one_host_keeps_credentials(
+def test_http_to_https_on_another_port_gets_no_credentials(
     client: ApiClient, server: ScriptedServer, certificates: Certificates
 ) -> None:
     client.configuration.ssl_ca_cert = certificates.authority
     with ScriptedServer(HERE, tls=certificates.server) as secure:
         server.script(to(f"{secure.url}/x"))
         RepositoriesApi(client).get_repository("repo")
-    assert secrets(secure.requests[0].headers) == EVERYTHING
+    assert secrets(secure.requests[0].headers) == set()
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "kept"),
+    [
+        ("http://lakefs/a", "https://lakefs/b", True),
+        ("http://lakefs:80/a", "https://lakefs:443/b", True),
+        ("http://lakefs/a", "http://lakefs:80/b", True),
+        ("http://lakefs:8000/a", "http://lakefs:8000/b", True),
+        ("http://lakefs/a", "https://lakefs:8443/b", False),
+        ("http://lakefs:8000/a", "https://lakefs/b", False),
+        ("http://lakefs:8000/a", "https://lakefs:8443/b", False),
+        ("http://lakefs/a", "https://store/b", False),
+        ("https://lakefs/a", "http://lakefs/b", False),
+        ("https://lakefs/a", "https://lakefs.evil/b", False),
+    ],
+)
+def test_credentials_stay_within_the_origin_and_the_upgrade_to_https(
+    here: str, there: str, kept: bool
+) -> None:
+    assert keeps_credentials(urlsplit(here), urlsplit(there)) is kept
+
+
+def test_user_information_of_a_location_is_neither_used_nor_shown(
+    client: ApiClient, server: ScriptedServer
+) -> None:
+    with ScriptedServer(Answer(500, b"broken")) as store:
+        server.script(to(f"http://evil:hunter2@127.0.0.1:{store.port}/x"))
+        client.configuration.retries = False
+        with pytest.raises(ApiException) as caught:
+            RepositoriesApi(client).get_repository("repo")
+    assert secrets(store.requests[0].headers) == set()
+    assert "hunter2" not in str(caught.value)
+
+
+def test_redirect_with_an_endless_body_is_followed_unread(
+    client: ApiClient, server: ScriptedServer
+) -> None:
+    server.script(Endless(b"HTTP/1.1 302 Found\r\nLocation: /next\r\n\r\n"), HERE)
+    assert RepositoriesApi(client).get_repository("repo").id == "repo"
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("status", [404, 403, 401, 503])
+def test_error_of_the_store_does_not_pass_for_lakefs_error(
+    client: ApiClient, server: ScriptedServer, status: int
+) -> None:
+    client.configuration.retries = False
+    with ScriptedServer(Answer(status, b"<Error><Code>NoSuchKey</Code></Error>")) as store:
+        server.script(to(f"{store.url}/bucket/key"))
+        with pytest.raises(ApiException) as caught:
+            ObjectsApi(client).get_object("repo", "main", "p", presign=True)
+    assert type(caught.value) is StoreError
+    assert caught.value.status == (410 if status == 404 else status)
+    assert "NoSuchKey" in str(caught.value)
+
+
+def test_error_of_lakefs_after_a_redirect_keeps_its_class(
+    client: ApiClient, server: ScriptedServer
+) -> None:
+    server.script(to("/elsewhere"), Answer(404, json={"message": "not found"}))
+    with pytest.raises(NotFoundException):
+        RepositoriesApi(client).get_repository("repo")
 
 
 def test_http_to_https_on_another_host_does_not(

@@ -1,4 +1,4 @@
-"""What is repeated and what is not: every fault on every kind of operation."""
+"""Retries: every fault on every kind of operation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from support.fake_time import FakeTime
-from support.scripted import Answer, Close, Raw, Reset, ScriptedServer, Stall, Step
+from support.scripted import Answer, Close, Raw, Received, Reset, ScriptedServer, Stall, Step
 
 from lakefs_client import (
     ApiClient,
@@ -161,7 +161,7 @@ OPERATIONS = {
 
 
 class Fault(NamedTuple):
-    """What happens to the first request, what is repeated after it, and the error where not."""
+    """A fault of the first request, the requests that are retried after it, and the error."""
 
     step: Callable[[Answer], Step]
     repeated: tuple[str, ...]
@@ -438,28 +438,32 @@ def test_chance_may_make_the_wait_longer_than_asked(
 
 @pytest.mark.parametrize(
     ("deadline", "sleeps"),
-    [(0, []), (0.05, []), (0.1, [0.1]), (0.35, [0.1, 0.2]), (1e6, [0.1, 0.2, 0.4, 0.8])],
+    [(0, []), (5, []), (10, []), (15, [10]), (40, [10, 20]), (1e6, [10, 20, 40, 80])],
 )
 def test_no_attempt_starts_after_the_deadline(
     api: ApiClient, server: ScriptedServer, time: FakeTime, deadline: float, sleeps: list[float]
 ) -> None:
-    api.configuration.retries = RetryPolicy(deadline=deadline)
+    api.configuration.retries = RetryPolicy(min_wait=20, max_wait=2000, deadline=deadline)
     server.script(*[Answer(503)] * (len(sleeps) + 1))
     with pytest.raises(ServiceException):
         RepositoriesApi(api).get_repository("repo")
     assert time.sleeps == pytest.approx(sleeps)
 
 
-def test_time_of_the_attempts_counts_for_the_deadline(
-    api: ApiClient, server: ScriptedServer, time: FakeTime
-) -> None:
-    api.configuration.retries = RetryPolicy(deadline=10)
-    clock = iter([100.0, 109.0, 109.95])
-    api.rest_client.timing = time.timing._replace(clock=lambda: next(clock))
-    server.script(Answer(503), Answer(503))
-    with pytest.raises(ServiceException):
-        RepositoriesApi(api).get_repository("repo")
-    assert time.sleeps == [0.1]
+def test_time_of_the_attempts_counts_for_the_deadline(api: ApiClient, time: FakeTime) -> None:
+    api.configuration.retries = RetryPolicy(min_wait=20, max_wait=2000, deadline=100)
+    lengths = iter([80.0, 9.0])
+
+    def slow_failure(_: Received) -> Step:
+        time.now += next(lengths)
+        return Answer(503)
+
+    with ScriptedServer(otherwise=slow_failure) as server:
+        api.configuration.host = server.url
+        with pytest.raises(ServiceException):
+            RepositoriesApi(api).get_repository("repo")
+        assert len(server.requests) == 2
+    assert time.sleeps == [10]
 
 
 def test_retry_after_beyond_the_deadline_is_not_waited_for(

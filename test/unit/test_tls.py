@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -24,6 +26,7 @@ from lakefs_client import (
     Configuration,
 )
 from lakefs_client.apis import HealthCheckApi
+from lakefs_client.rest import Message
 
 from .conftest import Certificates
 
@@ -36,14 +39,14 @@ def ask(client: ApiClient) -> None:
 
 @pytest.fixture
 def secure(certificates: Certificates) -> Iterator[ScriptedServer]:
-    """A server with a certificate for 127.0.0.1 and localhost."""
+    """Provide a server with a certificate for 127.0.0.1 and localhost."""
     with ScriptedServer(tls=certificates.server) as server:
         yield server
 
 
 @pytest.fixture
 def client(secure: ScriptedServer, certificates: Certificates) -> Iterator[ApiClient]:
-    """A client that trusts it, and does not sleep."""
+    """Provide a client that trusts the server, and does not sleep."""
     configuration = Configuration(secure.url)
     configuration.ssl_ca_cert = certificates.authority
     with ApiClient(configuration) as client:
@@ -237,3 +240,61 @@ def test_early_answer_to_a_large_body_is_told_over_tls(
         with pytest.raises(ApiException, match="not here") as caught:
             ObjectsApi(client).upload_object("r", "main", "p", content=b"x" * (16 << 20))
     assert caught.value.status == 403
+
+
+# Authorities of the environment
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_authority_of_the_environment_is_trusted(
+    client: ApiClient,
+    certificates: Certificates,
+    secure: ScriptedServer,
+    variable: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    secure.script(OK, OK)
+    client.configuration.ssl_ca_cert = None
+    path = certificates.authority
+    if variable == "SSL_CERT_DIR":
+        path = f"{tmp_path / 'none'}{os.pathsep}{hashed_folder(path, tmp_path)}"
+    monkeypatch.setenv(variable, path)
+    ask(client)
+    message = Message("GET", client.configuration.host, {})
+    assert client.store_client.exchange(message).status == 204
+
+
+def hashed_folder(authority: str, folder: Path) -> Path:
+    """Return a folder with a certificate under the name that OpenSSL looks for."""
+    command = ["openssl", "x509", "-hash", "-noout", "-in", authority]
+    name = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    target = folder / "certs"
+    target.mkdir()
+    (target / f"{name}.0").write_bytes(Path(authority).read_bytes())
+    return target
+
+
+def test_configured_authority_goes_before_the_environment(
+    client: ApiClient, secure: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secure.script(OK)
+    monkeypatch.setenv("SSL_CERT_FILE", "/does/not/exist")
+    ask(client)
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_variable_that_names_no_certificates_is_named(
+    client: ApiClient, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.configuration.ssl_ca_cert = None
+    monkeypatch.setenv(variable, "/does/not/exist")
+    with pytest.raises(ApiValueError, match=rf"{variable} cannot be used \('/does/not/exist'\)"):
+        ask(client)
+
+
+def test_empty_variable_is_no_authority(client: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    client.configuration.ssl_ca_cert = None
+    monkeypatch.setenv("SSL_CERT_FILE", "")
+    with pytest.raises(ApiException, match="certificate verify failed"):
+        ask(client)

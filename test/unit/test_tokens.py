@@ -45,7 +45,7 @@ def issued(token: str, lifetime: int | None = 3600, date: str | None = DATE) -> 
 
 @pytest.fixture
 def keys(api: ApiClient) -> ApiClient:
-    """A client of the scripted server that logs in with access keys."""
+    """Provide a client of the scripted server that logs in with access keys."""
     configuration = api.configuration
     assert configuration.username is not None
     assert configuration.password is not None
@@ -59,7 +59,7 @@ def ask(client: ApiClient) -> None:
 
 
 def sent(server: ScriptedServer) -> list[str]:
-    """What was sent: "login", or the token of another request."""
+    """Return the sent requests: "login", or the token of another request."""
     return [
         request.headers.get("authorization", request.path.rpartition("/")[2]).removeprefix(
             "Bearer "
@@ -480,7 +480,7 @@ def test_sts_in_the_sandbox_takes_a_new_code_for_each_login(external: Sandbox) -
 
     with using(external, StsLogin(code)) as client:
         assert AuthApi(client).get_current_user().user.id == "admin"
-        external.clock.advance(601)  # the client has not noticed, since its clock stands
+        external.clock.advance(601)  # the client has not noticed, because its clock does not move
         assert AuthApi(client).get_current_user().user.id == "admin"
     assert logins(external) == ["sts_login", "sts_login"]
     with pytest.raises(ApiTypeError, match="get_code must be a function"):
@@ -540,7 +540,7 @@ def proof_in(request: Any) -> dict[str, Any]:
 
 
 def signature_of(proof: dict[str, Any], headers: dict[str, str]) -> str:
-    """The signature that AWS computes for a proof, by the rules of Signature Version 4."""
+    """Return the signature that AWS computes for a proof, by the rules of Signature Version 4."""
     day = proof["date"][:8]
     scope = f"{day}/{proof['region']}/sts/aws4_request"
     query = {
@@ -605,6 +605,7 @@ def test_aws_identity_signs_other_headers_and_needs_no_region(
 ) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     monkeypatch.delenv("AWS_SESSION_TOKEN")
+    monkeypatch.setenv("AWS_STS_REGIONAL_ENDPOINTS", "legacy")
     server.script(issued("t1"), USER)
     api.configuration.token_provider = AwsIamLogin(token_request_headers={"X-Team": "data"})
     ask(api)

@@ -29,7 +29,7 @@ from lakefs_client import (
 )
 from lakefs_client.apis import BranchesApi, CommitsApi, ObjectsApi, RefsApi, RepositoriesApi
 from lakefs_client.exceptions import ForbiddenException, NotFoundException
-from lakefs_client.models import CommitCreation, Merge, RepositoryCreation
+from lakefs_client.models import CommitCreation, RepositoryCreation
 from lakefs_client.sandbox import Sandbox
 from lakefs_client.transactions import Transaction, TransactionResult
 
@@ -38,7 +38,7 @@ REPO = "repo"
 
 @pytest.fixture
 def lake(client: ApiClient, sandbox: Sandbox) -> ApiClient:
-    """A client of a sandbox with a repository, which does not really sleep."""
+    """Provide a client of a sandbox with a repository, which does not really sleep."""
     namespace = f"{sandbox.storage_namespace}repo"
     RepositoriesApi(client).create_repository(RepositoryCreation(REPO, namespace))
     write(client, "main", "base")
@@ -129,14 +129,15 @@ def test_base_that_moved_is_merged_into(lake: ApiClient) -> None:
     assert paths(lake) == ["a", "base", "theirs"]
 
 
-def test_content_that_the_base_has_by_now_needs_no_merge(lake: ApiClient) -> None:
+def test_commits_that_change_nothing_together_need_no_merge(lake: ApiClient) -> None:
     with start(lake) as tx:
         write(lake, tx.branch, "a")
-        CommitsApi(lake).commit(REPO, tx.branch, CommitCreation("mine"))
-        RefsApi(lake).merge_into_branch(REPO, tx.branch, "main", merge=Merge(squash_merge=True))
+        CommitsApi(lake).commit(REPO, tx.branch, CommitCreation("there"))
+        ObjectsApi(lake).delete_object(REPO, tx.branch, "a")
     assert tx.result is not None
+    assert tx.result.commit_id is not None
     assert tx.result.merge_commit_id is None
-    assert paths(lake) == ["a", "base"]
+    assert paths(lake) == ["base"]
 
 
 # The block fails
@@ -191,8 +192,19 @@ def test_conflict_names_paths_though_the_branch_is_deleted(
     assert branches(lake) == ["main"]
     assert log(lake)[0].id == theirs.id
     seen = len(sandbox.requests)
-    assert isinstance(caught.value.paths, list)
+    assert caught.value.paths == ["base"]
     assert len(sandbox.requests) == seen
+
+
+def test_failed_lookup_of_paths_does_not_hide_the_conflict(
+    lake: ApiClient, sandbox: Sandbox
+) -> None:
+    sandbox.faults.add("diff_refs", "status", status=403)
+    with pytest.raises(MergeConflictError, match="main is unchanged"), start(lake) as tx:
+        write(lake, tx.branch, "base", "mine")
+        write(lake, "main", "base", "theirs")
+        CommitsApi(lake).commit(REPO, "main", CommitCreation("theirs"))
+    assert branches(lake) == ["main"]
 
 
 def test_conflict_keeps_the_branch_on_request(lake: ApiClient) -> None:
@@ -357,6 +369,14 @@ def test_base_that_is_no_branch_is_refused_at_once(lake: ApiClient) -> None:
     assert branches(lake) == ["main"]
 
 
+def test_creation_of_unknown_outcome_leaves_no_branch(lake: ApiClient, sandbox: Sandbox) -> None:
+    sandbox.faults.add("create_branch", "lost_answer")
+    sandbox.faults.add("get_branch", "reset_after", after=1, times=5)
+    with pytest.raises(ApiConnectionError), start(lake):
+        pytest.fail("the block must not run")
+    assert branches(lake) == ["main"]
+
+
 def test_creation_that_never_arrived_runs_no_block(lake: ApiClient, sandbox: Sandbox) -> None:
     sandbox.faults.add("create_branch", "reset_before", times=10)
     with pytest.raises(ApiConnectionError), start(lake):
@@ -482,7 +502,7 @@ PROGRAM = """\
 
 @pytest.fixture
 def program(sandbox: Sandbox, lake: ApiClient, tmp_path: Path) -> Iterator[Callable[[], Any]]:
-    """Starts a program within a transaction, and waits until it has written to its branch."""
+    """Start a program within a transaction, and wait until it has written to its branch."""
     path = tmp_path / "program.py"
     path.write_text(textwrap.dedent(PROGRAM))
     running = []

@@ -11,7 +11,6 @@ from lakefs_client.sandbox.blocks import StoredObject
 from lakefs_client.sandbox.errors import ApiError, StoreError, not_implemented
 from lakefs_client.sandbox.names import check_branch_id, check_path, check_repository_id
 from lakefs_client.sandbox.operations.call import Call, Json
-from lakefs_client.sandbox.state import NAMESPACE
 from lakefs_client.sandbox.versions import Entry
 
 DEFAULT_TYPE = "application/octet-stream"
@@ -74,7 +73,7 @@ class EntryCall(Call):
         key = self.repository.key(entry.address)
         if stored := self.backend.store.get(key):
             return stored
-        if not f"s3://{key}".startswith(NAMESPACE):
+        if not f"s3://{key}".startswith(self.backend.namespace):
             with store_errors("GetObject"):
                 raise StoreError("NoSuchBucket")
         raise ApiError(410, "No data")

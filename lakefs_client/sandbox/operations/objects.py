@@ -8,6 +8,7 @@ from lakefs_client.sandbox.blocks import StoredObject
 from lakefs_client.sandbox.errors import ApiError, bad_request, not_found
 from lakefs_client.sandbox.forms import find_file
 from lakefs_client.sandbox.http_server import Response
+from lakefs_client.sandbox.media_type import media_type_error
 from lakefs_client.sandbox.names import check_path, check_prefix
 from lakefs_client.sandbox.operations.call import Json, reply
 from lakefs_client.sandbox.operations.entries import (
@@ -16,6 +17,7 @@ from lakefs_client.sandbox.operations.entries import (
     entry_headers,
     entry_of,
 )
+from lakefs_client.sandbox.ranges import UnsatisfiableRange, parse_range
 from lakefs_client.sandbox.versions import Entry
 
 MAX_DELETED_PATHS = 1000
@@ -40,8 +42,8 @@ class Objects(EntryCall):
                 self._check_missing()
             must_not_exist = self.check_precondition()
             address = repository.new_address()
-        metadata = self._user_metadata()
         stored = self._receive()
+        metadata = self._user_metadata()
         entry = entry_of(stored, address, stored.content_type, metadata)
         with self.backend.lock:
             # The server stores the bytes before it rejects the path or a protected branch.
@@ -79,8 +81,11 @@ class Objects(EntryCall):
         disposition = "inline" if entry.content_type in _INLINE_TYPES else "attachment"
         headers |= {"Content-Disposition": disposition, "X-Content-Type-Options": "nosniff"}
         response = Response(200, headers=headers)
-        stored = self.stored_object(entry)
-        response.content = stored.slice(*self._select_range(stored.size, response))
+        try:
+            parse_range(self["Range"], entry.size)
+            response.select(self.stored_object(entry), self["Range"])
+        except ValueError as error:
+            return _range_error(response, entry.size, error)
         return response
 
     def head_object(self) -> Response:
@@ -89,7 +94,12 @@ class Objects(EntryCall):
         except ApiError as error:
             return Response(error.status)
         response = Response(200, headers=entry_headers(entry) | {"Accept-Ranges": "bytes"})
-        start, stop = self._select_range(entry.size, response)
+        try:
+            start, stop = parse_range(self["Range"], entry.size)
+        except ValueError:
+            response.status = 416
+            return response
+        response.describe_range(self["Range"], start, stop, entry.size)
         # The length of a GET response.
         response.headers["Content-Length"] = str(stop - start)
         return response
@@ -140,9 +150,9 @@ class Objects(EntryCall):
         stored = self.stored_object(source)
         address = repository.new_address()
         entry = replace(source, address=address, mtime=int(self.backend.clock()))
-        stats = self.stage(self["dest_path"], entry)
+        # The server copies the bytes before it rejects the destination.
         self.backend.store.put(repository.key(address), stored)
-        return stats
+        return self.stage(self["dest_path"], entry)
 
     def delete_object(self) -> None:
         self.check_branch(self["branch"])
@@ -189,11 +199,14 @@ class Objects(EntryCall):
 
     def _user_metadata(self) -> dict[str, str]:
         """Return the metadata in the request's headers, which are UTF-8."""
-        return {
-            name.removeprefix(_METADATA_HEADER): value.encode("latin-1").decode("utf-8", "strict")
+        metadata = {
+            name.removeprefix(_METADATA_HEADER): value
             for name, value in self.request.headers.items()
             if name.startswith(_METADATA_HEADER)
         }
+        if any(_is_not_utf8(text) for pair in metadata.items() for text in pair):
+            raise ApiError(500, "string field contains invalid UTF-8")
+        return metadata
 
     def _presigned_stats(self, path: str, entry: Entry) -> Json:
         stats = self.stats(path, entry)
@@ -204,7 +217,10 @@ class Objects(EntryCall):
 
     def _receive(self) -> StoredObject:
         """Write the body to the blockstore. If it is a form, write the form's file."""
-        content_type = self.request.headers.get("content-type", DEFAULT_TYPE)
+        content_type = self.request.headers.get("content-type") or DEFAULT_TYPE
+        if message := media_type_error(content_type):
+            # The server has no status for this error.
+            raise ApiError(500, message)
         windows = self.request.body.windows()
         if not content_type.lower().startswith("multipart/form-data"):
             return self.backend.store.write(windows, content_type)
@@ -213,13 +229,17 @@ class Objects(EntryCall):
         self.request.body.drain()
         return stored
 
-    def _select_range(self, size: int, response: Response) -> tuple[int, int]:
-        """Return the range to send, as start and stop, and set status and headers accordingly."""
-        selection = response.select_range(self["Range"], size)
-        if selection is not None:
-            return selection
-        error = reply({"message": "Requested Range Not Satisfiable"})
-        response.status = 416
-        response.body = error.body
-        response.headers.update({**error.headers, "Content-Range": f"bytes */{size}"})
-        return 0, 0
+
+def _range_error(response: Response, size: int, error: ValueError) -> Response:
+    """Turn a response into the server's error for a range."""
+    body = reply({"message": "Requested Range Not Satisfiable"})
+    response.status, response.body = 416, body.body
+    response.headers.update(body.headers)
+    if isinstance(error, UnsatisfiableRange):
+        response.headers["Content-Range"] = f"bytes */{size}"
+    return response
+
+
+def _is_not_utf8(text: str) -> bool:
+    """Return True if the text of a header was not UTF-8."""
+    return any("\udc80" <= character <= "\udcff" for character in text)

@@ -19,12 +19,13 @@ from lakefs_client.sandbox.errors import (
     find,
     not_found,
 )
+from lakefs_client.sandbox.history import as_json, dump_history, load_history
 from lakefs_client.sandbox.http_server import Response
 from lakefs_client.sandbox.operations.call import Call, Json, reply
 from lakefs_client.sandbox.operations.entries import DEFAULT_TYPE, entry_of
 from lakefs_client.sandbox.repository import Branch, Repository
-from lakefs_client.sandbox.state import NAMESPACE, as_json, dump_history, load_history
-from lakefs_client.sandbox.versions import EMPTY, Entry
+from lakefs_client.sandbox.sample_data import sample_files
+from lakefs_client.sandbox.versions import EMPTY, Entry, Tree
 
 
 class Repositories(Call):
@@ -38,33 +39,53 @@ class Repositories(Call):
 
     def create_repository(self) -> Json:
         backend, body, name = self.backend, self.body, self.body["name"]
-        if body.get("sample_data"):
-            raise ApiError(501, "sample_data is not implemented by the sandbox")
         if name in backend.repositories:
             raise conflict("error creating repository: not unique")
+        namespace, read_only = body["storage_namespace"], body.get("read_only", False)
+        if not namespace.startswith("s3://"):
+            raise bad_request("failed to match required regex ^s3://: invalid namespace")
+        if not (self["bare"] or read_only):
+            self._claim_namespace(namespace)
         now = backend.clock()
         repository = Repository(
             id=name,
-            storage_namespace=body["storage_namespace"],
+            storage_namespace=namespace,
             default_branch=body.get("default_branch") or "main",
             creation_date=int(now),
-            read_only=body.get("read_only", False),
+            read_only=read_only,
             clock=backend.clock,
             partition=new_id(now),
         )
-        if not repository.prefix.startswith(NAMESPACE):
-            raise bad_request("failed to create repository: failed to access storage")
-        prefix, others = repository.prefix, [item.prefix for item in backend.repositories.values()]
-        if any(prefix.startswith(other) or other.startswith(prefix) for other in others):
-            raise bad_request(
-                "failed to create repository: found lakeFS objects in the storage namespace"
-                f"({prefix[:-1]}): storage namespace already in use"
-            )
         if not self["bare"]:
             branch = repository.branches[repository.default_branch] = Branch("")
             repository.advance(branch, EMPTY, "Repository created", committer="")
+            if body.get("sample_data"):
+                self._add_sample_data(repository)
         backend.repositories[name] = repository
         return _show(repository)
+
+    def _claim_namespace(self, namespace: str) -> None:
+        """Raise a 400 error if the storage namespace cannot be used, or ever was."""
+        if not namespace.startswith(self.backend.namespace):
+            raise bad_request("failed to create repository: failed to access storage")
+        if namespace.rstrip("/") in self.backend.namespaces:
+            raise bad_request(
+                f"failed to create repository: found lakeFS objects in the storage (:{namespace}) "
+                "key(_lakefs/dummy): storage namespace already in use"
+            )
+        self.backend.namespaces.add(namespace.rstrip("/"))
+
+    def _add_sample_data(self, repository: Repository) -> None:
+        """Commit the sample data on the default branch and protect the branch."""
+        store, branch = self.backend.store, repository.branches[repository.default_branch]
+        entries = {}
+        for path, data in sample_files():
+            address = repository.new_address()
+            stored = store.write([data])
+            store.put(repository.key(address), stored)
+            entries[path] = entry_of(stored, address, DEFAULT_TYPE)
+        repository.advance(branch, Tree(entries), "Add sample data")
+        repository.protection = [repository.default_branch]
 
     def get_repository(self) -> Json:
         return _show(self.repository)
@@ -217,7 +238,7 @@ class Repositories(Call):
                 f"error on ingest: creating object-store walker on path {uri}: "
                 "expected storage type s3: invalid address"
             )
-        if not uri.startswith(NAMESPACE):
+        if not uri.startswith(self.backend.namespace):
             raise ApiError(
                 500,
                 "error on ingest: operation error S3: ListObjectsV2, https response error "

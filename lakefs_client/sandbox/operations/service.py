@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import email.utils
+import re
 from collections.abc import Callable
 
 from lakefs_client.sandbox.errors import ApiError, bad_request, conflict, not_found, not_implemented
@@ -11,10 +12,10 @@ from lakefs_client.sandbox.http_server import Response
 from lakefs_client.sandbox.identity import SESSION_COOKIE, USER
 from lakefs_client.sandbox.operations.call import Call, Json, reply
 
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}")
 _LOGIN_SECONDS = 7 * 24 * 3600
 _SESSION_SECONDS = 30 * 24 * 3600
 _TOKEN_SECONDS = 3600
-_VERSION = {"version": "dev", "version_context": "lakeFS"}
 
 
 def _constant(answer: Json | None) -> Callable[[Call], Json | None]:
@@ -26,10 +27,12 @@ class Service(Call):
     """Operations outside of repositories. Open-source servers lack most of those in `/auth`."""
 
     health_check = post_stats_events = _constant(None)
-    get_lake_fs_version = _constant(_VERSION)
     get_garbage_collection_config = _constant({"grace_period": 24 * 3600})
     get_usage_report_summary = _constant({"installation_id": "sandbox", "reports": []})
     get_auth_capabilities = _constant({"invite_user": False})
+
+    def get_lake_fs_version(self) -> Json:
+        return {"version": self.backend.version, "version_context": "lakeFS"}
 
     def get_setup_state(self) -> Json:
         login = {
@@ -40,10 +43,24 @@ class Service(Call):
             "login_url_method": "none",
             "logout_url": "",
         }
-        return {"comm_prefs_missing": True, "login_config": login, "state": "initialized"}
+        missing = not self.backend.comm_prefs
+        return {"comm_prefs_missing": missing, "login_config": login, "state": "initialized"}
 
     def setup(self) -> None:
         raise conflict("lakeFS already initialized")
+
+    def setup_comm_prefs(self) -> Response:
+        email = self.body.get("email", "")
+        if not email:
+            raise bad_request("email is required")
+        if not _EMAIL.fullmatch(email):
+            raise bad_request("invalid email address")
+        self.backend.comm_prefs = True
+        return Response(200)
+
+    def oauth_callback(self) -> Response:
+        # The open-source server answers without a body.
+        return Response(200)
 
     def get_config(self) -> Json:
         return {
@@ -51,7 +68,7 @@ class Service(Call):
             "storage_config": self.get_storage_config(),
             "storage_config_list": [],
             "ui_config": {},
-            "version_config": _VERSION,
+            "version_config": self.get_lake_fs_version(),
         }
 
     def get_storage_config(self) -> Json:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import contextlib
 
+from lakefs_client.sandbox.blocks import MAX_PARTS
 from lakefs_client.sandbox.clock import creation_time
 from lakefs_client.sandbox.errors import ApiError, StoreError, bad_request
-from lakefs_client.sandbox.http_server import Response, parse_range
+from lakefs_client.sandbox.http_server import Response
 from lakefs_client.sandbox.operations.call import Json
 from lakefs_client.sandbox.operations.entries import (
     DEFAULT_TYPE,
@@ -15,9 +16,9 @@ from lakefs_client.sandbox.operations.entries import (
     entry_of,
     store_errors,
 )
+from lakefs_client.sandbox.ranges import parse_range
 from lakefs_client.sandbox.repository import Repository
 
-MAX_PARTS = 10_000
 _ADDRESS_SECONDS = 24 * 3600
 
 
@@ -86,9 +87,10 @@ class Staging(EntryCall):
         with store_errors("UploadPartCopy"):
             if stored is None:
                 raise StoreError("NoSuchKey")
-            selection = parse_range(source.get("range"), stored.size)
-            if selection is None:
-                raise StoreError("InvalidRange")
+            try:
+                selection = parse_range(source.get("range"), stored.size)
+            except ValueError:
+                raise StoreError("InvalidRange") from None
             key, upload_id, number = repository.key(address), self["uploadId"], self["partNumber"]
             part = store.copy_part(key, upload_id, number, stored, *selection)
         return Response(204, headers={"Etag": part.etag})

@@ -1,13 +1,12 @@
-"""Paths of a directory transfer: filters, prefixes, and places below a folder."""
+"""Paths of a directory transfer: filters and prefixes."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from lakefs_client.exceptions import ApiTypeError, ApiValueError
+from lakefs_client.exceptions import ApiTypeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,21 +51,3 @@ def folder_prefix(prefix: object) -> str:
     if not isinstance(prefix, str):
         raise ApiTypeError(f"prefix must be a str, not {type(prefix).__name__}")
     return prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
-
-
-def path_below(folder: str, path: str) -> str:
-    """Return the place of an object's path below a folder, never outside it.
-
-    The folder is an absolute path without symbolic links.
-
-    Raises:
-        ApiValueError: The path is not possible here, or a symbolic link leads out of the folder.
-    """
-    steps = path.split("/")
-    foreign = {"\0", os.sep, os.altsep or os.sep} - {"/"} | ({":"} if os.name == "nt" else set())
-    if any(step in ("", ".", "..") or foreign & {*step} for step in steps):
-        raise ApiValueError(f"the path {path!r} is not possible in this file system")
-    place = os.path.join(folder, *steps)
-    if os.path.commonpath([folder, os.path.realpath(place)]) != folder:
-        raise ApiValueError(f"the path {path!r} would leave the folder by a symbolic link")
-    return place

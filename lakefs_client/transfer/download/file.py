@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import threading
 from concurrent.futures import Future, wait
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lakefs_client._body import WINDOW
@@ -20,7 +18,7 @@ from lakefs_client.transfer.checksum import (
     md5_of,
     part_sizes,
 )
-from lakefs_client.transfer.download.partial import PartialFile, resolved
+from lakefs_client.transfer.download.partial import PartialFile, Target
 from lakefs_client.transfer.download.remote import ChangedError, RemoteObject
 from lakefs_client.transfer.errors import (
     Cancelled,
@@ -32,13 +30,16 @@ from lakefs_client.transfer.errors import (
 from lakefs_client.transfer.journal import Journal, JournalInUseError
 from lakefs_client.transfer.plan import Part, PartPlan
 from lakefs_client.transfer.pool import CANCEL_WAIT, WorkerPool, first_failure
-from lakefs_client.transfer.source import FileSource
 from lakefs_client.transfer.store import etag_is_md5
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
     from lakefs_client.model.object_stats import ObjectStats
     from lakefs_client.rest import Cancellation
     from lakefs_client.transfer.context import TransferContext
+    from lakefs_client.transfer.download.remote import ListedObject
     from lakefs_client.transfer.progress import Progress
     from lakefs_client.uri import ObjectRef
 
@@ -51,28 +52,29 @@ MAX_RESTARTS = 2
 def download(
     context: TransferContext,
     ref: ObjectRef,
-    target: str,
+    target: Target,
     progress: Progress,
     *,
     resume: bool,
     cancellation: Cancellation | None = None,
+    listed: ListedObject | None = None,
 ) -> ObjectStats:
     """Download an object into a file. Restart if the object changes during the download.
 
-    With `resume`, keep a journal, and continue from the journal of an earlier call.
+    With `resume`, keep a journal, and continue from the journal of an earlier call. `listed` is the
+    object in a listing, which saves a request for its stats.
 
     Raises:
         OSError: The file cannot be written: FileNotFoundError, IsADirectoryError …
         TransferError: The download failed.
         ApiException: lakeFS has no such object: NotFoundException, UnauthorizedException …
     """
-    file = resolved(target)
-    with _journal(context, ref, file) if resume else nullcontext() as journal:
-        remote = RemoteObject(context, ref, cancellation)
+    with _journal(context, ref, str(target)) if resume else nullcontext() as journal:
+        remote = RemoteObject(context, ref, cancellation, listed)
         progress.set_size(remote.size)
         restarts = 0
         while True:
-            attempt = _Download(context, remote, file, progress, journal)
+            attempt = _Download(context, remote, target, progress, journal)
             try:
                 return attempt.run()
             except ChangedError as error:
@@ -105,18 +107,23 @@ def _journal(context: TransferContext, ref: ObjectRef, file: str) -> Journal:
         ) from None
 
 
-@dataclass
 class _Download:
     """The download of one version of an object."""
 
-    context: TransferContext
-    remote: RemoteObject
-    target: str
-    progress: Progress
-    journal: Journal | None
-
-    def __post_init__(self) -> None:
-        config, remote = self.context.config, self.remote
+    def __init__(
+        self,
+        context: TransferContext,
+        remote: RemoteObject,
+        target: Target,
+        progress: Progress,
+        journal: Journal | None,
+    ) -> None:
+        self.context = context
+        self.remote = remote
+        self.target = target
+        self.progress = progress
+        self.journal = journal
+        config = context.config
         self._verifiable = config.verify and is_md5_or_composite(remote.checksum)
         self._sizes: list[int] = []
         if self._verifiable:
@@ -147,7 +154,7 @@ class _Download:
             except FileNotFoundError:
                 logger.warning("%s: the partial file is gone; restarting the download", self.remote)
         partial = PartialFile(self.target)
-        size, name = self._plan.part_size, os.path.basename(partial.path)
+        size, name = self._plan.part_size, partial.name
         try:
             self.journal.start({**self.remote.identity, "range_size": size, "file": name})
         except BaseException:
@@ -161,6 +168,7 @@ class _Download:
             self._receive()
             if self._verifiable:
                 self._verify()
+            self.progress.flush()  # an exception in the callback leaves the target as it is
             self._partial.publish()
         except BaseException as error:
             if self.journal is None or isinstance(error, (ChangedError, DamagedError)):
@@ -189,11 +197,12 @@ class _Download:
                     part = next(ranges, None)
                 if part is None:
                     return
-                self._receive_range(part)
+                self._receive_range(part, self._partial.writer())
 
         count = min(self.context.config.max_concurrency, self._plan.count)
         if count == 1:
-            work()
+            for part in ranges:
+                self._receive_range(part, nullcontext(self._partial.write))
             return
         pool = WorkerPool(count, "lakefs-client-download")
         futures: list[Future[None]] = []
@@ -205,14 +214,16 @@ class _Download:
             pool.close()
             wait(futures, timeout=CANCEL_WAIT)
 
-    def _receive_range(self, part: Part) -> None:
+    def _receive_range(
+        self, part: Part, writer: AbstractContextManager[Callable[[bytes, int], None]]
+    ) -> None:
         """Receive a range, unless the file has it already."""
         index, known = part.number - 1, self._known.get(part.number)
         if known is not None and self._has(part, known):
             self.received[index], self._md5s[index] = part.length, known
             self.progress.add(part.length)
             return
-        digest = hashlib.md5(usedforsecurity=False)
+        digest = hashlib.md5(usedforsecurity=False) if self._hashed else None
         end = part.offset + part.length
 
         def attempt() -> None:
@@ -223,12 +234,12 @@ class _Download:
                     if self.remote.cancelled:
                         raise Cancelled
                     write(window, part.offset + self.received[index])
-                    if self._hashed:
+                    if digest is not None:
                         digest.update(window)
                     self.received[index] += len(window)
                     self.progress.add(len(window))
 
-        with self._partial.writer() as write:
+        with writer as write:
             try:
                 if part.length:
                     self.remote.repeat(attempt)
@@ -244,7 +255,8 @@ class _Download:
                     error,
                     part_number=part.number,
                 ) from error
-        self._md5s[index] = digest.hexdigest()
+        if digest is not None:
+            self._md5s[index] = digest.hexdigest()
         if self.journal is not None:
             # The bytes need not be on the disk yet: a later process compares them with the MD5.
             self.journal.add({"range": part.number, "md5": self._md5s[index]})
@@ -252,7 +264,7 @@ class _Download:
     def _has(self, part: Part, md5: str) -> bool:
         """Return True if the file has the bytes of a range."""
         try:
-            with FileSource(self._partial.path) as file:
+            with self._partial.read() as file:
                 return md5_of(file, part) == md5
         except SourceError:
             return False
@@ -263,7 +275,7 @@ class _Download:
         for size in self._sizes:
             plan = PartPlan(remote.size, size)
             if plan != self._plan:
-                with FileSource(self._partial.path) as file:
+                with self._partial.read() as file:
                     md5s = [md5_of(file, part) for part in plan]
             if checksum_matches(remote.checksum, md5s):
                 return

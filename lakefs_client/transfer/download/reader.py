@@ -7,6 +7,7 @@ import io
 import os
 from typing import TYPE_CHECKING, Any
 
+from lakefs_client import _process
 from lakefs_client.exceptions import ApiException
 from lakefs_client.transfer.download.remote import RangeBody, RemoteObject
 from lakefs_client.transfer.errors import describe, failure
@@ -53,6 +54,12 @@ class _RangeReader(io.RawIOBase):
         self._reach = 0  # bytes of the last request
         self.name = str(remote)
         self.size = remote.size
+        _process.register(self)
+
+    def abandon(self) -> object:
+        """Leave the open response to the parent process; the next read requests its own."""
+        body, self._body = self._body, None
+        return body
 
     def readable(self) -> bool:
         return True

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from lakefs_client import rest
 from lakefs_client._body import WINDOW
-from lakefs_client._request import bind
 from lakefs_client.api.objects_api import ObjectsApi
 from lakefs_client.exceptions import ApiConnectionError, ApiException
 from lakefs_client.rest import Cancellation, Message
 from lakefs_client.retry import RetryPolicy
+from lakefs_client.transfer.api_call import call
 from lakefs_client.transfer.errors import Cancelled
 from lakefs_client.transfer.presigned import MAX_RENEWALS, ExpiringUrl, SignedUrl
 from lakefs_client.transfer.store import THROTTLED, is_url_expired, lacks_presigning
@@ -31,6 +31,35 @@ ONCE = RetryPolicy(attempts=1)
 
 class ChangedError(ApiException):
     """The object at the path changed during the transfer."""
+
+
+class ListedObject(NamedTuple):
+    """An object in a response of lakeFS.
+
+    Attributes:
+        stats: The object's stats, without the signature of its URL.
+        signed: The URL of its bytes, or None if the response has none.
+        received: The clock's time when the response was requested.
+    """
+
+    stats: ObjectStats
+    signed: SignedUrl | None
+    received: float
+
+
+def signed_url(stats: ObjectStats, date: str | None) -> SignedUrl | None:
+    """Remove the presigned URL from an object's stats and return it, or None without one.
+
+    `date` is the ``Date`` header of the response.
+    """
+    url: str = stats.physical_address
+    address, query, _ = url.partition("?")
+    if not query or not url.startswith(("http://", "https://")):
+        return None
+    stats.physical_address = address
+    if "physical_address_expiry" in stats:
+        del stats.physical_address_expiry
+    return SignedUrl(url, date)
 
 
 class RemoteObject:
@@ -52,7 +81,11 @@ class RemoteObject:
     """
 
     def __init__(
-        self, context: TransferContext, ref: ObjectRef, cancellation: Cancellation | None = None
+        self,
+        context: TransferContext,
+        ref: ObjectRef,
+        cancellation: Cancellation | None = None,
+        listed: ListedObject | None = None,
     ) -> None:
         client = context.client
         self.ref = ref
@@ -61,11 +94,14 @@ class RemoteObject:
         self._store = client.store_client
         self._user_agent = client.user_agent
         self._throttle = context.throttle
-        self._policy = context.policy
+        self._attempts = context.policy.attempts  # before the first bytes of the object
+        self._patience = context.patience
         self._cancellation = Cancellation(cancellation)
         clock = self._store.timing.clock
-        received = clock()
-        self.stats, signed = self._stat()
+        if listed is None or listed.signed is None:
+            began = clock()
+            listed = ListedObject(*self._stat(), began)
+        self.stats, signed, received = listed
         if signed is None:
             context.require_server(self)
         self.identity = _identity(self.stats)
@@ -113,11 +149,17 @@ class RemoteObject:
                 self._cancellation.detach()
                 self._throttle.release(token, slow_down=slow_down)
 
+        failures = 0
+
         def may_repeat(error: ApiException) -> bool:
-            return not self.cancelled and rest.may_repeat(error, "part")
+            nonlocal failures
+            failures += 1
+            if self.cancelled or not (self.headers or failures < self._attempts):
+                return False
+            return rest.may_repeat(error, "part")
 
         timing = self._store.timing._replace(sleep=self._cancellation.wait)
-        result: Result = rest.repeat(throttled, may_repeat, self._policy, timing)
+        result: Result = rest.repeat(throttled, may_repeat, self._patience, timing)
         return result
 
     def read_into(self, window: memoryview, offset: int) -> None:
@@ -191,9 +233,7 @@ class RemoteObject:
 
     def _call(self, method: Any, *, policy: RetryPolicy | None = None, **arguments: Any) -> Any:
         """Call a method for the object. `repeat` has the one retry loop, so it passes `ONCE`."""
-        call = bind(method.operation, self._key, arguments, self._client.configuration)
-        call.policy = policy
-        return self._client.perform(call)
+        return call(self._client, method, self._key, policy, **arguments)
 
     def _stat(self, policy: RetryPolicy | None = None) -> tuple[ObjectStats, SignedUrl | None]:
         """Return the stats and the URL, or None if the store has no presigned URLs."""
@@ -204,14 +244,7 @@ class RemoteObject:
             if not lacks_presigning(error):
                 raise
             return stat(), None
-        url: str = stats.physical_address
-        address, query, _ = url.partition("?")
-        if not query or not url.startswith(("http://", "https://")):
-            return stats, None
-        stats.physical_address = address
-        if "physical_address_expiry" in stats:
-            del stats.physical_address_expiry
-        return stats, SignedUrl(url, headers.get("Date"))
+        return stats, signed_url(stats, headers.get("Date"))
 
     def _fresh_url(self) -> SignedUrl:
         signed = self._fresh_stat(ONCE)
@@ -244,6 +277,7 @@ class RangeBody:
         self._read = partial(
             remote._store.read, response, Message("GET", remote.stats.physical_address, {})
         )
+        self._sized = "Content-Length" in response.headers
         self.response = response
         self.offset = offset
         self.stop = stop
@@ -262,8 +296,8 @@ class RangeBody:
         if not data:
             raise ApiConnectionError(f"the response ended {left} bytes early")
         self.offset += len(data)
-        # At the end this reads nothing, and returns the connection to the pool.
-        if self.offset == self.stop and self._read(1):
+        # Without a length only the end of the response shows that it has no more bytes.
+        if self.offset == self.stop and not self._sized and self._read(1):
             raise ApiException(
                 self.response.status, "the response has more bytes than the requested range"
             )

@@ -21,6 +21,7 @@ from lakefs_client.models import (
     UploadPartCopyFrom,
     UploadPartFrom,
 )
+from lakefs_client.transfer.api_call import call
 from lakefs_client.transfer.presigned import RenewalUnsupportedError, SignedUrl
 from lakefs_client.transfer.store import LIFECYCLE_RULE, lacks_presigning
 from lakefs_client.uri import ObjectRef
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from lakefs_client.api_client import ApiClient
     from lakefs_client.model.complete_presign_multipart_upload import CompletePresignMultipartUpload
     from lakefs_client.model.object_stats import ObjectStats
+    from lakefs_client.retry import RetryPolicy
 
 ABORT_TIMEOUT = (10.0, 30.0)
 """Seconds to connect, and to wait for the answer to an abort."""
@@ -50,12 +52,14 @@ class Destination:
         ref: Repository, branch and path.
         content_type: Media type of the object.
         user_metadata: Key-value pairs of the object.
+        patience: Retry policy of the calls after the first; None for the configured one.
     """
 
     client: ApiClient
     ref: ObjectRef
     content_type: str
     user_metadata: dict[str, str]
+    patience: RetryPolicy | None = None
 
     def __post_init__(self) -> None:
         self._key = (self.ref.repository, self.ref.ref, self.ref.path)
@@ -68,6 +72,10 @@ class Destination:
 
     def _path_arguments(self, upload: MultipartId) -> tuple[str, str, str, str]:
         return self.ref.repository, self.ref.ref, upload.upload_id, self.ref.path
+
+    def _call(self, method: Any, *arguments: Any, **options: Any) -> Any:
+        """Call a method of an API under the patience of a transfer that is under way."""
+        return call(self.client, method, arguments, self.patience, **options)
 
     def create(self, parts: int) -> tuple[MultipartId, list[SignedUrl]]:
         """Create a multipart upload. Return its identity, and the URLs of its first parts."""
@@ -91,9 +99,10 @@ class Destination:
         """Request a new URL for a part."""
         body = UploadPartFrom(physical_address=upload.physical_address)
         try:
-            answer: Any = self._experimental.upload_part(
-                *self._path_arguments(upload), number, body, _return_http_data_only=False
-            )
+            answer: Any = self._call(
+                ExperimentalApi.upload_part,
+                *self._path_arguments(upload), number, body, _return_http_data_only=False,
+            )  # fmt: skip
         except ApiException as error:
             # Servers before 1.55 say this with status 500, newer ones with 404.
             if "invalid API endpoint" in (error.body or ""):
@@ -114,9 +123,10 @@ class Destination:
             origin.repository, origin.ref, origin.path, range=f"bytes={start}-{end - 1}"
         )
         body = UploadPartCopyFrom(upload.physical_address, source)
-        answer: Any = self._experimental.upload_part_copy(
-            *self._path_arguments(upload), number, body, _return_http_data_only=False
-        )
+        answer: Any = self._call(
+            ExperimentalApi.upload_part_copy,
+            *self._path_arguments(upload), number, body, _return_http_data_only=False,
+        )  # fmt: skip
         etag: str | None = answer[2].get("ETag")
         if etag is None:
             raise ApiException(answer[1], "the response to upload_part_copy has no ETag")
@@ -131,7 +141,8 @@ class Destination:
     def abort(self, upload: MultipartId) -> None:
         """Abort the upload: the store deletes its parts."""
         body = AbortPresignMultipartUpload(physical_address=upload.physical_address)
-        self._experimental.abort_presign_multipart_upload(
+        self._call(
+            ExperimentalApi.abort_presign_multipart_upload,
             *self._path_arguments(upload),
             abort_presign_multipart_upload=body,
             _request_timeout=ABORT_TIMEOUT,
@@ -140,7 +151,8 @@ class Destination:
     def stat(self) -> ObjectStats | None:
         """Return the object at the path, or None."""
         try:
-            return self._objects.stat_object(*self._key)
+            stats: ObjectStats = self._call(ObjectsApi.stat_object, *self._key)
+            return stats
         except NotFoundException:
             return None
 
@@ -176,4 +188,5 @@ class Destination:
             user_metadata=self.user_metadata,
             content_type=self.content_type,
         )
-        return self._staging.link_physical_address(*self._key, body)
+        stats: ObjectStats = self._call(StagingApi.link_physical_address, *self._key, body)
+        return stats

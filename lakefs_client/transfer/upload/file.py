@@ -46,7 +46,7 @@ class FileUpload:
     source: Source
     destination: Destination
     progress: Progress
-    cancellation: Cancellation | None = None
+    cancellation: Cancellation
     part_size: int | None = None
 
     def run(self, *, resume: bool) -> ObjectStats:
@@ -60,7 +60,7 @@ class FileUpload:
         self.progress.set_size(size)
         plan = plan_parts(size, self.part_size or config.part_size, limits)
         threshold = config.threshold if self.part_size is None else 0
-        small = size < threshold and size <= limits.max_single_put
+        small = config.is_for_server(size) or (size < threshold and size <= limits.max_single_put)
         journal = state = None
         if resume:
             host = self.context.client.configuration.host
@@ -126,6 +126,7 @@ class FileUpload:
                 )  # fmt: skip
             upload.abort()
             self.progress.add(-self.progress.total)
+            self.progress.flush()
             restarts, state = restarts + 1, None
 
     def _send(

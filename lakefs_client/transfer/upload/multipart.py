@@ -8,9 +8,10 @@ from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING
 
+from lakefs_client import _process
 from lakefs_client.exceptions import ApiException
 from lakefs_client.rest import Cancellation
-from lakefs_client.transfer.errors import PartError, describe, failure
+from lakefs_client.transfer.errors import Cancelled, PartError, describe, failure
 from lakefs_client.transfer.pool import CANCEL_WAIT
 from lakefs_client.transfer.presigned import ExpiringUrl
 from lakefs_client.transfer.store import ADDRESS_LIFE
@@ -66,7 +67,7 @@ class MultipartUpload:
         *,
         size: int | None = None,
         journal: UploadJournal | None = None,
-        cancellation: Cancellation | None = None,
+        cancellation: Cancellation,
     ) -> None:
         self.context = context
         self.destination = destination
@@ -87,6 +88,16 @@ class MultipartUpload:
         self._failure: BaseException | None = None
         self._pending = 0
         self._preflight: Future[str | None] | None = None
+        _process.register(self)
+
+    def abandon(self) -> object:
+        """Leave the upload to the parent process: nothing here completes or aborts it."""
+        former = self.__dict__.copy()
+        self._changed = threading.Condition()
+        self._id = self._journal = self._workers = None
+        self._failure = Cancelled()
+        self._pending = 0
+        return former
 
     @property
     def identity(self) -> MultipartId:
@@ -165,6 +176,7 @@ class MultipartUpload:
         self._wait_until_below(1)
         if check is not None:
             check()
+        self.progress.flush()
         self._close_workers()
         if self._journal is not None:
             self._journal.completing()
@@ -175,7 +187,7 @@ class MultipartUpload:
             size,
             self._resumed is not None and self._resumed.completing,
         )
-        stats = completion.run(self.context.policy, self._timing.sleep)
+        stats = completion.run(self.context.patience, self._timing.sleep)
         if self._journal is not None:
             self._journal.clear()
         return stats

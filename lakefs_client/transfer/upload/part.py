@@ -55,7 +55,8 @@ class SendOptions(NamedTuple):
     """Settings for sending parts, in this process or another.
 
     Attributes:
-        policy: Retry policy.
+        policy: Retry policy until the store has received a part.
+        patience: Retry policy from then on.
         user_agent: Value of the User-Agent header.
         verify: Compare MD5s with the store's.
         digest: Compute MD5s. `verify` requires it; a journal needs it too.
@@ -63,6 +64,7 @@ class SendOptions(NamedTuple):
     """
 
     policy: RetryPolicy
+    patience: RetryPolicy
     user_agent: str
     verify: bool
     digest: bool
@@ -72,7 +74,10 @@ class SendOptions(NamedTuple):
     def of(cls, context: TransferContext, *, digest: bool = False) -> SendOptions:
         """Return the options of a context. `digest` computes MD5s even without `verify`."""
         verify, window = context.config.verify, context.limits.window
-        return cls(context.policy, context.client.user_agent, verify, verify or digest, window)
+        return cls(
+            context.policy, context.patience, context.client.user_agent, verify,
+            verify or digest, window,
+        )  # fmt: skip
 
 
 @dataclass(eq=False)
@@ -84,6 +89,7 @@ class PartSender:
     progress: Progress
     throttle: Throttle
     cancellation: Cancellation
+    reached: bool = False  # the store has received a part
 
     def send(
         self, part: Part, source: Source, url: ExpiringUrl, headers: dict[str, str]
@@ -96,7 +102,7 @@ class PartSender:
             Cancelled: The upload was cancelled.
             CallbackError: The caller's progress callback raised an exception.
         """
-        damaged = 0
+        damaged = failures = 0
 
         def attempt() -> StoredPart:
             renewals = 0
@@ -115,17 +121,21 @@ class PartSender:
                     url.renew()
 
         def may_repeat(error: ApiException) -> bool:
-            nonlocal damaged
-            if self.cancellation.is_set():
+            nonlocal damaged, failures
+            failures += 1
+            # A wrong address fails soon; later, everything that was sent is at stake.
+            limit = self.options.patience if self.reached else self.options.policy
+            if self.cancellation.is_set() or failures >= limit.attempts:
                 return False
             if isinstance(error, DamagedError):
                 damaged += 1
                 return damaged < MAX_DAMAGED
-            damaged = 0
+            damaged = failures = 0
             return rest.may_repeat(error, "part")
 
         timing = self.client.timing._replace(sleep=self.cancellation.wait)
-        stored: StoredPart = rest.repeat(attempt, may_repeat, self.options.policy, timing)
+        stored: StoredPart = rest.repeat(attempt, may_repeat, self.options.patience, timing)
+        self.reached = True
         return stored
 
 

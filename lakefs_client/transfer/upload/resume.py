@@ -37,6 +37,11 @@ _KEY = (
     "host", "repository", "branch", "path", "source", "part_size", "content_type",
     "user_metadata",
 )  # fmt: skip
+_STRINGS = (
+    "host", "repository", "branch", "path", "source", "content_type", "upload_id",
+    "physical_address",
+)  # fmt: skip
+_NUMBERS = ("size", "part_size", "changed", "began")
 
 
 class ResumeState(NamedTuple):
@@ -139,8 +144,13 @@ class UploadJournal(Journal):
         """
         if not self.records:
             return None
-        first, *rest = self.records
-        state = _state(first, rest)
+        state, first = _state(self.records), self.records[0]
+        if state is None:
+            logger.warning(
+                "%s: ignoring a journal of another format: %s", self._destination, self.path
+            )
+            self.clear()
+            return None
         if [first["size"], first["changed"]] != [*source.stamp]:
             reason = "the file changed since"
         elif state.age >= ADDRESS_LIFE:
@@ -226,16 +236,40 @@ def discard(folder: Path, client: ApiClient, pending: PendingUpload) -> None:
 
 def pending_uploads(folder: Path, host: str) -> Iterator[PendingUpload]:
     """Yield the interrupted uploads to a server that can be resumed."""
-    for first, *rest in read_all(folder, KIND):
-        if first["host"] == host:
+    for records in read_all(folder, KIND):
+        state, first = _state(records), records[0]
+        if state is not None and first["host"] == host:
             fields = {name: first[name] for name in PendingUpload._fields if name in first}
-            yield PendingUpload(**fields, parts=len(_state(first, rest).stored))
+            yield PendingUpload(**fields, parts=len(state.stored))
 
 
-def _state(first: dict[str, Any], rest: list[dict[str, Any]]) -> ResumeState:
+def _state(records: list[dict[str, Any]]) -> ResumeState | None:
+    """Return the state that a journal's records describe, or None if they have another shape.
+
+    A release with another format, or a damaged disk, may have written them.
+    """
+    first, *steps = records
+    if not (
+        all(isinstance(first.get(name), str) for name in _STRINGS)
+        and all(type(first.get(name)) in (int, float) for name in _NUMBERS)
+        and isinstance(first.get("user_metadata"), dict)
+        and all(isinstance(value, str) for value in first["user_metadata"].values())
+    ):
+        return None
+    stored: dict[int, StoredPart] = {}
+    for step in steps:
+        if "part" not in step:
+            continue
+        match step:
+            case {"part": int(number), "stored": [_, _, _, _] as fields} if number > 0 and all(
+                isinstance(field, str | None) for field in fields
+            ):
+                stored[number] = StoredPart(*fields)
+            case _:
+                return None
     return ResumeState(
         MultipartId(first["upload_id"], first["physical_address"]),
-        {record["part"]: StoredPart(*record["stored"]) for record in rest if "part" in record},
-        any("completing" in record for record in rest),
+        stored,
+        any("completing" in step for step in steps),
         max(0.0, time.time() - first["began"]),
     )

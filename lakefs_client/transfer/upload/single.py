@@ -8,7 +8,6 @@ import logging
 from typing import TYPE_CHECKING
 
 from lakefs_client.exceptions import ApiException
-from lakefs_client.rest import Cancellation
 from lakefs_client.transfer.errors import SourceError, WrappedError, describe, failure
 from lakefs_client.transfer.plan import Part
 from lakefs_client.transfer.presigned import ExpiringUrl, SignedUrl, is_azure
@@ -18,12 +17,20 @@ from lakefs_client.transfer.upload.part import PartSender, SendOptions
 
 if TYPE_CHECKING:
     from lakefs_client.model.object_stats import ObjectStats
+    from lakefs_client.rest import Cancellation
     from lakefs_client.transfer.context import TransferContext
     from lakefs_client.transfer.progress import Progress
     from lakefs_client.transfer.source import Source
     from lakefs_client.transfer.upload.destination import Destination
 
 logger = logging.getLogger("lakefs_client.transfer")
+
+
+_LINK_CONDITIONS = {
+    400: "lakeFS rejects the path or the metadata, so only an upload with others",
+    403: "once the branch accepts writes, link_physical_address with this address",
+    404: "once the repository and the branch exist, link_physical_address with this address",
+}
 
 
 class NoMultipartError(WrappedError):
@@ -36,7 +43,7 @@ def upload_single(
     destination: Destination,
     progress: Progress,
     *,
-    cancellation: Cancellation | None = None,
+    cancellation: Cancellation,
     instead: NoMultipartError | None = None,
 ) -> ObjectStats:
     """Upload by one presigned PUT and link the address, or through the server if it has no
@@ -48,10 +55,12 @@ def upload_single(
         TransferError: The upload failed, or the settings forbid it.
         ApiException: lakeFS refused to begin.
     """
+    if context.config.is_for_server(source.size):
+        return _upload_through_server(context, source, destination, progress)
     address, first = destination.stage()
     if first is None:
         context.require_server(destination)
-        return _upload_through_server(source, destination, progress)
+        return _upload_through_server(context, source, destination, progress)
     if instead is not None:
         require_single_put(context, destination, source.size, instead)
         logger.debug("%s: no presigned multipart upload, sending one PUT", destination)
@@ -69,15 +78,14 @@ def upload_single(
     if is_azure(first.url):
         headers["x-ms-blob-type"] = "BlockBlob"
     url = ExpiringUrl(renew, client.timing.clock, first, client.timing.clock())
-    sender = PartSender(
-        client, SendOptions.of(context), progress, context.throttle, cancellation or Cancellation()
-    )
+    sender = PartSender(client, SendOptions.of(context), progress, context.throttle, cancellation)
     try:
         stored = sender.send(Part(1, 0, source.size), source, url, headers)
         source.check_unchanged()
     except (ApiException, SourceError) as error:
         problem = f"{describe(error)}; no object was made"
         raise failure(destination, problem, "aborted", error) from error
+    progress.flush()
     return link(destination, address, stored.content_md5 or stored.etag or "", source.size)
 
 
@@ -123,10 +131,11 @@ def link(destination: Destination, physical_address: str, checksum: str, size: i
         if stats is not None and same_address(stats.physical_address, physical_address):
             return stats
         unknown, problem = False, "no object refers to them"
+    condition = _LINK_CONDITIONS.get(cause.status or 0, "link_physical_address with this address")
     raise failure(
         destination,
         f"the bytes are in the store, but linking them failed ({describe(cause)}), and "
-        f"{problem}; link_physical_address with this address makes the object",
+        f"{problem}; {condition} makes the object",
         "unknown" if unknown else "not linked",
         cause,
         physical_address=physical_address,
@@ -134,10 +143,10 @@ def link(destination: Destination, physical_address: str, checksum: str, size: i
 
 
 def _upload_through_server(
-    source: Source, destination: Destination, progress: Progress
+    context: TransferContext, source: Source, destination: Destination, progress: Progress
 ) -> ObjectStats:
-    logger.debug("%s: no presigned URLs, sending through the server", destination)
-    content = _SourceStream(source, progress)
+    logger.debug("%s: sending through the server", destination)
+    content = _SourceStream(source, progress, digest=context.config.verify)
     try:
         stats = destination.upload(content)
         source.check_unchanged()
@@ -150,31 +159,38 @@ def _upload_through_server(
             "unknown" if unknown else "aborted",
             error,
         ) from error
-    md5 = content.digest.hexdigest() if is_md5(stats.checksum) else None
+    md5 = content.md5 if is_md5(stats.checksum) else None
     return verify_stats(stats, source.size, md5, destination)
 
 
 class _SourceStream:
-    """A source as a binary stream that counts and hashes the bytes read from it."""
+    """A source as a binary stream that counts the bytes read from it, and hashes them if asked."""
 
-    def __init__(self, source: Source, progress: Progress) -> None:
+    def __init__(self, source: Source, progress: Progress, *, digest: bool) -> None:
         self._source = source
         self._progress = progress
-        self._position = 0
-        self.digest = hashlib.md5(usedforsecurity=False)
+        self._hashes = digest
+        self.seek(0)
+
+    @property
+    def md5(self) -> str | None:
+        """The MD5 of the bytes read, in hex; None if they are not hashed."""
+        return None if self._digest is None else self._digest.hexdigest()
 
     def tell(self) -> int:
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         self._position = offset + (self._source.size if whence == io.SEEK_END else 0)
-        self.digest = hashlib.md5(usedforsecurity=False)  # the client reads from the start only
+        # The client reads from the start only.
+        self._digest = hashlib.md5(usedforsecurity=False) if self._hashes else None
         return self._position
 
     def read(self, size: int) -> memoryview:
         window = memoryview(bytearray(min(size, self._source.size - self._position)))
         self._source.read_into(window, self._position)
-        self.digest.update(window)
+        if self._digest is not None:
+            self._digest.update(window)
         self._position += len(window)
         self._progress.add(self._position - self._progress.total)
         return window

@@ -10,7 +10,7 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
-from lakefs_client.transfer.plan import Part, growing_part_size
+from lakefs_client.transfer.plan import Part, stream_part_size
 from lakefs_client.transfer.source import BytesSource, FileSource
 from lakefs_client.transfer.upload.multipart import MultipartUpload
 from lakefs_client.transfer.upload.single import (
@@ -22,6 +22,7 @@ from lakefs_client.transfer.upload.single import (
 if TYPE_CHECKING:
     from lakefs_client._operation import Readable
     from lakefs_client.model.object_stats import ObjectStats
+    from lakefs_client.rest import Cancellation
     from lakefs_client.transfer.context import TransferContext
     from lakefs_client.transfer.progress import Progress
     from lakefs_client.transfer.upload.destination import Destination
@@ -95,16 +96,20 @@ class StreamUpload:
     """An upload of bytes as they arrive."""
 
     def __init__(
-        self, context: TransferContext, destination: Destination, progress: Progress
+        self,
+        context: TransferContext,
+        destination: Destination,
+        progress: Progress,
+        cancellation: Cancellation,
     ) -> None:
         self._context = context
         self._destination = destination
         self._progress = progress
+        self._cancellation = cancellation
         self._folder = context.client.configuration.temp_folder_path
         self._upload: MultipartUpload | None = None
         self._no_multipart: NoMultipartError | None = None
-        self._number = 0
-        self._offset = 0
+        self._last = Part(0, 0, 0)
         self._spool: Spool | None = None
         # A stream that fits is sent in one PUT.
         self._capacity = max(self._next_size(), context.config.threshold)
@@ -146,13 +151,18 @@ class StreamUpload:
         size = self._offset + spool.size
         self._progress.set_size(size)
         small = self._upload is None and spool.size < self._context.config.threshold
-        has_part = spool.size or self._number == 0  # an object has at least one part
+        has_part = spool.size or self._last.number == 0  # an object has at least one part
         if has_part and not small and self._no_multipart is None:
             self._flush(spool)
         if self._upload is not None:
             return self._upload.complete(size)
         stats = upload_single(
-            self._context, spool, self._destination, self._progress, instead=self._no_multipart
+            self._context,
+            spool,
+            self._destination,
+            self._progress,
+            cancellation=self._cancellation,
+            instead=self._no_multipart,
         )
         spool.close()
         return stats
@@ -174,24 +184,34 @@ class StreamUpload:
     def _flush(self, spool: Spool) -> None:
         """Send the current part."""
         limits = self._context.limits
-        if self._number == limits.max_parts:
+        if self._last.number == limits.max_parts:
             raise ApiValueError(f"the stream has more bytes than {limits.max_parts} parts hold")
         if self._no_multipart is not None:
             # The spool holds as much as one PUT does, and there is more.
             require_single_put(self._context, self._destination, spool.size + 1, self._no_multipart)
         if self._upload is None:
-            upload = MultipartUpload(self._context, self._destination, self._progress)
+            upload = MultipartUpload(
+                self._context,
+                self._destination,
+                self._progress,
+                cancellation=self._cancellation,
+            )
             try:
                 upload.begin(FIRST_URLS)
             except NoMultipartError as error:
                 self._spool_everything(spool, error)
                 return
             self._upload = upload
-        self._upload.submit(Part(self._number + 1, self._offset, spool.size), spool, spool.close)
-        self._number += 1
-        self._spool = None
-        self._offset += spool.size
+        part = Part(self._last.number + 1, self._offset, spool.size)
+        self._upload.submit(part, spool, spool.close)
+        self._last, self._spool = part, None
         self._capacity = self._next_size()
+        if part.number == limits.growth_after:
+            logger.warning(
+                "%s: the stream fills %d of at most %d parts: further parts grow, which stores "
+                "that require equal parts reject. Set a larger TransferConfig.part_size",
+                self._destination, part.number, limits.max_parts,
+            )  # fmt: skip
 
     def _spool_everything(self, spool: Spool, error: NoMultipartError) -> None:
         """Keep the whole stream for one PUT, or for the server, which takes any size."""
@@ -206,7 +226,12 @@ class StreamUpload:
         require_single_put(self._context, self._destination, spool.size, error)
 
     def _next_size(self) -> int:
-        return growing_part_size(self._offset, self._context.config.part_size, self._context.limits)
+        return stream_part_size(self._last, self._context.config.part_size, self._context.limits)
+
+    @property
+    def _offset(self) -> int:
+        """Offset of the current part within the stream."""
+        return self._last.offset + self._last.length
 
 
 def _as_bytes(data: Any) -> memoryview:

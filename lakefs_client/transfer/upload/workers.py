@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -93,6 +92,7 @@ class ExecutorWorkers:
         self._cancellation = cancellation
         self._common = _Common(StoreSettings.of(context.client.configuration), options)
         self._renewals = WorkerPool(1, "lakefs-client-renew")
+        self._reached = False  # the store has received a part
 
     def submit(self, part: Part, source: Source, url: ExpiringUrl) -> Future[StoredPart]:
         """Send a part as soon as the throttle admits it."""
@@ -113,10 +113,10 @@ class ExecutorWorkers:
             token = self._throttle.acquire(self._cancellation.is_set)
             if token is None:
                 raise Cancelled
+            path = os.path.abspath(job.source.name)
             task = PartTask(
-                job.part, os.path.abspath(job.source.name), job.source.stamp, job.url.get(),
-                job.url.life(), self._common,
-            )  # fmt: skip
+                job.part, path, job.source.stamp, job.url.get(), self._common, self._reached
+            )
             future = self._executor.submit(send_part, task)
         except BaseException as error:
             if token is not None:
@@ -134,7 +134,7 @@ class ExecutorWorkers:
             if isinstance(answer, Expired):
                 self._renew_later(job)
                 return
-            throttled = answer.throttled
+            throttled, self._reached = answer.throttled, True
             if not self._cancellation.is_set():
                 self._progress.add(job.part.length)
         except BaseException as error:
@@ -225,19 +225,17 @@ class PartTask:
         part: The part.
         path: Absolute path of the file.
         stamp: Size and modification time that the file must have.
-        url: Presigned URL.
-        life: Seconds for which the URL is valid, or None.
+        url: Presigned URL. The store decides if it has expired: the clocks of machines differ.
         common: Settings that all parts share.
-        made: Time at which the task was made, in seconds since the epoch.
+        reached: The store has received a part of this upload.
     """
 
     part: Part
     path: str
     stamp: tuple[int, int]
     url: str = field(repr=False)
-    life: float | None
     common: _Common
-    made: float = field(default_factory=time.time)
+    reached: bool = False
 
 
 def send_part(task: PartTask) -> StoredPart | Expired:
@@ -247,11 +245,10 @@ def send_part(task: PartTask) -> StoredPart | Expired:
         ApiException: The store rejected the part, or every attempt failed.
         OSError: The file could not be read, or differs on this worker.
     """
-    # Clocks of machines differ; if this one is wrong, the store's answer decides.
-    if task.life is not None and time.time() >= task.made + task.life:
-        return Expired()
     client, throttle = _client(task.common.settings), Throttle(1)
-    sender = PartSender(client, task.common.options, Progress(None), throttle, Cancellation())
+    sender = PartSender(
+        client, task.common.options, Progress.to(None), throttle, Cancellation(), task.reached
+    )
     with FileSource(task.path) as source:
         # Network file systems agree on seconds, not on fractions.
         if [source.stamp[0], source.stamp[1] // 10**9] != [task.stamp[0], task.stamp[1] // 10**9]:

@@ -12,7 +12,7 @@ from lakefs_client.exceptions import NotFoundException
 
 
 class Connection:
-    """What Airflow keeps of a connection."""
+    """A connection as Airflow stores it."""
 
     def __init__(self, host: str, login: str, password: str, extra: str = "{}") -> None:
         self.host = host

@@ -18,7 +18,7 @@ from lakefs_client.exceptions import (
 
 
 def branch_exists(api: Any, repository: str, branch: str) -> bool:
-    """The library's code."""
+    """Return the library's code."""
     try:
         api.get_branch(repository, branch)
     except NotFoundException:

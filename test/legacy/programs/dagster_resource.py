@@ -15,7 +15,7 @@ from lakefs_client.exceptions import ApiException
 
 @contextlib.contextmanager
 def lakefs_resource(context: dict[str, Any]) -> Iterator[LakeFSClient]:
-    """A client for the steps of a job."""
+    """Return a client for the steps of a job."""
     config = context["resource_config"]
     configuration = Configuration(
         host=config["endpoint"],

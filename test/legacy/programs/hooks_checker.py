@@ -37,7 +37,7 @@ def list_dirty(client: Any, repository: str, branch: str) -> Iterator[Any]:
 
 
 def check_format(client: Any, event: dict[str, Any], allow: list[str], prefix: str) -> list[str]:
-    """The paths below a prefix that are of no allowed format."""
+    """Return the paths below a prefix that are of no allowed format."""
     refused = []
     for change in get_diff(client, event["repository_id"], event["source_ref"], event["branch_id"]):
         if change.path_type != "object" or change.type == "removed":
@@ -49,7 +49,7 @@ def check_format(client: Any, event: dict[str, Any], allow: list[str], prefix: s
 
 
 def check_header(client: Any, event: dict[str, Any], header: bytes) -> list[str]:
-    """The changed CSV files that begin with another header, by a look at their first bytes."""
+    """Return the changed CSV files whose first bytes are another header."""
     refused = []
     for change in get_diff(client, event["repository_id"], event["source_ref"], event["branch_id"]):
         stats = client.objects.stat_object(

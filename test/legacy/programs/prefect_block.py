@@ -21,7 +21,7 @@ CLIENTS = {
 
 @dataclass
 class LakeFSCredentials:
-    """Where and as whom."""
+    """The server's address and credentials."""
 
     endpoint: str
     access_key_id: str

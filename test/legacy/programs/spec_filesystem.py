@@ -17,7 +17,7 @@ ERRORS = {401: PermissionError, 403: PermissionError, 404: FileNotFoundError}
 
 
 def translate(error: ApiException, path: str) -> OSError:
-    """An OSError with the server's message."""
+    """Return an OSError with the server's message."""
     try:
         message = json.loads(error.body or "")["message"]
     except (ValueError, KeyError):

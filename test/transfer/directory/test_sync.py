@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import socket
+import sys
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,103 +18,35 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.bench import MIB, PART, Bench, content, interrupt_once
+from support.bench import MIB, PART, content, interrupt_once
+from support.folders import Folders, counts, failures
 
+from lakefs_client import RetryPolicy
 from lakefs_client.api.objects_api import ObjectsApi
+from lakefs_client.api.repositories_api import RepositoriesApi
 from lakefs_client.exceptions import (
+    ApiException,
     ApiTypeError,
     ApiValueError,
     NotFoundException,
     ServiceException,
     TransferError,
 )
+from lakefs_client.models import BranchProtectionRule, ObjectStats
 from lakefs_client.sandbox import blocks
-from lakefs_client.transfer import DirectoryReport, Transfer, TransferConfig
+from lakefs_client.transfer import DirectoryReport
+from lakefs_client.transfer import local as local_module
 from lakefs_client.transfer.checksum import file_has_checksum
 from lakefs_client.transfer.directory import job as job_module
 from lakefs_client.transfer.directory import listing as listing_module
+from lakefs_client.transfer.directory import report as report_module
 from lakefs_client.transfer.directory.listing import RemoteListing
-from lakefs_client.transfer.directory.paths import path_below
 from lakefs_client.transfer.errors import Cancelled
+from lakefs_client.transfer.local import LocalTree
 from lakefs_client.transfer.source import FileSource
 from lakefs_client.uri import ObjectRef
 
 CREATE = "create_presign_multipart_upload"
-Files = dict[str, bytes]
-
-
-class Folders:
-    """A bench with the folder `here` to upload, and the folder `there` to download to."""
-
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
-        self.faults = bench.sandbox.faults
-        self.objects = ObjectsApi(bench.client)
-        self.here = bench.folder / "here"
-        self.here.mkdir()
-        self.there = bench.folder / "there"
-
-    def write(self, files: dict[str, bytes | int]) -> Files:
-        """Make files, of the given bytes or of `content` of a size."""
-        made = {
-            name: content(data) if isinstance(data, int) else data for name, data in files.items()
-        }
-        for name, data in made.items():
-            place = self.here / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(data)
-        return made
-
-    def put(self, files: Files) -> None:
-        """Make objects."""
-        for path, data in files.items():
-            self.objects.upload_object("repo", "main", path, content=data)
-
-    def transfer(self, **settings: Any) -> Transfer:
-        return Transfer(self.bench.client, TransferConfig(**{"part_size": PART, **settings}))
-
-    def upload(self, prefix: str = "", *, settings: Any = (), **options: Any) -> DirectoryReport:
-        self.bench.sandbox.requests.clear()
-        transfer = self.transfer(**dict(settings))
-        return transfer.upload_directory(self.here, "repo", "main", prefix, **options)
-
-    def download(self, prefix: str = "", *, settings: Any = (), **options: Any) -> DirectoryReport:
-        self.bench.sandbox.requests.clear()
-        transfer = self.transfer(**dict(settings))
-        return transfer.download_directory("repo", "main", prefix, self.there, **options)
-
-    def remote(self) -> Files:
-        """Return the objects of the branch."""
-        page = self.objects.list_objects("repo", "main", amount=1000)
-        assert not page.pagination.has_more
-        return {stats.path: self.bench.at(stats.physical_address) for stats in page.results}
-
-    def downloaded(self) -> Files:
-        """Return the files of the folder `there`."""
-        return {
-            str(place.relative_to(self.there)): place.read_bytes()
-            for place in sorted(self.there.rglob("*"))
-            if place.is_file()
-        }
-
-    def assert_nothing_pending(self) -> None:
-        assert not self.bench.sandbox.blockstore.uploads()
-
-
-@pytest.fixture
-def folders(bench: Bench) -> Folders:
-    return Folders(bench)
-
-
-def counts(report: DirectoryReport) -> tuple[int, int, int]:
-    return report.transferred, report.skipped, report.failed
-
-
-def failures(report: DirectoryReport) -> dict[str, Exception]:
-    assert report.failed == len(report.failures)
-    return dict(report.failures)
-
-
 TREE: dict[str, bytes | int] = {
     "a": 3000,
     "a-b/c": b"",
@@ -163,8 +98,33 @@ def test_requests_per_file(folders: Folders) -> None:
     assert (operations[CREATE], operations["store_put_part"]) == (3, 8)
     folders.download()
     operations = folders.bench.operations
-    assert (operations["list_objects"], operations["stat_object"]) == (1, 33)
+    assert (operations["list_objects"], operations["stat_object"]) == (1, 0)
     assert operations["store_get_object"] == 29 + 8  # none for the empty file
+
+
+def test_server_threshold_sends_small_files_in_one_request(folders: Folders) -> None:
+    files = folders.write({"empty": b"", "small": 1000, "limit": 2000, "above": 2001})
+    counted: list[int] = []
+    settings = {"server_threshold": 2000}
+    report = folders.upload(progress=counted.append, settings=settings, user_metadata={"k": "v"})
+    assert counts(report) == (4, 0, 0)
+    assert folders.bench.operations == {
+        "list_objects": 1,
+        "upload_object": 3,
+        "get_physical_address": 1,
+        "store_put_object": 1,
+        "link_physical_address": 1,
+    }
+    assert sum(counted) == 5001
+    assert folders.remote() == files
+    assert counts(folders.upload(settings=settings, user_metadata={"k": "v"})) == (0, 4, 0)
+
+
+def test_server_threshold_precedes_multipart_threshold(folders: Folders) -> None:
+    files = folders.write({"large": PART + 1})
+    folders.upload(settings={"server_threshold": 2 * PART})
+    assert folders.bench.operations == {"list_objects": 1, "upload_object": 1}
+    assert folders.remote() == files
 
 
 def test_unchanged_files_are_skipped(folders: Folders) -> None:
@@ -175,7 +135,7 @@ def test_unchanged_files_are_skipped(folders: Folders) -> None:
     report = folders.upload("p", progress=sent.append)
     assert report == DirectoryReport(skipped=8, skipped_bytes=size)
     assert folders.bench.operations == {"list_objects": 1}
-    assert sent == []
+    assert sum(sent) == size
 
     changed = {
         "a": content(3001)[1:],  # of the same size
@@ -429,10 +389,46 @@ def test_failed_download_is_reported(folders: Folders) -> None:
 
 def test_object_deleted_after_listing_is_failure(folders: Folders) -> None:
     folders.put({"a": b"a", "b": b"b"})
+    folders.faults.add("store_get_object", "expired")
     folders.faults.add("stat_object", "status", status=404)
     report = folders.download(settings={"max_concurrency": 1})
-    assert isinstance(failures(report)["a"], NotFoundException)
+    assert isinstance(failures(report)["a"].__cause__, NotFoundException)
     assert folders.downloaded() == {"b": b"b"}
+
+
+def test_expired_urls_of_listing_are_renewed(
+    folders: Folders, on_bytes: Callable[[Callable[[int], object]], None]
+) -> None:
+    files = {f"{n}": content(n) for n in range(1, 9)}
+    folders.put(files)
+
+    def progress(count: int) -> None:
+        folders.bench.sandbox.clock.advance(3600 if count == 1 else 0)
+
+    on_bytes(progress)
+    report = folders.download(settings={"max_concurrency": 1})
+    assert counts(report) == (8, 0, 0)
+    assert folders.downloaded() == files
+    assert folders.bench.operations["stat_object"] == 7
+
+
+def test_object_changed_after_listing_is_downloaded_whole(
+    folders: Folders, on_bytes: Callable[[Callable[[int], object]], None]
+) -> None:
+    folders.put({"a": content(1000), "b": content(2000)})
+    changed = False
+
+    def progress(count: int) -> None:
+        nonlocal changed
+        if not changed:
+            changed = True
+            folders.put({"b": content(3000)[::-1]})
+            folders.faults.add("store_get_object", "expired")
+
+    on_bytes(progress)
+    report = folders.download(settings={"max_concurrency": 1})
+    assert counts(report) == (2, 0, 0)
+    assert folders.downloaded() == {"a": content(1000), "b": content(3000)[::-1]}
 
 
 def test_retried_requests_do_not_fail(folders: Folders) -> None:
@@ -483,13 +479,188 @@ def test_stop_on_error_raises_first_failed_download(folders: Folders) -> None:
 
 
 def test_report_names_first_failures(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job_module, "MAX_FAILURES", 3)
+    monkeypatch.setattr(report_module, "MAX_FAILURES", 3)
     folders.put({f"{n}/../x": b"x" for n in range(5)})
     report = folders.download()
     assert (report.failed, len(report.failures)) == (5, 3)
 
 
+@pytest.mark.parametrize("operation", ["get_physical_address", "link_physical_address"])
+def test_deleted_branch_ends_upload(folders: Folders, operation: str) -> None:
+    folders.write({f"{n:03}": 9 for n in range(60)})
+    folders.faults.add(operation, "status", status=404, times=60, after=2)
+    with pytest.raises(ApiException) as caught:
+        folders.upload(settings={"max_concurrency": 2})
+    assert caught.value.status == 404
+    assert folders.bench.operations[operation] < 20
+
+
+def test_missing_bytes_in_store_do_not_end_upload(folders: Folders) -> None:
+    folders.write({"a": 9, "b": 9})
+    folders.faults.add("store_put_object", "status", status=404, code="NoSuchBucket")
+    assert counts(folders.upload()) == (1, 0, 1)
+
+
+def protect(folders: Folders) -> None:
+    rules = [BranchProtectionRule("main")]
+    RepositoriesApi(folders.bench.client).set_branch_protection_rules("repo", rules)
+
+
+def test_protected_branch_is_reported_before_first_upload(folders: Folders) -> None:
+    folders.write({f"{n}": 9 for n in range(9)})
+    protect(folders)
+    with pytest.raises(TransferError, match="the branch main is protected; nothing was sent"):
+        folders.upload()
+    assert set(folders.bench.operations) == {"list_objects"}
+
+
+def test_branch_protected_meanwhile_ends_upload(folders: Folders) -> None:
+    folders.write({f"{n:03}": 9 for n in range(60)})
+    transfer = folders.transfer(max_concurrency=2)
+    transfer.upload_directory(folders.here, "repo", "main", include="000")
+    protect(folders)
+    folders.bench.sandbox.requests.clear()
+    with pytest.raises(TransferError, match="protected"):
+        transfer.upload_directory(folders.here, "repo", "main")
+    assert folders.bench.operations["link_physical_address"] < 20
+
+
+# Local attackers
+
+
+def exchange_when(condition: Any, exchange: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Call `exchange` once before a file is opened for which the condition holds."""
+    opened = local_module.Folder.open
+    done: list[int] = []
+
+    def open_exchanged(self: Any, name: str, flags: int, mode: int = 0o600) -> int:
+        if not done and condition(name):
+            done.append(1)
+            exchange()
+        return opened(self, name, flags, mode)
+
+    monkeypatch.setattr(local_module.Folder, "open", open_exchanged)
+
+
+def test_folder_exchanged_for_symlink_leads_no_download_outside(
+    folders: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders.put({f"d/{n}": b"evil" for n in range(18)})
+    outside = folders.bench.folder / "outside"
+    outside.mkdir()
+
+    def exchange() -> None:
+        (folders.there / "d").rename(folders.there / "e")
+        (folders.there / "d").symlink_to(outside)
+
+    exchange_when(lambda name: name.startswith(".5."), exchange, monkeypatch)
+    folders.download(settings={"max_concurrency": 1})
+    assert [*outside.iterdir()] == []
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_exchanged_file_is_not_uploaded(
+    folders: Folders, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    folders.write({"a": b"a", "d/b": b"b", "z": b"z"})
+    secret = folders.bench.folder / "secret"
+    secret.mkdir()
+    (secret / "b").write_bytes(b"secret")
+
+    def exchange() -> None:
+        if kind == "folder":
+            (folders.here / "d").rename(folders.here / "moved")
+            (folders.here / "d").symlink_to(secret)
+            return
+        (folders.here / "d" / "b").unlink()
+        if kind == "link":
+            (folders.here / "d" / "b").symlink_to(secret / "b")
+        else:
+            os.mkfifo(folders.here / "d" / "b")
+
+    exchange_when(lambda name: name == "a", exchange, monkeypatch)
+    report = folders.upload(settings={"max_concurrency": 1})
+    assert list(failures(report)) == ["d/b"]
+    assert folders.remote() == {"a": b"a", "z": b"z"}
+
+
+def test_deep_paths_and_long_names(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = "/".join(["d"] * 400)
+    long_name, long_path = "n" * 300, "/".join(["p" * 200] * 5)
+    folders.put({f"{deep}/file": b"deep", "n" * 255: b"n"})
+    put_entries(folders, monkeypatch, [long_name, "/".join(["q" * 250] * 20), long_path])
+    report = folders.download()
+    assert sorted(failures(report)) == sorted([long_name, "/".join(["q" * 250] * 20)])
+    assert all("too long" in str(error) for error in failures(report).values())
+    assert not (folders.there / ("q" * 250)).exists()
+    assert folders.bench.operations["store_get_object"] == 3
+    shutil.rmtree(folders.there / "d", ignore_errors=True)
+
+
+def put_entries(folders: Folders, monkeypatch: pytest.MonkeyPatch, paths: list[str]) -> None:
+    """Make objects whose paths may be longer than lakeFS accepts today."""
+    source = ObjectsApi(folders.bench.client).upload_object("repo", "main", "x", content=b"1")
+    listed = listing_module._Pages._request
+
+    def request(self: Any, *arguments: Any) -> Any:
+        page, date = listed(self, *arguments)
+        template = next(stats for stats in page.results if stats.path == "x")
+        page.results = [stats for stats in page.results if stats.path != "x"]
+        for path in paths:
+            values = {**template.to_dict(), "path": path}
+            page.results.append(ObjectStats(**values))
+        page.results.sort(key=lambda stats: stats.path.encode())
+        return page, date
+
+    assert source.size_bytes == 1
+    monkeypatch.setattr(listing_module._Pages, "_request", request)
+
+
 # Progress and cancellation
+
+
+class Bar:
+    """A progress bar with the interface of tqdm."""
+
+    def __init__(self, total: int | None = None) -> None:
+        self.total = total
+        self.count = 0
+        self.totals: list[int | None] = []
+
+    def update(self, count: int) -> None:
+        self.totals.append(self.total)
+        self.count += count
+
+
+@pytest.mark.parametrize("way", ["upload", "download"])
+def test_total_grows_as_files_are_found(folders: Folders, way: str) -> None:
+    files = folders.write({f"{n}": 1000 + n for n in range(9)})
+    size = sum(map(len, files.values()))
+    folders.put({f"there/{name}": data for name, data in files.items()})
+    for _ in range(2):  # the second time every file is skipped
+        bar = Bar()
+        getattr(folders, way)("there" if way == "download" else "up", progress=bar)
+        assert (bar.count, bar.total) == (size, size)
+    fixed = Bar(total=7)
+    getattr(folders, way)("there" if way == "download" else "up", progress=fixed)
+    assert fixed.total == 7
+
+
+def test_progress_true_shows_bar(folders: Folders, capsys: pytest.CaptureFixture[str]) -> None:
+    folders.write({f"{n}": 1000 for n in range(9)})
+    folders.upload(progress=True)
+    shown = capsys.readouterr().err
+    assert "9 files" in shown
+    assert "8.79k/8.79k" in shown
+    folders.upload(progress=False)
+    assert capsys.readouterr().err == ""
+
+
+def test_progress_true_requires_tqdm(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    with pytest.raises(ApiValueError, match=r"requires tqdm. Install lakefs_client\[progress\]"):
+        folders.upload(progress=True)
+    assert not folders.bench.operations
 
 
 WAYS = pytest.mark.parametrize("way", ["upload", "download"])
@@ -511,7 +682,7 @@ def test_progress_is_called_by_one_thread_at_a_time(folders: Folders, way: str) 
 
     getattr(folders, way)("there" if way == "download" else "", progress=progress)
     assert sum(counted) == size
-    assert len(threads) > 1
+    assert len(threads) == 1
 
 
 @WAYS
@@ -685,6 +856,11 @@ class ListingServer:
         self.paths = sorted(paths, key=str.encode)
         self.requests: list[str] = []
 
+    def call(
+        self, client: Any, method: Any, key: Any, policy: RetryPolicy | None, **arguments: Any
+    ) -> Any:
+        return getattr(self, method.__name__)(*key, **arguments)
+
     def list_objects(
         self, repository: str, ref: str, *, prefix: str, after: str, amount: int
     ) -> Any:
@@ -703,20 +879,21 @@ class ListingServer:
         return SimpleNamespace(path=path)
 
 
-def listing_of(server: ListingServer, prefix: str) -> RemoteListing:
-    client: Any = None
+@contextmanager
+def listing_of(server: ListingServer, prefix: str) -> Iterator[RemoteListing]:
+    context: Any = SimpleNamespace(client=None, patience=None)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(listing_module, "ObjectsApi", lambda client: server)
-        return RemoteListing(client, ObjectRef("repo", "main", prefix))
+        patch.setattr(listing_module, "call", server.call)
+        yield RemoteListing(context, ObjectRef("repo", "main", prefix))
 
 
 @given(there=PATHS, here=PATHS, prefix=st.sampled_from(["", "a/"]))
 def test_listing_finds_objects(there: list[str], here: list[str], prefix: str) -> None:
     server = ListingServer(there)
-    listing = listing_of(server, prefix)
-    for path in sorted((prefix + path for path in here), key=str.encode):
-        found = listing.find(path)
-        assert (found and found.path) == (path if path in there else None)
+    with listing_of(server, prefix) as listing:
+        for path in sorted((prefix + path for path in here), key=str.encode):
+            found = listing.find(path)
+            assert (found and found.path) == (path if path in there else None)
     # At most one stat and one page per file.
     assert server.requests.count("stat") <= len(here)
     assert server.requests.count("list") <= 1 + len(here)
@@ -727,11 +904,11 @@ def test_listing_requests_pages_only(
     there: list[str],
 ) -> None:
     server = ListingServer(there)
-    listing = listing_of(server, "")
-    for path in server.paths:
-        found = listing.find(path)
-        assert found is not None
-        assert found.path == path
+    with listing_of(server, "") as listing:
+        for path in server.paths:
+            found = listing.find(path)
+            assert found is not None
+            assert found.path == path
     assert server.requests == ["list"] * max(1, -(-len(there) // 2))
 
 
@@ -758,14 +935,15 @@ def test_paths_outside_folder_are_failures(folders: Folders) -> None:
 
 
 @given(st.text(st.sampled_from("a./\\\0:é"), max_size=8))
-def test_path_below_stays_in_folder(path: str) -> None:
-    try:
-        place = path_below("/target/folder", path)
-    except ApiValueError:
-        assert {"", ".", ".."} & {*path.split("/")} or "\0" in path
-    else:
-        assert os.path.normpath(place) == place
-        assert place == f"/target/folder/{path}"
+def test_checked_paths_stay_in_folder(path: str) -> None:
+    with tempfile.TemporaryDirectory() as folder, LocalTree(folder) as tree:
+        try:
+            tree.check(path)
+        except ApiValueError:
+            assert {"", ".", ".."} & {*path.split("/")} or "\0" in path
+        else:
+            place = f"{folder}/{path}"
+            assert os.path.normpath(place) == place
 
 
 def test_symlinks_out_of_folder_are_failures(folders: Folders) -> None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import errno
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import threading
+import zlib
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
@@ -31,7 +33,7 @@ from support.bench import (
     status,
 )
 
-from lakefs_client import RetryPolicy
+from lakefs_client import RetryPolicy, retry
 from lakefs_client.exceptions import (
     ApiConnectionError,
     ApiTimeoutError,
@@ -40,6 +42,7 @@ from lakefs_client.exceptions import (
 )
 from lakefs_client.rest import Cancellation, Timing
 from lakefs_client.sandbox import FaultKind, http_server
+from lakefs_client.transfer import context
 from lakefs_client.transfer.checksum import never
 from lakefs_client.transfer.download import file as download_module
 from lakefs_client.transfer.download import remote as remote_module
@@ -48,6 +51,7 @@ from lakefs_client.transfer.download.remote import ChangedError
 from lakefs_client.transfer.throttle import Throttle
 
 GET = "store_get_object"
+OnBytes = Callable[[Callable[[int], object]], None]
 SIZE = 1000
 RANGE = 300
 
@@ -82,7 +86,7 @@ def assert_nothing_left(bench: Bench) -> None:
 
 @pytest.fixture
 def ready(bench: Bench) -> Bench:
-    """A bench with an object, and an existing file at the target."""
+    """Provide a bench with an object, and an existing file at the target."""
     bench.put(content(SIZE))
     bench.target.write_bytes(b"old")
     return bench
@@ -280,7 +284,7 @@ def test_url_is_renewed_once_for_all_ranges(ready: Bench, kind: FaultKind) -> No
     assert len(ready.ranges) == 8
 
 
-def test_url_is_renewed_before_expiry(ready: Bench) -> None:
+def test_url_is_renewed_before_expiry(ready: Bench, on_bytes: OnBytes) -> None:
     clock = MovableClock()
     ready.client.store_client.timing = Timing(clock=clock)
 
@@ -288,7 +292,8 @@ def test_url_is_renewed_before_expiry(ready: Bench) -> None:
         ready.sandbox.clock.advance(890)
         clock.now += 890
 
-    ready.download(part_size=RANGE, max_concurrency=1, progress=progress)
+    on_bytes(progress)
+    ready.download(part_size=RANGE, max_concurrency=1)
     assert ready.operations["stat_object"] == 4
     assert len(ready.ranges) == 4
     assert ready.target.read_bytes() == content(SIZE)
@@ -359,10 +364,15 @@ def changing(bench: Bench, times: int) -> Callable[[int], None]:
 @pytest.mark.parametrize("resume", [False, True])
 @pytest.mark.parametrize("times", [1, 2])
 def test_changed_object_restarts_download(
-    ready: Bench, caplog: pytest.LogCaptureFixture, times: int, resume: bool
+    ready: Bench,
+    caplog: pytest.LogCaptureFixture,
+    on_bytes: OnBytes,
+    times: int,
+    resume: bool,
 ) -> None:
     progress = changing(ready, times)
-    stats = ready.download(part_size=RANGE, max_concurrency=1, progress=progress, resume=resume)
+    on_bytes(progress)
+    stats = ready.download(part_size=RANGE, max_concurrency=1, resume=resume)
     assert ready.target.read_bytes() == content(SIZE)[::-1]
     assert stats.size_bytes == SIZE
     assert sum(progress.counts) == SIZE  # type: ignore[attr-defined]
@@ -373,11 +383,12 @@ def test_changed_object_restarts_download(
 
 
 @pytest.mark.parametrize("resume", [False, True])
-def test_object_that_keeps_changing_fails_download(ready: Bench, resume: bool) -> None:
+def test_object_that_keeps_changing_fails_download(
+    ready: Bench, on_bytes: OnBytes, resume: bool
+) -> None:
+    on_bytes(changing(ready, 9))
     with pytest.raises(TransferError, match=r"changed during the download \(attempt 3\)") as caught:
-        ready.download(
-            part_size=RANGE, max_concurrency=1, progress=changing(ready, 9), resume=resume
-        )
+        ready.download(part_size=RANGE, max_concurrency=1, resume=resume)
     assert caught.value.outcome == "aborted"
     assert isinstance(caught.value.__cause__, ChangedError)
     assert_nothing_left(ready)
@@ -402,7 +413,7 @@ def test_changed_etag_restarts_download(ready: Bench, caplog: pytest.LogCaptureF
 
 
 def test_changed_object_restarts_download_through_server(
-    make_bench: Callable[..., Bench],
+    make_bench: Callable[..., Bench], on_bytes: OnBytes
 ) -> None:
     bench = make_bench(presign=False)
     bench.put(content(SIZE))
@@ -414,7 +425,8 @@ def test_changed_object_restarts_download_through_server(
             moved = True
             bench.put(content(SIZE)[::-1])
 
-    bench.download(part_size=RANGE, max_concurrency=1, progress=progress)
+    on_bytes(progress)
+    bench.download(part_size=RANGE, max_concurrency=1)
     assert bench.target.read_bytes() == content(SIZE)[::-1]
 
 
@@ -497,6 +509,8 @@ def test_disk_errors_are_raised(
             ready.download(part_size=RANGE, resume=resume)
     assert type(caught.value) is OSError
     assert caught.value.errno == errno.ENOSPC
+    assert caught.value.filename.startswith(str(ready.target.with_name(".target.bin.")))
+    assert "receives a download" in str(caught.value)
     if not resume:
         assert_nothing_left(ready)
     ready.download(part_size=RANGE, resume=resume)
@@ -513,6 +527,54 @@ def test_short_writes_are_completed(ready: Bench, monkeypatch: pytest.MonkeyPatc
     )
     ready.download(part_size=RANGE)
     assert ready.target.read_bytes() == content(SIZE)
+
+
+# Outages
+
+
+@pytest.fixture
+def _patience(monkeypatch: pytest.MonkeyPatch, ready: Bench) -> None:
+    """Repeat as often as by default, without the waits."""
+    ready.client.configuration.retries = None
+    monkeypatch.setattr(retry, "_DEFAULT", RetryPolicy(5, 0, 0))
+    attempts = context.PATIENCE.attempts
+    monkeypatch.setattr(context, "PATIENCE", RetryPolicy(attempts, 0, 0))
+
+
+def test_patience_lasts_for_60_seconds() -> None:
+    """The waits are random, so this is the chance of ten runs in a thousand."""
+    policy, chance = context.PATIENCE, random.Random(1)
+    totals = sorted(
+        sum(policy.wait(n, None, chance.random()) or 0 for n in range(1, policy.attempts))
+        for _ in range(1000)
+    )
+    assert totals[10] > 60
+    assert totals[-1] < 180
+
+
+@pytest.mark.usefixtures("_patience")
+@pytest.mark.parametrize("fault", [status(503), Row("reset_before", {}), Row("truncate", {})])
+def test_outage_under_way_is_ridden_out(ready: Bench, fault: Row) -> None:
+    add_fault(ready, fault, 20, after=1)
+    ready.download(part_size=RANGE, max_concurrency=1)
+    assert ready.target.read_bytes() == content(SIZE)
+    assert not ready.sandbox.faults.pending
+
+
+@pytest.mark.usefixtures("_patience")
+def test_first_request_is_not_repeated_for_long(ready: Bench) -> None:
+    add_fault(ready, status(503), 20)
+    with pytest.raises(TransferError, match="503"):
+        ready.download()
+    assert len(ready.ranges) == 5
+
+
+@pytest.mark.usefixtures("_patience")
+def test_policy_of_caller_limits_outage(ready: Bench) -> None:
+    add_fault(ready, status(503), 20, after=1)
+    with pytest.raises(TransferError, match="503"):
+        ready.download(part_size=RANGE, max_concurrency=1, retry=RetryPolicy(3, 0, 0))
+    assert len(ready.ranges) == 4
 
 
 # The throttle
@@ -543,7 +605,7 @@ def test_throttle_slots_are_released(ready: Bench, fails: bool) -> None:
             transfer.download_file("repo", "main", PATH, ready.target)
     else:
         transfer.download_file("repo", "main", PATH, ready.target)
-    assert throttle._active == 0
+    assert throttle.active == 0
 
 
 @pytest.mark.parametrize("times", [0, 1])
@@ -595,6 +657,12 @@ def left(bench: Bench) -> tuple[list[Any], Any]:
     records = [json.loads(line.partition(" ")[2]) for line in path.read_text().splitlines()]
     (hidden,) = bench.target.parent.glob(".target.bin.*.part")
     return records, hidden
+
+
+def journal_line(record: Any) -> str:
+    """Return a line of a journal."""
+    text = json.dumps(record)
+    return f"{zlib.crc32(text.encode()):08x} {text}\n"
 
 
 def interrupted(bench: Bench, **options: Any) -> TransferError:
@@ -653,6 +721,38 @@ def test_resume_restarts_without_partial_file(
     assert ready.beside == ["target.bin"]
 
 
+@pytest.mark.parametrize("name", ["../victim", "victim", "/victim", ".target.bin.part", "", "."])
+def test_resume_ignores_other_file_in_journal(ready: Bench, name: str) -> None:
+    interrupted(ready)
+    (path,) = ready.folder.glob("journals/*")
+    records, hidden = left(ready)
+    victims = [ready.folder / "victim", ready.target.with_name("victim")]
+    for victim in victims:
+        victim.write_bytes(b"precious")
+    records[0]["file"] = name.replace("/victim", str(victims[0])) if name[:1] == "/" else name
+    path.write_text("".join(map(journal_line, records)))
+    ready.download(part_size=RANGE, resume=True)
+    assert ready.target.read_bytes() == content(SIZE)
+    assert [victim.read_bytes() for victim in victims] == [b"precious"] * 2
+    assert hidden.exists()
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_resume_does_not_open_other_kinds_of_files(ready: Bench, kind: str) -> None:
+    interrupted(ready)
+    _, hidden = left(ready)
+    victim = ready.folder / "victim"
+    victim.write_bytes(b"precious")
+    hidden.unlink()
+    if kind == "link":
+        hidden.symlink_to(victim)
+    else:
+        os.mkfifo(hidden)
+    ready.download(part_size=RANGE, resume=True)
+    assert ready.target.read_bytes() == content(SIZE)
+    assert victim.read_bytes() == b"precious"
+
+
 def test_resume_restarts_if_object_changed(ready: Bench, caplog: pytest.LogCaptureFixture) -> None:
     interrupted(ready)
     ready.put(content(SIZE)[::-1])
@@ -697,23 +797,25 @@ PROGRAM = f"""
 import os, signal, sys
 import lakefs_client
 from lakefs_client.transfer import Transfer, TransferConfig
+from lakefs_client.transfer.progress import Progress
 
 host, user, password, target, journals, kill_after = sys.argv[1:]
 received = 0
 
-def progress(count):
+def progress(self, count):
     global received
     received += count
     if received >= int(kill_after):
         os.kill(os.getpid(), signal.SIGKILL)
 
+Progress.add = progress  # a callback of the caller's runs in another thread
 configuration = lakefs_client.Configuration(host=host, username=user, password=password)
 configuration.verify_ssl = False
 with lakefs_client.ApiClient(configuration) as client:
     config = TransferConfig(max_concurrency=1, journal_dir=journals)
     object.__setattr__(config, "part_size", 300)
     Transfer(client, config).download_file(
-        "repo", "main", {PATH!r}, target, progress=progress, resume=True
+        "repo", "main", {PATH!r}, target, resume=True
     )
 """
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
+import shutil
 import stat
 import threading
 from collections.abc import Callable, Iterator
@@ -191,7 +193,9 @@ def test_replaced_file_keeps_mode(bench: Bench, former: int) -> None:
     assert bench.target.read_bytes() == b"new"
 
 
-def test_partial_file_is_hidden_and_private(bench: Bench) -> None:
+def test_partial_file_is_hidden_and_private(
+    bench: Bench, on_bytes: Callable[[Callable[[int], object]], None]
+) -> None:
     bench.put(content(300))
     bench.target.write_bytes(b"old")
     seen: list[tuple[list[str], int]] = []
@@ -201,16 +205,32 @@ def test_partial_file_is_hidden_and_private(bench: Bench) -> None:
         seen.append((bench.beside, mode(hidden)))
         assert bench.target.read_bytes() == b"old"
 
+    on_bytes(progress)
     with umask(0):
-        bench.download(part_size=100, progress=progress)
+        bench.download(part_size=100)
     assert len(seen) == 3
     assert all((len(names), mode) == (2, 0o600) for names, mode in seen)
     assert bench.target.read_bytes() == content(300)
 
 
-def make_directory(path: Path) -> Any:
-    path.mkdir()
+def make_directory_for_name(path: Path) -> Any:
+    (path / "data.bin").mkdir(parents=True)
     return path
+
+
+@pytest.mark.parametrize("slash", ["", "/", "/."])
+def test_folder_as_target_takes_name_of_object(bench: Bench, slash: str) -> None:
+    bench.put(b"new")
+    bench.target.mkdir()
+    bench.download(target=f"{bench.target}{slash}")
+    assert (bench.target / "data.bin").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("path", ["a/", "a/..", "a/."])
+def test_folder_as_target_requires_name_of_object(bench: Bench, path: str) -> None:
+    with pytest.raises(ApiValueError, match="no name for a file"):
+        bench.download(path, target=bench.target.parent)
+    assert not bench.sandbox.requests
 
 
 def make_pipe(path: Path) -> Any:
@@ -226,9 +246,8 @@ def make_file_for_a_folder(path: Path) -> Any:
 @pytest.mark.parametrize(
     ("make", "error"),
     [
-        (make_directory, IsADirectoryError),
+        (make_directory_for_name, IsADirectoryError),
         (lambda path: f"{path}/", IsADirectoryError),
-        (lambda path: ".", IsADirectoryError),
         (lambda path: path / "missing" / "file", FileNotFoundError),
         (make_file_for_a_folder, NotADirectoryError),
         (make_pipe, ApiValueError),
@@ -286,6 +305,53 @@ def test_lakefs_errors_are_raised_unchanged(bench: Bench, resume: bool) -> None:
         bench.download(resume=resume)
     assert bench.beside == []
     assert list(bench.folder.glob("journals/*")) == []
+
+
+def refuse(*arguments: Any, **options: Any) -> Any:
+    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_refused_mode_is_logged(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, exists: bool
+) -> None:
+    bench.put(b"new")
+    if exists:
+        bench.target.write_bytes(b"old")
+    with monkeypatch.context() as patch:
+        for name in ("chmod", "fchmod"):
+            patch.setattr(os, name, refuse)
+        bench.download()
+    assert bench.target.read_bytes() == b"new"
+    assert bench.beside == ["target.bin"]
+    assert ("the mode stays as it is" in caplog.text) == exists
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_refused_rename_is_replaced_by_copy(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, exists: bool
+) -> None:
+    bench.put(content(SIZE))
+    if exists:
+        bench.target.write_bytes(b"old")
+    with monkeypatch.context() as patch:
+        for name in ("replace", "rename"):
+            patch.setattr(os, name, refuse)
+        bench.download()
+    assert bench.target.read_bytes() == content(SIZE)
+    assert bench.beside == ["target.bin"]
+    assert "copied, since the rename failed" in caplog.text
+
+
+def test_failed_copy_raises_refusal_of_rename(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.put(b"new")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", refuse)
+        patch.setattr(shutil, "copyfileobj", refuse)
+        with pytest.raises(PermissionError):
+            bench.download()
 
 
 # Verification

@@ -287,7 +287,7 @@ def test_idle_reader_holds_no_throttle_slot(bench: Bench) -> None:
     ):
         for _ in range(3):
             assert first.read(BUFFER + 1) == second.read(BUFFER + 1)
-    assert throttle._active == 0
+    assert throttle.active == 0
 
 
 def test_signature_is_not_disclosed(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:

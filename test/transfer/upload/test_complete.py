@@ -257,7 +257,7 @@ def settle(bench: Bench, error: TransferError) -> None:
 
 
 # The store assembled the object, and lakeFS recorded nothing. Here a failed look at the object
-# stands for that.
+# means that.
 SPENT: list[Order] = [
     (COMPLETE, "late_error", {"status": 500}),
     (STAT, "status", {"status": 404, "times": 2}),
@@ -360,7 +360,7 @@ def test_deleted_branch_names_the_outcome(bench: Bench, size: int, outcome: str)
 
 
 def one_part(bench: Bench) -> tuple[Any, list[StoredPart]]:
-    """An upload whose only part is in the store."""
+    """Return an upload whose only part is in the store."""
     target = Destination(bench.client, ObjectRef("repo", "main", PATH), "application/x", {})
     upload, (signed,) = target.create(1)
     headers = {"Content-Length": "9"}

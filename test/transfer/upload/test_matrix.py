@@ -238,7 +238,7 @@ class Stage:
         self.when(self.operation, action, skip=(self.step, self.one) == ("renewal", True))
 
     def lead(self, origin: str, *, down: bool) -> None:
-        """Have requests of this step go to another scheme, host and port; where `down` is true
+        """Redirect requests of this step to another scheme, host and port; where `down` is true
         and it happens as often as it is tried, all later ones to the same server as well."""
         self.pending["origin"] = self.often
         skip = [(self.step, self.one) == ("renewal", True)]
@@ -536,7 +536,7 @@ def test_cell(make_stage: Callable[[Case], Stage], bench: Bench, case: Case) -> 
 
 
 def _run(stage: Stage) -> tuple[Any, int]:
-    """The object's stats or the error, and the sum of what the progress callback was told."""
+    """Return the object's stats or the error, and the sum of the progress callback's arguments."""
     counts: list[int] = []
 
     def progress(count: int) -> None:
@@ -567,7 +567,7 @@ def assert_consumed(stage: Stage) -> None:
 
 
 def whole(stage: Stage, stats: Any, sent: int | None = None) -> None:
-    """The object is there, byte for byte, and nothing else."""
+    """Check that the object is there, byte for byte, and nothing else."""
     if isinstance(stats, BaseException):
         raise stats
     assert stats.size_bytes == stage.size
@@ -591,7 +591,7 @@ def nothing_left(stage: Stage, error: Any, sent: int) -> None:
 
 
 def resumable(stage: Stage, error: Any, sent: int) -> None:
-    """The same call resumes, and sends no part that the journal lists."""
+    """Check that the same call resumes, and sends no part that the journal lists."""
     assert isinstance(error, TransferError)
     assert "resume=True" in str(error)
     (pending,) = stage.pending_uploads()
@@ -612,7 +612,7 @@ def parts_sent(bench: Bench) -> set[int]:
 
 
 def settled(stage: Stage, error: Any, sent: int) -> None:
-    """The call that the error names settles the upload."""
+    """Check that the call that the error names settles the upload."""
     bench, text = stage.bench, str(error)
     if stage.step == "create":
         assert "AbortIncompleteMultipartUpload" in text
@@ -644,7 +644,7 @@ def settled(stage: Stage, error: Any, sent: int) -> None:
 
 
 def whole_afterwards(stage: Stage) -> None:
-    """The same upload succeeds afterwards."""
+    """Check that the same upload succeeds afterwards."""
     known = set(stage.bench.sandbox.blockstore.uploads())
     stage.source.write_bytes(content(stage.size))
     assert stage.upload(stage.bench.client).size_bytes == stage.size

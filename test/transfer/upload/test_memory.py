@@ -58,7 +58,7 @@ with lakefs_client.ApiClient(configuration) as client:
 
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Iterator[list[str]]:
-    """A sandbox in another process: its endpoint, credentials and storage namespace. What it
+    """Provide the endpoint, credentials and namespace of a sandbox in another process. What it
     keeps is below `tmp_path`."""
     with sandbox_elsewhere("--data", str(tmp_path / "sandbox")) as found:
         yield found

@@ -1,7 +1,7 @@
-"""What can go wrong with the bytes on their way to the store, and what becomes of the upload.
+"""Faults of the bytes on their way to the store, and the outcome of the upload.
 
 Each row happens to a part of a multipart upload and to a single PUT. With `NO_WAIT` each is sent
-twice at the most.
+twice at most.
 """
 
 from __future__ import annotations
@@ -247,7 +247,7 @@ def test_the_first_failure_stops_the_rest(bench: Bench) -> None:
 def test_the_first_failure_stops_parts_that_are_on_their_way(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # They would go on for ten minutes, and so would the wait for them.
+    # They would last ten minutes, and so would the wait for them.
     monkeypatch.setattr(multipart, "CANCEL_WAIT", 600)
     for number in (1, 3):
         bench.sandbox.faults.add(
@@ -340,7 +340,7 @@ def test_the_last_parts_failure_is_known_before_it_counts_as_done(
     fail = multipart.MultipartUpload._set_failure
 
     def late(upload: Any, failure: BaseException) -> None:
-        time.sleep(0.2)  # whoever does not wait for it, completes meanwhile
+        time.sleep(0.2)  # whoever does not wait for it, completes in between
         fail(upload, failure)
 
     monkeypatch.setattr(multipart.MultipartUpload, "_set_failure", late)

@@ -32,7 +32,7 @@ def conflict(bench: Bench, times: int) -> None:
 
 
 def spent(bench: Bench, times: int) -> None:
-    """The store knows no such upload at the first complete: a lifecycle rule removed it."""
+    """Let a lifecycle rule remove the upload before the first complete."""
     bench.sandbox.faults.add(COMPLETE, "status", status=500, body=NO_SUCH_UPLOAD, times=times)
 
 
@@ -62,7 +62,7 @@ WAYS = pytest.mark.parametrize("order", [conflict, spent, part_gone, last_part_g
 
 
 def addresses(bench: Bench) -> set[str]:
-    """Where parts were sent to."""
+    """Return the paths that parts were sent to."""
     return {r.path for r in bench.sandbox.requests if r.operation == "store_put_part"}
 
 

@@ -1,4 +1,4 @@
-"""Uploads that were interrupted, and go on.
+"""Uploads that were interrupted and resumed.
 
 Processes are killed by SIGKILL: at random, at each request of the protocol before and after the
 server has carried it out, and at each write of the journal, before it, in its middle and after it.
@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import logging
 import os
 import random
 import signal
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -98,16 +100,16 @@ class Scene:
         return dict(self.bench.sandbox.blockstore.uploads())
 
     def journals(self) -> list[list[dict[str, Any]]]:
-        """What the journals hold, one list of records each."""
+        """Return the records of each journal."""
         return list(read_all(self.job.journals, "upload"))
 
     def arrived(self) -> set[int]:
-        """The parts that the journal says to be in the store."""
+        """Return the parts that the journal says to be in the store."""
         records = [record for journal in self.journals() for record in journal]
         return {record["part"] for record in records if "part" in record}
 
     def sent(self) -> set[int]:
-        """The parts that the sandbox was sent."""
+        """Return the parts that the sandbox was sent."""
         queries = [r.query for r in self.bench.sandbox.requests if r.operation == PUT_PART]
         return {int(dict(parse_qsl(query))["partNumber"]) for query in queries}
 
@@ -116,7 +118,7 @@ class Scene:
         return uploader.upload(self.job, self.transfer, **options)
 
     def interrupt(self, number: int = PARTS // 2, **options: Any) -> TransferError:
-        """Have the upload end early, with parts in the store."""
+        """End the upload early, with parts in the store."""
         fault = {"status": 403, "part_number": number}
         self.bench.sandbox.faults.add(PUT_PART, "status", **fault)
         with pytest.raises(TransferError) as caught:
@@ -172,7 +174,7 @@ class Scene:
             assert over.wait(60)
 
     def assert_whole(self) -> None:
-        """The object is there, byte for byte, and nothing that costs: no part, no journal.
+        """Check that the object is there, byte for byte, without parts or a journal.
 
         The answer to the beginning may have been lost, so that nobody knows that upload; it has
         no parts.
@@ -183,7 +185,7 @@ class Scene:
         assert not list(self.job.journals.iterdir())
 
     def assert_goes_on(self) -> None:
-        """The same call ends well, and sends nothing that is known to be there."""
+        """Check that the same call succeeds, and sends no stored part again."""
         arrived = self.arrived()
         self.bench.sandbox.requests.clear()
         counts: list[int] = []
@@ -204,13 +206,13 @@ def scene(shared: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 def delete(bench: Bench) -> None:
-    """Have nothing stand at the path."""
+    """Delete the object at the path."""
     if bench.stat(PATH) is not None:
         ObjectsApi(bench.client).delete_object("repo", "main", PATH)
 
 
 def pending(scene: Scene) -> PendingUpload:
-    """The one upload that is pending."""
+    """Return the one upload that is pending."""
     (one,) = scene.transfer.pending_uploads()
     return one
 
@@ -219,7 +221,7 @@ def pending(scene: Scene) -> PendingUpload:
 
 
 def kill_at_random(scene: Scene, kills: int, seed: int) -> None:
-    """Kill process after process, each of which goes on where the one before it was."""
+    """Kill process after process. Each resumes the upload of the one before."""
     chance, requests = random.Random(seed), scene.bench.sandbox.requests
     while scene.kills < kills:
         arrived, before = scene.arrived(), scene.journals()
@@ -297,7 +299,7 @@ def test_what_was_completed_unseen_is_not_sent_again(scene: Scene) -> None:
     scene.assert_whole()
 
 
-# What goes on
+# Resumed uploads
 
 
 def test_it_goes_on_with_the_same_upload(scene: Scene) -> None:
@@ -576,7 +578,7 @@ def test_an_address_that_is_over_by_the_servers_word(
 
 
 def assert_said_to_be_over(scene: Scene, text: str, upload_id: str | None) -> None:
-    """A new upload was made; the old one's parts are still there, as the log says."""
+    """Check that a new upload was made; the old one's parts are still there, as the log says."""
     assert upload_id is not None
     assert "starting a new one" in text
     assert upload_id in text
@@ -749,3 +751,51 @@ def test_a_torn_journal_goes_on_from_what_is_whole(scene: Scene) -> None:
     path.write_bytes(whole[: len(whole) - 40])
     assert len(scene.arrived()) > 2
     scene.assert_goes_on()
+
+
+# Journals that something else wrote
+
+
+def rewrite_journal(scene: Scene, change: Callable[[list[Any]], object]) -> None:
+    """Change the records of the journal, and keep their checksums right."""
+    (path,) = scene.job.journals.iterdir()
+    records = [json.loads(line.partition(b" ")[2]) for line in path.read_bytes().splitlines()]
+    change(records)
+    lines = [json.dumps(record).encode() for record in records]
+    path.write_bytes(b"".join(b"%08x %s\n" % (zlib.crc32(line), line) for line in lines))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda records: records[0].pop("upload_id"),
+        lambda records: records[0].update(size="large"),
+        lambda records: records[0].update(user_metadata=[1]),
+        lambda records: records[0].update(began=None),
+        lambda records: records[1].update(part="1"),
+        lambda records: records[1].update(stored=None),
+        lambda records: records[1].update(stored=[1, 2, 3, 4]),
+        lambda records: records[1].update(part=-1),
+        lambda records: records.__setitem__(0, [1, 2]),
+        lambda records: records.__setitem__(0, None),
+    ],
+)
+def test_journal_of_another_format_starts_a_new_upload(
+    scene: Scene, change: Callable[[list[Any]], object]
+) -> None:
+    scene.interrupt()
+    rewrite_journal(scene, change)
+    assert scene.transfer.pending_uploads() == []
+    scene.upload()
+    assert scene.bench.operations[CREATE] == 1
+    assert scene.bench.held(PATH) == content(SIZE)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")
+def test_journal_folder_that_every_user_may_write_to_is_refused(scene: Scene) -> None:
+    scene.job.journals.mkdir()
+    scene.job.journals.chmod(0o777)
+    for call in (scene.upload, scene.transfer.pending_uploads):
+        with pytest.raises(PermissionError, match="every user may write"):
+            call()
+    assert not scene.bench.operations

@@ -1,5 +1,5 @@
 """Random schedules of faults: whatever happens, the object is whole, or not there, or the error
-says what is unknown; and where there is a journal, the same call goes on without faults.
+says what is unknown; and where there is a journal, the same call resumes without faults.
 
 The schedules are drawn by Hypothesis from a fixed seed: of a file, of a file with a journal, and of
 a stream that can be read once. Parts are of 64 KiB here and windows of 16 KiB, for which the limits
@@ -225,7 +225,7 @@ class Runner:
         assert sum(counts) == run.size
 
     def _go_on(self, run: Run) -> None:
-        """Where there is a journal, the same call ends well without faults."""
+        """If there is a journal, the same call succeeds without faults."""
         folder: Path = run.settings["journal_dir"]
         journals = list(read_all(folder, "upload"))
         outcome = run.outcome
@@ -274,7 +274,7 @@ class Runner:
             assert found is not None
             self._assert_whole(found, run)
         elif outcome in ("aborted", "not begun", "not linked", "abort failed", "resumable"):
-            # What stood there stands there still.
+            # The former object is still there.
             assert not standing
             assert (found is not None) == (former is not None)
         if outcome == "not begun" and "AbortIncompleteMultipartUpload" in str(failure):

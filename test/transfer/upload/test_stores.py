@@ -43,7 +43,7 @@ def test_without_multipart_one_put_takes_it_all(
     assert stats.metadata.to_dict() == {"run": "42"}
     assert sum(counts) == size
     bench.assert_whole(content(size))
-    assert "no presigned multipart upload here, sending one PUT" in caplog.text
+    assert "no presigned multipart upload, sending one PUT" in caplog.text
 
 
 def test_without_multipart_small_files_do_not_ask_for_it(make_bench: Callable[..., Bench]) -> None:
@@ -124,7 +124,7 @@ def test_what_fails_on_its_way_through_the_server(
     assert (bench.stat() is not None) == (kind == "lost_answer")
 
 
-# Servers that no sandbox stands for: lakeFS and its store at one address, in one script.
+# Servers that the sandbox does not simulate: lakeFS and its store at one address, in one script.
 
 
 def unknown(*ignored: object) -> Future[str | None]:
@@ -135,7 +135,7 @@ def unknown(*ignored: object) -> Future[str | None]:
 
 
 class Scripted:
-    """A server that a script stands for, and uploads to it."""
+    """A scripted server, and uploads to it."""
 
     def __init__(self, server: ScriptedServer, folder: Path) -> None:
         self.server = server
@@ -145,18 +145,18 @@ class Scripted:
         self.client = ApiClient(configuration)
 
     def address(self, query: str) -> Answer:
-        """The answer to get_physical_address, with this query in the URL."""
+        """Return the answer to get_physical_address, with this query in the URL."""
         url = f"{self.server.url}/container/key%2Cx?{query}"
         return Answer(json={"physical_address": "https://c/key,x", "presigned_url": url})
 
     def created(self, *queries: str) -> Answer:
-        """The answer to create."""
+        """Return the answer to create."""
         urls = [f"{self.server.url}/bucket/key?{query}" for query in queries]
         upload = {"upload_id": "U1", "physical_address": "s3://b/key", "presigned_urls": urls}
         return Answer(201, json=upload)
 
     def stats(self, size: int, checksum: str) -> Answer:
-        """The answer to link or complete."""
+        """Return the answer to link or complete."""
         return Answer(
             json={
                 "path": "a/b",

@@ -72,7 +72,7 @@ def windows(data: bytes, size: int = WINDOW) -> Iterator[bytes]:
 
 @pytest.fixture
 def spools(bench: Bench) -> Path:
-    """A folder of their own for temporary files."""
+    """Provide a separate folder for temporary files."""
     folder = bench.folder / "spools"
     folder.mkdir()
     bench.client.configuration.temp_folder_path = str(folder)
@@ -80,7 +80,7 @@ def spools(bench: Bench) -> Path:
 
 
 def open_files(folder: Path) -> dict[int, int]:
-    """The files below a folder that this process has open, though they have no name: their modes
+    """Return the unnamed files below a folder that this process has open: their modes
     by number. No file there has a name."""
     assert list(folder.iterdir()) == []
     found = {}
@@ -89,7 +89,7 @@ def open_files(folder: Path) -> dict[int, int]:
             name, status = os.readlink(link), os.stat(link)
             same = os.readlink(link) == name
         except FileNotFoundError:
-            continue  # closed meanwhile
+            continue  # closed in between
         if same and name.startswith(f"{folder}/"):
             assert name.endswith(" (deleted)")
             found[status.st_ino] = stat.S_IMODE(status.st_mode)
@@ -213,7 +213,7 @@ class TestSmallParts:
         small.assert_whole(data)
         parts = small.operations["store_put_part"]
         assert parts == 0 or parts <= max(1, len(data) // part_size + 1)
-        # In place, from where it stands on.
+        # In place, from its position.
         held = io.BytesIO(bytes(offset) + data)
         held.seek(offset)
         upload(small, held, limits=SMALL, **options)

@@ -272,26 +272,6 @@ def test_a_third_refusal_in_a_row_is_an_answer(bench: Bench, executor: Executor)
     bench.assert_nothing_left()
 
 
-def test_a_task_that_waited_too_long_is_answered_without_a_request(
-    bench: Bench, executor: Executor
-) -> None:
-    waited = {1, 3}
-
-    def age(task: PartTask) -> PartTask:
-        assert task.life is not None
-        assert 0 < task.life <= 900
-        if task.part.number not in waited:
-            return task
-        waited.remove(task.part.number)
-        return dataclasses.replace(task, made=task.made - task.life)
-
-    bench.upload(SIZE, executor=Watched(executor, age))
-    operations = bench.operations
-    assert operations["upload_part"] == 2
-    assert operations["store_put_part"] == 4
-    bench.assert_whole(content(SIZE))
-
-
 def test_a_renewal_that_fails_is_a_failure_of_the_part(bench: Bench, threads: Executor) -> None:
     bench.sandbox.faults.add("store_put_part", "expired", part_number=2)
     bench.sandbox.faults.add("upload_part", "status", status=401)
@@ -413,7 +393,7 @@ def test_an_interrupt_aborts_though_workers_go_on(
     ):
         bench.upload(SIZE, executor=watched, progress=told.append)
     faults.clear()
-    # Whoever cannot be stopped finds the upload gone, and nothing is told of it.
+    # A worker that cannot be stopped finds the upload gone, and reports nothing.
     processes.submit(len, "").result()
     bench.assert_nothing_left()
     assert told == []

@@ -55,14 +55,14 @@ def files(bench: Bench) -> Files:
 
 
 def write(file: ObjectWriter, *sizes: int) -> None:
-    """Write so many bytes, and close."""
+    """Write a number of bytes, and close."""
     with file:
         for size in sizes:
             file.write(content(size))
 
 
 def fail(file: ObjectWriter, size: int, error: BaseException) -> None:
-    """Write so many bytes, and fail before the end of the block."""
+    """Write a number of bytes, and fail before the end of the block."""
     with file:
         file.write(content(size))
         raise error
@@ -219,7 +219,7 @@ def test_nothing_is_asked_for_before_there_is_a_part(files: Files) -> None:
 
 @pytest.mark.parametrize("late", [False, True], ids=["write", "close"])
 def test_a_part_that_fails_aborts(files: Files, late: bool) -> None:
-    """It is told by the first write after it, or by close; with what the store said as cause."""
+    """The next write, or close, raises it, with the store's error as cause."""
     files.bench.sandbox.faults.add("store_put_part", "status", status=403, part_number=1)
     file = files.write()
     fails = file.close if late else lambda: write(file, *[PART] * 99)
@@ -232,7 +232,7 @@ def test_a_part_that_fails_aborts(files: Files, late: bool) -> None:
     assert error.__cause__ is not error
     assert getattr(error.__cause__, "status", None) == 403
     assert "PartError" not in "".join(traceback.format_exception(error.__cause__))
-    with pytest.raises(ValueError, match="is closed or aborted"):
+    with pytest.raises(ValueError, match="is closed, aborted"):
         file.write(b"more")
     file.close()  # does not fail again
     assert file.closed
@@ -262,7 +262,7 @@ def test_a_branch_that_is_not_there(files: Files, size: int, kind: type[ApiExcep
 
 
 def test_a_failing_block_is_what_is_told_of(files: Files) -> None:
-    """Where the abort fails as well, what was raised first is raised."""
+    """If the abort fails as well, the first exception is raised."""
     files.bench.sandbox.faults.add(ABORT, "status", status=500, times=9)
     with pytest.raises(RuntimeError, match="mine"):
         fail(files.write(), PART + 1, RuntimeError("mine"))
@@ -333,9 +333,8 @@ def test_an_executor_is_left_out(files: Files) -> None:
 @pytest.mark.parametrize(
     ("arguments", "options", "error"),
     [
-        (("repo", "main", PATH, "w"), {}, ApiValueError),
+        (("repo", "main", PATH, "x"), {}, ApiValueError),
         (("repo", "main", PATH, "ab"), {}, ApiValueError),
-        (("repo", "main", PATH, "r"), {}, ApiValueError),
         (("repo", "main", PATH, "rb"), {"content_type": "x/y"}, ApiValueError),
         (("repo", "main", PATH), {"user_metadata": {}}, ApiValueError),
         (("repo", "main", "", "wb"), {}, ApiValueError),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import mimetypes
 import os
 
-from lakefs_client._body import OCTETS
-
+OCTETS = "application/octet-stream"
+"""The media type of bytes of which nothing is known."""
 _COMPRESSIONS = {
     "gzip": "application/gzip",
     "bzip2": "application/x-bzip2",

@@ -1,0 +1,73 @@
+"""What notebooks show: tables of models and reports, and short reprs."""
+
+from __future__ import annotations
+
+import pickle
+
+from lakefs_client import ApiClient, Configuration
+from lakefs_client.apis import ObjectsApi
+from lakefs_client.models import (
+    CredentialsWithSecret,
+    ObjectStats,
+    ObjectStatsList,
+    Pagination,
+    Ref,
+)
+from lakefs_client.transfer import DirectoryReport, Transfer
+from lakefs_client.transfer.directory.report import Failure
+
+
+def stats(path: str, address: str = "s3://b/k") -> ObjectStats:
+    return ObjectStats(path, "object", address, "abc", 0, size_bytes=7)
+
+
+def test_model_is_a_table_of_its_properties() -> None:
+    html = Ref("main", "<script>")._repr_html_()
+    assert html.startswith("<table><caption>Ref</caption>")
+    assert "<tr><td>id</td><td>main</td></tr>" in html
+    assert "<script>" not in html
+    assert "&lt;script&gt;" in html
+
+
+def test_page_is_a_table_of_its_results() -> None:
+    page = ObjectStatsList(
+        Pagination(False, "", 60, 1000), [stats(f"a/{number}") for number in range(60)]
+    )
+    html = page._repr_html_()
+    assert html.count("<tr>") == 1 + 50
+    assert "10 more on this page" in html
+    assert "<th>size_bytes</th>" in html
+    empty = ObjectStatsList(Pagination(False, "", 0, 1000), [])
+    assert "<tbody></tbody>" in empty._repr_html_()
+
+
+def test_tables_hide_secrets() -> None:
+    credentials = CredentialsWithSecret(
+        access_key_id="AKIA", secret_access_key="very secret", creation_date=0
+    )
+    assert "AKIA" in credentials._repr_html_()
+    assert "very secret" not in credentials._repr_html_()
+    signed = stats("a", "https://store/k?X-Amz-Signature=0123456789abcdef")
+    assert "0123456789abcdef" not in signed._repr_html_()
+
+
+def test_report_shows_counts_and_failures() -> None:
+    report = DirectoryReport(transferred=3, failed=1)
+    report.failures.append(Failure("<a>", OSError("no room")))
+    html = report._repr_html_()
+    assert "<td>transferred</td><td>3</td>" in html
+    assert "<td>&lt;a&gt;</td><td>no room</td>" in html
+
+
+def test_reprs_name_host_and_user_and_no_secret() -> None:
+    configuration = Configuration(
+        "https://a.example", username="AKIA", password="very secret", access_token="a token"
+    )
+    client = ApiClient(configuration)
+    for thing in (configuration, client, ObjectsApi(client), Transfer(client)):
+        assert type(thing).__name__ in repr(thing)
+        assert "host='https://a.example/api/v1' username='AKIA'" in repr(thing)
+        assert "secret" not in repr(thing)
+        assert "a token" not in repr(thing)
+        assert len(repr(thing)) < 150
+    assert repr(pickle.loads(pickle.dumps(client))) == repr(client)
