@@ -53,10 +53,10 @@ def compare(url: str, folder: str, files: str) -> dict[str, float]:
 
 def _fill(source: str, files: int) -> None:
     for number in range(files):
-        folder = "all" if number < files // 2 else f"{number // _EACH:04d}"
-        if number % _EACH == 0:
-            os.makedirs(os.path.join(source, folder), exist_ok=True)
-        with open(os.path.join(source, folder, f"{number:06d}.bin"), "wb") as file:
+        name = "all" if number < files // 2 else f"{number // _EACH:04d}"
+        folder = os.path.join(source, name)
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, f"{number:06d}.bin"), "wb") as file:
             file.write(bytes(SIZE))
 
 

@@ -56,7 +56,7 @@ NAMES = {
     "boto3_loop": "boto3, one by one",
 }
 # Peers that take many times as long as the others run fewer times.
-SLOW, SLOW_ROUNDS = ("boto3_loop",), 2
+SLOW, SLOW_ROUNDS = ("boto3_loop",), 1
 # Ratios of wall time that are allowed: subject, peer, direction, whether there is a delay.
 GOALS = {
     ("client", "lakectl", "upload", False): 1.8,
