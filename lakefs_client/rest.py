@@ -452,9 +452,12 @@ class RESTClientObject:
 
 
 def _in_utf8(headers: Mapping[str, str]) -> Mapping[str, str]:
-    """Return headers whose text reaches the server as UTF-8, though HTTP clients send Latin-1."""
+    """Return headers whose text reaches the server as UTF-8, though HTTP clients send Latin-1.
+
+    The values are plain str: recorders such as vcrpy write down the type of any other.
+    """
     if all(map(str.isascii, headers.values())):
-        return headers
+        return {name: str(value) for name, value in headers.items()}
     return {name: value.encode().decode("latin-1") for name, value in headers.items()}
 
 

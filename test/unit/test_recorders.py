@@ -83,9 +83,10 @@ import sys, vcr, lakefs_client
 from lakefs_client.apis import BranchesApi, ObjectsApi
 
 host, cassette, first = sys.argv[1:]
+configuration = lakefs_client.Configuration(host, username="user", password="pass")
 
 def ask(**options):
-    with lakefs_client.ApiClient(lakefs_client.Configuration(host)) as client:
+    with lakefs_client.ApiClient(configuration) as client:
         answer = BranchesApi(client).get_branch("repo", "main").commit_id
         with ObjectsApi(client).get_object("repo", "main", "p") as file:
             return answer, file.read()
