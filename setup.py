@@ -137,7 +137,7 @@ setup(
         "cli": ["PyYAML>=6.0", "tqdm>=4.66"],
         "dask": ["distributed>=2024.1"],
         "dev": requirements("test-requirements.txt"),
-        "fsspec": ["fsspec>=2024.2"],
+        "fsspec": ["fsspec>=2025.2"],
         "otel": ["opentelemetry-api>=1.23"],
         "progress": ["tqdm>=4.66"],
         "s3": ["boto3>=1.36"],

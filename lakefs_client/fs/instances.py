@@ -50,6 +50,8 @@ class SharedInstances(_Meta):
                     **options, configuration=configuration, skip_instance_cache=True
                 )
                 instance._fs_token_ = token
+                # Older releases of fsspec would pickle the configuration with them.
+                instance.storage_options = options
                 if not fresh:
                     cls._cache[token] = instance
             cls._latest = token
