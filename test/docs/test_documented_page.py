@@ -182,7 +182,7 @@ def run(method: str, sandbox: Sandbox | None) -> tuple[str, list[Received]]:
 
 def failures(printed: str) -> list[int]:
     """Return the statuses that an example reports."""
-    return [int(s) for s in re.findall(r"^Exception when calling .*: \((\d+)\)$", printed, re.M)]
+    return [int(s) for s in re.findall(r"^Exception when calling .*: \((\d+)\) \w+: ", printed, re.M)]
 
 
 def test_page_has_ten_examples() -> None:
