@@ -25,7 +25,7 @@ def connect(endpoint: str) -> Any:
     Raise ValueError if boto3 is not installed.
     """
     try:
-        import boto3
+        from boto3.session import Session
         from botocore.config import Config
     except ImportError:
         raise ValueError("s3_endpoint requires boto3: pip install 'lakefs_client[s3]'") from None
@@ -36,7 +36,7 @@ def connect(endpoint: str) -> Any:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    return boto3.session.Session().client("s3", endpoint_url=endpoint, config=config)
+    return Session().client("s3", endpoint_url=endpoint, config=config)
 
 
 @dataclass(frozen=True)
