@@ -182,7 +182,8 @@ def run(method: str, sandbox: Sandbox | None) -> tuple[str, list[Received]]:
 
 def failures(printed: str) -> list[int]:
     """Return the statuses that an example reports."""
-    return [int(s) for s in re.findall(r"^Exception when calling .*: \((\d+)\) \w+: ", printed, re.M)]
+    pattern = r"^Exception when calling .*: \((\d+)\) \w+: "
+    return [int(status) for status in re.findall(pattern, printed, re.M)]
 
 
 def test_page_has_ten_examples() -> None:
