@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import hypothesis
@@ -10,6 +11,15 @@ from support.scripted import ScriptedServer
 
 import lakefs_client
 from lakefs_client.sandbox import Sandbox
+
+# A shell ignores these signals in programs that it starts in the background, and their children
+# inherit that. A child does not inherit a handler.
+for _name in ("SIGINT", "SIGHUP"):
+    _number = getattr(signal, _name, None)
+    if _number is not None and signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(
+            _number, signal.default_int_handler if _name == "SIGINT" else lambda *ignored: None
+        )
 
 # How long an example takes says nothing on a busy machine.
 hypothesis.settings.register_profile(

@@ -74,6 +74,8 @@ class Progress:
         with self._lock:
             self.total += count
             self._reporter.post(count)
+        if count < 0:
+            self._reporter.flush()  # a callback that raises stops the next attempt
 
     def flush(self) -> None:
         """Wait until every report is delivered. Raises as `add`.

@@ -109,7 +109,8 @@ def test_refusal_is_an_api_exception_with_all_that_was_said(
     assert isinstance(error.headers, Mapping)
     assert error.headers["Content-Type"] == error.headers["content-type"] == "application/json"
     text = str(error)
-    assert text.startswith(f"({status})\nReason: {error.reason}\n")
+    assert text.startswith(f"({status}) {error.operation}: ")
+    assert f"\nReason: {error.reason}\n" in text
     assert "HTTP response body: " in text
     assert lakefs_server.secret_access_key not in text
     copy = pickle.loads(pickle.dumps(error))

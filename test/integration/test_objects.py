@@ -58,7 +58,7 @@ def test_uploaded_content_is_what_is_read(repo: Repo, content: Any) -> None:
     assert stats.path_type == "object"
     assert stats.size_bytes == 11
     assert stats.checksum == md5(b"hello world")
-    assert stats.content_type == "application/octet-stream"
+    assert stats.content_type == "text/plain"
     assert stats.mtime > 0
     assert repo.owns(stats.physical_address)
     assert repo.read("a/one.txt") == b"hello world"

@@ -144,7 +144,10 @@ def wrong_for(schema: dict[str, Any]) -> list[Any]:
 )
 def test_property_rejects_other_types(model: str, name: str, schema: dict[str, Any]) -> None:
     instance, value = built(model)
+    required = getattr(models, model)._schema().properties[snake(name)].required
     for wrong in wrong_for(schema):
+        if wrong is None and not required:
+            continue  # the property is not given
         with pytest.raises(ApiTypeError, match=snake(name)):
             instance[snake(name)] = wrong
         with pytest.raises(ApiTypeError):

@@ -21,6 +21,7 @@ from lakefs_client.exceptions import (
     TransferError,
 )
 from lakefs_client.models import CommitCreation, RepositoryCreation
+from lakefs_client.rest import Cancellation
 from lakefs_client.transfer import ObjectRange, Transfer, TransferConfig
 from lakefs_client.transfer import compose as compose_module
 from lakefs_client.transfer.compose import COPY_SIZE, Segment, divide
@@ -117,7 +118,7 @@ def test_composition_never_exceeds_max_parts(lengths: list[int], times: int) -> 
         patch.setattr(compose_module, "_segments", lambda *ignored: whole)
         context: Any = TransferContext.create(None, TransferConfig())  # type: ignore[arg-type]
         try:
-            compose_module.compose(context, None, [], Progress(None))  # type: ignore[arg-type]
+            compose_module.compose(context, None, [], Progress.to(None), Cancellation())  # type: ignore[arg-type]
         except ApiValueError:
             # Not even the largest parts suffice.
             parts = [-(-segment.length // MAX_PART) for segment in whole]

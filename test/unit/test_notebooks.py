@@ -1,4 +1,4 @@
-"""What notebooks show: tables of models and reports, and short reprs."""
+"""HTML in notebooks: tables of models and reports, and short reprs."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -13,6 +14,7 @@ from support.scripted import Answer, ScriptedServer
 
 from lakefs_client import ApiClient, ApiValueError, Configuration
 from lakefs_client.apis import BranchesApi, ExperimentalApi, ObjectsApi, RefsApi, RepositoriesApi
+from lakefs_client.exceptions import InvalidAnswerError
 from lakefs_client.models import AbortPresignMultipartUpload
 
 RESERVED = ":/?#[]@!$&'()*+,;= \"<>%\\^`{|}"
@@ -123,7 +125,8 @@ def test_any_text_in_a_query_arrives_unchanged(
 
     @given(text, st.lists(text))
     def arrives(after: str, prefixes: list[str]) -> None:
-        RefsApi(client).log_commits("repo", "main", after=after, prefixes=prefixes)
+        with contextlib.suppress(InvalidAnswerError):  # of the empty answer
+            RefsApi(client).log_commits("repo", "main", after=after, prefixes=prefixes)
         arrived = parse_qsl(server.requests[-1].query, keep_blank_values=True, strict_parsing=True)
         assert arrived == [("after", after), *(("prefixes", prefix) for prefix in prefixes)]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -37,7 +36,7 @@ WRONG_TYPES: dict[str, list[Any]] = {
     "boolean": [None, "true", 1],
     "array": [None, "x", {"k": "x"}, [7], ["x", None]],
     "object": [None, "x", [7], {"k": 7}, {7: "x"}],
-    "binary": ["text", 7, object(), io.StringIO("text")],
+    "binary": ["text", 7, object()],
 }
 OUTSIDE = {
     "minimum": lambda bound: bound - 1,
@@ -58,7 +57,11 @@ def mistakes(operation: Operation) -> list[Mistake]:
     for a in operation.arguments:
         if a.required:
             result.append(Mistake(a.name, MISSING, ApiTypeError))
-        result += [Mistake(a.name, value, error) for value, error in wrong_values(a)]
+        result += [
+            Mistake(a.name, value, error)
+            for value, error in wrong_values(a)
+            if value is not None or a.required
+        ]
     return result
 
 
@@ -71,7 +74,7 @@ def wrong_values(a: Argument) -> Iterator[tuple[Any, type[lakefs_client.OpenApiE
     if a.place in ("header", "content_type"):
         yield "two\r\nLines: 1", ApiValueError
         yield "nul\0", ApiValueError
-        yield "☃", ApiValueError
+        yield "\ud800", ApiValueError
     if a.place == "user_metadata":
         yield {"two\r\nLines": "x"}, ApiValueError
         yield {"k": "two\r\nLines: 1"}, ApiValueError
@@ -111,7 +114,11 @@ def wrong_bodies(a: Argument) -> Iterator[tuple[Any, type[lakefs_client.OpenApiE
         yield body, ApiTypeError
     good = python_names({"$ref": model}, sample_of_model(model, full=False))
     for name, schema in members(model).properties.items():
-        bodies = [({**good, snake(name): value}, e) for value, e in wrong_simple_values(schema)]
+        bodies = [
+            ({**good, snake(name): value}, e)
+            for value, e in wrong_simple_values(schema)
+            if value is not None or name in members(model).required
+        ]
         if name in members(model).required:
             bodies.append(({n: v for n, v in good.items() if n != snake(name)}, ApiTypeError))
         for body, error in bodies:

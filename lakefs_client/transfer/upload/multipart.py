@@ -174,9 +174,9 @@ class MultipartUpload:
             TransferError: The outcome is not known, or the object is not what was sent.
         """
         self._wait_until_below(1)
+        self.progress.flush()
         if check is not None:
             check()
-        self.progress.flush()
         self._close_workers()
         if self._journal is not None:
             self._journal.completing()

@@ -81,11 +81,11 @@ def upload_single(
     sender = PartSender(client, SendOptions.of(context), progress, context.throttle, cancellation)
     try:
         stored = sender.send(Part(1, 0, source.size), source, url, headers)
+        progress.flush()
         source.check_unchanged()
     except (ApiException, SourceError) as error:
         problem = f"{describe(error)}; no object was made"
         raise failure(destination, problem, "aborted", error) from error
-    progress.flush()
     return link(destination, address, stored.content_md5 or stored.etag or "", source.size)
 
 

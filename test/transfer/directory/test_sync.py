@@ -580,7 +580,8 @@ def test_exchanged_file_is_not_uploaded(
 
     exchange_when(lambda name: name == "a", exchange, monkeypatch)
     report = folders.upload(settings={"max_concurrency": 1})
-    assert list(failures(report)) == ["d/b"]
+    # A link is left out if the walk reads its folder after the exchange.
+    assert list(failures(report)) in ([["d/b"], []] if kind == "link" else [["d/b"]])
     assert folders.remote() == {"a": b"a", "z": b"z"}
 
 
