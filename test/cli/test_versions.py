@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from integration.support import Repo, Repositories, Server, eventually
+from integration.support import Repo, Repositories, Server
+from support.waiting import eventually
 
 from cli.support import Cli
 

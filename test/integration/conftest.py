@@ -28,13 +28,14 @@ from typing import Any
 import certifi
 import pytest
 import urllib3
+from support.waiting import PATIENCE
 
 from lakefs_client import ApiClient
 from lakefs_client.client import LakeFSClient
 from lakefs_client.models import StorageConfig
 from lakefs_client.sandbox import Sandbox
 
-from .support import PATIENCE, Repo, Repositories, Server
+from .support import Repo, Repositories, Server
 
 VARIABLES = (
     "LAKEFS_TEST_ENDPOINT",

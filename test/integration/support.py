@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,8 +24,6 @@ from lakefs_client.exceptions import (
 from lakefs_client.models import BranchCreation, CommitCreation, ObjectStats, RepositoryCreation
 
 MIB = 1 << 20
-PATIENCE = 60.0
-"""Seconds after which what must happen is taken not to happen any more."""
 
 _CLASSES = {
     401: UnauthorizedException,
@@ -76,14 +73,6 @@ def refused(
     assert type(error) is (cls or error_class(status))
     if message:
         assert message in json.loads(error.body or "")["message"]
-
-
-def eventually(happens: Callable[[], bool]) -> None:
-    """Wait for what a server that caches need not show at once."""
-    end = time.monotonic() + PATIENCE
-    while not happens():
-        assert time.monotonic() < end, f"not within {PATIENCE:.0f} s"
-        time.sleep(0.2)
 
 
 class Repo:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import urllib3
+from support.waiting import eventually
 
 from lakefs_client import ApiValueError, BranchProtectedError
 from lakefs_client.client import LakeFSClient
@@ -25,7 +26,7 @@ from lakefs_client.models import (
     UploadPartFrom,
 )
 
-from .support import MIB, Repo, Repositories, eventually, refused
+from .support import MIB, Repo, Repositories, refused
 
 FIRST = bytes(range(256)) * (5 * MIB // 256)
 LAST = b"the last part may be small"

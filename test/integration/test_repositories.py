@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 import pytest
+from support.waiting import eventually
 
 from lakefs_client import ApiException, ApiValueError
 from lakefs_client.apis import RepositoriesApi
@@ -22,7 +23,7 @@ from lakefs_client.models import (
     RepositoryMetadataSet,
 )
 
-from .support import Repo, Repositories, Server, eventually, refused, walk
+from .support import Repo, Repositories, Server, refused, walk
 
 
 def test_new_repository_is_as_ordered(

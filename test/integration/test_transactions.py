@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from support.waiting import eventually
 
 from lakefs_client import (
     ApiClient,
@@ -19,7 +20,7 @@ from lakefs_client.exceptions import ConflictException
 from lakefs_client.models import BranchCreation, Merge, RepositoryCreation, TagCreation
 from lakefs_client.transactions import TransactionResult
 
-from .support import Repo, eventually
+from .support import Repo
 
 ACTION = """\
 name: Only Parquet

@@ -14,6 +14,7 @@ from lakefs_client import RetryPolicy
 from lakefs_client.exceptions import TransferError
 from lakefs_client.transfer import source as source_module
 from lakefs_client.transfer.errors import SourceError
+from lakefs_client.transfer.progress import Progress
 from lakefs_client.transfer.source import FileSource
 from lakefs_client.transfer.upload import file as upload_module
 
@@ -24,19 +25,21 @@ BOTH = pytest.mark.parametrize(
 )
 
 
-def after(count: int, action: Callable[[], object]) -> Callable[[int], None]:
-    """Return a progress callback that acts once a number of bytes is sent."""
+def after(count: int, action: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Act once a number of bytes is sent, in the thread that sends them."""
     sent = 0
     done = False
+    add = Progress.add
 
-    def progress(more: int) -> None:
+    def add_and_act(self: Progress, more: int) -> None:
         nonlocal sent, done
         sent += more
         if sent >= count and not done:
             done = True
             action()
+        add(self, more)
 
-    return progress
+    monkeypatch.setattr(Progress, "add", add_and_act)
 
 
 def assert_given_up(bench: Bench, error: TransferError, text: str) -> None:
@@ -49,11 +52,13 @@ def assert_given_up(bench: Bench, error: TransferError, text: str) -> None:
 
 
 @BOTH
-def test_a_file_that_is_truncated_tells_where(bench: Bench, size: int, operation: str) -> None:
+def test_truncated_file_tells_where(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, size: int, operation: str
+) -> None:
     source = bench.file(size)
-    shrink = after(MIB, lambda: os.truncate(source, 2 * MIB + 3))
+    after(MIB, lambda: os.truncate(source, 2 * MIB + 3), monkeypatch)
     with pytest.raises(TransferError, match="truncated") as caught:
-        bench.upload(source, progress=shrink, max_concurrency=1)
+        bench.upload(source, max_concurrency=1)
     assert_given_up(bench, caught.value, f"it ends at offset {2 * MIB + 3} and had {size} bytes")
     assert str(source) in str(caught.value)
     # The rest was not tried again.
@@ -62,8 +67,8 @@ def test_a_file_that_is_truncated_tells_where(bench: Bench, size: int, operation
 
 @BOTH
 @pytest.mark.parametrize("change", ["grown", "rewritten", "touched", "truncated and filled up"])
-def test_a_file_that_changes_is_no_object(
-    bench: Bench, size: int, operation: str, change: str
+def test_changed_file_makes_no_object(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, size: int, operation: str, change: str
 ) -> None:
     source = bench.file(size)
 
@@ -81,17 +86,21 @@ def test_a_file_that_changes_is_no_object(
         # The clock of the file system may be too coarse to see the difference.
         os.utime(source, ns=(stamp, stamp if change == "grown" else stamp + 1_000_000_000))
 
+    after(size, act, monkeypatch)
     with pytest.raises(TransferError, match="was changed during the upload") as caught:
-        bench.upload(source, progress=after(size, act))
+        bench.upload(source)
     now = size + 4 if change == "grown" else size
     assert_given_up(bench, caught.value, f"{size} bytes at the start, {now} at the end")
 
 
-def test_a_file_that_is_replaced_by_another_of_its_name_is_read_to_its_end(bench: Bench) -> None:
+def test_file_replaced_by_another_of_its_name_is_read_to_its_end(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = bench.file(PART + 5)
     other = bench.folder / "other"
     other.write_bytes(b"other")
-    bench.upload(source, progress=after(MIB, lambda: os.replace(other, source)), max_concurrency=1)
+    after(MIB, lambda: os.replace(other, source), monkeypatch)
+    bench.upload(source, max_concurrency=1)
     bench.assert_whole(content(PART + 5))
 
 

@@ -580,8 +580,9 @@ def test_exchanged_file_is_not_uploaded(
 
     exchange_when(lambda name: name == "a", exchange, monkeypatch)
     report = folders.upload(settings={"max_concurrency": 1})
-    # A link is left out if the walk reads its folder after the exchange.
-    assert list(failures(report)) in ([["d/b"], []] if kind == "link" else [["d/b"]])
+    # The walk may read the folder before the exchange or after it, when it finds a link.
+    after_exchange: list[list[str]] = {"folder": [["d"]], "link": [[]], "pipe": []}[kind]
+    assert list(failures(report)) in [["d/b"], *after_exchange]
     assert folders.remote() == {"a": b"a", "z": b"z"}
 
 

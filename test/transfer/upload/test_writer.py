@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.bench import MIB, PART, PATH, Bench, content, interrupt_once
+from support.waiting import eventually
 
 from lakefs_client.exceptions import (
     ApiException,
@@ -270,13 +271,14 @@ def test_a_failing_block_is_what_is_told_of(files: Files) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 9, PART + 1])
-def test_what_nobody_closes_is_no_object(files: Files, size: int) -> None:
+def test_collected_writer_makes_no_object(files: Files, size: int) -> None:
     file = [files.write()]
     file[0].write(content(size))
     gone = weakref.ref(file[0])
     with pytest.warns(ResourceWarning, match=f"{PATH} was not closed: no object is made"):
         file.clear()
-    assert gone() is None
+    # The record of the warning, and a thread that just sent a part, may still refer to the writer.
+    eventually(lambda: gc.collect() >= 0 and gone() is None)
     files.bench.assert_nothing_left()
 
 
