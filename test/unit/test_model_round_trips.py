@@ -155,9 +155,11 @@ def through_json(value: Any) -> Any:
 
 def through_python_names(value: Any) -> Any:
     """Load a model from a dict, as callers pass it."""
-    from lakefs_client import _kinds
+    from lakefs_client import _annotations, _kinds
 
-    return _kinds.kind_of(type(value), {}.__getitem__).load(value.to_dict(), (), _kinds.CALLER)
+    return _annotations.kind_of(type(value), {}.__getitem__).load(
+        value.to_dict(), (), _kinds.CALLER
+    )
 
 
 WAYS: dict[str, Callable[[Any], Any]] = {
