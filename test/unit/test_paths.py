@@ -22,7 +22,7 @@ RESERVED = ":/?#[]@!$&'()*+,;= \"<>%\\^`{|}"
 
 @pytest.fixture(scope="module", params=["direct", "through a proxy"])
 def any_server(request: pytest.FixtureRequest) -> Iterator[tuple[ScriptedServer, ApiClient]]:
-    """Provide a server that answers any_server, and a client of it."""
+    """Provide a server that answers every request, and a client of that server."""
     with ScriptedServer(otherwise=Answer(204)) as server:
         configuration = Configuration(server.url)
         if request.param != "direct":
