@@ -648,7 +648,7 @@ def whole_afterwards(stage: Stage) -> None:
     known = set(stage.bench.sandbox.blockstore.uploads())
     stage.source.write_bytes(content(stage.size))
     assert stage.upload(stage.bench.client).size_bytes == stage.size
-    assert stage.bench.held(stage.path) == content(stage.size)
+    assert stage.bench.stored_bytes(stage.path) == content(stage.size)
     assert set(stage.bench.sandbox.blockstore.uploads()) == known
 
 

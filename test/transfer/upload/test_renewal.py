@@ -127,7 +127,7 @@ def test_one_put_gets_a_new_address(bench: Bench, kind: FaultKind) -> None:
     stats = bench.upload(99)
     assert not bench.sandbox.faults.pending
     assert bench.operations["get_physical_address"] == 3
-    assert bench.at(stats.physical_address) == content(99)
+    assert bench.bytes_at(stats.physical_address) == content(99)
     bench.assert_whole(content(99))
 
 

@@ -233,7 +233,7 @@ def test_a_failing_abort_does_not_hinder_a_fresh_start(
     bench.sandbox.faults.add(ABORT, "status", status=403)
     bench.upload(SIZE)
     assert "failed (403" in caplog.text
-    assert bench.held() == content(SIZE)
+    assert bench.stored_bytes() == content(SIZE)
 
 
 def test_urls_of_the_new_upload_are_as_good_as_new(bench: Bench) -> None:

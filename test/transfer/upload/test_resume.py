@@ -179,7 +179,7 @@ class Scene:
         The answer to the beginning may have been lost, so that nobody knows that upload; it has
         no parts.
         """
-        assert self.bench.held(PATH) == content(SIZE)
+        assert self.bench.stored_bytes(PATH) == content(SIZE)
         assert not any(upload.parts for upload in self.uploads.values())
         assert not self.transfer.pending_uploads()
         assert not list(self.job.journals.iterdir())
@@ -283,7 +283,7 @@ def test_a_kill_of_what_goes_on(scene: Scene, operation: str, carried_out: bool)
 @pytest.mark.parametrize("number", [1, 2, PARTS + 1, PARTS + 2])
 def test_a_kill_at_a_write_of_the_journal(scene: Scene, number: int, written: float) -> None:
     """The writes are that it was begun, its parts, and that it is about to be completed."""
-    process = start(scene.job._replace(dies=number, written=written))
+    process = start(scene.job._replace(fatal_write=number, written=written))
     process.join()
     scene.kill(process)
     assert scene.kills == 1
@@ -387,7 +387,7 @@ def test_a_file_that_became_small_starts_afresh_and_says_so(
         scene.upload()
     assert f"cannot resume the upload {error.upload_id}" in caplog.text
     assert scene.bench.operations["store_put_object"] == 1
-    assert scene.bench.held(PATH) == content(size)
+    assert scene.bench.stored_bytes(PATH) == content(size)
     assert not scene.uploads
     assert not list(scene.job.journals.iterdir())
 
@@ -515,7 +515,7 @@ def test_a_changed_source_starts_afresh_and_says_so(
     assert why in record.getMessage()
     assert scene.bench.operations[ABORT] == scene.bench.operations[CREATE] == 1
     assert scene.sent() == set(range(1, PARTS + 1))
-    assert scene.bench.held(PATH) == scene.job.source.read_bytes()
+    assert scene.bench.stored_bytes(PATH) == scene.job.source.read_bytes()
     assert not scene.uploads
     assert not scene.journals()
 
@@ -526,7 +526,7 @@ def test_bytes_that_were_not_sent_yet_are_not_held_against_anything(scene: Scene
     change_bytes(scene.job.source, (missing - 1) * PART)
     scene.upload()
     assert CREATE not in scene.bench.operations
-    assert scene.bench.held(PATH) == scene.job.source.read_bytes()
+    assert scene.bench.stored_bytes(PATH) == scene.job.source.read_bytes()
 
 
 def test_a_source_that_cannot_be_read_keeps_the_upload(
@@ -584,7 +584,7 @@ def assert_said_to_be_over(scene: Scene, text: str, upload_id: str | None) -> No
     assert upload_id in text
     assert "only a lifecycle rule of the bucket (AbortIncompleteMultipartUpload)" in text
     assert scene.bench.operations[CREATE] == 1
-    assert scene.bench.held(PATH) == content(SIZE)
+    assert scene.bench.stored_bytes(PATH) == content(SIZE)
     assert not list(scene.job.journals.iterdir())
     assert set(scene.uploads) == {upload_id}
 
@@ -788,7 +788,7 @@ def test_journal_of_another_format_starts_a_new_upload(
     assert scene.transfer.pending_uploads() == []
     scene.upload()
     assert scene.bench.operations[CREATE] == 1
-    assert scene.bench.held(PATH) == content(SIZE)
+    assert scene.bench.stored_bytes(PATH) == content(SIZE)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")

@@ -300,7 +300,7 @@ class Runner:
 
     def _assert_whole(self, found: ObjectStats, run: Run) -> None:
         assert found.size_bytes == run.size
-        held = self._bench.at(found.physical_address)
+        held = self._bench.bytes_at(found.physical_address)
         assert len(held) == run.size
         if run.settings["verify"]:
             assert held == content(run.size)
