@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack as Unpack
 
-    from lakefs_client._kinds import Kind, Property
+    from lakefs_client._kinds import Kind
+    from lakefs_client._property import Property
     from lakefs_client.rest import RequestTimeout, Safety
 
     F = TypeVar("F", bound=Callable[..., object])
@@ -64,7 +65,7 @@ class Operation:
         path: Path below the host, with the names of arguments in braces.
         wire: Names in the query that differ from the argument's.
         headers: Names of headers by argument. For user metadata the prefix.
-        limits: Limits of arguments, as for `lakefs_client._kinds.check_limits`.
+        limits: Limits of arguments, as for `lakefs_client._property.check_limits`.
         auth: Security schemes. () for an operation without credentials.
         idempotent: True if a second call has the same effect and the same result. Default: True
             for GET and HEAD.
@@ -126,7 +127,9 @@ class Operation:
         if self._parameters is not None:
             return self._parameters
         from lakefs_client import models
-        from lakefs_client._kinds import File, Property, resolve
+        from lakefs_client._annotations import resolve
+        from lakefs_client._kinds import File
+        from lakefs_client._property import Property
 
         def find(name: str) -> Any:
             return getattr(models, name)

@@ -14,9 +14,10 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from lakefs_client import _body, _encode, _process, auth, models
+from lakefs_client._annotations import kind_of
 from lakefs_client._answer import read_stored
 from lakefs_client._connection import current
-from lakefs_client._kinds import Decoding, File, Primitive, kind_of
+from lakefs_client._kinds import Decoding, File, Primitive
 from lakefs_client._redact import Secret, redact
 from lakefs_client._request import OPTIONS, PreparedCall, bind
 from lakefs_client._version import __version__

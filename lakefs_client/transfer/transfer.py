@@ -395,8 +395,10 @@ class Transfer(DirectoryMethods):
         Raises:
             Exception: As `upload_file`.
         """
-        ref = ObjectRef(pending.repository, pending.branch, pending.path)
-        destination = Destination(self.api_client, ref, pending.content_type, pending.user_metadata)
+        destination = self._destination(
+            pending.repository, pending.branch, pending.path,
+            pending.content_type, pending.user_metadata,
+        )  # fmt: skip
         with FileSource(pending.source) as file:
             call = Call(progress)
             upload = FileUpload(

@@ -77,6 +77,7 @@ def test_life_of_a_tag(cli: Cli, repo: Repo, uri: str) -> None:
     cli("tag", "create", f"{uri}/v1", f"{uri}/main", "--exist-ok", code=4)
     cli("tag", "create", f"{uri}/v1", f"{uri}/main~1", "--exist-ok")
     cli("tag", "create", f"{uri}/v1", f"{uri}/main", "--force")
+    cli("tag", "create", f"{uri}/v1", f"{uri}/missing", "--force", code=3)
     assert cli("tag", "show", f"{uri}/v1", "--json").json["commit_id"] == second
     assert cli("tag", "list", uri).lines == [f"v1\t{second}"]
     cli("tag", "delete", f"{uri}/v1", code=2)

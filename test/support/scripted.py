@@ -220,12 +220,30 @@ class Tunnel(Step):
 
     def run(self, exchange: Exchange) -> Then:
         exchange.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        with socket.create_connection(self.address, timeout=PATIENCE) as upstream:
-            back = threading.Thread(target=_pump, args=(upstream, exchange.sock), daemon=True)
-            back.start()
-            _pump(exchange.sock, upstream)
-            back.join(PATIENCE)
-        return "close"
+        return _join(exchange, self.address)
+
+
+@dataclass(frozen=True)
+class Relay(Step):
+    """Pass the request, and everything after it on the connection, on to this address."""
+
+    address: tuple[str, int]
+
+    def run(self, exchange: Exchange) -> Then:
+        fields = "".join(f"{name}: {value}\r\n" for name, value in exchange.headers.items())
+        head = f"{exchange.method} {exchange.target} HTTP/1.1\r\n{fields}\r\n"
+        exchange.record()
+        return _join(exchange, self.address, head.encode("latin-1") + exchange.rest)
+
+
+def _join(exchange: Exchange, address: tuple[str, int], first: bytes = b"") -> Then:
+    with socket.create_connection(address, timeout=PATIENCE) as upstream:
+        upstream.sendall(first)
+        back = threading.Thread(target=_pump, args=(upstream, exchange.sock), daemon=True)
+        back.start()
+        _pump(exchange.sock, upstream)
+        back.join(PATIENCE)
+    return "close"
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:

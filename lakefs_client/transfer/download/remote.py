@@ -104,6 +104,8 @@ class RemoteObject:
         self.stats, signed, received = listed
         if signed is None:
             context.require_server(self)
+        else:
+            context.warn_if_plain(signed.url)
         self.identity = _identity(self.stats)
         self.size = self.stats.size_bytes
         self.checksum = self.stats.checksum.strip('"')

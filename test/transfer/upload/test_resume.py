@@ -28,7 +28,7 @@ from support import uploader
 from support.bench import Bench, bench_of, content, make_transfer
 from support.uploader import LIMITS, PART, PATH, Job, make_job_transfer, start
 
-from lakefs_client import ApiClient
+from lakefs_client import ApiClient, RetryPolicy, retry
 from lakefs_client.api.branches_api import BranchesApi
 from lakefs_client.api.objects_api import ObjectsApi
 from lakefs_client.api.repositories_api import RepositoriesApi
@@ -41,7 +41,7 @@ from lakefs_client.exceptions import (
 from lakefs_client.models import BranchCreation, RepositoryCreation
 from lakefs_client.sandbox import RecordedRequest, Sandbox, blocks
 from lakefs_client.sandbox.http_server import Reset
-from lakefs_client.transfer import PendingUpload, Transfer
+from lakefs_client.transfer import PendingUpload, Transfer, context
 from lakefs_client.transfer.journal import read_all
 from lakefs_client.transfer.upload import resume
 
@@ -714,6 +714,19 @@ def test_resume_upload_keeps_type_and_metadata(scene: Scene) -> None:
     assert sum(counts) == SIZE
     assert CREATE not in scene.bench.operations
     assert not recorded_parts & scene.sent_parts()
+    scene.assert_whole()
+
+
+def test_resume_upload_survives_outage(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.interrupt()
+    configuration = scene.bench.client.configuration
+    monkeypatch.setattr(configuration, "retries", None)
+    monkeypatch.setattr(retry, "_DEFAULT", RetryPolicy(5, 0, 0))
+    monkeypatch.setattr(context, "PATIENCE", RetryPolicy(context.PATIENCE.attempts, 0, 0))
+    transfer = make_transfer(scene.bench.client, LIMITS, journal_dir=scene.job.journals)
+    scene.bench.sandbox.faults.add("upload_part", "status", status=503, times=20)
+    transfer.resume_upload(pending(scene))
+    assert not scene.bench.sandbox.faults.pending
     scene.assert_whole()
 
 
