@@ -66,7 +66,7 @@ FAILURES = {
 """Expected statuses of examples that fail."""
 
 
-HEAVY = ("duckdb", "opentelemetry", "pandas", "polars", "pyarrow")
+HEAVY = ("duckdb", "pandas", "polars", "pyarrow")
 """Libraries of examples, which `tox -e ecosystem` installs."""
 
 
@@ -119,9 +119,7 @@ def run(
         code = code.replace("AKIAIOSFODNN7EXAMPLE", sandbox.access_key_id)
         code = re.sub(r"wJalr\w+/K7MDENG/\w+EXAMPLEKEY", sandbox.secret_access_key, code)
     for module in HEAVY:
-        if re.search(rf"^import {module}\b", code, re.MULTILINE) or (
-            module == "opentelemetry" and "otel.instrument" in code
-        ):
+        if re.search(rf"^import {module}\b", code, re.MULTILINE):
             pytest.importorskip(module, reason=f"{module} is in test/ecosystem/requirements.txt")
     source = "\n" * (block.line - 1) + code
     printed = io.StringIO()

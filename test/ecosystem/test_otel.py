@@ -13,8 +13,6 @@ from lakefs_client.transfer import Transfer, TransferConfig
 
 from .conftest import Branch
 
-pytest.importorskip("opentelemetry.sdk", reason="needs test/ecosystem/requirements.txt")
-
 
 @pytest.fixture
 def exporter() -> Iterator[Any]:
