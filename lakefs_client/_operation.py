@@ -1,7 +1,7 @@
 """An operation of the API from the signature that declares it.
 
-The generated modules declare operations as methods without a body. What becomes of a call's
-arguments is in `_request`.
+The generated modules declare operations as methods without a body. `_request` checks
+and encodes the arguments of a call.
 """
 
 from __future__ import annotations

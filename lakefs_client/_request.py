@@ -40,9 +40,9 @@ class PreparedCall:
         operation: Name of the method, for messages.
         path: Path below the host, arguments filled in, with the query.
         headers: Headers that come from arguments.
-        auth: The ways to authenticate that are allowed.
-        kind: The type of the answer; None where the body of the answer does not matter.
-        safety: How harmless its repetition is; see `rest.may_repeat`.
+        auth: The allowed security schemes.
+        kind: The type of the answer; None if the body does not matter.
+        safety: Safety of a retry, as for `rest.may_repeat`.
         options: As in `OPTIONS`.
         host: The address to call in place of the configured one.
         token: The token of the last attempt, if a provider gave it.

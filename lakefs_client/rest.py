@@ -134,7 +134,7 @@ class RESTClientObject:
 
     @property
     def pool_manager(self) -> urllib3.PoolManager:
-        """urllib3's pools. One's own may be put in their place."""
+        """urllib3's pools. Assign a pool manager to replace them."""
         with self._lock:
             self._refresh()
             return self._manager(None)
@@ -189,12 +189,12 @@ class RESTClientObject:
 
         Args:
             message: Called for each attempt: the request, made anew.
-            safety: What may be repeated; see `may_repeat`.
-            policy: How often, and after what waits.
+            safety: Safety of a retry, as for `may_repeat`.
+            policy: Limits of retries.
             timeout: Overrides the configuration's timeouts.
-            preload: Whether the body is read.
+            preload: True to read the body.
             cancellation: As for `exchange`.
-            elsewhere: The client for redirects to another host; where it is given, GET and
+            elsewhere: The client for redirects to another host; if given, GET and
                 HEAD follow redirects.
             receive: Reads a 2xx answer that is not preloaded, and makes the result.
 
@@ -537,7 +537,7 @@ def is_inconclusive(error: ApiException) -> bool:
 
 
 def _retry_after(error: ApiException) -> float | None:
-    """Seconds that the server asks to wait; None where it does not, or says what it cannot mean."""
+    """Seconds that the server asks to wait; None without a valid request to wait."""
     value = (error.headers.get("Retry-After") or "").strip() if error.headers else ""
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", value, re.ASCII):
         return float(value)

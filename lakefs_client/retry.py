@@ -85,7 +85,7 @@ def retry_policy(value: RetryPolicy | urllib3.Retry | int | None) -> RetryPolicy
     Raises:
         ApiTypeError: The value is none of these.
         ApiValueError: The number is negative, or a Retry asks for something that has no
-            counterpart: a status list, separate counts a kind of error, other methods.
+            counterpart: a status list, separate counts for kinds of errors, other methods.
     """
     if value is None:
         return _DEFAULT

@@ -289,5 +289,5 @@ def _lifetime(answer: AuthenticationToken, headers: Mapping[str, str]) -> float:
         lifetime = end - parsedate_to_datetime(headers.get("Date") or "").timestamp()
     except (TypeError, ValueError, OverflowError):
         return float("inf")
-    # A token that is over on arrival means that the clocks disagree: the server's 401 decides.
+    # A token that has expired on arrival means that the clocks disagree: the server's 401 decides.
     return lifetime if lifetime > 0 else float("inf")
