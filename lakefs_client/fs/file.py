@@ -88,15 +88,16 @@ class ReadFile(AbstractBufferedFile):
         cache_type: str | None = None,
         cache_options: dict[str, Any] | None = None,
         size: int | None = None,
+        pre_sign: bool | None = None,
         **options: Any,
     ) -> None:
         place = parse(path)
         self._closed = True  # until there is something to close
         with os_errors(path):
-            self._reader = fs.reader(place)
+            self._reader = fs.reader(place, pre_sign)
         super().__init__(
             fs, path, "rb", block_size, autocommit, cache_type or ReadAhead.name, cache_options,
-            self._reader.size, **options,
+            self._reader.size, pre_sign=pre_sign, **options,
         )  # fmt: skip
 
     def _fetch_range(self, start: int, end: int) -> bytes:
@@ -168,8 +169,6 @@ class WriteFile(AbortOnError, io.BufferedIOBase):
             self.abort()
             return
         try:
-            if self.mode == "xb" and self.fs.isfile(self.path):
-                raise FileExistsError(f"{self.path!r} exists")
             with os_errors(self.path):
                 self._writer.close()
         except BaseException:
