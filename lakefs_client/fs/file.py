@@ -111,7 +111,15 @@ class ReadFile(AbstractBufferedFile):
         super().close()
 
 
-class WriteFile(AbortOnError, io.BufferedIOBase):
+class _NotClosedByCollector(AbortOnError):
+    """A written file that no object is made of when the garbage collector finds it open."""
+
+    def __del__(self) -> None:
+        # The base class would close the file, which makes an object. The writer warns and aborts.
+        pass
+
+
+class WriteFile(_NotClosedByCollector, io.BufferedIOBase):
     """An object that is written as a file, in verified parts, and appears when it is closed.
 
     If the block that uses the file as a context manager raises, nothing is written: with
@@ -189,10 +197,6 @@ class WriteFile(AbortOnError, io.BufferedIOBase):
 
     discard = abort  # fsspec's name
 
-    def __del__(self) -> None:
-        # The base class would close the file, which makes an object. The writer warns and aborts.
-        pass
-
 
 def _block_raised() -> bool:
     """Return True if `fsspec.open` closes the file because its block raised.
@@ -209,7 +213,7 @@ def _block_raised() -> bool:
     return False
 
 
-class WrappedFile(AbortOnError, io.BufferedIOBase):
+class WrappedFile(_NotClosedByCollector, io.BufferedIOBase):
     """A file that is compressed as it is written."""
 
     def __init__(self, file: WriteFile, compressor: Any) -> None:
@@ -245,7 +249,7 @@ class WrappedFile(AbortOnError, io.BufferedIOBase):
         self.close()
 
 
-class TextFile(AbortOnError, io.TextIOWrapper):
+class TextFile(_NotClosedByCollector, io.TextIOWrapper):
     """A text file that makes no object if its block raises."""
 
     def abort(self) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lakefs_client.api.branches_api import BranchesApi
 from lakefs_client.api.objects_api import ObjectsApi
 from lakefs_client.api_client import ApiClient
-from lakefs_client.exceptions import ConflictException
+from lakefs_client.exceptions import ApiException, ConflictException
 from lakefs_client.fs import bulk
 from lakefs_client.fs._fsspec import DEFAULT_CALLBACK, compr, get_compression, isfilelike
 from lakefs_client.fs.errors import os_errors
@@ -27,6 +27,7 @@ from lakefs_client.models import BranchCreation, ObjectCopyCreation
 from lakefs_client.transfer import Transfer, TransferConfig
 from lakefs_client.transfer.context import TransferContext
 from lakefs_client.transfer.download.remote import RemoteObject
+from lakefs_client.transfer.store import lacks_presigning
 from lakefs_client.uri import ObjectRef
 
 if TYPE_CHECKING:
@@ -493,14 +494,34 @@ class LakeFSFileSystem(Tree):
         maxdepth: int | None = None,
         **_: Any,
     ) -> None:
-        """Copy on the server, then delete what was copied."""
-        if path1 == path2:
-            return
+        """Copy on the server, then delete what was copied. An object that would be moved to its
+        own path stays.
+        """
         copied = bulk.copy(
             self, path1, path2, recursive=recursive, maxdepth=maxdepth, ignore_missing=False
         )
-        if copied:
-            bulk.remove(self, copied, recursive=False, maxdepth=None)
+        bulk.delete(self, (parse(self._strip_protocol(path)) for path in copied))
+
+    def sign(self, path: Path, expiration: int | None = None, **_: Any) -> str:
+        """Return a URL with which anyone can read the object for a while.
+
+        Args:
+            path: The object.
+            expiration: Ignored: the server's settings say how many seconds the URL is valid for.
+
+        Raises:
+            FileNotFoundError: There is no such object.
+            NotImplementedError: The server has no presigned URLs.
+        """
+        name = self._strip_protocol(path)
+        with os_errors(name):
+            try:
+                url: str = self.objects.stat_object(*parse(name), presign=True).physical_address
+            except ApiException as error:
+                if not lacks_presigning(error):
+                    raise
+                raise NotImplementedError("the server has no presigned URLs") from error
+        return url
 
     def rm_file(self, path: Path) -> None:
         """Delete an object.

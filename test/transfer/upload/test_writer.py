@@ -334,7 +334,7 @@ def test_writer_ignores_executor(files: Files) -> None:
 @pytest.mark.parametrize(
     ("arguments", "options", "error"),
     [
-        (("repo", "main", PATH, "x"), {}, ApiValueError),
+        (("repo", "main", PATH, "xw"), {}, ApiValueError),
         (("repo", "main", PATH, "ab"), {}, ApiValueError),
         (("repo", "main", PATH, "rb"), {"content_type": "x/y"}, ApiValueError),
         (("repo", "main", PATH), {"user_metadata": {}}, ApiValueError),
