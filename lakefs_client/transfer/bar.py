@@ -54,5 +54,5 @@ class ProgressBar:
 
     def _shown(self) -> Any:
         if self._bar is None:
-            self._bar = self._make(unit="B", unit_scale=True, unit_divisor=1024)
+            self._bar = self._make(unit="B", unit_scale=True)
         return self._bar
