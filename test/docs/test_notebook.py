@@ -80,7 +80,7 @@ def test_models_reports_and_listings_are_tables(cells: list[Any]) -> None:
     assert "<caption>Repository</caption>" in repository
     assert "<td>birds</td>" in repository
     assert "<td>transferred</td><td>21</td>" in outputs(cells, "upload_directory(", "text/html")
-    listing = outputs(cells, "list_objects(", "text/html")
+    listing = outputs(cells, "diff_branch(", "text/html")
     assert listing.count("<tr>") == 1 + 3
     assert "images/0000.bin" in listing
 
