@@ -318,7 +318,7 @@ class Model:
     def __dir__(self) -> list[str]:
         unset = {p.name for p in self._schema().lazy if p.name not in self.__dict__}
         names = {*super().__dir__(), *self.__dict__.get(UNKNOWN, ())}
-        return sorted(names - unset - _TABLES - {UNKNOWN})
+        return sorted(names - unset - {UNKNOWN})
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return the value of a name, or the default if it is not set."""
@@ -360,11 +360,6 @@ class Model:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (type(self), dict(self._items()))
-
-
-_TABLES = {name for name, value in vars(Model).items() if isinstance(value, _FromSchema)}
-_TABLES |= {"read_only_vars", "discriminator"}
-"""Tables of a class that 1.44 has. Completion would offer them before an object's fields."""
 
 
 def _in_order(cls: Any, values: dict[str, Any]) -> dict[str, Any]:

@@ -93,17 +93,20 @@ def main() -> None:
 
 
 def complete(page: Any) -> None:
-    """Press Tab after ``stats.``, and save a picture of the cell with the choices."""
+    """Press Tab after ``stats.p``, and save a picture of the cell with the choices."""
     found = cell(page, COMPLETED)
     found.scroll_into_view_if_needed()
     found.locator(".cm-content").click()
     page.keyboard.press("Control+End")
     for _ in "size_bytes":
         page.keyboard.press("Backspace")
-    page.keyboard.press("Tab")
+    page.keyboard.type("p")
     choices = page.locator(".jp-Completer")
-    choices.wait_for()
-    page.wait_for_timeout(1000)
+    for _ in range(10):  # JupyterLab waits a second for the kernel, which is slow at first
+        page.keyboard.press("Tab")
+        page.wait_for_timeout(3000)
+        if choices.is_visible():
+            break
     frame, box = found.bounding_box(), choices.bounding_box()
     height = max(frame["height"], box["y"] + box["height"] - frame["y"]) + 8
     page.screenshot(path=DOCS / "notebook-completion.png", clip={**frame, "height": height})
