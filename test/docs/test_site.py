@@ -1,4 +1,4 @@
-"""The site: every page has a place in the navigation, and the strict build has no warnings."""
+"""The documentation site: navigation, llms.txt and the strict build."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def test_navigation_lists_every_page() -> None:
     assert len(NAVIGATION) == len({*NAVIGATION})
 
 
-def test_llms_txt_links_every_page_but_the_operations() -> None:
+def test_llms_txt_links_pages_except_operations() -> None:
     links = re.findall(r"\]\((.*?)\)", (DOCS / "llms.txt").read_text("utf-8"))
     assert {*links} == {p for p in NAVIGATION if not p.endswith("Api.md") and p != "README.md"}
 
 
 @pytest.mark.skipif(find_spec("zensical") is None, reason="zensical is not installed")
-def test_site_builds_strictly(tmp_path: Path) -> None:
+def test_site_builds_without_warnings(tmp_path: Path) -> None:
     shutil.copytree(DOCS, tmp_path / "docs")
     shutil.copy(ROOT / "mkdocs.yml", tmp_path)
     command = [sys.executable, "-m", "zensical", "build", "--strict"]
@@ -53,7 +53,7 @@ def test_site_builds_strictly(tmp_path: Path) -> None:
     assert (site / "guides" / "connecting" / "index.html").exists()
     assert (site / "ExperimentalApi" / "index.html").exists()
     assert (site / "llms.txt").exists()
-    # Readers' browsers load nothing from other hosts.
+    # The site loads nothing from other hosts.
     loaded = re.findall(
         r'<(?:script|link|img)[^>]*(?:src|href)="(https?:[^"]+)"',
         (site / "start" / "index.html").read_text("utf-8"),
