@@ -1,22 +1,18 @@
-"""The types that arguments, properties and answers are declared with, and what fits them.
+"""Declared types of arguments, properties and answers.
 
-Annotations of the generated modules stay strings until they are needed; `resolve` turns one
-into a `Kind`, which checks values that a caller gives and converts values that a server sends.
+A `Kind` checks the values that a caller gives and converts the values that a server sends.
 """
 
 from __future__ import annotations
 
 import io
-import operator
-import re
-import sys
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, get_args, get_origin
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from typing import ClassVar, Protocol
 
     class ModelBase(Protocol):
@@ -129,7 +125,7 @@ class Kind:
 class Primitive(Kind):
     """str, int, bool or float. No bool is an int here; an int may stand for a float.
 
-    Only callers are held to a list of values: servers may know more.
+    Only a caller's value must be one of the known values: servers may know more.
     """
 
     def __init__(self, cls: type, enum: tuple[str, ...] = ()) -> None:
@@ -358,11 +354,10 @@ class ModelKind(Kind):
 class ListModelKind(Kind):
     """A model that is a list of models."""
 
-    def __init__(self, cls: type[list[Any]]) -> None:
+    def __init__(self, cls: type[list[Any]], item: Kind) -> None:
         self.cls = cls
         self.classes = (cls,)
-        (base,) = cls.__orig_bases__  # type: ignore[attr-defined]
-        self.list = ListOf(resolve(base.__args__[0], names_beside(cls)))
+        self.list = ListOf(item)
 
     def check(self, value: Any, path: Location) -> None:
         self.list.check(value, path)
@@ -372,7 +367,7 @@ class ListModelKind(Kind):
 
 
 class MergedMap(Kind):
-    """A map model that is sent as one object, though a list of them is how it is documented.
+    """A map model that is sent as one object, though the API document has a list of them.
 
     Callers may give the model, a list of models, or a dict; servers accept an object only.
     """
@@ -412,155 +407,3 @@ class MergedMap(Kind):
     @property
     def legacy(self) -> tuple[Any, ...]:
         return ([*self.classes],)
-
-
-_BY_NAME: dict[str, Any] = {
-    "str": str, "int": int, "bool": bool, "float": float, "list": list, "dict": dict,
-    "Any": Any, "Literal": Literal, "BinaryIO": BinaryIO, "datetime": datetime,
-    "UploadContent": BinaryIO,
-}  # fmt: skip
-
-
-class _Names(dict[str, Any]):
-    """Names for annotations: the types above, then those that `find` knows."""
-
-    def __init__(self, find: Callable[[str], Any]) -> None:
-        super().__init__(_BY_NAME)
-        self._find = find
-
-    def __missing__(self, name: str) -> Any:
-        try:
-            return self._find(name)
-        except (AttributeError, LookupError):
-            raise KeyError(name) from None
-
-
-def names_beside(cls: type) -> Callable[[str], Any]:
-    """Return the look-up of names in the module that declares a class."""
-    module = sys.modules.get(cls.__module__)
-    names: dict[str, Any] = {} if module is None else vars(module)
-    return names.__getitem__
-
-
-_SIMPLE: dict[Any, Kind] = {cls: Primitive(cls) for cls in (str, int, bool, float)}
-_SIMPLE |= {Any: Free(), object: Free(), list: ListOf(Free()), dict: MapOf(Free())}
-_SIMPLE |= {datetime: DateTime(), BinaryIO: File()}
-
-
-def resolve(annotation: str, find: Callable[[str], Any]) -> Kind:
-    """Return the kind of an annotation in a generated module; `find` looks up model names."""
-    declared = eval(annotation, {"__builtins__": {}}, _Names(find))  # our own source, not input
-    return kind_of(declared, find)
-
-
-def kind_of(declared: Any, find: Callable[[str], Any]) -> Kind:
-    """Return the kind of a type: an annotation, ``[Model]``, ``{str: (int,)}``, ``(Model,)``.
-
-    The last three are how older code names the types of answers. A str is the name of a model,
-    which `find` looks up, or of a primitive.
-
-    Raises:
-        ApiValueError: The str is not the name of a type.
-    """
-    if isinstance(declared, str):
-        try:
-            return kind_of(_Names(find)[declared], find)
-        except KeyError:
-            raise ApiValueError(f"no type of the API has the name {declared!r}") from None
-    if isinstance(declared, tuple):
-        kinds = [kind_of(item, find) for item in declared if item is not type(None)]
-        if len(kinds) != 1:
-            return Free()
-        return Nullable(kinds[0]) if len(declared) > 1 else kinds[0]
-    if isinstance(declared, list):
-        return ListOf(kind_of(tuple(declared), find))
-    if isinstance(declared, dict):
-        return MapOf(kind_of(next(iter(declared.values())), find))
-    origin, args = get_origin(declared), get_args(declared)
-    if origin is list:
-        return ListOf(kind_of(args[0], find))
-    if origin is dict:
-        return MapOf(kind_of(args[1], find))
-    if origin is Literal:
-        return Primitive(str, args)
-    if args:
-        return _union([kind_of(arg, find) for arg in args if arg is not type(None)])
-    if declared in _SIMPLE:
-        return _SIMPLE[declared]
-    if issubclass(declared, io.IOBase):
-        return File()
-    return ListModelKind(declared) if issubclass(declared, list) else ModelKind(declared)
-
-
-def _union(kinds: Sequence[Kind]) -> Kind:
-    """Return the kind of a union: with None; of a model and a dict; of a model and a list."""
-    first = kinds[0]
-    if len(kinds) == 1:
-        return Nullable(first)
-    if isinstance(first, ModelKind) and any(isinstance(kind, ListOf) for kind in kinds):
-        return MergedMap(first)
-    return first
-
-
-class Property(NamedTuple):
-    """A property of a model, or a parameter of an operation.
-
-    Attributes:
-        name: Name in Python.
-        wire: Name in JSON, the query or the headers.
-        limits: Limits, as for `check_limits`.
-        place: Place of an operation's parameter in the request.
-    """
-
-    name: str
-    wire: str
-    kind: Kind
-    required: bool
-    limits: Mapping[str, Any]
-    place: str = ""
-
-    def is_absent(self, value: Any) -> bool:
-        """Return True for a None that means that an optional value is not given."""
-        if value is not None or self.required or self.place == "upload":
-            return False
-        return not isinstance(self.kind, (Nullable, Free))
-
-    def check(self, value: Any, *, types: bool = True, disabled: Container[str] = ()) -> None:
-        """Raise an error if a caller's value has the wrong type or is not allowed."""
-        if types:
-            self.kind.check(value, (self.name,))
-            if value is None:
-                return  # which the type allows
-        if self.kind.enum:
-            check_enum(value, self.name, self.kind.enum)
-        check_limits(value, self.name, self.limits, disabled)
-
-
-def check_limits(
-    value: Any, name: str, limits: Mapping[str, Any], disabled: Container[str]
-) -> None:
-    """Check a caller's value: minimum, maximum, min_length, min_items, pattern."""
-    for limit, bound in limits.items():
-        switch, fits, text = _LIMITS[limit]
-        if switch not in disabled and not fits(value, bound):
-            raise ApiValueError(f"Invalid value for `{name}`, {text} `{bound}`")
-
-
-def _is_long_enough(value: Any, bound: int) -> bool:
-    return len(value) >= bound
-
-
-# What `disabled_client_side_validations` calls each limit, the check, and what to say.
-_LIMITS: dict[str, tuple[str, Callable[[Any, Any], object], str]] = {
-    "minimum": ("minimum", operator.ge, "must be a value greater than or equal to"),
-    "maximum": ("maximum", operator.le, "must be a value less than or equal to"),
-    "min_length": ("minLength", _is_long_enough, "length must be greater than or equal to"),
-    "min_items": ("minItems", _is_long_enough, "number of items must be greater than or equal to"),
-    "pattern": ("pattern", lambda v, b: re.search(b, v), "must match regular expression"),
-}
-
-
-def check_enum(value: Any, name: str, allowed: tuple[Any, ...]) -> None:
-    """Check that a caller's value is one of the allowed values."""
-    if value not in allowed:
-        raise ApiValueError(f"Invalid value for `{name}` ({value}), must be one of {list(allowed)}")

@@ -380,7 +380,7 @@ class ListModel(list[Item]):
 
 
 def _restore(cls: type[Model], values: dict[str, Any]) -> Model:
-    """Make a model of values that were one's before: they need no check."""
+    """Make a model from the values of another, which need no check."""
     known = cls._schema().properties
     model = cls.__new__(cls)
     for name, value in values.items():
@@ -396,8 +396,8 @@ def plain(value: Any, *, wire: bool = False, hide: bool = False) -> Any:
 
     Args:
         value: A model, or what may hold some.
-        wire: Whether names are those in JSON.
-        hide: Whether secrets are hidden.
+        wire: True for names in JSON.
+        hide: True to hide secrets.
     """
     if isinstance(value, Model):
         secret = value._secret if hide else ()

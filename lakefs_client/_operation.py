@@ -1,7 +1,7 @@
 """An operation of the API from the signature that declares it.
 
-The generated modules declare operations as methods without a body. What becomes of a call's
-arguments is in `_request`.
+The generated modules declare operations as methods without a body. `_request` checks
+and encodes the arguments of a call.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack as Unpack
 
-    from lakefs_client._kinds import Kind, Property
-    from lakefs_client.rest import RequestTimeout, Safety
+    from lakefs_client._kinds import Kind
+    from lakefs_client._property import Property
+    from lakefs_client.rest import RequestTimeout
+    from lakefs_client.retry import Safety
 
     F = TypeVar("F", bound=Callable[..., object])
 
@@ -64,7 +66,7 @@ class Operation:
         path: Path below the host, with the names of arguments in braces.
         wire: Names in the query that differ from the argument's.
         headers: Names of headers by argument. For user metadata the prefix.
-        limits: Limits of arguments, as for `lakefs_client._kinds.check_limits`.
+        limits: Limits of arguments, as for `lakefs_client._property.check_limits`.
         auth: Security schemes. () for an operation without credentials.
         idempotent: True if a second call has the same effect and the same result. Default: True
             for GET and HEAD.
@@ -72,7 +74,7 @@ class Operation:
 
     Attributes:
         name: Name of the method.
-        safety: Safety of a retry, as for `rest.may_repeat`.
+        safety: Safety of a retry, as for `retry.may_repeat`.
         required: Required parameters in order, known together with `parameters`.
         kind: Type of the result or None, known together with `parameters`.
     """
@@ -126,7 +128,9 @@ class Operation:
         if self._parameters is not None:
             return self._parameters
         from lakefs_client import models
-        from lakefs_client._kinds import File, Property, resolve
+        from lakefs_client._annotations import resolve
+        from lakefs_client._kinds import File
+        from lakefs_client._property import Property
 
         def find(name: str) -> Any:
             return getattr(models, name)

@@ -7,17 +7,9 @@ from functools import cached_property
 from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any
 
-from lakefs_client._kinds import (
-    Decoding,
-    Free,
-    Kind,
-    MapOf,
-    Property,
-    check_depth,
-    indent,
-    names_beside,
-    resolve,
-)
+from lakefs_client._annotations import names_beside, resolve
+from lakefs_client._kinds import Decoding, Free, Kind, MapOf, check_depth, indent
+from lakefs_client._property import Property
 from lakefs_client._sentinels import UNKNOWN, UNSET
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from functools import cached_property as cached_property
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from lakefs_client import _kinds, _schema, models
+from lakefs_client import _annotations, _kinds, _property, _schema, models
 from lakefs_client._model import ListModel, Model, plain
 from lakefs_client.exceptions import ApiAttributeError as ApiAttributeError
 from lakefs_client.exceptions import ApiKeyError as ApiKeyError
@@ -57,7 +57,7 @@ def validate_and_convert_types(
     Raises:
         ApiTypeError: A type is wrong.
     """
-    kind = _kinds.kind_of(required_types_mixed, partial(getattr, models))
+    kind = _annotations.kind_of(required_types_mixed, partial(getattr, models))
     path = tuple(path_to_item)
     if configuration is None and not spec_property_naming:
         if _check_type:
@@ -79,7 +79,7 @@ def check_allowed_values(
     allowed = tuple(allowed_values[input_variable_path].values())
     several = isinstance(input_values, (list, set, dict))
     for value in input_values if several else (input_values,):
-        _kinds.check_enum(value, input_variable_path[0], allowed)
+        _property.check_enum(value, input_variable_path[0], allowed)
 
 
 _LIMITS = {old: name for name, old in _schema.OLD_LIMITS.items()}
@@ -101,4 +101,4 @@ def check_validations(
         for limit, bound in validations[input_variable_path].items()
     }
     disabled = getattr(configuration, "disabled_validations", ())
-    _kinds.check_limits(input_values, input_variable_path[0], limits, disabled)
+    _property.check_limits(input_values, input_variable_path[0], limits, disabled)

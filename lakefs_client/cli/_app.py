@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from contextlib import ExitStack
 from functools import cached_property
 
 from lakefs_client.cli import _errors
@@ -31,7 +32,7 @@ _REPORTED = ("job", "transactions")
 
 
 class App:
-    """One run of the program.
+    """One run of the program; as a context manager, it prints warnings and log lines to stderr.
 
     Args:
         options: The parsed arguments.
@@ -44,15 +45,17 @@ class App:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self.out = Output(as_json=options.json, quiet=options.quiet, color=not options.no_color)
-        warnings.showwarning = self._warn
-        self._log()
+        self._on_exit = ExitStack()
 
     def __enter__(self) -> Self:
+        shown = warnings.showwarning
+        warnings.showwarning = self._warn
+        self._on_exit.callback(setattr, warnings, "showwarning", shown)
+        self._log()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        if "lakefs" in self.__dict__:
-            self.lakefs.close()
+        self._on_exit.close()
 
     @cached_property
     def configuration(self) -> Configuration:
@@ -78,7 +81,7 @@ class App:
         """Every group of operations."""
         from lakefs_client.client import LakeFSClient
 
-        return LakeFSClient(self.configuration)
+        return self._on_exit.enter_context(LakeFSClient(self.configuration))
 
     @property
     def client(self) -> ApiClient:
@@ -120,6 +123,7 @@ class App:
         handler = logging.StreamHandler()
         logger = logging.getLogger("lakefs_client")
         if self.options.debug:
+            self._on_exit.callback(logger.setLevel, logger.level)
             logger.setLevel(logging.DEBUG)
             handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
         else:
@@ -129,6 +133,7 @@ class App:
             )
             handler.addFilter(lambda record: record.module not in _REPORTED)
         logger.addHandler(handler)
+        self._on_exit.callback(logger.removeHandler, handler)
 
     def failed(self, error: Exception) -> int:
         """Say what went wrong and return the exit code."""

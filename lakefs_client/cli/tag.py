@@ -61,12 +61,14 @@ def create(app: App, options: argparse.Namespace) -> None:
     if tag.repository != ref.repository:
         raise UsageError(f"{tag} and {ref}: a tag names a commit of its own repository")
     tags = app.lakefs.tags_api
+    creation = {"id": tag.name, "ref": ref.name}
     if options.force:
+        # Resolved first, so that a reference that does not exist does not cost the tag.
+        creation["ref"] = app.lakefs.commits_api.get_commit(ref.repository, ref.name).id
         try:
             tags.delete_tag(tag.repository, tag.name)
         except NotFoundException:
             pass
-    creation = {"id": tag.name, "ref": ref.name}
     if options.exist_ok:
         created = ensure_tag(app.client, tag.repository, creation)
     else:

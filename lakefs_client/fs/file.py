@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 from lakefs_client.fs._fsspec import AbstractBufferedFile, BaseCache, OpenFile, register_cache
 from lakefs_client.fs.errors import os_errors
 from lakefs_client.fs.location import parse
+from lakefs_client.transfer.upload.writer import AbortOnError
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from lakefs_client.fs.tree import Tree
     from lakefs_client.transfer import ObjectReader, ObjectWriter
 
@@ -111,7 +110,7 @@ class ReadFile(AbstractBufferedFile):
         super().close()
 
 
-class WriteFile(io.BufferedIOBase):
+class WriteFile(AbortOnError, io.BufferedIOBase):
     """An object that is written as a file, in verified parts, and appears when it is closed.
 
     If the block that uses the file as a context manager raises, nothing is written: with
@@ -166,7 +165,7 @@ class WriteFile(io.BufferedIOBase):
         if self.closed:
             return
         if _block_raised():
-            self.discard()
+            self.abort()
             return
         try:
             if self.mode == "xb" and self.fs.isfile(self.path):
@@ -183,22 +182,13 @@ class WriteFile(io.BufferedIOBase):
     def commit(self) -> None:
         """Do nothing: a transaction commits its branch."""
 
-    def discard(self) -> None:
-        """Close the file and make no object."""
+    def abort(self) -> None:
+        """Close the file without making an object."""
         self._discarded = True
         self._writer.abort()
         super().close()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.discard()
+    discard = abort  # fsspec's name
 
     def __del__(self) -> None:
         # The base class would close the file, which makes an object. The writer warns and aborts.
@@ -220,7 +210,7 @@ def _block_raised() -> bool:
     return False
 
 
-class WrappedFile(io.BufferedIOBase):
+class WrappedFile(AbortOnError, io.BufferedIOBase):
     """A file that is compressed as it is written."""
 
     def __init__(self, file: WriteFile, compressor: Any) -> None:
@@ -250,32 +240,16 @@ class WrappedFile(io.BufferedIOBase):
             finally:
                 super().close()
 
-    def discard(self) -> None:
-        """Close the file and make no object."""
-        self._file.discard()
+    def abort(self) -> None:
+        """Close the file without making an object."""
+        self._file.abort()
         self.close()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.discard()
 
-
-class TextFile(io.TextIOWrapper):
+class TextFile(AbortOnError, io.TextIOWrapper):
     """A text file that makes no object if its block raises."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if kind is not None:
-            self.buffer.discard()  # type: ignore[attr-defined]
+    def abort(self) -> None:
+        """Close the file without making an object."""
+        self.buffer.abort()  # type: ignore[attr-defined]
         self.close()

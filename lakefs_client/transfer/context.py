@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from lakefs_client import _process
 from lakefs_client.retry import RetryPolicy, retry_policy
@@ -53,6 +55,7 @@ class TransferContext:
         throttle: The one limit of concurrent requests to the store.
         preflight: Known answers about branches.
         limits: The store's limits.
+        plain_stores: Stores that the user was warned of by `warn_if_plain`.
     """
 
     client: ApiClient
@@ -60,6 +63,7 @@ class TransferContext:
     throttle: Throttle
     preflight: PreflightCache = field(default_factory=PreflightCache)
     limits: StoreLimits = S3_LIMITS
+    plain_stores: set[str] = field(default_factory=set)
 
     @classmethod
     def create(cls, client: ApiClient, config: TransferConfig) -> TransferContext:
@@ -79,6 +83,20 @@ class TransferContext:
         """
         configured = self.config.retry or self.client.configuration.retries is not None
         return self.policy if configured else PATIENCE
+
+    def warn_if_plain(self, url: str) -> None:
+        """Warn once of a store that is reached over HTTP while lakeFS is reached over HTTPS."""
+        if not url.startswith("http:") or not self.client.configuration.host.startswith("https:"):
+            return
+        store = urlsplit(url).netloc
+        if store not in self.plain_stores:
+            self.plain_stores.add(store)
+            warnings.warn(
+                f"lakeFS uses HTTPS, but its presigned URLs for {store} use HTTP: the objects' "
+                "bytes are not encrypted on their way. Configure an HTTPS endpoint of the "
+                "store in lakeFS.",
+                stacklevel=2,
+            )
 
     def require_server(self, subject: object) -> None:
         """Check that bytes of `subject` may pass through the lakeFS server.

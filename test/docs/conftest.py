@@ -31,8 +31,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def furnished() -> Iterator[Sandbox]:
-    """Provide a repository with two branches, an object, a commit and a tag."""
+def example_sandbox() -> Iterator[Sandbox]:
+    """Provide a sandbox whose repository has two branches, an object, a commit and a tag."""
     with Sandbox(external_principals=True) as sandbox:
         with ApiClient(sandbox.configuration()) as client:
             RepositoriesApi(client).create_repository(

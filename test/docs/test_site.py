@@ -1,4 +1,4 @@
-"""The site: every page has a place in the navigation, and the strict build has no warnings."""
+"""The documentation site: navigation, llms.txt and the strict build."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_navigation_lists_every_page() -> None:
     assert len(NAVIGATION) == len({*NAVIGATION})
 
 
-def test_llms_txt_links_every_page_but_the_operations() -> None:
+def test_llms_txt_links_pages_except_operations() -> None:
     links = re.findall(r"\]\((.*?)\)", (DOCS / "llms.txt").read_text("utf-8"))
     assert {*links} == {p for p in NAVIGATION if not p.endswith("Api.md") and p != "README.md"}
 

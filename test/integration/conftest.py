@@ -1,7 +1,7 @@
-"""One suite for every lakeFS server: the sandbox, unless another one is named.
+"""Fixtures of a suite that runs against every lakeFS server, by default the sandbox.
 
-Without further ado it runs against the sandbox, once in each of its modes. To run it against a
-server of your own, name that in the environment:
+By default the suite runs against the sandbox, once in each of its modes. To run the suite against
+your own server, set these variables:
 
     LAKEFS_TEST_ENDPOINT=http://localhost:8000 \\
     LAKEFS_TEST_ACCESS_KEY_ID=AKIA... \\
@@ -9,14 +9,13 @@ server of your own, name that in the environment:
     LAKEFS_TEST_STORAGE_NAMESPACE=s3://bucket/some/prefix \\
     python -m pytest test/integration
 
-The user has to be allowed everything. Below the storage namespace, which has to be one that the
-server can write to, each repository gets a prefix of its own that no other run used before. All
-repositories and external principals that the tests make are deleted when a test ends, whatever
-its end; the bytes stay in the store, because a server leaves them there. Nothing else is changed,
-and nothing is assumed about what is there already.
+The user must be an administrator. The server must be able to write to the storage namespace; each
+repository gets a new prefix below it. When a test ends, its repositories and external principals
+are deleted. The server leaves their bytes in the store. The tests change nothing else, and make no
+assumptions about existing repositories.
 
-What a server cannot do (it answers 501, or its configuration says so) is skipped with that
-reason. No test asks which server it is.
+A test skips a feature that the server lacks (status 501, or by its configuration). No test checks
+which server it runs against.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ NAMED = "named-server"
 
 @pytest.fixture(scope="session", params=[NAMED] if os.environ.get(VARIABLES[0]) else list(MODES))
 def lakefs_server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """Provide the server that the environment names, or the sandbox in one of its modes."""
+    """Provide the server of the environment variables, or the sandbox in one of its modes."""
     if request.param == NAMED:
         missing = [name for name in VARIABLES if not os.environ.get(name)]
         assert not missing, f"LAKEFS_TEST_ENDPOINT needs {', '.join(missing)} beside it"
@@ -71,14 +70,14 @@ def lakefs_server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def lakefs(lakefs_server: Server) -> Iterator[LakeFSClient]:
-    """Every API, with the server's credentials."""
+    """Provide a client with all API groups and the server's credentials."""
     with LakeFSClient(lakefs_server.configuration()) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 def api_client(lakefs_server: Server) -> Iterator[ApiClient]:
-    """Provide the client that transfers are made through, with the server's credentials."""
+    """Provide a client for transfers, with the server's credentials."""
     with ApiClient(lakefs_server.configuration()) as client:
         yield client
 
@@ -94,7 +93,7 @@ def unchecked(lakefs_server: Server) -> Iterator[LakeFSClient]:
 
 @pytest.fixture(scope="session")
 def store() -> Iterator[urllib3.PoolManager]:
-    """Plain HTTP, for presigned URLs: no credentials, no second attempts, no redirects."""
+    """Provide a plain HTTP client for presigned URLs, without credentials or retries."""
     with urllib3.PoolManager(retries=False, timeout=PATIENCE, ca_certs=certifi.where()) as pool:
         yield pool
 
@@ -107,27 +106,27 @@ def storage(lakefs: LakeFSClient) -> StorageConfig:
 
 @pytest.fixture
 def presign(storage: StorageConfig) -> None:
-    """Skips the test where there are no presigned URLs."""
+    """Skip the test if the server has no presigned URLs."""
     if not storage.pre_sign_support:
         pytest.skip("this server's store has no presigned URLs (pre_sign_support)")
 
 
 @pytest.fixture
 def multipart(storage: StorageConfig) -> None:
-    """Skips the test where there are no presigned multipart uploads."""
+    """Skip the test if the server has no presigned multipart uploads."""
     if not storage.get("pre_sign_multipart_upload"):
         pytest.skip("no presigned multipart uploads here (pre_sign_multipart_upload)")
 
 
 @pytest.fixture
 def repositories(lakefs: LakeFSClient, lakefs_server: Server) -> Iterator[Repositories]:
-    """Make repositories, and delete them in the end."""
-    made = Repositories(lakefs, lakefs_server)
-    yield made
-    made.delete_all()
+    """Provide a factory of repositories, and delete these after the test."""
+    repositories = Repositories(lakefs, lakefs_server)
+    yield repositories
+    repositories.delete_all()
 
 
 @pytest.fixture
 def repo(repositories: Repositories) -> Repo:
-    """Provide a new repository, with nothing but its first commit on the branch `main`."""
+    """Provide a new repository with only the initial commit on the branch `main`."""
     return repositories.create()

@@ -59,12 +59,12 @@ def error_class(status: int) -> type[ApiException]:
 
 
 @contextmanager
-def refused(
+def expect_error(
     status: int, message: str = "", cls: type[ApiException] | None = None
 ) -> Iterator[pytest.ExceptionInfo[ApiException]]:
-    """Expect a response with this status, whose message contains `message`, raised as `cls`.
+    """Expect an error of this status and class whose message contains `message`.
 
-    The class is the status's own by default.
+    By default the class is the one of the status.
     """
     with pytest.raises(ApiException) as caught:
         yield caught
@@ -76,7 +76,7 @@ def refused(
 
 
 class Repo:
-    """A repository, with what most tests do to one before they come to the point."""
+    """A repository, with shorthands for common calls."""
 
     def __init__(self, lakefs: LakeFSClient, name: str, storage_namespace: str) -> None:
         self.lakefs = lakefs
@@ -104,7 +104,7 @@ class Repo:
         return self.commit(f"change {path}", branch)
 
     def branch(self, name: str, source: str = "main") -> str:
-        """Make a branch; return the id of its commit."""
+        """Create a branch; return the id of its commit."""
         return self.lakefs.branches_api.create_branch(self.name, BranchCreation(name, source))
 
     def head(self, branch: str = "main") -> str:
@@ -113,7 +113,7 @@ class Repo:
 
     def owns(self, address: str) -> bool:
         """Return True if a physical address is in the repository's storage namespace."""
-        # A store on a disk puts its directory before the namespace.
+        # A store on a local disk prepends its directory to the namespace.
         return f"{self.storage_namespace.partition('://')[2]}/" in address
 
     def stat(self, path: str, ref: str = "main", **options: Any) -> ObjectStats:
@@ -128,23 +128,23 @@ class Repo:
         return [item.path for item in listing.results]
 
     def uncommitted(self, branch: str = "main") -> list[tuple[str, str]]:
-        """Type and path of each uncommitted change."""
+        """Return the type and path of each uncommitted change."""
         changes = self.lakefs.branches_api.diff_branch(self.name, branch).results
         return [(change.type, change.path) for change in changes]
 
 
 class Repositories:
-    """Makes repositories of names that nobody else has, and deletes them."""
+    """A factory of repositories with unique names, which can delete them."""
 
     def __init__(self, lakefs: LakeFSClient, server: Server) -> None:
         self._lakefs = lakefs
         self._server = server
-        self._made: list[str] = []
+        self._names: list[str] = []
 
     def new_name(self, prefix: str = "client-test-") -> str:
-        """Return a name that no repository has. If one is made of that name, it is deleted."""
+        """Return a new name of a repository, to be deleted by `delete_all`."""
         name = f"{prefix}{uuid.uuid4().hex}"
-        self._made.append(name)
+        self._names.append(name)
         return name
 
     def create(self, prefix: str = "client-test-", **creation: Any) -> Repo:
@@ -156,13 +156,13 @@ class Repositories:
         return Repo(self._lakefs, name, namespace)
 
     def delete_all(self) -> None:
-        """Delete what was made, every one, even if one cannot be deleted."""
+        """Delete all created repositories, and raise the first failure at the end."""
         failures: list[ApiException] = []
-        while self._made:
+        while self._names:
             try:
-                self._lakefs.repositories_api.delete_repository(self._made.pop(), force=True)
+                self._lakefs.repositories_api.delete_repository(self._names.pop(), force=True)
             except NotFoundException:
-                pass  # it was never made, or the test deleted it
+                pass  # never created, or deleted by the test
             except ApiException as error:
                 failures.append(error)
         if failures:
@@ -170,7 +170,7 @@ class Repositories:
 
 
 def walk(listing: Callable[..., Any], *args: Any, **options: Any) -> list[Any]:
-    """Everything in a listing, page by page as users do; no page is longer than asked for."""
+    """Return all items of a listing, and check the size of each page."""
     found: list[Any] = []
     after: dict[str, str] = {}
     while True:
@@ -179,6 +179,6 @@ def walk(listing: Callable[..., Any], *args: Any, **options: Any) -> list[Any]:
         found += page.results
         if not page.pagination.has_more:
             return found
-        # Otherwise the loop would never end.
+        # Without progress the loop would not end.
         assert page.pagination.next_offset != after.get("after")
         after = {"after": page.pagination.next_offset}

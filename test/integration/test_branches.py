@@ -1,4 +1,4 @@
-"""Branches: make, list, delete, reset, hard reset."""
+"""Branches: create, list, delete, reset, hard reset."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from lakefs_client import ApiValueError
 from lakefs_client.client import LakeFSClient
 from lakefs_client.models import BranchCreation, ResetCreation, TagCreation
 
-from .support import Repo, refused, walk
+from .support import Repo, expect_error, walk
 
 
-def test_new_branch_is_answered_with_the_id_of_its_commit(lakefs: LakeFSClient, repo: Repo) -> None:
+def test_create_branch_returns_commit_id(lakefs: LakeFSClient, repo: Repo) -> None:
     head = repo.change("a.txt")
-    made = lakefs.branches_api.create_branch(repo.name, BranchCreation("dev", source="main"))
-    assert type(made) is str
-    assert made == head
+    created = lakefs.branches_api.create_branch(repo.name, BranchCreation("dev", source="main"))
+    assert type(created) is str
+    assert created == head
     branch = lakefs.branches_api.get_branch(repo.name, "dev")
     assert (branch.id, branch.commit_id) == ("dev", head)
 
 
-def test_new_branch_leaves_uncommitted_changes_behind(repo: Repo) -> None:
+def test_new_branch_excludes_uncommitted_changes(repo: Repo) -> None:
     repo.change("committed.txt")
     repo.upload("uncommitted.txt")
     repo.branch("dev")
@@ -30,7 +30,7 @@ def test_new_branch_leaves_uncommitted_changes_behind(repo: Repo) -> None:
 
 
 @pytest.mark.parametrize("source", ["{id}", "main", "main~1", "v1"])
-def test_branch_starts_at_any_reference(lakefs: LakeFSClient, repo: Repo, source: str) -> None:
+def test_branch_source_may_be_any_reference(lakefs: LakeFSClient, repo: Repo, source: str) -> None:
     first = repo.change("first.txt")
     lakefs.tags_api.create_tag(repo.name, TagCreation("v1", first))
     second = repo.change("second.txt")
@@ -46,14 +46,14 @@ def test_branch_starts_at_any_reference(lakefs: LakeFSClient, repo: Repo, source
         ("a b", "main", 400, "argument branch: branch id: invalid value"),
     ],
 )
-def test_refuses_to_make_a_branch(
+def test_create_branch_rejects_invalid_name_or_source(
     repo: Repo, name: str, source: str, status: int, message: str
 ) -> None:
-    with refused(status, message):
+    with expect_error(status, message):
         repo.branch(name, source)
 
 
-def test_branches_are_listed_by_name_in_pages(lakefs: LakeFSClient, repo: Repo) -> None:
+def test_branches_are_listed_in_pages_by_name(lakefs: LakeFSClient, repo: Repo) -> None:
     for name in ("delta", "alpha", "zeta", "gamma"):
         repo.branch(name)
     listed = walk(lakefs.branches_api.list_branches, repo.name, amount=2)
@@ -68,27 +68,25 @@ def test_branches_are_listed_by_prefix(lakefs: LakeFSClient, repo: Repo) -> None
     assert [branch.id for branch in listed] == ["feature-1", "feature-2"]
 
 
-def test_refuses_to_get_a_missing_branch(lakefs: LakeFSClient, repo: Repo) -> None:
-    with refused(404, "branch not found"):
+def test_missing_branch_is_not_found(lakefs: LakeFSClient, repo: Repo) -> None:
+    with expect_error(404, "branch not found"):
         lakefs.branches_api.get_branch(repo.name, "nope")
 
 
-def test_deleted_branch_is_gone(lakefs: LakeFSClient, repo: Repo) -> None:
+def test_deleted_branch_is_not_found(lakefs: LakeFSClient, repo: Repo) -> None:
     repo.branch("dev")
     assert lakefs.branches_api.delete_branch(repo.name, "dev") is None
-    with refused(404, "branch not found"):
+    with expect_error(404, "branch not found"):
         lakefs.branches_api.get_branch(repo.name, "dev")
 
 
 def test_default_branch_cannot_be_deleted(lakefs: LakeFSClient, repo: Repo) -> None:
-    with refused(403, "cannot delete repository default branch"):
+    with expect_error(403, "cannot delete repository default branch"):
         lakefs.branches_api.delete_branch(repo.name, "main")
 
 
 @pytest.mark.parametrize("name", ["", ".", ".."])
-def test_name_that_cannot_be_in_a_path_is_not_sent(
-    lakefs: LakeFSClient, repo: Repo, name: str
-) -> None:
+def test_dot_segment_branch_is_not_sent(lakefs: LakeFSClient, repo: Repo, name: str) -> None:
     with pytest.raises(ApiValueError):
         lakefs.branches_api.get_branch(repo.name, name)
 
@@ -105,7 +103,7 @@ def test_name_that_cannot_be_in_a_path_is_not_sent(
     ],
     ids=["all", "object", "prefix"],
 )
-def test_reset_drops_uncommitted_changes(
+def test_reset_discards_uncommitted_changes(
     lakefs: LakeFSClient, repo: Repo, reset: ResetCreation, remaining: list[str]
 ) -> None:
     repo.change("a/old.txt", b"old")
@@ -118,10 +116,10 @@ def test_reset_drops_uncommitted_changes(
         assert repo.read("a/old.txt") == b"old"
 
 
-def test_server_refuses_an_unknown_kind_of_reset(lakefs: LakeFSClient, repo: Repo) -> None:
+def test_unknown_reset_type_is_rejected(lakefs: LakeFSClient, repo: Repo) -> None:
     with pytest.raises(ApiValueError):
         ResetCreation("bogus")
-    with refused(400, "value is not one of the allowed values"):
+    with expect_error(400, "value is not one of the allowed values"):
         lakefs.branches_api.reset_branch(
             repo.name, "main", {"type": "bogus"}, _check_input_type=False
         )
@@ -141,7 +139,7 @@ def test_server_refuses_an_unknown_kind_of_reset(lakefs: LakeFSClient, repo: Rep
     ],
     ids=["commit", "prefix", "main~1", "main^", "tag"],
 )
-def test_hard_reset_moves_a_branch_to_any_reference(
+def test_hard_reset_moves_branch_to_any_reference(
     lakefs: LakeFSClient, repo: Repo, ref: Callable[[str], str]
 ) -> None:
     first = repo.change("first.txt")
@@ -154,7 +152,7 @@ def test_hard_reset_moves_a_branch_to_any_reference(
     assert repo.paths("moving") == ["first.txt"]
 
 
-def test_hard_reset_of_main_itself_goes_back(lakefs: LakeFSClient, repo: Repo) -> None:
+def test_hard_reset_moves_default_branch(lakefs: LakeFSClient, repo: Repo) -> None:
     first = repo.change("first.txt")
     repo.change("second.txt")
     lakefs.experimental_api.hard_reset_branch(repo.name, "main", "main~1")
@@ -162,7 +160,7 @@ def test_hard_reset_of_main_itself_goes_back(lakefs: LakeFSClient, repo: Repo) -
 
 
 @pytest.mark.parametrize("force", [{}, {"force": True}], ids=["without force", "with force"])
-def test_hard_reset_does_not_mind_uncommitted_changes(
+def test_hard_reset_ignores_uncommitted_changes(
     lakefs: LakeFSClient, repo: Repo, force: dict[str, bool]
 ) -> None:
     head = repo.change("first.txt")
@@ -172,9 +170,9 @@ def test_hard_reset_does_not_mind_uncommitted_changes(
     assert repo.head("dirty") != head
 
 
-def test_hard_reset_needs_a_reference_that_is_there(lakefs: LakeFSClient, repo: Repo) -> None:
+def test_hard_reset_to_missing_reference_is_rejected(lakefs: LakeFSClient, repo: Repo) -> None:
     head = repo.change("first.txt")
     repo.branch("still")
-    with refused(404, "hard-reset still to nope: not found"):
+    with expect_error(404, "hard-reset still to nope: not found"):
         lakefs.experimental_api.hard_reset_branch(repo.name, "still", "nope")
     assert repo.head("still") == head

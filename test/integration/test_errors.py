@@ -1,4 +1,4 @@
-"""Errors of the server as the caller sees them."""
+"""Exceptions for errors of the server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lakefs_client.models import (
     UploadPart,
 )
 
-from .support import Repo, Server, error_class, refused
+from .support import Repo, Server, error_class, expect_error
 
 
 def _unauthorized(server: Server, repo: Repo) -> None:
@@ -54,8 +54,8 @@ def _range(server: Server, repo: Repo) -> None:
     repo.read("a.txt", range="bytes=100-200")
 
 
-def _failure_of_the_store(server: Server, repo: Repo) -> None:
-    # Where there are no multipart uploads this is 501.
+def _store_error(server: Server, repo: Repo) -> None:
+    # A server without multipart uploads answers 501.
     api, place = repo.lakefs.experimental_api, (repo.name, "main")
     upload = api.create_presign_multipart_upload(*place, "mp.bin", parts=1)
     address = upload.physical_address
@@ -77,7 +77,7 @@ def _failure_of_the_store(server: Server, repo: Repo) -> None:
         )
 
 
-REFUSALS: dict[int, Callable[[Server, Repo], None]] = {
+FAILING_CALLS: dict[int, Callable[[Server, Repo], None]] = {
     400: _bad_request,
     401: _unauthorized,
     403: _forbidden,
@@ -85,19 +85,19 @@ REFUSALS: dict[int, Callable[[Server, Repo], None]] = {
     409: _conflict,
     412: _precondition,
     416: _range,
-    500: _failure_of_the_store,
+    500: _store_error,
 }
 
 
-@pytest.mark.parametrize("status", REFUSALS)
-def test_refusal_is_an_api_exception_with_all_that_was_said(
+@pytest.mark.parametrize("status", FAILING_CALLS)
+def test_error_status_is_an_api_exception_with_details(
     lakefs_server: Server, repo: Repo, storage: StorageConfig, status: int
 ) -> None:
-    refuse = REFUSALS[status]
+    call = FAILING_CALLS[status]
     if status == 500 and not storage.get("pre_sign_multipart_upload"):
         status = 501
     with pytest.raises(ApiException) as caught:
-        refuse(lakefs_server, repo)
+        call(lakefs_server, repo)
     error = caught.value
     assert type(error) is error_class(status)
     assert isinstance(error, OpenApiException)
@@ -119,10 +119,8 @@ def test_refusal_is_an_api_exception_with_all_that_was_said(
 
 MISSING: dict[str, Callable[[LakeFSClient, str], object]] = {
     "repository": lambda lakefs, name: lakefs.repositories_api.get_repository(f"{name}-x"),
-    "its branches": lambda lakefs, name: lakefs.branches_api.list_branches(f"{name}-x"),
-    "its metadata": lambda lakefs, name: lakefs.repositories_api.get_repository_metadata(
-        f"{name}-x"
-    ),
+    "branches": lambda lakefs, name: lakefs.branches_api.list_branches(f"{name}-x"),
+    "metadata": lambda lakefs, name: lakefs.repositories_api.get_repository_metadata(f"{name}-x"),
     "branch": lambda lakefs, name: lakefs.branches_api.get_branch(name, "none"),
     "branch to write to": lambda lakefs, name: lakefs.commits_api.commit(
         name, "none", CommitCreation("x")
@@ -142,8 +140,8 @@ MISSING: dict[str, Callable[[LakeFSClient, str], object]] = {
 }
 
 
-@pytest.mark.parametrize("what", MISSING)
-def test_what_is_missing_is_not_found(lakefs: LakeFSClient, repo: Repo, what: str) -> None:
-    with refused(404) as caught:
-        MISSING[what](lakefs, repo.name)
+@pytest.mark.parametrize("resource", MISSING)
+def test_missing_resource_is_not_found(lakefs: LakeFSClient, repo: Repo, resource: str) -> None:
+    with expect_error(404) as caught:
+        MISSING[resource](lakefs, repo.name)
     assert json.loads(caught.value.body)["message"]

@@ -1,4 +1,4 @@
-"""External principals and the logins that go with them, where a server has them."""
+"""External principals and their logins, if the server has them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lakefs_client.models import (
     StsAuthRequest,
 )
 
-from .support import refused, walk
+from .support import expect_error, walk
 
 
 def has_external_principals(lakefs: LakeFSClient, user: str) -> bool:
@@ -34,37 +34,37 @@ def has_external_principals(lakefs: LakeFSClient, user: str) -> bool:
 
 @pytest.fixture
 def user(lakefs: LakeFSClient) -> str:
-    """Provide the id of the user as whom the tests run."""
+    """Provide the id of the current user."""
     return lakefs.auth_api.get_current_user().user.id
 
 
 @pytest.fixture
 def external(lakefs: LakeFSClient, user: str) -> None:
-    """Skips the test where there are no external principals."""
+    """Skip the test if the server has no external principals."""
     if not has_external_principals(lakefs, user):
         pytest.skip("this server has no external principals (501)")
 
 
 @pytest.fixture
 def new_name(lakefs: LakeFSClient, user: str, external: None) -> Iterator[Callable[[], str]]:
-    """Make up ids of principals, and delete those that there are in the end."""
+    """Provide a function that generates principal ids; delete the principals after the test."""
     names: list[str] = []
 
-    def make_up() -> str:
+    def generate() -> str:
         names.append(f"arn:aws:sts::1:assumed-role/client-test/{uuid.uuid4().hex}")
         return names[-1]
 
-    yield make_up
+    yield generate
     for name in names:
         try:
             lakefs.experimental_api.delete_user_external_principal(user, name)
         except NotFoundException:
-            pass  # it was never attached, or the test deleted it
+            pass  # never attached, or deleted by the test
 
 
 @pytest.fixture
 def principal(lakefs: LakeFSClient, user: str, new_name: Callable[[], str]) -> str:
-    """Provide the id of a principal that is attached to the user."""
+    """Provide the id of a principal attached to the user."""
     name = new_name()
     assert lakefs.experimental_api.create_user_external_principal(user, name) is None
     return name
@@ -77,8 +77,8 @@ def test_attached_principal_belongs_to_the_user(
     assert (found.id, found.user_id) == (principal, user)
 
 
-def test_principal_is_attached_once(lakefs: LakeFSClient, user: str, principal: str) -> None:
-    with refused(409, "Already exists"):
+def test_attached_principal_is_a_conflict(lakefs: LakeFSClient, user: str, principal: str) -> None:
+    with expect_error(409, "Already exists"):
         lakefs.experimental_api.create_user_external_principal(user, principal)
 
 
@@ -91,7 +91,7 @@ def test_principal_is_attached_once(lakefs: LakeFSClient, user: str, principal: 
     ],
     ids=["list of models", "dict", "plain body"],
 )
-def test_principal_takes_settings(
+def test_principal_accepts_settings(
     lakefs: LakeFSClient, user: str, new_name: Callable[[], str], creation: Any
 ) -> None:
     name = new_name()
@@ -112,25 +112,25 @@ def test_principals_are_listed_in_pages(
 
 
 @pytest.mark.usefixtures("external")
-def test_page_size_is_checked_here_and_there(
+def test_page_size_is_validated_by_client_and_server(
     lakefs: LakeFSClient, unchecked: LakeFSClient, user: str
 ) -> None:
     with pytest.raises(ApiValueError):
         lakefs.experimental_api.list_user_external_principals(user, amount=-5)
-    with refused(400, "number must be at least -1"):
+    with expect_error(400, "number must be at least -1"):
         unchecked.experimental_api.list_user_external_principals(user, amount=-5)
 
 
-def test_deleted_principal_is_gone(lakefs: LakeFSClient, user: str, principal: str) -> None:
+def test_deleted_principal_is_not_found(lakefs: LakeFSClient, user: str, principal: str) -> None:
     api = lakefs.experimental_api
     assert api.delete_user_external_principal(user, principal) is None
-    with refused(404, "not found"):
+    with expect_error(404, "not found"):
         api.get_external_principal(principal)
-    with refused(404, "not found"):
+    with expect_error(404, "not found"):
         api.delete_user_external_principal(user, principal)
 
 
-def test_principal_logs_in(lakefs: LakeFSClient, principal: str) -> None:
+def test_principal_login_returns_a_token(lakefs: LakeFSClient, principal: str) -> None:
     proof = ExternalLoginInformation({"principal": principal}, token_expiration_duration=60)
     answer = lakefs.experimental_api.external_principal_login(external_login_information=proof)
     assert answer.token
@@ -138,37 +138,37 @@ def test_principal_logs_in(lakefs: LakeFSClient, principal: str) -> None:
 
 
 @pytest.mark.usefixtures("external")
-def test_refuses_the_login_of_an_unknown_principal(lakefs: LakeFSClient) -> None:
-    with refused(403):
+def test_login_of_unknown_principal_is_forbidden(lakefs: LakeFSClient) -> None:
+    with expect_error(403):
         lakefs.experimental_api.external_principal_login(
             external_login_information=ExternalLoginInformation({"x": 1})
         )
 
 
 @pytest.mark.usefixtures("external")
-def test_refuses_a_login_that_proves_nothing(lakefs: LakeFSClient) -> None:
-    with refused(400, 'property "identityRequest" is missing'):
+def test_login_without_identity_is_rejected(lakefs: LakeFSClient) -> None:
+    with expect_error(400, 'property "identityRequest" is missing'):
         lakefs.experimental_api.external_principal_login(
             external_login_information={}, _check_input_type=False
         )
 
 
 @pytest.mark.usefixtures("external")
-def test_sts_login_gives_a_token(lakefs: LakeFSClient) -> None:
+def test_sts_login_returns_a_token(lakefs: LakeFSClient) -> None:
     answer = lakefs.experimental_api.sts_login(StsAuthRequest("good", "s", "r", ttl_seconds=60))
     assert answer.token
     assert isinstance(answer.token_expiration, int)
 
 
 @pytest.mark.usefixtures("external")
-def test_sts_login_refuses_a_bad_code(lakefs: LakeFSClient) -> None:
-    with refused(401):
+def test_sts_login_rejects_invalid_code(lakefs: LakeFSClient) -> None:
+    with expect_error(401):
         lakefs.experimental_api.sts_login(StsAuthRequest("bad", "s", "r"))
 
 
 @pytest.mark.usefixtures("external")
-def test_sts_login_needs_all_fields(lakefs: LakeFSClient) -> None:
-    with refused(400, 'property "state" is missing'):
+def test_sts_login_requires_all_fields(lakefs: LakeFSClient) -> None:
+    with expect_error(400, 'property "state" is missing'):
         lakefs.experimental_api.sts_login({"code": "bad"}, _check_input_type=False)
 
 
@@ -182,22 +182,20 @@ def test_sts_login_needs_all_fields(lakefs: LakeFSClient) -> None:
         ("sts_login", (StsAuthRequest("c", "s", "r"),)),
     ],
 )
-def test_server_without_external_authentication_says_so(
+def test_external_principals_are_not_implemented_without_service(
     lakefs: LakeFSClient, user: str, operation: str, arguments: tuple[Any, ...]
 ) -> None:
     if has_external_principals(lakefs, user):
         pytest.skip("this server has external principals")
     given = [user if argument == "{user}" else argument for argument in arguments]
-    with refused(501, "Not Implemented"):
+    with expect_error(501, "Not Implemented"):
         getattr(lakefs.experimental_api, operation)(*given)
 
 
-def test_server_without_external_authentication_has_no_external_login(
-    lakefs: LakeFSClient, user: str
-) -> None:
+def test_external_login_is_not_implemented_without_service(lakefs: LakeFSClient, user: str) -> None:
     if has_external_principals(lakefs, user):
         pytest.skip("this server has external principals")
-    with refused(501, "Not Implemented"):
+    with expect_error(501, "Not Implemented"):
         lakefs.experimental_api.external_principal_login(
             external_login_information=ExternalLoginInformation({"a": 1})
         )

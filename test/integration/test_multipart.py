@@ -26,7 +26,7 @@ from lakefs_client.models import (
     UploadPartFrom,
 )
 
-from .support import MIB, Repo, Repositories, refused
+from .support import MIB, Repo, Repositories, expect_error
 
 FIRST = bytes(range(256)) * (5 * MIB // 256)
 LAST = b"the last part may be small"
@@ -59,15 +59,15 @@ class Upload:
         self.address = created.physical_address
         self.urls = created.get("presigned_urls") or []
 
-    def fresh_url(self, number: int, **other: str) -> str:
-        """Return a URL from upload_part; `other` replaces what belongs to this upload."""
+    def new_url(self, number: int, **other: str) -> str:
+        """Return a URL from upload_part; `other` replaces arguments of this upload."""
         given = {"id": self.id, "path": self.path, "address": self.address, **other}
         return self.api.upload_part(
             *self.place, given["id"], given["path"], number, UploadPartFrom(given["address"])
         ).presigned_url
 
     def send(self, url: str, content: bytes) -> urllib3.BaseHTTPResponse:
-        # A store takes a media type with the bytes, although the URL does not sign it.
+        # The store accepts a Content-Type, although the URL does not sign the header.
         headers = {"Content-Type": "application/octet-stream"}
         return self.store.request("PUT", url, body=content, headers=headers)
 
@@ -98,7 +98,7 @@ class Upload:
 
 
 def link(repo: Repo, upload: Upload, content: bytes) -> ObjectStats:
-    """Give an object the bytes at the upload's address, whatever became of the upload."""
+    """Link the upload's address to its path, even if the upload failed."""
     metadata = StagingMetadata(
         StagingLocation(physical_address=upload.address), digest(content).hex(), len(content)
     )
@@ -110,7 +110,7 @@ def link(repo: Repo, upload: Upload, content: bytes) -> ObjectStats:
 
 @needs_multipart
 @pytest.mark.parametrize("options", [{}, {"parts": 0}], ids=["absent", "0"])
-def test_upload_begins_without_urls(
+def test_create_without_parts_returns_no_urls(
     repo: Repo, store: urllib3.PoolManager, options: dict[str, int]
 ) -> None:
     upload = Upload(repo, store, **options)
@@ -122,7 +122,7 @@ def test_upload_begins_without_urls(
 
 @needs_multipart
 @pytest.mark.parametrize("count", [1, 3, 10_000])
-def test_upload_begins_with_a_url_a_part(
+def test_create_returns_one_url_per_part(
     repo: Repo, store: urllib3.PoolManager, count: int
 ) -> None:
     upload = Upload(repo, store, parts=count)
@@ -141,29 +141,29 @@ def test_upload_begins_with_a_url_a_part(
     ],
     ids=["too few parts", "too many parts", "no path", "missing branch"],
 )
-def test_refuses_to_begin(
+def test_create_rejects_invalid_arguments(
     repo: Repo, store: urllib3.PoolManager, changed: dict[str, Any], status: int, message: str
 ) -> None:
-    with refused(status, message):
+    with expect_error(status, message):
         Upload(repo, store, **{"parts": 1, **changed})
 
 
 @needs_multipart
-def test_refuses_to_begin_in_a_missing_repository(
+def test_create_in_missing_repository_is_not_found(
     lakefs: LakeFSClient, repositories: Repositories
 ) -> None:
-    with refused(404, "repository not found"):
+    with expect_error(404, "repository not found"):
         lakefs.experimental_api.create_presign_multipart_upload(
             repositories.new_name(), "main", "x", parts=1
         )
 
 
-def test_store_without_multipart_uploads_says_so(
+def test_create_without_multipart_support_is_not_implemented(
     lakefs: LakeFSClient, repo: Repo, storage: StorageConfig
 ) -> None:
     if storage.get("pre_sign_multipart_upload"):
         pytest.skip("this server has presigned multipart uploads")
-    with refused(501):
+    with expect_error(501):
         lakefs.experimental_api.create_presign_multipart_upload(repo.name, "main", "x", parts=1)
 
 
@@ -171,9 +171,9 @@ def test_store_without_multipart_uploads_says_so(
 
 
 @needs_multipart
-def test_parts_become_one_object(repo: Repo, store: urllib3.PoolManager) -> None:
+def test_completed_parts_are_one_object(repo: Repo, store: urllib3.PoolManager) -> None:
     upload = Upload(repo, store, parts=2)
-    # In what order they are sent does not matter.
+    # The parts are sent in reverse order.
     parts = [upload.put(2, LAST), upload.put(1, FIRST)][::-1]
     stats = upload.complete(parts, user_metadata={"k": "v"}, content_type="text/x-y")
     assert (stats.path, stats.path_type) == ("mp.bin", "object")
@@ -181,7 +181,7 @@ def test_parts_become_one_object(repo: Repo, store: urllib3.PoolManager) -> None
     assert stats.checksum == f"{digest(digest(FIRST) + digest(LAST)).hex()}-2"
     assert stats.content_type == "text/x-y"
     assert stats.metadata.to_dict() == {"k": "v"}
-    # The namespace may be left out of the address here.
+    # This address may lack the namespace.
     assert upload.address.endswith(stats.physical_address)
     assert repo.uncommitted() == [("added", "mp.bin")]
 
@@ -194,9 +194,7 @@ def test_parts_become_one_object(repo: Repo, store: urllib3.PoolManager) -> None
 
 
 @needs_multipart
-def test_etag_of_a_part_is_its_md5_and_counts_without_quotes_too(
-    repo: Repo, store: urllib3.PoolManager
-) -> None:
+def test_etag_is_md5_and_accepted_without_quotes(repo: Repo, store: urllib3.PoolManager) -> None:
     upload = Upload(repo, store, parts=1)
     etag = upload.put(1, LAST).etag.strip('"')
     assert etag == digest(LAST).hex()
@@ -205,9 +203,7 @@ def test_etag_of_a_part_is_its_md5_and_counts_without_quotes_too(
 
 
 @needs_multipart
-def test_complete_replaces_an_object_and_its_metadata(
-    repo: Repo, store: urllib3.PoolManager
-) -> None:
+def test_complete_replaces_object_and_metadata(repo: Repo, store: urllib3.PoolManager) -> None:
     repo.upload("mp.bin", b"old", user_metadata={"old": "1"})
     upload = Upload(repo, store, parts=1)
     stats = upload.complete([upload.put(1, LAST)])
@@ -217,7 +213,7 @@ def test_complete_replaces_an_object_and_its_metadata(
 
 
 @needs_multipart
-def test_nothing_is_there_before_complete(repo: Repo, store: urllib3.PoolManager) -> None:
+def test_object_does_not_exist_before_complete(repo: Repo, store: urllib3.PoolManager) -> None:
     upload = Upload(repo, store, parts=1)
     upload.put(1, LAST)
     assert repo.paths() == []
@@ -234,23 +230,21 @@ def test_nothing_is_there_before_complete(repo: Repo, store: urllib3.PoolManager
     ],
     ids=["wrong etag", "wrong order"],
 )
-def test_store_refuses_wrong_parts_and_keeps_the_upload(
+def test_upload_survives_complete_with_invalid_parts(
     repo: Repo, store: urllib3.PoolManager, pick: Any, code: str
 ) -> None:
     upload = Upload(repo, store, parts=2)
     one, two = upload.put(1, FIRST), upload.put(2, LAST)
-    with refused(500, f"api error {code}:"):
+    with expect_error(500, f"api error {code}:"):
         upload.complete(pick(one, two))
     assert repo.paths() == []
     assert upload.complete([one, two]).size_bytes == len(FIRST) + len(LAST)
 
 
 @needs_multipart
-def test_store_refuses_a_small_part_that_is_not_the_last(
-    repo: Repo, store: urllib3.PoolManager
-) -> None:
+def test_small_part_before_the_last_is_rejected(repo: Repo, store: urllib3.PoolManager) -> None:
     upload = Upload(repo, store, parts=2)
-    with refused(500, "api error EntityTooSmall:"):
+    with expect_error(500, "api error EntityTooSmall:"):
         upload.complete([upload.put(1, LAST), upload.put(2, LAST)])
     upload.abort()
 
@@ -265,52 +259,48 @@ def test_store_refuses_a_small_part_that_is_not_the_last(
     ],
     ids=["no parts", "other path", "no address"],
 )
-def test_server_refuses_to_complete_what_does_not_fit(
+def test_upload_survives_complete_with_invalid_arguments(
     repo: Repo, store: urllib3.PoolManager, changed: dict[str, Any], message: str
 ) -> None:
     upload = Upload(repo, store, parts=1)
     parts = [upload.put(1, LAST)]
-    with refused(400, message):
+    with expect_error(400, message):
         upload.complete(**{"parts": parts, **changed})
     upload.complete(parts)
     assert repo.paths() == ["mp.bin"]
 
 
 @needs_multipart
-def test_complete_and_abort_need_their_bodies(repo: Repo, store: urllib3.PoolManager) -> None:
+def test_complete_and_abort_require_a_body(repo: Repo, store: urllib3.PoolManager) -> None:
     upload = Upload(repo, store, parts=1)
     for operation in (
         upload.api.complete_presign_multipart_upload,
         upload.api.abort_presign_multipart_upload,
     ):
-        with refused(400, "physical_address is required"):
+        with expect_error(400, "physical_address is required"):
             operation(*upload.place, upload.id, upload.path)
     upload.abort()
 
 
 @needs_multipart
-def test_second_complete_fails_although_the_object_is_there(
-    repo: Repo, store: urllib3.PoolManager
-) -> None:
+def test_second_complete_fails_and_keeps_the_object(repo: Repo, store: urllib3.PoolManager) -> None:
     upload = Upload(repo, store, parts=1)
     parts = [upload.put(1, LAST)]
     upload.complete(parts)
-    with refused(500, "api error NoSuchUpload:"):
+    with expect_error(500, "api error NoSuchUpload:"):
         upload.complete(parts)
     assert repo.read("mp.bin") == LAST
 
 
-# Fresh URLs
+# New URLs
 
 
 @needs_multipart
-def test_upload_part_gives_urls_for_an_upload_without_any(
-    repo: Repo, store: urllib3.PoolManager
-) -> None:
+def test_upload_part_returns_a_url(repo: Repo, store: urllib3.PoolManager) -> None:
     upload = Upload(repo, store)
     parts = []
     for number, content in ((1, FIRST), (2, LAST)):
-        answer = upload.send(upload.fresh_url(number), content)
+        answer = upload.send(upload.new_url(number), content)
         assert answer.status == 200, answer.data
         parts.append(UploadPart(number, answer.headers["ETag"]))
     upload.complete(parts)
@@ -321,13 +311,13 @@ def test_upload_part_gives_urls_for_an_upload_without_any(
 @pytest.mark.parametrize(
     ("number", "message"), [(0, "number must be at least 1"), (10_001, "number must be at most")]
 )
-def test_number_of_a_part_is_checked_here_and_there(
+def test_part_number_is_validated_by_client_and_server(
     unchecked: LakeFSClient, repo: Repo, store: urllib3.PoolManager, number: int, message: str
 ) -> None:
     upload = Upload(repo, store)
     with pytest.raises(ApiValueError, match="part_number"):
-        upload.fresh_url(number)
-    with refused(400, message):
+        upload.new_url(number)
+    with expect_error(400, message):
         unchecked.experimental_api.upload_part(
             *upload.place, upload.id, upload.path, number, UploadPartFrom(upload.address)
         )
@@ -343,21 +333,21 @@ def test_number_of_a_part_is_checked_here_and_there(
     ],
     ids=["path", "address"],
 )
-def test_refuses_a_url_for_something_else(
+def test_upload_part_rejects_other_path_or_address(
     repo: Repo, store: urllib3.PoolManager, other: dict[str, str], message: str
 ) -> None:
     upload = Upload(repo, store)
-    with refused(400, message):
-        upload.fresh_url(1, **other)
+    with expect_error(400, message):
+        upload.new_url(1, **other)
     upload.abort()
 
 
 @needs_multipart
-def test_url_for_an_unknown_upload_is_of_no_use(repo: Repo, store: urllib3.PoolManager) -> None:
+def test_url_for_unknown_upload_id_is_not_found(repo: Repo, store: urllib3.PoolManager) -> None:
     upload = Upload(repo, store)
     other = Upload(repo, store, "other.bin")
-    # The id of a real upload, but to another address.
-    url = upload.fresh_url(1, id=other.id)
+    # The id of an upload to another address.
+    url = upload.new_url(1, id=other.id)
     answer = upload.send(url, LAST)
     assert answer.status == 404
     assert b"<Code>NoSuchUpload</Code>" in answer.data
@@ -366,7 +356,7 @@ def test_url_for_an_unknown_upload_is_of_no_use(repo: Repo, store: urllib3.PoolM
 
 
 @needs_multipart
-def test_store_refuses_a_url_with_another_signature(repo: Repo, store: urllib3.PoolManager) -> None:
+def test_url_with_invalid_signature_is_forbidden(repo: Repo, store: urllib3.PoolManager) -> None:
     upload = Upload(repo, store, parts=1)
     (url,) = upload.urls
     answer = upload.send(url[:-4] + ("0000" if url[-4:] != "0000" else "1111"), LAST)
@@ -406,18 +396,18 @@ def test_part_is_copied_from_an_object(
 
 
 @needs_multipart
-def test_abort_may_be_repeated(repo: Repo, store: urllib3.PoolManager) -> None:
+def test_abort_is_repeatable(repo: Repo, store: urllib3.PoolManager) -> None:
     upload = Upload(repo, store, parts=1)
     parts = [upload.put(1, LAST)]
     upload.abort()
     upload.abort()
-    with refused(500, "api error NoSuchUpload:"):
+    with expect_error(500, "api error NoSuchUpload:"):
         upload.complete(parts)
     assert repo.paths() == []
 
 
 @needs_multipart
-def test_abort_after_complete_leaves_the_object(repo: Repo, store: urllib3.PoolManager) -> None:
+def test_abort_after_complete_keeps_the_object(repo: Repo, store: urllib3.PoolManager) -> None:
     upload = Upload(repo, store, parts=1)
     upload.complete([upload.put(1, LAST)])
     upload.abort()
@@ -425,17 +415,17 @@ def test_abort_after_complete_leaves_the_object(repo: Repo, store: urllib3.PoolM
 
 
 @needs_multipart
-def test_abort_needs_the_address(repo: Repo, store: urllib3.PoolManager) -> None:
+def test_abort_requires_the_address(repo: Repo, store: urllib3.PoolManager) -> None:
     upload = Upload(repo, store)
     address, upload.address = upload.address, ""
-    with refused(400, "physical_address is required"):
+    with expect_error(400, "physical_address is required"):
         upload.abort()
     upload.address = address
     upload.abort()
 
 
 @needs_multipart
-def test_store_refuses_parts_after_an_abort(repo: Repo, store: urllib3.PoolManager) -> None:
+def test_part_after_abort_is_not_found(repo: Repo, store: urllib3.PoolManager) -> None:
     upload = Upload(repo, store, parts=1)
     upload.abort()
     answer = upload.send(upload.urls[0], LAST)
@@ -452,32 +442,32 @@ def test_linked_address_of_an_aborted_upload_has_no_data(
     upload.abort()
     link(repo, upload, LAST)
     assert repo.stat("mp.bin").size_bytes == len(LAST)
-    with refused(410, "No data"):
+    with expect_error(410, "No data"):
         repo.read("mp.bin")
 
 
-# Refused after the store put the object together
+# Failures after the store completed the object
 
 
 @needs_multipart
-def test_deleted_branch_is_noticed_when_the_upload_is_spent(
+def test_deleted_branch_fails_complete_and_ends_the_upload(
     lakefs: LakeFSClient, repo: Repo, store: urllib3.PoolManager
 ) -> None:
     repo.branch("dev")
     upload = Upload(repo, store, branch="dev", parts=1)
     parts = [upload.put(1, LAST)]
     lakefs.branches_api.delete_branch(repo.name, "dev")
-    with refused(404):
+    with expect_error(404):
         upload.complete(parts)
     repo.branch("dev")
-    with refused(500, "api error NoSuchUpload:"):
+    with expect_error(500, "api error NoSuchUpload:"):
         upload.complete(parts)
     link(repo, upload, LAST)
     assert repo.read("mp.bin", "dev") == LAST
 
 
 def protect(repo: Repo, *patterns: str) -> None:
-    """Protect branches; returns when the server acts accordingly to `prot`."""
+    """Set protection rules, and wait until they apply to the branch `prot`."""
     repo.lakefs.repositories_api.set_branch_protection_rules(
         repo.name, [BranchProtectionRule(pattern) for pattern in patterns]
     )
@@ -493,29 +483,29 @@ def protect(repo: Repo, *patterns: str) -> None:
 
 
 @needs_multipart
-def test_protected_branch_is_noticed_when_the_upload_is_spent(
+def test_protected_branch_fails_complete_and_ends_the_upload(
     repo: Repo, store: urllib3.PoolManager
 ) -> None:
     repo.branch("prot")
     protect(repo, "prot*")
     upload = Upload(repo, store, branch="prot", parts=1)
     parts = [upload.put(1, LAST)]
-    with refused(403, cls=BranchProtectedError):
+    with expect_error(403, cls=BranchProtectedError):
         upload.complete(parts)
     protect(repo)
-    with refused(500, "api error NoSuchUpload:"):
+    with expect_error(500, "api error NoSuchUpload:"):
         upload.complete(parts)
     link(repo, upload, LAST)
     assert repo.read("mp.bin", "prot") == LAST
 
 
 @needs_multipart
-def test_read_only_repository_is_noticed_at_complete(
+def test_read_only_repository_fails_complete(
     repositories: Repositories, store: urllib3.PoolManager
 ) -> None:
     repo = repositories.create(read_only=True)
     upload = Upload(repo, store, parts=1)
     parts = [upload.put(1, LAST)]
-    with refused(403):
+    with expect_error(403):
         upload.complete(parts)
     assert repo.paths() == []

@@ -20,7 +20,7 @@ from lakefs_client.models import (
     UpdateObjectUserMetadata,
 )
 
-from .support import Repo, refused, walk
+from .support import Repo, expect_error, walk
 
 SPECIAL = "sp ace/ünïcode+&?#%.txt"
 
@@ -41,7 +41,7 @@ def file(tmp_path: Path) -> Path:
     ids=["bytes", "BytesIO", "file"],
 )
 def content(request: pytest.FixtureRequest, file: Path) -> Iterator[Any]:
-    """Provide the same bytes from different sources."""
+    """Provide the same content from different sources."""
     make: Callable[[Path], Any] = request.param
     source = make(file)
     yield source
@@ -52,7 +52,7 @@ def content(request: pytest.FixtureRequest, file: Path) -> Iterator[Any]:
 # Upload
 
 
-def test_uploaded_content_is_what_is_read(repo: Repo, content: Any) -> None:
+def test_uploaded_content_is_read_back(repo: Repo, content: Any) -> None:
     stats = repo.upload("a/one.txt", content)
     assert stats.path == "a/one.txt"
     assert stats.path_type == "object"
@@ -65,14 +65,14 @@ def test_uploaded_content_is_what_is_read(repo: Repo, content: Any) -> None:
     assert repo.stat("a/one.txt") == stats
 
 
-def test_upload_keeps_media_type_and_metadata(repo: Repo) -> None:
+def test_upload_stores_content_type_and_metadata(repo: Repo) -> None:
     stats = repo.upload("a.csv", b"a,b\n", content_type="text/csv", user_metadata={"color": "red"})
     assert stats.content_type == "text/csv"
     assert stats.metadata.to_dict() == {"color": "red"}
     assert repo.stat("a.csv") == stats
 
 
-def test_path_may_have_special_characters(repo: Repo) -> None:
+def test_path_with_special_characters_is_preserved(repo: Repo) -> None:
     stats = repo.upload(SPECIAL, b"u")
     assert stats.path == SPECIAL
     assert repo.stat(SPECIAL) == stats
@@ -80,14 +80,14 @@ def test_path_may_have_special_characters(repo: Repo) -> None:
     assert repo.paths() == [SPECIAL]
 
 
-def test_empty_object(repo: Repo) -> None:
+def test_empty_object_is_stored(repo: Repo) -> None:
     stats = repo.upload("empty", b"")
     assert stats.size_bytes == 0
     assert stats.checksum == md5(b"")
     assert repo.read("empty") == b""
 
 
-def test_upload_replaces_an_object_and_its_metadata(repo: Repo) -> None:
+def test_upload_replaces_object_and_metadata(repo: Repo) -> None:
     repo.upload("a.txt", b"one", user_metadata={"old": "1"})
     repo.upload("a.txt", b"two", user_metadata={"new": "2"})
     assert repo.read("a.txt") == b"two"
@@ -96,31 +96,31 @@ def test_upload_replaces_an_object_and_its_metadata(repo: Repo) -> None:
 
 def test_conditional_upload_does_not_replace(repo: Repo) -> None:
     repo.upload("a.txt", b"one", if_none_match="*")
-    with refused(412, "path already exists"):
+    with expect_error(412, "path already exists"):
         repo.upload("a.txt", b"two", if_none_match="*")
     assert repo.read("a.txt") == b"one"
 
 
-def test_refuses_an_empty_path(repo: Repo) -> None:
-    with refused(400, 'parameter "path" in query has an error: empty value is not allowed'):
+def test_upload_to_empty_path_is_rejected(repo: Repo) -> None:
+    with expect_error(400, 'parameter "path" in query has an error: empty value is not allowed'):
         repo.upload("", b"x")
 
 
-def test_refuses_an_upload_to_a_missing_branch(repo: Repo) -> None:
-    with refused(404):
+def test_upload_to_missing_branch_is_not_found(repo: Repo) -> None:
+    with expect_error(404):
         repo.upload("a.txt", b"x", branch="nope")
 
 
 # Stat
 
 
-def test_refuses_to_stat_a_missing_object(repo: Repo) -> None:
-    with refused(404, "not found"):
+def test_stat_of_missing_object_is_not_found(repo: Repo) -> None:
+    with expect_error(404, "not found"):
         repo.stat("zz")
 
 
 @pytest.mark.usefixtures("presign")
-def test_presigned_stat_gives_a_url_to_read_from(repo: Repo, store: urllib3.PoolManager) -> None:
+def test_presigned_stat_returns_a_readable_url(repo: Repo, store: urllib3.PoolManager) -> None:
     repo.upload("b/three.txt", b"3", user_metadata={"color": "red"})
     plain, presigned = repo.stat("b/three.txt"), repo.stat("b/three.txt", presign=True)
     assert presigned.physical_address.startswith(("http://", "https://"))
@@ -130,22 +130,22 @@ def test_presigned_stat_gives_a_url_to_read_from(repo: Repo, store: urllib3.Pool
     assert (answer.status, answer.data) == (200, b"3")
 
 
-def test_underlying_properties_tell_the_storage_class(lakefs: LakeFSClient, repo: Repo) -> None:
+def test_underlying_properties_have_a_storage_class(lakefs: LakeFSClient, repo: Repo) -> None:
     repo.upload("a.txt")
     properties = lakefs.objects_api.get_underlying_properties(repo.name, "main", "a.txt")
-    # Stores on a disk have no classes.
+    # Stores on a local disk have no storage classes.
     assert isinstance(properties.storage_class, str | None)
 
 
 # User metadata
 
 
-def test_user_metadata_is_replaced_as_a_whole(lakefs: LakeFSClient, repo: Repo) -> None:
+def test_update_replaces_all_user_metadata(lakefs: LakeFSClient, repo: Repo) -> None:
     before = repo.upload("a.txt", b"x", user_metadata={"color": "red"})
     answer = lakefs.experimental_api.update_object_user_metadata(
         repo.name, "main", "a.txt", UpdateObjectUserMetadata(ObjectUserMetadata(a="b"))
     )
-    # The API document says that it returns something. Servers do not.
+    # The API document declares a body. Servers send none.
     assert answer is None
     after = repo.stat("a.txt")
     assert after.metadata.to_dict() == {"a": "b"}
@@ -153,8 +153,8 @@ def test_user_metadata_is_replaced_as_a_whole(lakefs: LakeFSClient, repo: Repo) 
     assert repo.read("a.txt") == b"x"
 
 
-def test_refuses_metadata_of_a_missing_object(lakefs: LakeFSClient, repo: Repo) -> None:
-    with refused(404, f"update user metadata on {repo.name}/main/zz: not found"):
+def test_metadata_update_of_missing_object_is_not_found(lakefs: LakeFSClient, repo: Repo) -> None:
+    with expect_error(404, f"update user metadata on {repo.name}/main/zz: not found"):
         lakefs.objects_api.update_object_user_metadata(
             repo.name, "main", "zz", UpdateObjectUserMetadata(ObjectUserMetadata(a="b"))
         )
@@ -163,7 +163,7 @@ def test_refuses_metadata_of_a_missing_object(lakefs: LakeFSClient, repo: Repo) 
 # Read
 
 
-def test_get_tells_about_the_object_in_headers(lakefs: LakeFSClient, repo: Repo) -> None:
+def test_get_has_object_headers(lakefs: LakeFSClient, repo: Repo) -> None:
     stats = repo.upload("a.txt", b"hello world", content_type="text/plain")
     content, status, headers = lakefs.objects_api.get_object(
         repo.name, "main", "a.txt", _return_http_data_only=False
@@ -187,7 +187,7 @@ def test_get_tells_about_the_object_in_headers(lakefs: LakeFSClient, repo: Repo)
         ("bytes=6-100", b"world"),
     ],
 )
-def test_range_is_a_part_of_the_object(
+def test_range_returns_part_of_the_object(
     lakefs: LakeFSClient, repo: Repo, span: str, expected: bytes
 ) -> None:
     repo.upload("a.txt", b"hello world")
@@ -200,15 +200,15 @@ def test_range_is_a_part_of_the_object(
     assert headers["Content-Range"].endswith("/11")
 
 
-def test_refuses_a_range_behind_the_end(repo: Repo) -> None:
+def test_range_beyond_the_end_is_rejected(repo: Repo) -> None:
     repo.upload("a.txt", b"hello world")
-    with refused(416, "Requested Range Not Satisfiable") as caught:
+    with expect_error(416, "Requested Range Not Satisfiable") as caught:
         repo.read("a.txt", range="bytes=100-200")
     assert caught.value.headers["Content-Range"] == "bytes */11"
 
 
-def test_refuses_to_get_a_missing_object(repo: Repo) -> None:
-    with refused(404, "not found"):
+def test_get_of_missing_object_is_not_found(repo: Repo) -> None:
+    with expect_error(404, "not found"):
         repo.read("zz")
 
 
@@ -218,7 +218,7 @@ def test_presigned_get_reads_from_the_store(repo: Repo) -> None:
     assert repo.read("a.txt", presign=True) == b"hello world"
 
 
-def test_head_tells_about_the_object_without_it(lakefs: LakeFSClient, repo: Repo) -> None:
+def test_head_has_object_headers(lakefs: LakeFSClient, repo: Repo) -> None:
     stats = repo.upload("a.txt", b"hello world")
     answer, status, headers = lakefs.objects_api.head_object(
         repo.name, "main", "a.txt", _return_http_data_only=False
@@ -229,8 +229,8 @@ def test_head_tells_about_the_object_without_it(lakefs: LakeFSClient, repo: Repo
     assert headers["Accept-Ranges"] == "bytes"
 
 
-def test_head_of_a_missing_object_has_no_message(lakefs: LakeFSClient, repo: Repo) -> None:
-    with refused(404) as caught:
+def test_head_of_missing_object_has_no_body(lakefs: LakeFSClient, repo: Repo) -> None:
+    with expect_error(404) as caught:
         lakefs.objects_api.head_object(repo.name, "main", "zz")
     assert not caught.value.body
 
@@ -243,7 +243,7 @@ PATHS = ["a/1", "a/2", "a/b/3", "b/4", "c"]
 
 @pytest.fixture
 def filled(repo: Repo) -> Repo:
-    """Provide a repository with some objects in it, not uploaded in the order of their names."""
+    """Provide a repository with objects, uploaded in reverse order of their paths."""
     for path in reversed(PATHS):
         repo.upload(path, path.encode())
     return repo
@@ -282,7 +282,7 @@ def test_listed_objects_have_their_stats(lakefs: LakeFSClient, repo: Repo) -> No
     assert isinstance(listing.results[0], ObjectStats)
 
 
-def test_common_prefix_is_no_object(lakefs: LakeFSClient, repo: Repo) -> None:
+def test_common_prefix_has_no_size_or_checksum(lakefs: LakeFSClient, repo: Repo) -> None:
     repo.upload("a/1")
     (prefix,) = lakefs.objects_api.list_objects(repo.name, "main", delimiter="/").results
     assert (prefix.path, prefix.path_type, prefix.checksum) == ("a/", "common_prefix", "")
@@ -290,7 +290,7 @@ def test_common_prefix_is_no_object(lakefs: LakeFSClient, repo: Repo) -> None:
 
 
 @pytest.mark.usefixtures("presign")
-def test_presigned_listing_gives_urls_to_read_from(
+def test_presigned_listing_returns_readable_urls(
     lakefs: LakeFSClient, filled: Repo, store: urllib3.PoolManager
 ) -> None:
     listing = lakefs.objects_api.list_objects(filled.name, "main", presign=True)
@@ -301,7 +301,7 @@ def test_presigned_listing_gives_urls_to_read_from(
 # Copy and delete
 
 
-def test_copy_is_an_object_of_its_own(lakefs: LakeFSClient, repo: Repo) -> None:
+def test_copy_has_its_own_address(lakefs: LakeFSClient, repo: Repo) -> None:
     source = repo.upload("a.txt", b"hello world", content_type="text/plain")
     copied = lakefs.objects_api.copy_object(
         repo.name, "main", "copy.txt", ObjectCopyCreation("a.txt")
@@ -314,7 +314,7 @@ def test_copy_is_an_object_of_its_own(lakefs: LakeFSClient, repo: Repo) -> None:
     assert repo.paths() == ["a.txt", "copy.txt"]
 
 
-def test_copy_comes_from_any_reference(lakefs: LakeFSClient, repo: Repo) -> None:
+def test_copy_source_may_be_any_reference(lakefs: LakeFSClient, repo: Repo) -> None:
     old = repo.change("a.txt", b"old")
     repo.upload("a.txt", b"new")
     creation = ObjectCopyCreation("a.txt", src_ref=old)
@@ -322,21 +322,21 @@ def test_copy_comes_from_any_reference(lakefs: LakeFSClient, repo: Repo) -> None
     assert repo.read("copy.txt") == b"old"
 
 
-def test_refuses_to_copy_a_missing_object(lakefs: LakeFSClient, repo: Repo) -> None:
-    with refused(404):
+def test_copy_of_missing_object_is_not_found(lakefs: LakeFSClient, repo: Repo) -> None:
+    with expect_error(404):
         lakefs.objects_api.copy_object(repo.name, "main", "copy", ObjectCopyCreation("zz"))
 
 
-def test_deleted_object_is_gone_and_may_be_deleted_again(lakefs: LakeFSClient, repo: Repo) -> None:
+def test_deletion_is_repeatable(lakefs: LakeFSClient, repo: Repo) -> None:
     repo.upload("a.txt")
     for _ in range(2):
         assert lakefs.objects_api.delete_object(repo.name, "main", "a.txt") is None
     assert repo.paths() == []
-    with refused(404, "not found"):
+    with expect_error(404, "not found"):
         repo.stat("a.txt")
 
 
-def test_many_objects_are_deleted_at_once(lakefs: LakeFSClient, filled: Repo) -> None:
+def test_delete_objects_deletes_several_paths(lakefs: LakeFSClient, filled: Repo) -> None:
     answer = lakefs.objects_api.delete_objects(
         filled.name, "main", PathList(["a/1", "a/b/3", "c", "none"])
     )
@@ -344,7 +344,7 @@ def test_many_objects_are_deleted_at_once(lakefs: LakeFSClient, filled: Repo) ->
     assert filled.paths() == ["a/2", "b/4"]
 
 
-def test_deletion_of_a_committed_object_is_a_change(lakefs: LakeFSClient, repo: Repo) -> None:
+def test_deletion_of_committed_object_is_a_change(lakefs: LakeFSClient, repo: Repo) -> None:
     before = repo.change("a.txt")
     lakefs.objects_api.delete_object(repo.name, "main", "a.txt")
     assert repo.uncommitted() == [("removed", "a.txt")]

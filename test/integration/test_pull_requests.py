@@ -9,18 +9,18 @@ import pytest
 from lakefs_client.client import LakeFSClient
 from lakefs_client.models import PullRequestBasic, PullRequestCreation
 
-from .support import Repo, refused, walk
+from .support import Repo, expect_error, walk
 
 
 @pytest.fixture
 def forked(repo: Repo) -> Repo:
-    """Provide a branch `dev`, which has a commit that `main` has not."""
+    """Provide a repository whose branch `dev` is a commit ahead of `main`."""
     repo.branch("dev")
     repo.change("dev.txt", b"dev", "dev")
     return repo
 
 
-def open_one(repo: Repo, title: str = "a title", **creation: str) -> str:
+def open_pull_request(repo: Repo, title: str = "a title", **creation: str) -> str:
     """Open a pull request from `dev` to `main`; return its id."""
     return repo.lakefs.experimental_api.create_pull_request(
         repo.name, PullRequestCreation(title, "dev", "main", **creation)
@@ -28,7 +28,7 @@ def open_one(repo: Repo, title: str = "a title", **creation: str) -> str:
 
 
 def test_new_pull_request_is_open(lakefs: LakeFSClient, forked: Repo) -> None:
-    identifier = open_one(forked, description="a description")
+    identifier = open_pull_request(forked, description="a description")
     pull = lakefs.experimental_api.get_pull_request(forked.name, identifier)
     assert (pull.id, pull.status, pull.title) == (identifier, "open", "a title")
     assert pull.description == "a description"
@@ -39,34 +39,34 @@ def test_new_pull_request_is_open(lakefs: LakeFSClient, forked: Repo) -> None:
     assert not pull.get("merged_commit_id")
 
 
-def test_same_branches_may_have_several_pull_requests(lakefs: LakeFSClient, forked: Repo) -> None:
-    made = {open_one(forked) for _ in range(3)}
+def test_branches_may_have_several_pull_requests(lakefs: LakeFSClient, forked: Repo) -> None:
+    made = {open_pull_request(forked) for _ in range(3)}
     assert len(made) == 3
     listed = walk(lakefs.experimental_api.list_pull_requests, forked.name, status="all", amount=2)
     assert {pull.id for pull in listed} == made
     assert {pull.title for pull in listed} == {"a title"}
 
 
-def test_list_leaves_out_what_is_closed(lakefs: LakeFSClient, forked: Repo) -> None:
+def test_list_of_open_pull_requests_excludes_closed(lakefs: LakeFSClient, forked: Repo) -> None:
     api = lakefs.experimental_api
-    closed, remaining = open_one(forked), open_one(forked)
+    closed, remaining = open_pull_request(forked), open_pull_request(forked)
     assert api.update_pull_request(forked.name, closed, PullRequestBasic(status="closed")) is None
     assert api.get_pull_request(forked.name, closed).status == "closed"
     listed = api.list_pull_requests(forked.name, status="open").results
     assert [pull.id for pull in listed] == [remaining]
 
 
-def test_update_changes_what_is_given(lakefs: LakeFSClient, forked: Repo) -> None:
-    identifier = open_one(forked, description="a description")
+def test_update_changes_given_properties_only(lakefs: LakeFSClient, forked: Repo) -> None:
+    identifier = open_pull_request(forked, description="a description")
     api = lakefs.pulls_api
     assert api.update_pull_request(forked.name, identifier, PullRequestBasic(title="new")) is None
     pull = api.get_pull_request(forked.name, identifier)
     assert (pull.title, pull.description, pull.status) == ("new", "a description", "open")
 
 
-def test_merge_closes_a_pull_request(lakefs: LakeFSClient, forked: Repo) -> None:
+def test_merge_closes_the_pull_request(lakefs: LakeFSClient, forked: Repo) -> None:
     api = lakefs.experimental_api
-    identifier = open_one(forked)
+    identifier = open_pull_request(forked)
     made = api.merge_pull_request(forked.name, identifier).reference
     assert forked.head() == made
     assert forked.read("dev.txt") == b"dev"
@@ -75,13 +75,13 @@ def test_merge_closes_a_pull_request(lakefs: LakeFSClient, forked: Repo) -> None
     assert isinstance(pull.closed_date, datetime)
 
 
-def test_refuses_to_merge_a_pull_request_twice(lakefs: LakeFSClient, forked: Repo) -> None:
-    identifier = open_one(forked)
+def test_merged_pull_request_cannot_be_merged_again(lakefs: LakeFSClient, forked: Repo) -> None:
+    identifier = open_pull_request(forked)
     lakefs.experimental_api.merge_pull_request(forked.name, identifier)
-    with refused(400, "bad pull request status"):
+    with expect_error(400, "bad pull request status"):
         lakefs.experimental_api.merge_pull_request(forked.name, identifier)
 
 
-def test_refuses_what_is_no_id_of_a_pull_request(lakefs: LakeFSClient, repo: Repo) -> None:
-    with refused(400, "pull request id: invalid value"):
+def test_invalid_pull_request_id_is_rejected(lakefs: LakeFSClient, repo: Repo) -> None:
+    with expect_error(400, "pull request id: invalid value"):
         lakefs.experimental_api.get_pull_request(repo.name, "none")

@@ -1,4 +1,4 @@
-"""Uploads past the server: a physical address, one PUT to the store, and a link."""
+"""Direct uploads to the store: a physical address, one PUT, and a link."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import urllib3
 from lakefs_client.client import LakeFSClient
 from lakefs_client.models import ObjectStats, StagingLocation, StagingMetadata
 
-from .support import Repo, Repositories, refused
+from .support import Repo, Repositories, expect_error
 
 CONTENT = b"linked content"
 CHECKSUM = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
@@ -19,7 +19,7 @@ CHECKSUM = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
 def stage(
     repo: Repo, store: urllib3.PoolManager, path: str, content: bytes = CONTENT
 ) -> StagingLocation:
-    """Put bytes into the store; nothing refers to them yet."""
+    """Upload content to the store, without a link to it."""
     location = repo.lakefs.staging_api.get_physical_address(repo.name, "main", path, presign=True)
     headers = {"Content-Type": "application/octet-stream"}
     answer = store.request("PUT", location.presigned_url, body=content, headers=headers)
@@ -43,14 +43,14 @@ def test_physical_address_is_in_the_namespace(lakefs: LakeFSClient, repo: Repo) 
     assert not location.get("presigned_url")
 
 
-def test_every_physical_address_is_another_one(lakefs: LakeFSClient, repo: Repo) -> None:
+def test_physical_addresses_are_unique(lakefs: LakeFSClient, repo: Repo) -> None:
     get = lakefs.staging_api.get_physical_address
     addresses = {get(repo.name, "main", "linked.bin").physical_address for _ in range(3)}
     assert len(addresses) == 3
 
 
 @pytest.mark.usefixtures("presign")
-def test_linked_bytes_are_an_object(repo: Repo, store: urllib3.PoolManager) -> None:
+def test_linked_address_is_an_object(repo: Repo, store: urllib3.PoolManager) -> None:
     location = stage(repo, store, "linked.bin")
     assert repo.paths() == []
     stats = link(repo, "linked.bin", location, content_type="text/x", user_metadata={"u": "v"})
@@ -64,7 +64,7 @@ def test_linked_bytes_are_an_object(repo: Repo, store: urllib3.PoolManager) -> N
 
 
 @pytest.mark.usefixtures("presign")
-def test_link_may_be_repeated(repo: Repo, store: urllib3.PoolManager) -> None:
+def test_link_is_repeatable(repo: Repo, store: urllib3.PoolManager) -> None:
     location = stage(repo, store, "linked.bin")
     for _ in range(2):
         link(repo, "linked.bin", location)
@@ -72,7 +72,7 @@ def test_link_may_be_repeated(repo: Repo, store: urllib3.PoolManager) -> None:
 
 
 @pytest.mark.usefixtures("presign")
-def test_link_replaces_what_stood_at_the_path(repo: Repo, store: urllib3.PoolManager) -> None:
+def test_link_replaces_object_and_metadata(repo: Repo, store: urllib3.PoolManager) -> None:
     repo.upload("linked.bin", b"old", user_metadata={"old": "1"})
     link(repo, "linked.bin", stage(repo, store, "linked.bin"))
     assert repo.read("linked.bin") == CONTENT
@@ -83,20 +83,20 @@ def test_link_replaces_what_stood_at_the_path(repo: Repo, store: urllib3.PoolMan
 def test_conditional_link_does_not_replace(repo: Repo, store: urllib3.PoolManager) -> None:
     repo.upload("linked.bin", b"old")
     location = stage(repo, store, "linked.bin")
-    with refused(412):
+    with expect_error(412):
         link(repo, "linked.bin", location, if_none_match="*")
     assert repo.read("linked.bin") == b"old"
 
 
-def test_refuses_to_link_an_address_that_it_did_not_give(repo: Repo) -> None:
+def test_link_of_unsigned_address_is_rejected(repo: Repo) -> None:
     invented = StagingLocation(physical_address=f"{repo.storage_namespace}/data/none")
-    with refused(400, "address is not signed: link address invalid"):
+    with expect_error(400, "address is not signed: link address invalid"):
         link(repo, "linked.bin", invented)
     assert repo.paths() == []
 
 
-def test_refuses_an_address_in_a_missing_repository(
+def test_address_in_missing_repository_is_not_found(
     lakefs: LakeFSClient, repositories: Repositories
 ) -> None:
-    with refused(404):
+    with expect_error(404):
         lakefs.staging_api.get_physical_address(repositories.new_name(), "main", "linked.bin")

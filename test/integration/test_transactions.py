@@ -1,4 +1,4 @@
-"""Transactions, ensured resources, and the outcomes that a server's message names."""
+"""Transactions, idempotent creation, and errors classified by the server's message."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def start(api_client: ApiClient, repo: Repo, **options: Any) -> Any:
     return transaction(api_client, repo.name, "main", message="nightly", **options)
 
 
-def test_transaction_arrives_whole(api_client: ApiClient, repo: Repo) -> None:
+def test_transaction_merges_all_changes(api_client: ApiClient, repo: Repo) -> None:
     with start(api_client, repo, metadata={"run": "7"}) as tx:
         repo.upload("a", b"one", tx.branch)
         repo.upload("b", b"two", tx.branch)
@@ -71,7 +71,7 @@ def test_transaction_without_changes_is_skipped(api_client: ApiClient, repo: Rep
     assert branches(repo) == ["main"]
 
 
-def test_conflict_of_a_transaction_names_its_paths(api_client: ApiClient, repo: Repo) -> None:
+def test_transaction_conflict_names_its_paths(api_client: ApiClient, repo: Repo) -> None:
     with pytest.raises(MergeConflictError) as caught, start(api_client, repo) as tx:
         repo.upload("both", b"mine", tx.branch)
         repo.upload("mine", b"mine too", tx.branch)
@@ -81,7 +81,7 @@ def test_conflict_of_a_transaction_names_its_paths(api_client: ApiClient, repo: 
     assert branches(repo) == ["main"]
 
 
-def test_conflict_of_a_merge_names_its_paths(repo: Repo) -> None:
+def test_merge_conflict_names_its_paths(repo: Repo) -> None:
     repo.branch("dev")
     repo.change("both", b"theirs")
     repo.change("both", b"mine", "dev")
@@ -91,25 +91,25 @@ def test_conflict_of_a_merge_names_its_paths(repo: Repo) -> None:
     assert caught.value.paths == ["both"]
 
 
-def test_hook_refuses_a_transaction(api_client: ApiClient, repo: Repo) -> None:
+def test_hook_failure_rolls_back_the_transaction(api_client: ApiClient, repo: Repo) -> None:
     head = repo.change("_lakefs_actions/parquet.yaml", ACTION.encode())
     tx = start(api_client, repo)
-    refusal = None
+    failure = None
     try:
         with tx:
             repo.upload("a.csv", b"1,2", tx.branch)
     except HookRefusedError as error:
-        refusal = error
-    if refusal is None:
+        failure = error
+    if failure is None:
         pytest.skip("this server runs no hooks")
-    assert (refusal.hook_id, refusal.message) == ("only_parquet", "no CSV on main")
-    assert repo.lakefs.actions_api.get_run(repo.name, refusal.run_id or "").status == "failed"
-    assert "main is unchanged" in str(refusal)
+    assert (failure.hook_id, failure.message) == ("only_parquet", "no CSV on main")
+    assert repo.lakefs.actions_api.get_run(repo.name, failure.run_id or "").status == "failed"
+    assert "main is unchanged" in str(failure)
     assert repo.head() == head
     assert branches(repo) == ["main"]
 
 
-def test_protected_branch_takes_transactions_only(api_client: ApiClient, repo: Repo) -> None:
+def test_protected_branch_accepts_transactions_only(api_client: ApiClient, repo: Repo) -> None:
     rules = [{"pattern": "main"}]
     repo.lakefs.repositories_api.set_branch_protection_rules(repo.name, rules)
 
@@ -130,7 +130,7 @@ def test_protected_branch_takes_transactions_only(api_client: ApiClient, repo: R
     assert repo.paths() == ["a"]
 
 
-def test_what_exists_is_ensured(api_client: ApiClient, repo: Repo) -> None:
+def test_ensure_accepts_existing_resources(api_client: ApiClient, repo: Repo) -> None:
     creation = RepositoryCreation(repo.name, repo.storage_namespace)
     assert ensure_repository(api_client, creation).id == repo.name
     creation = RepositoryCreation(repo.name, f"{repo.storage_namespace}-other")

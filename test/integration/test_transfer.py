@@ -1,4 +1,4 @@
-"""`Transfer`: what it uploads is what is read back, and what it downloads is what is there."""
+"""`Transfer`: uploads, downloads, directories, open files and composed objects."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from lakefs_client.exceptions import NotFoundException, TransferError
 from lakefs_client.models import ObjectStageCreation, StorageConfig
 from lakefs_client.transfer import ObjectRange, Transfer, TransferConfig
 
-from .support import MIB, Repo, Repositories, refused
+from .support import MIB, Repo, Repositories, expect_error
 
 PART = 5 * MIB
-# Below the threshold there is one PUT, from it on there are parts.
+# Files below the part size are sent in one request, others in parts.
 SIZES = {"empty": 0, "small": 70_000, "one part": PART, "three parts": 2 * PART + 7}
 SMALL_AND_LARGE = [SIZES["small"], SIZES["three parts"]]
 
@@ -33,7 +33,7 @@ def transfer(api_client: ApiClient) -> Transfer:
 
 @pytest.fixture
 def make_file(tmp_path: Path) -> Callable[[int], Path]:
-    """Make a file of some size, no two pieces of which are alike."""
+    """Provide a function that creates a file of random content."""
 
     def make(size: int) -> Path:
         path = tmp_path / "model.bin"
@@ -44,7 +44,7 @@ def make_file(tmp_path: Path) -> Callable[[int], Path]:
 
 
 def checksum(content: bytes, storage: StorageConfig) -> str:
-    """Return the checksum of the object that an upload of `content` makes."""
+    """Return the expected checksum of an uploaded object."""
 
     def digest(piece: bytes) -> bytes:
         return hashlib.md5(piece, usedforsecurity=False).digest()
@@ -56,7 +56,7 @@ def checksum(content: bytes, storage: StorageConfig) -> str:
 
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
-def test_uploaded_file_is_what_is_read(
+def test_uploaded_file_is_read_back(
     repo: Repo,
     transfer: Transfer,
     storage: StorageConfig,
@@ -90,7 +90,7 @@ def test_uploaded_file_is_what_is_read(
 
 
 @pytest.mark.parametrize("size", SMALL_AND_LARGE)
-def test_upload_replaces_an_object(
+def test_upload_replaces_object_and_metadata(
     repo: Repo, transfer: Transfer, make_file: Callable[[int], Path], size: int
 ) -> None:
     repo.upload("model.bin", b"old", user_metadata={"old": "1"})
@@ -104,7 +104,7 @@ def test_upload_replaces_an_object(
 
 
 @pytest.mark.parametrize("size", SMALL_AND_LARGE)
-def test_upload_guesses_the_media_type(
+def test_upload_guesses_content_type(
     repo: Repo, transfer: Transfer, make_file: Callable[[int], Path], size: int
 ) -> None:
     transfer.upload_file(make_file(size), repo.name, "main", "table.csv")
@@ -112,7 +112,7 @@ def test_upload_guesses_the_media_type(
 
 
 @pytest.mark.parametrize("size", SMALL_AND_LARGE)
-def test_upload_goes_to_a_path_with_special_characters(
+def test_upload_preserves_special_characters_in_path(
     repo: Repo, transfer: Transfer, make_file: Callable[[int], Path], size: int
 ) -> None:
     path = "sp ace/ünïcode+&?#%.bin"
@@ -123,22 +123,22 @@ def test_upload_goes_to_a_path_with_special_characters(
 
 
 @pytest.mark.parametrize("size", SMALL_AND_LARGE)
-def test_upload_to_a_missing_branch_leaves_nothing(
+def test_upload_to_missing_branch_creates_nothing(
     repo: Repo, transfer: Transfer, make_file: Callable[[int], Path], size: int
 ) -> None:
-    # Which call is refused, and so the class of the error, is for the server to choose: it may
-    # look for the branch not before the bytes are linked.
+    # The class of the error depends on the call that fails: a server may check the branch only
+    # when the address is linked.
     with pytest.raises(ApiException) as caught:
         transfer.upload_file(make_file(size), repo.name, "nope", "model.bin")
     assert caught.value.status == 404
     assert repo.paths() == []
     assert repo.uncommitted() == []
-    with refused(404, "branch not found"):
+    with expect_error(404, "branch not found"):
         repo.head("nope")
 
 
 @pytest.mark.parametrize("size", SMALL_AND_LARGE)
-def test_upload_to_a_missing_repository_leaves_nothing(
+def test_upload_to_missing_repository_creates_nothing(
     lakefs: LakeFSClient,
     repositories: Repositories,
     transfer: Transfer,
@@ -150,12 +150,12 @@ def test_upload_to_a_missing_repository_leaves_nothing(
     with pytest.raises(NotFoundException):
         transfer.upload_file(make_file(size), name, "main", "model.bin", progress=sent.append)
     assert sum(sent) == 0
-    with refused(404, "repository not found"):
+    with expect_error(404, "repository not found"):
         lakefs.repositories_api.get_repository(name)
 
 
 @pytest.mark.parametrize("size", SMALL_AND_LARGE)
-def test_a_pipe_is_uploaded(repo: Repo, transfer: Transfer, size: int) -> None:
+def test_pipe_is_uploaded(repo: Repo, transfer: Transfer, size: int) -> None:
     content = random.Random(size).randbytes(size)
     reading, writing = os.pipe()
 
@@ -179,11 +179,11 @@ def test_a_pipe_is_uploaded(repo: Repo, transfer: Transfer, size: int) -> None:
 
 
 class Interruption(Exception):
-    """An exception that ends a program early."""
+    """An exception that interrupts an upload."""
 
 
 @pytest.mark.usefixtures("multipart")
-def test_an_interrupted_upload_goes_on(
+def test_interrupted_upload_resumes(
     repo: Repo, api_client: ApiClient, make_file: Callable[[int], Path], tmp_path: Path
 ) -> None:
     file = make_file(4 * PART + 7)
@@ -205,14 +205,16 @@ def test_an_interrupted_upload_goes_on(
 
     later: list[int] = []
     stats = Transfer(api_client, config).upload_file(*arguments, progress=later.append, resume=True)
-    # What had arrived counts at once, a part at a time.
+    # Parts that exist are reported first, one by one.
     assert later[:2] == [PART, PART]
     assert sum(later) == stats.size_bytes == 4 * PART + 7
     assert repo.read("model.bin") == file.read_bytes()
     assert Transfer(api_client, config).pending_uploads() == []
 
 
-def test_a_folder_goes_up_and_comes_down(repo: Repo, transfer: Transfer, tmp_path: Path) -> None:
+def test_directory_is_uploaded_and_downloaded(
+    repo: Repo, transfer: Transfer, tmp_path: Path
+) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
     files = {
         "a": b"",
@@ -246,7 +248,7 @@ def test_a_folder_goes_up_and_comes_down(repo: Repo, transfer: Transfer, tmp_pat
 
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
-def test_a_file_is_downloaded_and_verified(
+def test_file_is_downloaded_and_verified(
     repo: Repo, transfer: Transfer, make_file: Callable[[int], Path], tmp_path: Path, size: int
 ) -> None:
     content = make_file(size).read_bytes()
@@ -260,7 +262,7 @@ def test_a_file_is_downloaded_and_verified(
     assert sorted(tmp_path.iterdir()) == [tmp_path / "model.bin", target]
 
 
-def test_what_is_not_what_the_checksum_says_is_not_downloaded(
+def test_checksum_mismatch_fails_the_download(
     repo: Repo, transfer: Transfer, lakefs: LakeFSClient, tmp_path: Path
 ) -> None:
     stats = repo.upload("right", b"right")
@@ -280,7 +282,7 @@ def test_what_is_not_what_the_checksum_says_is_not_downloaded(
     assert [*tmp_path.iterdir()] == []
 
 
-def test_objects_are_files(repo: Repo, transfer: Transfer) -> None:
+def test_open_writes_and_reads_an_object(repo: Repo, transfer: Transfer) -> None:
     content = random.Random(3).randbytes(2 * PART + 7)
     with transfer.open(repo.name, "main", "model.bin", "wb", user_metadata={"k": "v"}) as file:
         for start in range(0, len(content), MIB):
@@ -311,8 +313,8 @@ def test_objects_are_files(repo: Repo, transfer: Transfer) -> None:
 
 
 @contextmanager
-def copying() -> Iterator[None]:
-    """Skips the test where parts cannot be copied from objects."""
+def skip_without_part_copy() -> Iterator[None]:
+    """Skip the test if the server cannot copy parts from objects."""
     try:
         yield
     except ApiException as error:
@@ -322,7 +324,7 @@ def copying() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("multipart")
-def test_objects_are_composed(repo: Repo, transfer: Transfer) -> None:
+def test_compose_concatenates_ranges(repo: Repo, transfer: Transfer) -> None:
     large, small = random.Random(4).randbytes(2 * PART), b"small"
     repo.upload("large", large)
     repo.upload("small", small)
@@ -334,7 +336,7 @@ def test_objects_are_composed(repo: Repo, transfer: Transfer) -> None:
         ObjectRange("large", ref=committed, end=PART + 9),
         ObjectRange("large"),
     ]
-    with copying():
+    with skip_without_part_copy():
         stats = transfer.compose(ranges, repo.name, "main", "composed", user_metadata={"k": "v"})
     expected = large[7:] + small + large[: PART + 9] + b"another"
     assert stats.size_bytes == len(expected)

@@ -1,4 +1,4 @@
-"""A client of the server that does what a test scripts."""
+"""Sample answers, and a client of the scripted server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from support.scripted import ScriptedServer
 from lakefs_client import ApiClient, Configuration
 from lakefs_client.retry import RetryPolicy
 
-# What servers answer, where a test does not care what it is.
+# Sample answers.
 REF = {"id": "main", "commit_id": "c1"}
 PAGINATION = {"has_more": False, "next_offset": "", "results": 0, "max_per_page": 1000}
 STATS = {
@@ -26,7 +26,7 @@ REPOSITORIES = {"pagination": PAGINATION, "results": []}
 
 
 def configuration(server: ScriptedServer, **options: Any) -> Configuration:
-    """Return a configuration of that server, whose retries do not wait."""
+    """Return a configuration for the server, with retries that do not wait."""
     result = Configuration(host=server.url, username="key", password="secret", **options)
     result.retries = RetryPolicy(min_wait=0, max_wait=0)
     return result

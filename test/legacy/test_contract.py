@@ -1,4 +1,4 @@
-"""Modules, names, configuration and credentials, as code written for 1.44 relies on them."""
+"""Modules, names, configuration and credentials that code written for 1.44 relies on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GROUPS = (
 
 
 def snake(name: str) -> str:
-    """HealthCheck as health_check."""
+    """Return a name in snake case: HealthCheck as health_check."""
     return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
 
 
@@ -49,12 +49,12 @@ def test_package_exposes_its_version() -> None:
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_apis_has_each_class_which_is_also_in_a_module_of_its_own(group: str) -> None:
+def test_api_class_is_in_apis_and_its_module(group: str) -> None:
     module = import_module(f"lakefs_client.api.{snake(group)}_api")
     assert getattr(apis, f"{group}Api") is getattr(module, f"{group}Api")
 
 
-def test_models_has_every_model_which_is_also_in_a_module_of_its_own() -> None:
+def test_model_class_is_in_models_and_its_module() -> None:
     names = [name for name in dir(models) if isinstance(getattr(models, name), type)]
     assert len(names) >= 110
     for name in names:
@@ -63,7 +63,7 @@ def test_models_has_every_model_which_is_also_in_a_module_of_its_own() -> None:
         assert getattr(import_module(model.__module__), name) is model
 
 
-def test_lakefs_client_takes_configuration_header_cookie_and_threads_in_that_order(
+def test_lakefs_client_keeps_order_of_arguments(
     server: ScriptedServer,
 ) -> None:
     server.script(Answer(json=REF))
@@ -74,7 +74,7 @@ def test_lakefs_client_takes_configuration_header_cookie_and_threads_in_that_ord
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_lakefs_client_has_an_attribute_for_each_group(group: str) -> None:
+def test_lakefs_client_has_api_group_attribute(group: str) -> None:
     with LakeFSClient(Configuration()) as client:
         api = getattr(client, f"{snake(group)}_api")
         assert isinstance(api, getattr(apis, f"{group}Api"))
@@ -82,7 +82,7 @@ def test_lakefs_client_has_an_attribute_for_each_group(group: str) -> None:
 
 
 @pytest.mark.parametrize("group", ["Objects", "Branches", "Auth", "Commits", "Repositories"])
-def test_lakefs_client_warns_of_the_older_names_of_groups(group: str) -> None:
+def test_lakefs_client_deprecates_old_group_names(group: str) -> None:
     with LakeFSClient(Configuration()) as client:
         with pytest.warns(DeprecationWarning, match=f"{snake(group)}_api"):
             api = getattr(client, snake(group))
@@ -99,7 +99,7 @@ def test_lakefs_client_warns_of_the_older_names_of_groups(group: str) -> None:
         ("https://example.com/lake/api/v1", "https://example.com/lake/api/v1"),
     ],
 )
-def test_lakefs_client_completes_the_host_of_its_configuration(host: str, expected: str) -> None:
+def test_lakefs_client_completes_the_host(host: str, expected: str) -> None:
     given = Configuration(host=host)
     with LakeFSClient(given):
         assert given.host == expected
@@ -112,17 +112,19 @@ def test_lakefs_client_completes_the_host_of_its_configuration(host: str, expect
         "OpenApiException", "ApiTypeError", "ApiValueError", "ApiKeyError", "ApiAttributeError",
     ],
 )  # fmt: skip
-def test_exceptions_has_them_all(name: str) -> None:
+def test_exceptions_module_has_exception(name: str) -> None:
     assert issubclass(getattr(lakefs_client.exceptions, name), OpenApiException)
 
 
-def test_exceptions_has_render_path() -> None:
+def test_exceptions_module_has_render_path() -> None:
     from lakefs_client.exceptions import render_path
 
     assert render_path(["results", 0, "path"]) == "['results'][0]['path']"
 
 
-def test_rest_has_its_two_classes(wire: ApiClient, server: ScriptedServer) -> None:
+def test_rest_module_has_client_and_response_classes(
+    wire: ApiClient, server: ScriptedServer
+) -> None:
     from lakefs_client.rest import RESTClientObject, RESTResponse
 
     server.script(Answer(json=REF, headers={"X-Request-Id": "7"}))
@@ -155,16 +157,16 @@ def test_pool_manager_is_reachable_and_replaceable(wire: ApiClient, server: Scri
         "date", "datetime", "cached_property",
     ],
 )  # fmt: skip
-def test_model_utils_has_the_classes_that_others_import(name: str) -> None:
+def test_model_utils_has_class(name: str) -> None:
     assert isinstance(getattr(model_utils, name), type)
 
 
-def test_model_utils_classes_are_the_bases_of_models() -> None:
+def test_models_derive_from_model_utils_classes() -> None:
     assert isinstance(models.Ref("main", "1"), model_utils.OpenApiModel)
     assert isinstance(models.Ref("main", "1"), model_utils.ModelNormal)
 
 
-def test_model_utils_model_to_dict_has_the_names_in_json() -> None:
+def test_model_to_dict_uses_json_names() -> None:
     preferences = models.CommPrefsInput(True, False)
     assert model_utils.model_to_dict(preferences) == {
         "featureUpdates": True,
@@ -173,7 +175,7 @@ def test_model_utils_model_to_dict_has_the_names_in_json() -> None:
     assert model_utils.model_to_dict(preferences, serialize=False) == preferences.to_dict()
 
 
-def test_model_utils_validate_and_convert_types_makes_models_of_dicts() -> None:
+def test_validate_and_convert_types_builds_models() -> None:
     found = model_utils.validate_and_convert_types(
         [REF], ([models.Ref],), ["received_data"], True, True, configuration=Configuration()
     )
@@ -185,7 +187,7 @@ def test_model_utils_validate_and_convert_types_makes_models_of_dicts() -> None:
     assert caught.value.path_to_item == ["received_data", 0, "id"]
 
 
-def test_model_utils_check_functions_take_the_tables_of_a_model() -> None:
+def test_check_functions_accept_model_tables() -> None:
     with pytest.raises(lakefs_client.ApiValueError, match="must be one of"):
         model_utils.check_allowed_values(
             models.ResetCreation.allowed_values, ("type",), "everything"
@@ -200,7 +202,7 @@ def test_model_utils_check_functions_take_the_tables_of_a_model() -> None:
 # Configuration
 
 
-def test_configuration_takes_its_arguments_in_the_documented_order() -> None:
+def test_configuration_keeps_order_of_arguments() -> None:
     given = Configuration(
         "http://h/api/v1", {"cookie_auth": "k"}, {"cookie_auth": "p"}, "token", "user", "pass",
         True, "pattern", None, {"v": "1"}, {"op": 0}, {"op": {"v": "2"}}, "ca.pem",
@@ -218,20 +220,20 @@ def test_configuration_takes_its_arguments_in_the_documented_order() -> None:
     assert given.ssl_ca_cert == "ca.pem"
 
 
-def test_configuration_refuses_an_unknown_keyword() -> None:
+def test_configuration_rejects_unknown_keyword() -> None:
     unknown: dict[str, Any] = {"hostname": "localhost"}
     with pytest.raises(TypeError, match="hostname"):
         Configuration(**unknown)
 
 
-def test_configuration_keeps_arbitrary_attributes() -> None:
+def test_configuration_copies_custom_attributes() -> None:
     given: Any = Configuration()
     given.team = "data"
     assert given.team == "data"
     assert copy.deepcopy(given).team == "data"
 
 
-def test_configuration_keeps_dicts_of_keys_by_reference() -> None:
+def test_configuration_keeps_api_key_dicts_by_reference() -> None:
     keys, prefixes = {"cookie_auth": "k"}, {"cookie_auth": "p"}
     given = Configuration(api_key=keys, api_key_prefix=prefixes)
     assert given.api_key is keys
@@ -257,11 +259,11 @@ def test_configuration_keeps_dicts_of_keys_by_reference() -> None:
         ("logger_file", None),
     ],
 )
-def test_configuration_has_the_attribute_with_its_default(name: str, default: object) -> None:
+def test_configuration_attribute_has_its_default(name: str, default: object) -> None:
     assert getattr(Configuration(), name) == default
 
 
-def test_safe_chars_for_path_param_is_read_at_each_call(
+def test_safe_chars_for_path_param_applies_to_next_call(
     wire: ApiClient, server: ScriptedServer
 ) -> None:
     server.script(*[Answer(json=REF)] * 2)
@@ -272,7 +274,7 @@ def test_safe_chars_for_path_param_is_read_at_each_call(
     assert [r.path.rpartition("/")[2] for r in server.requests] == ["a%40b", "a@b"]
 
 
-def test_temp_folder_path_is_where_large_downloads_go(
+def test_large_downloads_use_temp_folder_path(
     wire: ApiClient, server: ScriptedServer, tmp_path: Path
 ) -> None:
     large = bytes(3 << 20)
@@ -286,7 +288,7 @@ def test_temp_folder_path_is_where_large_downloads_go(
         api.get_object("repo", "main", "a")
 
 
-def test_changes_of_host_and_credentials_take_effect_on_the_next_call(
+def test_changed_host_and_credentials_apply_to_next_call(
     wire: ApiClient, server: ScriptedServer
 ) -> None:
     server.script(*[Answer(json=REF)] * 4)
@@ -306,7 +308,7 @@ def test_changes_of_host_and_credentials_take_effect_on_the_next_call(
     assert "session" in fourth.headers["cookie"]
 
 
-def test_set_default_keeps_a_copy_that_clients_without_a_configuration_use() -> None:
+def test_client_without_configuration_uses_copied_default() -> None:
     given = Configuration(host="http://default:8000", api_key={"cookie_auth": "k"})
     Configuration.set_default(given)
     try:
@@ -336,7 +338,7 @@ def test_configuration_can_be_copied_and_pickled(duplicate: Any) -> None:
     assert twin.api_key is not given.api_key
 
 
-def test_configuration_reports_token_versions_and_servers() -> None:
+def test_configuration_has_token_report_and_host_settings() -> None:
     given = Configuration(username="key", password="secret")
     assert given.get_basic_auth_token() == "Basic a2V5OnNlY3JldA=="
     report = given.to_debug_report()
@@ -345,7 +347,7 @@ def test_configuration_reports_token_versions_and_servers() -> None:
     assert given.get_host_settings()[0]["url"] == "/api/v1"
 
 
-def test_host_from_settings_is_the_configured_one_or_a_filled_in_server() -> None:
+def test_get_host_from_settings_fills_in_variables() -> None:
     given = Configuration(host="http://h:8000")
     servers = [
         {
@@ -377,7 +379,7 @@ COOKIES = {
 }
 
 
-def test_basic_auth_appears_when_both_username_and_password_are_set() -> None:
+def test_auth_settings_have_basic_auth_for_complete_pair() -> None:
     assert Configuration(username="key").auth_settings() == {}
     assert Configuration(password="secret").auth_settings() == {}
     entry = Configuration(username="key", password="secret").auth_settings()["basic_auth"]
@@ -385,7 +387,7 @@ def test_basic_auth_appears_when_both_username_and_password_are_set() -> None:
     assert entry["value"] == "Basic a2V5OnNlY3JldA=="
 
 
-def test_jwt_token_appears_when_access_token_is_set() -> None:
+def test_auth_settings_have_jwt_token_for_access_token() -> None:
     entry = Configuration(access_token="t").auth_settings()["jwt_token"]
     assert (entry["type"], entry["in"], entry["key"]) == ("bearer", "header", "Authorization")
     assert entry["value"] == "Bearer t"
@@ -393,7 +395,7 @@ def test_jwt_token_appears_when_access_token_is_set() -> None:
 
 @pytest.mark.parametrize(("name", "cookie"), COOKIES.items())
 @pytest.mark.parametrize(("prefixes", "value"), [({}, "k"), ({"prefix": True}, "p k")])
-def test_cookie_entries_appear_when_their_key_is_present(
+def test_auth_settings_have_cookie_for_api_key(
     name: str, cookie: str, prefixes: dict[str, Any], value: str
 ) -> None:
     given = Configuration(api_key={name: "k"}, api_key_prefix={name: "p"} if prefixes else {})
@@ -402,7 +404,7 @@ def test_cookie_entries_appear_when_their_key_is_present(
     assert (entry["in"], entry["key"], entry["value"]) == ("cookie", cookie, value)
 
 
-def test_of_basic_and_token_only_the_token_is_sent(wire: ApiClient, server: ScriptedServer) -> None:
+def test_access_token_precedes_basic_auth(wire: ApiClient, server: ScriptedServer) -> None:
     server.script(*[Answer(json=REF)] * 2)
     apis.BranchesApi(wire).get_branch("repo", "main")
     wire.configuration.access_token = "t"
@@ -412,7 +414,7 @@ def test_of_basic_and_token_only_the_token_is_sent(wire: ApiClient, server: Scri
     assert bearer == "Bearer t"
 
 
-def test_credentials_win_over_default_headers(wire: ApiClient, server: ScriptedServer) -> None:
+def test_credentials_override_default_header(wire: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(json=REF))
     wire.set_default_header("Authorization", "Mine")
     apis.BranchesApi(wire).get_branch("repo", "main")
@@ -420,7 +422,7 @@ def test_credentials_win_over_default_headers(wire: ApiClient, server: ScriptedS
 
 
 @pytest.mark.parametrize(("name", "cookie"), COOKIES.items())
-def test_a_key_given_as_name_and_value_of_the_cookie_goes_on_working(
+def test_api_key_may_include_the_cookie_name(
     wire: ApiClient, server: ScriptedServer, name: str, cookie: str
 ) -> None:
     server.script(Answer(json=REF))
@@ -470,7 +472,7 @@ SETUP = {"access_key_id": "a", "secret_access_key": "b", "creation_date": 1}
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_methods_without_authentication_send_no_credentials(
+def test_unauthenticated_method_sends_no_credentials(
     wire: ApiClient,
     server: ScriptedServer,
     group: str,
@@ -486,10 +488,10 @@ def test_methods_without_authentication_send_no_credentials(
     assert not {"authorization", "cookie"} & {*server.requests[0].headers}
 
 
-# A client at work
+# Clients
 
 
-def test_api_client_takes_its_arguments_in_the_documented_order(server: ScriptedServer) -> None:
+def test_api_client_keeps_order_of_arguments(server: ScriptedServer) -> None:
     server.script(Answer(json=REPOSITORIES))
     with ApiClient(configuration(server), "X-Team", "data", "a=b", 3) as client:
         client.user_agent = "mine/1"
@@ -508,9 +510,7 @@ def test_api_client_takes_its_arguments_in_the_documented_order(server: Scripted
     assert headers["cookie"] == "a=b"
 
 
-def test_close_may_be_repeated_and_the_client_works_on(
-    wire: ApiClient, server: ScriptedServer
-) -> None:
+def test_closed_client_reconnects(wire: ApiClient, server: ScriptedServer) -> None:
     server.script(*[Answer(json=REF)] * 2)
     api = apis.BranchesApi(wire)
     api.get_branch("repo", "main")
@@ -519,15 +519,13 @@ def test_close_may_be_repeated_and_the_client_works_on(
     assert api.get_branch("repo", "main").id == "main"
 
 
-def test_an_api_without_a_client_makes_one_of_the_default_configuration() -> None:
+def test_api_without_client_uses_default_configuration() -> None:
     api = apis.BranchesApi()
     assert api.api_client.configuration.host == "http://localhost/api/v1"
     api.api_client.close()
 
 
-def test_async_req_returns_something_to_get_wait_for_and_ask(
-    wire: ApiClient, server: ScriptedServer
-) -> None:
+def test_async_req_returns_an_async_result(wire: ApiClient, server: ScriptedServer) -> None:
     api: Any = apis.BranchesApi(wire)
     server.script(Answer(json=REF), Answer(404, json={"message": "branch not found"}))
     call = api.get_branch("repo", "main", async_req=True)
@@ -539,7 +537,7 @@ def test_async_req_returns_something_to_get_wait_for_and_ask(
         failing.get(timeout=60)
 
 
-def test_async_req_raises_argument_errors_at_once(wire: ApiClient) -> None:
+def test_async_req_raises_argument_errors_immediately(wire: ApiClient) -> None:
     api: Any = apis.BranchesApi(wire)
     with pytest.raises(ApiTypeError):
         api.get_branch("repo", 7, async_req=True)
@@ -547,7 +545,7 @@ def test_async_req_raises_argument_errors_at_once(wire: ApiClient) -> None:
         api.get_branch("repo", async_req=True)
 
 
-def test_many_asynchronous_calls_share_the_threads_of_the_client(server: ScriptedServer) -> None:
+def test_async_calls_share_the_thread_pool(server: ScriptedServer) -> None:
     server.script(*[Answer(json=REF)] * 6)
     with ApiClient(configuration(server), pool_threads=3) as client:
         api: Any = apis.BranchesApi(client)
@@ -556,16 +554,14 @@ def test_many_asynchronous_calls_share_the_threads_of_the_client(server: Scripte
     assert {r.path.rpartition("/")[2] for r in server.requests} == {f"b{n}" for n in range(6)}
 
 
-def test_deprecation_is_the_only_warning_of_ordinary_use(
-    wire: ApiClient, server: ScriptedServer
-) -> None:
+def test_api_call_emits_no_warnings(wire: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(json={"pagination": PAGINATION, "results": [REF]}))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert apis.BranchesApi(wire).list_branches("repo").results[0].id == "main"
 
 
-def test_every_error_is_caught_as_an_api_exception(wire: ApiClient, server: ScriptedServer) -> None:
+def test_unusual_status_is_an_api_exception(wire: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(418, body=b"teapot"))
     with pytest.raises(ApiException) as caught:
         apis.BranchesApi(wire).get_branch("repo", "main")

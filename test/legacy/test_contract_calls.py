@@ -1,4 +1,4 @@
-"""Arguments, bodies, answers and per-call options, as code written for 1.44 relies on them."""
+"""Arguments, bodies, answers and call options that code written for 1.44 relies on."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COMMIT = {
 }
 
 
-# The request
+# Requests
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ COMMIT = {
         ("ä", "%C3%A4"),
     ],
 )
-def test_every_reserved_byte_of_a_path_argument_is_encoded(
+def test_path_argument_is_percent_encoded(
     wire: ApiClient, server: ScriptedServer, argument: str, segment: str
 ) -> None:
     server.script(Answer(json=REF))
@@ -68,7 +68,7 @@ def test_every_reserved_byte_of_a_path_argument_is_encoded(
         ),
     ],
 )
-def test_query_has_words_for_booleans_plus_for_space_and_repeats_lists(
+def test_query_encodes_booleans_spaces_and_lists(
     wire: ApiClient, server: ScriptedServer, call: Callable[[ApiClient], object], query: str
 ) -> None:
     server.script(Answer(json={"pagination": PAGINATION, "results": []}))
@@ -96,7 +96,7 @@ def test_call_api_returns_data_status_and_headers(wire: ApiClient, server: Scrip
     assert request.headers["authorization"].startswith("Basic ")
 
 
-def test_call_api_returns_data_alone_when_asked(wire: ApiClient, server: ScriptedServer) -> None:
+def test_call_api_returns_data_only_on_request(wire: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(201, json=REF))
     body = models.BranchCreation("dev", "main")
     found = wire.call_api(
@@ -124,21 +124,21 @@ def test_call_api_returns_data_alone_when_asked(wire: ApiClient, server: Scripte
         ([models.Ref("main", "c1")], [REF]),
     ],
 )  # fmt: skip
-def test_serialisation_of_primitives_dates_tuples_and_models(value: Any, expected: Any) -> None:
+def test_sanitize_serialises_primitives_dates_and_models(value: Any, expected: Any) -> None:
     assert ApiClient.sanitize_for_serialization(value) == expected
 
 
 @pytest.mark.parametrize("value", [b"bytes", {1, 2}, object()], ids=["bytes", "set", "object"])
-def test_serialisation_refuses_what_has_no_form_in_json(value: object) -> None:
+def test_sanitize_rejects_values_without_json_form(value: object) -> None:
     with pytest.raises(ApiValueError):
         ApiClient.sanitize_for_serialization({"a": [value]})
 
 
-# The answer
+# Answers
 
 
-class Body:
-    """An answer as `deserialize` takes it."""
+class Response:
+    """A response, as `deserialize` takes it."""
 
     def __init__(self, value: object) -> None:
         self.data = json.dumps(value)
@@ -147,24 +147,20 @@ class Body:
         self.headers = {"Content-Type": "application/json"}
 
 
-def test_an_int_may_stand_for_a_float(wire: ApiClient) -> None:
-    assert wire.deserialize(Body(1), (float,)) == 1
+def test_int_is_accepted_as_float(wire: ApiClient) -> None:
+    assert wire.deserialize(Response(1), (float,)) == 1
 
 
 @pytest.mark.parametrize(
     ("found", "wanted"),
     [(1.5, int), (True, int), ("1", int), (1, bool), (None, int), ([], models.Ref), ({}, list)],
 )
-def test_other_types_than_the_declared_one_are_refused(
-    wire: ApiClient, found: object, wanted: type
-) -> None:
+def test_deserialize_rejects_other_types(wire: ApiClient, found: object, wanted: type) -> None:
     with pytest.raises(ApiTypeError):
-        wire.deserialize(Body(found), (wanted,))
+        wire.deserialize(Response(found), (wanted,))
 
 
-def test_a_wrong_type_within_an_answer_is_an_error_that_says_where(
-    wire: ApiClient, server: ScriptedServer
-) -> None:
+def test_answer_type_error_has_path_to_item(wire: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(json={"pagination": PAGINATION, "results": [REF, {**REF, "id": 7}]}))
     with pytest.raises(ApiTypeError) as caught:
         apis.BranchesApi(wire).list_branches("repo")
@@ -183,28 +179,26 @@ def test_a_wrong_type_within_an_answer_is_an_error_that_says_where(
         ("2024-02-29 01:02:03", datetime(2024, 2, 29, 1, 2, 3)),
     ],
 )
-def test_date_times_are_read_in_every_form_that_dateutil_knows(
-    wire: ApiClient, text: str, expected: datetime
-) -> None:
-    assert wire.deserialize(Body(text), (datetime,)) == expected
+def test_datetime_is_parsed_by_dateutil(wire: ApiClient, text: str, expected: datetime) -> None:
+    assert wire.deserialize(Response(text), (datetime,)) == expected
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 206, 299])
-def test_the_return_type_holds_for_any_2xx(
+def test_return_type_applies_to_every_2xx_status(
     wire: ApiClient, server: ScriptedServer, status: int
 ) -> None:
     server.script(Answer(status, json=REF))
     assert apis.BranchesApi(wire).get_branch("repo", "main") == models.Ref("main", "c1")
 
 
-def test_a_charset_in_the_content_type_is_honoured(wire: ApiClient, server: ScriptedServer) -> None:
+def test_json_is_decoded_by_its_charset(wire: ApiClient, server: ScriptedServer) -> None:
     body = json.dumps({"id": "grün", "commit_id": "c"}, ensure_ascii=False).encode("latin-1")
     server.script(Answer(body=body, headers={"Content-Type": "application/json; charset=latin-1"}))
     assert apis.BranchesApi(wire).get_branch("repo", "x").id == "grün"
 
 
 @pytest.mark.parametrize("content_type", ["text/html", "text/plain; charset=utf-8", None])
-def test_text_of_any_type_is_fine_where_a_str_is_due(
+def test_string_answer_accepts_any_content_type(
     wire: ApiClient, server: ScriptedServer, content_type: str | None
 ) -> None:
     server.script(Answer(201, b"c1", {"Content-Type": content_type}))
@@ -212,13 +206,13 @@ def test_text_of_any_type_is_fine_where_a_str_is_due(
     assert created == "c1"
 
 
-def test_a_redirect_of_a_get_is_followed(wire: ApiClient, server: ScriptedServer) -> None:
+def test_get_follows_redirect(wire: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(302, headers={"Location": "/elsewhere"}), Answer(json=REF))
     assert apis.BranchesApi(wire).get_branch("repo", "main").commit_id == "c1"
     assert [r.path for r in server.requests][1] == "/elsewhere"
 
 
-def test_a_download_is_an_open_iterable_seekable_binary_file(
+def test_download_returns_open_seekable_binary_file(
     wire: ApiClient, server: ScriptedServer
 ) -> None:
     server.script(Answer(body=b"one\ntwo\nthree"))
@@ -232,7 +226,7 @@ def test_a_download_is_an_open_iterable_seekable_binary_file(
 
 
 class NamedBytesIO(io.BytesIO):
-    """As people made them for releases that asked for a name."""
+    """A BytesIO with a name, as earlier releases required."""
 
     name = "data.bin"
 
@@ -249,7 +243,7 @@ class NamedBytesIO(io.BytesIO):
     ids=["open file", "nameless BytesIO", "named BytesIO", "temporary file", "spooled file"],
 )
 @pytest.mark.parametrize("offset", [0, 4])
-def test_an_upload_takes_what_is_open_from_its_offset(
+def test_upload_reads_open_file_from_its_offset(
     client: ApiClient,
     sandbox: Sandbox,
     tmp_path: Path,
@@ -270,21 +264,21 @@ def test_an_upload_takes_what_is_open_from_its_offset(
         assert file.read() == b"0123456789"[offset:]
 
 
-def test_an_upload_refuses_a_str(wire: ApiClient, server: ScriptedServer) -> None:
+def test_upload_rejects_str(wire: ApiClient, server: ScriptedServer) -> None:
     content: Any = "text"
     with pytest.raises(ApiTypeError, match="content"):
         apis.ObjectsApi(wire).upload_object("repo", "main", "a", content=content)
     assert server.requests == []
 
 
-# Arguments of methods
+# Method arguments
 
 
 def branch_of(request: Received) -> str:
     return request.path.rpartition("/")[2]
 
 
-def test_required_arguments_are_positional_or_named_or_mixed(
+def test_required_arguments_are_positional_or_keyword(
     wire: ApiClient, server: ScriptedServer
 ) -> None:
     server.script(*[Answer(json=REF)] * 3)
@@ -309,7 +303,7 @@ def test_required_arguments_are_positional_or_named_or_mixed(
         ("_host_index", None),
     ],
 )
-def test_every_method_takes_the_per_call_options(
+def test_method_accepts_call_option(
     wire: ApiClient, server: ScriptedServer, option: str, value: object
 ) -> None:
     server.script(Answer(json=REF))
@@ -317,7 +311,7 @@ def test_every_method_takes_the_per_call_options(
     assert apis.BranchesApi(wire).get_branch("repo", "main", **given).id == "main"
 
 
-def test_without_return_http_data_only_status_and_headers_come_along(
+def test_return_http_data_only_false_adds_status_and_headers(
     wire: ApiClient, server: ScriptedServer
 ) -> None:
     server.script(Answer(201, json=REF, headers={"X-Request-Id": "7"}))
@@ -326,7 +320,7 @@ def test_without_return_http_data_only_status_and_headers_come_along(
     assert (data.id, status, headers["x-request-id"]) == ("main", 201, "7")
 
 
-def test_check_return_type_false_lets_wrong_types_pass(
+def test_check_return_type_false_skips_answer_checks(
     wire: ApiClient, server: ScriptedServer
 ) -> None:
     server.script(Answer(json={**REF, "id": 7}))
@@ -334,7 +328,7 @@ def test_check_return_type_false_lets_wrong_types_pass(
     assert found.id == 7
 
 
-def test_host_index_calls_one_of_the_documents_servers() -> None:
+def test_unknown_host_index_is_rejected() -> None:
     with ApiClient(Configuration(host="http://elsewhere.invalid")) as client:
         client.configuration.retries = False
         api = apis.BranchesApi(client)
@@ -342,7 +336,7 @@ def test_host_index_calls_one_of_the_documents_servers() -> None:
             api.get_branch("repo", "main", _host_index=7)
 
 
-def test_each_method_has_an_endpoint(wire: ApiClient, server: ScriptedServer) -> None:
+def test_method_has_an_endpoint(wire: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(json=REF))
     api: Any = apis.BranchesApi(wire)
     endpoint = api.get_branch_endpoint
@@ -364,14 +358,14 @@ def test_each_method_has_an_endpoint(wire: ApiClient, server: ScriptedServer) ->
     ],
     ids=["missing", "missing the first", "extra", "twice"],
 )
-def test_missing_and_extra_positional_arguments_are_a_type_error(
+def test_missing_or_surplus_arguments_raise_type_error(
     wire: ApiClient, args: tuple[str, ...], kwargs: dict[str, Any]
 ) -> None:
     with pytest.raises(TypeError):
         apis.BranchesApi(wire).get_branch(*args, **kwargs)
 
 
-def test_an_unknown_keyword_is_named(wire: ApiClient) -> None:
+def test_unknown_keyword_argument_is_named(wire: ApiClient) -> None:
     unknown: dict[str, Any] = {"foo": 1}
     with pytest.raises(ApiTypeError) as caught:
         apis.RepositoriesApi(wire).list_repositories(**unknown)
@@ -382,7 +376,7 @@ def test_an_unknown_keyword_is_named(wire: ApiClient) -> None:
     ("value", "name"),
     [(True, "bool"), ("10", "str"), (1.5, "float"), ([], "list")],
 )
-def test_a_wrong_type_is_named_with_its_place(wire: ApiClient, value: Any, name: str) -> None:
+def test_argument_type_error_names_type_and_path(wire: ApiClient, value: Any, name: str) -> None:
     with pytest.raises(ApiTypeError) as caught:
         apis.RepositoriesApi(wire).list_repositories(amount=value)
     assert str(caught.value) == (
@@ -401,24 +395,20 @@ def test_a_wrong_type_is_named_with_its_place(wire: ApiClient, value: Any, name:
         (1001, "Invalid value for `amount`, must be a value less than or equal to `1000`"),
     ],
 )
-def test_an_amount_outside_of_its_limits_is_refused(
-    wire: ApiClient, value: int, message: str
-) -> None:
+def test_amount_outside_its_limits_is_rejected(wire: ApiClient, value: int, message: str) -> None:
     with pytest.raises(ApiValueError) as caught:
         apis.RepositoriesApi(wire).list_repositories(amount=value)
     assert str(caught.value) == message
 
 
 @pytest.mark.parametrize("value", [-1, 0, 1000])
-def test_an_amount_at_its_limits_is_sent(
-    wire: ApiClient, server: ScriptedServer, value: int
-) -> None:
+def test_amount_at_its_limits_is_sent(wire: ApiClient, server: ScriptedServer, value: int) -> None:
     server.script(Answer(json=REPOSITORIES))
     apis.RepositoriesApi(wire).list_repositories(amount=value)
     assert server.requests[0].query == f"amount={value}"
 
 
-def test_a_value_outside_of_the_list_is_refused(wire: ApiClient) -> None:
+def test_value_outside_enum_is_rejected(wire: ApiClient) -> None:
     status: Any = "bad"
     with pytest.raises(ApiValueError) as caught:
         apis.PullsApi(wire).list_pull_requests("repo", status=status)
@@ -428,7 +418,7 @@ def test_a_value_outside_of_the_list_is_refused(wire: ApiClient) -> None:
 
 
 @pytest.mark.parametrize("made", ["model", "dict"])
-def test_a_value_against_the_pattern_is_refused(wire: ApiClient, made: str) -> None:
+def test_value_violating_pattern_is_rejected(wire: ApiClient, made: str) -> None:
     def body() -> Any:
         values = {"name": "Bad Name", "storage_namespace": "s3://lake/x"}
         return models.RepositoryCreation(**values) if made == "model" else values
@@ -439,9 +429,7 @@ def test_a_value_against_the_pattern_is_refused(wire: ApiClient, made: str) -> N
         apis.RepositoriesApi(wire).create_repository(body())
 
 
-def test_nothing_is_sent_when_an_argument_is_refused(
-    wire: ApiClient, server: ScriptedServer
-) -> None:
+def test_invalid_arguments_raise_before_sending(wire: ApiClient, server: ScriptedServer) -> None:
     wrong: list[dict[str, Any]] = [{"amount": "1"}, {"amount": -2}, {"foo": 1}]
     for arguments in wrong:
         with pytest.raises((ApiTypeError, ApiValueError)):
@@ -450,7 +438,7 @@ def test_nothing_is_sent_when_an_argument_is_refused(
     assert server.connections == 0
 
 
-def test_without_preload_content_the_raw_response_comes(
+def test_preload_content_false_returns_raw_response(
     wire: ApiClient, server: ScriptedServer
 ) -> None:
     import urllib3
@@ -467,9 +455,7 @@ def test_without_preload_content_the_raw_response_comes(
     response.release_conn()
 
 
-def test_without_preload_content_an_error_is_raised_all_the_same(
-    wire: ApiClient, server: ScriptedServer
-) -> None:
+def test_preload_content_false_raises_errors(wire: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(404, json={"message": "branch not found"}))
     with pytest.raises(NotFoundException) as caught:
         apis.BranchesApi(wire).get_branch("repo", "none", _preload_content=False)
@@ -506,7 +492,7 @@ def test_without_preload_content_an_error_is_raised_all_the_same(
     ],
     ids=["flat", "nested", "renamed"],
 )
-def test_a_dict_with_python_names_may_stand_for_a_body(
+def test_dict_body_with_python_names_is_accepted(
     wire: ApiClient,
     server: ScriptedServer,
     call: Callable[[ApiClient], object],

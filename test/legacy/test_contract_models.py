@@ -1,4 +1,4 @@
-"""Models and exceptions, as code written for 1.44 relies on them."""
+"""Models and exceptions that code written for 1.44 relies on."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from lakefs_client.model_utils import model_to_dict
 
 from .conftest import PAGINATION, REF, STATS
 
-MOMENT = datetime(2024, 2, 29, 1, 2, 3, tzinfo=timezone.utc)
+TIME = datetime(2024, 2, 29, 1, 2, 3, tzinfo=timezone.utc)
 
 
 def stats(**more: Any) -> models.ObjectStats:
@@ -43,13 +43,13 @@ def stats(**more: Any) -> models.ObjectStats:
 # Models
 
 
-def test_required_properties_are_positional_named_or_mixed() -> None:
+def test_required_properties_are_positional_or_keyword() -> None:
     assert (
         models.Ref("a", "b") == models.Ref(id="a", commit_id="b") == models.Ref("a", commit_id="b")
     )
 
 
-def test_required_properties_come_in_their_order_and_optional_ones_by_name() -> None:
+def test_only_required_properties_are_positional() -> None:
     made = stats(size_bytes=3, content_type="text/csv")
     assert [*made.to_dict()][:5] == [
         "path", "path_type", "physical_address", "checksum", "mtime"
@@ -60,25 +60,25 @@ def test_required_properties_come_in_their_order_and_optional_ones_by_name() -> 
 
 
 @pytest.mark.parametrize("given", [{}, {"id": "a"}, {"commit_id": "b"}])
-def test_a_missing_required_property_is_a_type_error(given: dict[str, str]) -> None:
+def test_missing_required_property_raises_type_error(given: dict[str, str]) -> None:
     with pytest.raises(TypeError):
         models.Ref(**given)
 
 
-def test_a_value_is_read_as_attribute_as_item_and_by_get() -> None:
+def test_property_is_attribute_item_and_get() -> None:
     ref = models.Ref("a", "b")
     assert ref.id == ref["id"] == ref.get("id") == "a"
 
 
-def test_in_tells_whether_a_property_is_set() -> None:
+def test_in_operator_tests_set_properties() -> None:
     made = stats(size_bytes=3)
     assert "path" in made
     assert "size_bytes" in made
     assert "content_type" not in made
-    assert "never_heard_of" not in made
+    assert "unknown" not in made
 
 
-def test_an_unset_optional_property_is_an_attribute_error_and_get_has_a_default() -> None:
+def test_unset_property_raises_attribute_error() -> None:
     made: Any = stats()
     with pytest.raises(ApiAttributeError):
         _ = made.size_bytes
@@ -106,7 +106,7 @@ def test_models_are_unhashable() -> None:
     ],
     ids=["type", "enum", "pattern", "type within"],
 )
-def test_assignment_checks_type_enum_and_limits(
+def test_assignment_validates_type_enum_and_pattern(
     assign: Callable[[Any, str, object], None],
     model: Any,
     name: str,
@@ -119,16 +119,14 @@ def test_assignment_checks_type_enum_and_limits(
     assert model.get(name) == before
 
 
-def test_assignment_of_a_right_value_holds() -> None:
+def test_assignment_sets_the_property() -> None:
     made = stats()
     made.size_bytes = 4
     made["content_type"] = "text/csv"
     assert (made["size_bytes"], made.content_type) == (4, "text/csv")
 
 
-def test_unknown_keywords_attributes_and_keys_are_kept_and_sent_back(
-    wire: ApiClient, server: ScriptedServer
-) -> None:
+def test_unknown_properties_are_kept_and_sent(wire: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(json={**REF, "newer": {"deep": [1]}}))
     found: Any = apis.BranchesApi(wire).get_branch("repo", "main")
     found.added = "later"
@@ -145,7 +143,7 @@ def test_unknown_keywords_attributes_and_keys_are_kept_and_sent_back(
     "model",
     [models.ObjectUserMetadata, models.ExternalPrincipalSettings, models.RepositoryMetadata],
 )
-def test_map_models_take_values_of_type_str_only(model: Any) -> None:
+def test_map_model_accepts_str_values_only(model: Any) -> None:
     made = model(owner="me")
     made["purpose"] = "test"
     assert made.to_dict() == {"owner": "me", "purpose": "test"}
@@ -156,7 +154,7 @@ def test_map_models_take_values_of_type_str_only(model: Any) -> None:
         made["owner"] = None
 
 
-def test_to_dict_has_python_names_and_model_to_dict_those_in_json() -> None:
+def test_to_dict_has_python_names_and_model_to_dict_json_names() -> None:
     preferences = models.CommPrefsInput(True, False, email="a@b.c")
     assert preferences.to_dict() == {
         "feature_updates": True, "security_updates": False, "email": "a@b.c",
@@ -166,7 +164,7 @@ def test_to_dict_has_python_names_and_model_to_dict_those_in_json() -> None:
     }  # fmt: skip
 
 
-def test_to_dict_goes_into_nested_models_lists_and_maps() -> None:
+def test_to_dict_converts_nested_models() -> None:
     page = models.ObjectStatsList(
         models.Pagination(False, "", 1, 1000),
         [stats(metadata=models.ObjectUserMetadata(owner="me"))],
@@ -176,12 +174,12 @@ def test_to_dict_goes_into_nested_models_lists_and_maps() -> None:
     assert found["results"][0]["metadata"] == {"owner": "me"}
 
 
-def test_repr_str_and_to_str_are_the_dict_laid_out() -> None:
+def test_repr_str_and_to_str_are_the_formatted_dict() -> None:
     made = stats(metadata=models.ObjectUserMetadata(owner="me"))
     assert repr(made) == str(made) == made.to_str() == pformat(made.to_dict())
 
 
-def test_models_are_equal_when_of_one_class_with_equal_data() -> None:
+def test_models_are_equal_by_class_and_data() -> None:
     assert models.Ref("a", "b") == models.Ref("a", "b")
     assert models.Ref("a", "b") != models.Ref("a", "c")
     assert models.TaskInfo("a") != models.TaskCreation("a")
@@ -205,7 +203,7 @@ def test_class_attributes_describe_the_model() -> None:
     assert kind.discriminator is None
 
 
-def test_from_openapi_data_makes_a_model() -> None:
+def test_from_openapi_data_constructs_a_model() -> None:
     made = models.Ref._from_openapi_data("a", commit_id="b", _check_type=False)
     assert made == models.Ref("a", "b")
 
@@ -239,7 +237,7 @@ STORAGE = {
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else "",
 )  # fmt: skip
-def test_names_that_differ_in_json_are_read_and_sent_so(
+def test_differing_json_names_are_read_and_sent(
     wire: ApiClient, server: ScriptedServer, model: type[Any], data: dict[str, Any], name: str,
     value: object,
 ) -> None:  # fmt: skip
@@ -249,29 +247,27 @@ def test_names_that_differ_in_json_are_read_and_sent_so(
     assert wire.sanitize_for_serialization(found) == data
 
 
-def test_the_storage_regex_is_read_under_both_of_its_spellings(
-    wire: ApiClient, server: ScriptedServer
-) -> None:
+def test_namespace_regex_is_read_in_both_spellings(wire: ApiClient, server: ScriptedServer) -> None:
     renamed = {k.replace("ValidityRegex", "validity_regex"): v for k, v in STORAGE.items()}
     server.script(Answer(json={"storage_config": renamed}))
     found = apis.ConfigApi(wire).get_config()
     assert found.storage_config.blockstore_namespace_validity_regex == "^s3://"
 
 
-@pytest.mark.parametrize("made", [str(MOMENT), MOMENT.timestamp()])
-def test_constructors_convert_nothing(made: Any) -> None:
+@pytest.mark.parametrize("made", [str(TIME), TIME.timestamp()])
+def test_constructor_does_not_convert_types(made: Any) -> None:
     with pytest.raises(ApiTypeError, match="datetime"):
         models.ImportStatus(True, made)
-    assert models.ImportStatus(True, MOMENT).update_time == MOMENT
+    assert models.ImportStatus(True, TIME).update_time == TIME
 
 
-def test_data_from_the_server_is_converted(wire: ApiClient, server: ScriptedServer) -> None:
+def test_answer_datetime_is_converted(wire: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(json={"completed": True, "update_time": "2024-02-29T01:02:03Z"}))
     found = apis.ImportApi(wire).import_status("repo", "main", "id")
-    assert found == models.ImportStatus(True, MOMENT)
+    assert found == models.ImportStatus(True, TIME)
 
 
-def test_a_pull_request_has_its_own_properties_and_those_of_the_basic_one(
+def test_pull_request_has_properties_of_basic_schema(
     wire: ApiClient, server: ScriptedServer
 ) -> None:
     data = {
@@ -286,7 +282,7 @@ def test_a_pull_request_has_its_own_properties_and_those_of_the_basic_one(
     }
     server.script(Answer(json=data))
     found = apis.PullsApi(wire).get_pull_request("repo", "7")
-    assert found.to_dict() == {**data, "creation_date": MOMENT}
+    assert found.to_dict() == {**data, "creation_date": TIME}
     basic = models.PullRequestBasic.attribute_map
     assert {*basic} <= {*models.PullRequest.attribute_map}
 
@@ -304,7 +300,7 @@ def test_a_pull_request_has_its_own_properties_and_those_of_the_basic_one(
         (ApiException, Exception),
     ],
 )
-def test_errors_descend_from_the_common_base_and_from_the_builtin_ones(
+def test_exception_has_common_and_builtin_base(
     error: type[Exception], builtin: type[Exception]
 ) -> None:
     assert issubclass(error, OpenApiException)
@@ -329,7 +325,7 @@ def test_errors_descend_from_the_common_base_and_from_the_builtin_ones(
         (429, ApiException),
     ],
 )
-def test_statuses_have_their_exceptions(
+def test_status_selects_the_exception_class(
     wire: ApiClient, server: ScriptedServer, status: int, kind: type[ApiException]
 ) -> None:
     wire.configuration.retries = False
@@ -350,7 +346,7 @@ def not_found(wire: ApiClient, server: ScriptedServer) -> NotFoundException:
     return caught.value
 
 
-def test_an_exception_has_status_reason_body_and_headers_in_any_case(
+def test_exception_has_status_reason_body_and_headers(
     wire: ApiClient, server: ScriptedServer
 ) -> None:
     error = not_found(wire, server)
@@ -360,16 +356,14 @@ def test_an_exception_has_status_reason_body_and_headers_in_any_case(
     assert error.headers["x-request-id"] == error.headers["X-Request-ID"] == "7"
 
 
-def test_an_exception_can_be_built_by_hand() -> None:
+def test_exception_can_be_built_manually() -> None:
     error = ApiException(status=404, reason="Not Found")
     assert (error.status, error.reason, error.body, error.headers) == (404, "Not Found", None, None)
     assert str(error) == "(404)\nReason: Not Found\n"
     assert str(NotFoundException(404, "gone")) == "(404)\nReason: gone\n"
 
 
-def test_the_text_of_an_exception_has_status_reason_headers_and_body(
-    wire: ApiClient, server: ScriptedServer
-) -> None:
+def test_str_shows_status_reason_headers_and_body(wire: ApiClient, server: ScriptedServer) -> None:
     lines = str(not_found(wire, server)).split("\n")
     assert lines[:2] == ["(404) get_branch: branch not found", "Reason: Not Found"]
     assert lines[2].startswith("HTTP response headers: ")
@@ -402,7 +396,7 @@ def test_exceptions_can_be_pickled(wire: ApiClient, server: ScriptedServer) -> N
     ],
     ids=["html", "empty", "malformed", "a list", "null"],
 )
-def test_an_answer_that_is_no_model_is_a_type_error(
+def test_answer_other_than_model_raises_type_error(
     wire: ApiClient, server: ScriptedServer, body: bytes, content_type: str
 ) -> None:
     server.script(Answer(200, body, {"Content-Type": content_type}))
@@ -411,7 +405,7 @@ def test_an_answer_that_is_no_model_is_a_type_error(
 
 
 @pytest.mark.parametrize("body", [b"", b"<html></html>", b"{", b'{"id": 7}'])
-def test_methods_that_return_nothing_ignore_the_body(
+def test_method_without_result_ignores_the_body(
     wire: ApiClient, server: ScriptedServer, body: bytes
 ) -> None:
     server.script(Answer(200, body, {"Content-Type": "application/json"}))
@@ -419,7 +413,7 @@ def test_methods_that_return_nothing_ignore_the_body(
     assert api.delete_branch("repo", "dev") is None
 
 
-def test_a_page_of_results_reads_as_models(wire: ApiClient, server: ScriptedServer) -> None:
+def test_page_results_are_models(wire: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(json={"pagination": PAGINATION, "results": [STATS, STATS]}))
     found = apis.ObjectsApi(wire).list_objects("repo", "main")
     assert [item.path for item in found.results] == ["a", "a"]

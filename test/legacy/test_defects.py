@@ -1,4 +1,4 @@
-"""The defects of 1.44, one by one, and what its successor does instead."""
+"""Regression tests for the defects of 1.44."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ MIB = 1 << 20
 # Configuration
 
 
-def test_there_is_a_default_host() -> None:
+def test_default_host_is_localhost() -> None:
     assert Configuration().host == "http://localhost/api/v1"
     assert Configuration().get_host_from_settings(0) == "http://localhost/api/v1"
 
 
 @pytest.mark.parametrize("path", ["/", "/api/v1", "/api/v1/"])
-def test_a_trailing_slash_of_the_host_is_not_doubled(server: ScriptedServer, path: str) -> None:
+def test_trailing_slash_of_host_is_not_doubled(server: ScriptedServer, path: str) -> None:
     server.script(Answer(json=REF))
     with ApiClient(Configuration(host=server.url + path)) as client:
         apis.BranchesApi(client).get_branch("repo", "main")
@@ -56,7 +56,7 @@ def test_a_trailing_slash_of_the_host_is_not_doubled(server: ScriptedServer, pat
 
 @pytest.fixture
 def tls(tmp_path: Path) -> Iterator[tuple[ScriptedServer, str]]:
-    """Provide a TLS server, and the file of the authority that it trusts in."""
+    """Provide a TLS server, and the file of its certificate authority."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
@@ -68,9 +68,7 @@ def tls(tmp_path: Path) -> Iterator[tuple[ScriptedServer, str]]:
 
 @pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 @pytest.mark.parametrize("option", ["ssl_ca_cert", "verify_ssl"])
-def test_flags_that_are_set_after_the_client_was_built_hold(
-    tls: tuple[ScriptedServer, str], option: str
-) -> None:
+def test_tls_options_apply_to_existing_client(tls: tuple[ScriptedServer, str], option: str) -> None:
     server, bundle = tls
     with ApiClient(configuration(server)) as client:
         api = apis.BranchesApi(client)
@@ -80,9 +78,7 @@ def test_flags_that_are_set_after_the_client_was_built_hold(
         assert api.get_branch("repo", "main").id == "main"
 
 
-def test_retries_that_are_set_after_the_client_was_built_hold(
-    wire: ApiClient, server: ScriptedServer
-) -> None:
+def test_retries_apply_to_existing_client(wire: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(503))
     wire.configuration.retries = False
     with pytest.raises(ApiException):
@@ -122,7 +118,7 @@ def test_no_proxy_is_honoured(
     assert server.requests[0].target.startswith("/api/v1/")
 
 
-def test_debug_prints_no_credentials(
+def test_debug_output_hides_credentials(
     wire: ApiClient, server: ScriptedServer, capfd: pytest.CaptureFixture[str]
 ) -> None:
     server.script(Answer(json=REF))
@@ -137,7 +133,7 @@ def test_debug_prints_no_credentials(
     assert "Authorization" not in printed.out + printed.err
 
 
-def test_a_new_configuration_leaves_the_loggers_alone() -> None:
+def test_new_configuration_does_not_change_loggers() -> None:
     names = ("lakefs_client", "urllib3")
     loggers = [logging.getLogger(name) for name in names]
     before = [(logger.level, list(logger.handlers)) for logger in loggers]
@@ -153,9 +149,7 @@ def test_a_new_configuration_leaves_the_loggers_alone() -> None:
             logger.setLevel(level)
 
 
-def test_cookies_carry_their_names_and_travel_together(
-    wire: ApiClient, server: ScriptedServer
-) -> None:
+def test_cookies_are_joined_with_their_names(wire: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(json=REF))
     wire.cookie = "own=1"
     wire.configuration.api_key = {"cookie_auth": "a", "oidc_auth": "b", "saml_auth": "c"}
@@ -169,7 +163,7 @@ def test_cookies_carry_their_names_and_travel_together(
 
 
 @pytest.mark.parametrize("argument", ["..", ".", ""])
-def test_a_path_argument_never_reaches_another_endpoint(
+def test_dot_segment_path_argument_is_rejected(
     wire: ApiClient, server: ScriptedServer, argument: str
 ) -> None:
     with pytest.raises(ApiValueError):
@@ -177,7 +171,7 @@ def test_a_path_argument_never_reaches_another_endpoint(
     assert server.requests == []
 
 
-def test_dots_within_a_path_argument_are_kept(wire: ApiClient, server: ScriptedServer) -> None:
+def test_dots_within_path_argument_are_kept(wire: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(json=REF))
     apis.BranchesApi(wire).get_branch("repo", "../x")
     assert server.requests[0].path.endswith("/branches/..%2Fx")
@@ -192,7 +186,7 @@ def test_dots_within_a_path_argument_are_kept(wire: ApiClient, server: ScriptedS
     ],
     ids=["documented list", "model", "dict"],
 )
-def test_settings_of_an_external_principal_are_sent_as_one_object(settings: Any) -> None:
+def test_external_principal_settings_are_sent_as_one_object(settings: Any) -> None:
     with Sandbox(external_principals=True) as sandbox, ApiClient(sandbox.configuration()) as client:
         user = apis.AuthApi(client).get_current_user().user.id
         apis.ExperimentalApi(client).create_user_external_principal(
@@ -209,13 +203,15 @@ def test_settings_of_an_external_principal_are_sent_as_one_object(settings: Any)
 
 
 @pytest.mark.parametrize("check", [True, False])
-def test_check_input_type_false_works(wire: ApiClient, server: ScriptedServer, check: bool) -> None:
+def test_check_input_type_accepts_true_and_false(
+    wire: ApiClient, server: ScriptedServer, check: bool
+) -> None:
     server.script(Answer(json={"pagination": PAGINATION, "results": []}))
     found = apis.BranchesApi(wire).list_branches("repo", amount=3, _check_input_type=check)
     assert found.results == []
 
 
-def test_check_input_type_false_lets_wrong_types_pass(
+def test_check_input_type_false_skips_argument_checks(
     wire: ApiClient, server: ScriptedServer
 ) -> None:
     server.script(Answer(json={"pagination": PAGINATION, "results": []}))
@@ -224,9 +220,7 @@ def test_check_input_type_false_lets_wrong_types_pass(
     assert server.requests[0].query == "prefix=3"
 
 
-def test_lists_and_dicts_of_the_caller_are_left_as_they_are(
-    wire: ApiClient, server: ScriptedServer
-) -> None:
+def test_caller_arguments_are_not_modified(wire: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(json={"pagination": PAGINATION, "results": []}), Answer(json=STATS))
     objects = ["a", "b"]
     body: dict[str, Any] = {
@@ -246,7 +240,7 @@ def test_lists_and_dicts_of_the_caller_are_left_as_they_are(
 # Answers
 
 
-def test_free_form_values_are_left_as_they_are(wire: ApiClient, server: ScriptedServer) -> None:
+def test_free_form_values_are_not_converted(wire: ApiClient, server: ScriptedServer) -> None:
     data = {"n": 1, "date": "2024-02-29", "x": [1, {"y": "2024-02-29T01:02:03Z"}]}
     server.script(Answer(json={**REF, "newer": data}), Answer(json=data))
     found: Any = apis.BranchesApi(wire).get_branch("repo", "main")
@@ -258,7 +252,7 @@ def test_free_form_values_are_left_as_they_are(wire: ApiClient, server: Scripted
 
 @pytest.mark.parametrize("disposition", ["attachment", 'attachment; filename="../../evil"'])
 @pytest.mark.parametrize("size", [3, 3 * MIB], ids=["small", "large"])
-def test_a_download_leaves_nothing_behind_wherever_the_server_points(
+def test_download_ignores_content_disposition(
     wire: ApiClient, server: ScriptedServer, tmp_path: Path, disposition: str, size: int
 ) -> None:
     folder = tmp_path / "a" / "b"
@@ -270,9 +264,7 @@ def test_a_download_leaves_nothing_behind_wherever_the_server_points(
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-def test_204_is_none_if_it_is_documented_and_a_type_error_otherwise(
-    wire: ApiClient, server: ScriptedServer
-) -> None:
+def test_status_204_is_none_only_if_documented(wire: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(204), Answer(204))
     objects: Any = apis.ObjectsApi(wire)
     found = objects.update_object_user_metadata("repo", "main", "a", {"set": {"k": "v"}})
@@ -283,7 +275,7 @@ def test_204_is_none_if_it_is_documented_and_a_type_error_otherwise(
 
 @pytest.mark.parametrize("key", ["cls", "self", "_self", "__class__", "get", "to_dict", "args"])
 @pytest.mark.parametrize("model", [models.Ref, models.ObjectUserMetadata])
-def test_no_key_of_an_answer_is_special(wire: ApiClient, key: str, model: Any) -> None:
+def test_answer_key_does_not_shadow_methods(wire: ApiClient, key: str, model: Any) -> None:
     data = {**(REF if model is models.Ref else {}), key: "value"}
     answer = type("Answer", (), {"data": json.dumps(data), "status": 200, "headers": {}})()
     found = wire.deserialize(answer, (model,))
@@ -292,9 +284,7 @@ def test_no_key_of_an_answer_is_special(wire: ApiClient, key: str, model: Any) -
     assert found.get(key) == "value"
 
 
-def test_undecodable_utf_8_is_an_error_that_can_be_caught(
-    wire: ApiClient, server: ScriptedServer
-) -> None:
+def test_undecodable_answer_is_an_api_exception(wire: ApiClient, server: ScriptedServer) -> None:
     server.script(
         Answer(body=b'{"id": "\xff\xfe"}', headers={"Content-Type": "application/json"}),
         Answer(404, b"\xff\xfe not found"),
@@ -307,9 +297,7 @@ def test_undecodable_utf_8_is_an_error_that_can_be_caught(
     assert (missing.value.body or "").endswith(" not found")
 
 
-def test_discard_unknown_keys_drops_them_and_still_checks_types(
-    wire: ApiClient, server: ScriptedServer
-) -> None:
+def test_discard_unknown_keys_still_checks_types(wire: ApiClient, server: ScriptedServer) -> None:
     wire.configuration.discard_unknown_keys = True
     server.script(Answer(json={**REF, "newer": 1}), Answer(json={**REF, "id": 7}))
     found = apis.BranchesApi(wire).get_branch("repo", "main")
@@ -318,7 +306,7 @@ def test_discard_unknown_keys_drops_them_and_still_checks_types(
         apis.BranchesApi(wire).get_branch("repo", "main")
 
 
-def test_an_enum_value_of_a_newer_server_is_kept(wire: ApiClient, server: ScriptedServer) -> None:
+def test_unknown_enum_value_is_kept(wire: ApiClient, server: ScriptedServer) -> None:
     server.script(
         Answer(
             json={
@@ -339,7 +327,7 @@ def test_an_enum_value_of_a_newer_server_is_kept(wire: ApiClient, server: Script
     [copy.copy, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))],
     ids=["copy", "deepcopy", "pickle"],
 )
-def test_models_from_a_server_can_be_copied_and_pickled(
+def test_decoded_models_can_be_copied_and_pickled(
     wire: ApiClient, server: ScriptedServer, duplicate: Any
 ) -> None:
     page = {
@@ -355,35 +343,35 @@ def test_models_from_a_server_can_be_copied_and_pickled(
     assert wire.sanitize_for_serialization(twin) == page
 
 
-def test_models_from_a_server_do_not_hold_the_configuration(
+def test_decoded_models_do_not_reference_the_configuration(
     wire: ApiClient, server: ScriptedServer
 ) -> None:
     wire.configuration.password = "very-secret"
     server.script(Answer(json={"pagination": PAGINATION, "results": [STATS]}))
     found = apis.ObjectsApi(wire).list_objects("repo", "main")
     assert b"very-secret" not in pickle.dumps(found)
-    seen, left = set(), [found, found.results[0]]
-    while left:
-        held = left.pop()
-        if id(held) in seen or isinstance(held, type):
+    seen, pending = set(), [found, found.results[0]]
+    while pending:
+        value = pending.pop()
+        if id(value) in seen or isinstance(value, type):
             continue
-        seen.add(id(held))
-        assert not isinstance(held, (Configuration, ApiClient))
-        left += gc.get_referents(held)
+        seen.add(id(value))
+        assert not isinstance(value, (Configuration, ApiClient))
+        pending += gc.get_referents(value)
 
 
-# The network
+# Network
 
 
 def closed_port() -> int:
-    """Return a port that nobody listens at."""
+    """Return a port without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def test_a_refused_connection_is_an_api_exception() -> None:
+def test_refused_connection_is_an_api_exception() -> None:
     given = Configuration(host=f"http://127.0.0.1:{closed_port()}")
     given.retries = False
     with ApiClient(given) as client, pytest.raises(ApiException) as caught:
@@ -398,7 +386,7 @@ def test_a_refused_connection_is_an_api_exception() -> None:
     [Close(), Reset(), Answer(json=REF, cut=5, then="close")],
     ids=["closed", "reset", "truncated"],
 )
-def test_a_broken_connection_is_an_api_exception(
+def test_broken_connection_is_an_api_exception(
     wire: ApiClient, server: ScriptedServer, step: Any
 ) -> None:
     wire.configuration.retries = False
@@ -408,21 +396,19 @@ def test_a_broken_connection_is_an_api_exception(
     assert isinstance(caught.value, ApiConnectionError)
 
 
-def test_a_truncated_download_is_an_error_not_a_short_file(
-    wire: ApiClient, server: ScriptedServer
-) -> None:
+def test_truncated_download_is_an_api_exception(wire: ApiClient, server: ScriptedServer) -> None:
     wire.configuration.retries = False
     server.script(Answer(body=bytes(1000), cut=10, then="close"))
     with pytest.raises(ApiException):
         apis.ObjectsApi(wire).get_object("repo", "main", "a")
 
 
-def test_a_tls_failure_without_retries_is_an_api_exception() -> None:
+def test_failed_handshake_is_an_api_exception() -> None:
     with ScriptedServer() as plain:
         given = Configuration(host=f"https://127.0.0.1:{plain.port}")
         given.retries = False
         given.read_timeout = 60
-        # A server that speaks no TLS answers a handshake with nonsense, or hangs up.
+        # A server without TLS closes the connection during the handshake.
         with ApiClient(given) as client:
             call: Any = apis.BranchesApi(client)
             waiting = call.get_branch("repo", "main", async_req=True)
@@ -432,7 +418,7 @@ def test_a_tls_failure_without_retries_is_an_api_exception() -> None:
                 waiting.get(60)
 
 
-def test_a_certificate_that_is_not_trusted_is_an_api_exception(
+def test_untrusted_certificate_is_an_api_exception(
     tls: tuple[ScriptedServer, str],
 ) -> None:
     server, bundle = tls
@@ -446,13 +432,13 @@ def test_a_certificate_that_is_not_trusted_is_an_api_exception(
         apis.BranchesApi(client).get_branch("repo", "main")
 
 
-def test_there_are_timeouts_by_default() -> None:
+def test_default_timeouts_are_finite() -> None:
     given = Configuration()
     assert 0 < given.connect_timeout <= 60
     assert 0 < given.read_timeout <= 600
 
 
-def test_a_stalled_server_does_not_hang_the_caller(wire: ApiClient, server: ScriptedServer) -> None:
+def test_stalled_server_raises_timeout(wire: ApiClient, server: ScriptedServer) -> None:
     server.script(Stall())
     wire.configuration.retries = False
     wire.configuration.read_timeout = 0.2
@@ -464,7 +450,7 @@ def test_a_stalled_server_does_not_hang_the_caller(wire: ApiClient, server: Scri
 
 @pytest.mark.parametrize("failure", [Answer(503), Close(), Reset()], ids=["503", "closed", "reset"])
 @pytest.mark.parametrize("retries", [None, 3], ids=["default", "asked for"])
-def test_a_hard_reset_is_never_repeated_once_it_may_have_happened(
+def test_sent_hard_reset_is_not_retried(
     wire: ApiClient, server: ScriptedServer, failure: Any, retries: int | None
 ) -> None:
     wire.configuration.retries = retries
@@ -474,7 +460,7 @@ def test_a_hard_reset_is_never_repeated_once_it_may_have_happened(
     assert len(server.requests) == 1
 
 
-def test_a_post_is_repeated_after_429(wire: ApiClient, server: ScriptedServer) -> None:
+def test_post_is_retried_after_status_429(wire: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(429), Answer(429, headers={"Retry-After": "0"}), Answer(201, b"c1"))
     created = apis.BranchesApi(wire).create_branch("repo", models.BranchCreation("dev", "main"))
     assert created == "c1"
@@ -484,7 +470,7 @@ def test_a_post_is_repeated_after_429(wire: ApiClient, server: ScriptedServer) -
 # Resources
 
 
-def test_threads_of_a_client_that_was_not_closed_end_with_it(server: ScriptedServer) -> None:
+def test_garbage_collected_client_ends_its_threads(server: ScriptedServer) -> None:
     server.script(*[Answer(json=REF)] * 2)
     client = ApiClient(configuration(server), pool_threads=3)
     api: Any = apis.BranchesApi(client)
@@ -493,7 +479,7 @@ def test_threads_of_a_client_that_was_not_closed_end_with_it(server: ScriptedSer
     assert api.get_branch("repo", "main", async_req=True).get(60).id == "main"
     threads = {*threading.enumerate()} - before
     assert len(threads) >= 3
-    client.rest_client.close()  # whose sockets do not matter to this test
+    client.rest_client.close()  # this test is about threads, not sockets
     del client, api
     gc.collect()
     for thread in threads:
@@ -511,11 +497,11 @@ def test_close_closes_the_sockets(wire: ApiClient, server: ScriptedServer) -> No
 
 
 @pytest.mark.parametrize("kind", ["file", "stream"])
-def test_an_upload_does_not_hold_the_file_in_memory(
+def test_upload_memory_is_bounded(
     client: ApiClient, sandbox: Sandbox, tmp_path: Path, kind: str
 ) -> None:
     class Stream(io.RawIOBase):
-        """A file that no one can map or seek, without a name."""
+        """An unseekable stream without a file."""
 
         def __init__(self) -> None:
             self.left = 48 * MIB
@@ -545,7 +531,7 @@ def test_an_upload_does_not_hold_the_file_in_memory(
     assert peak < 16 * MIB, peak
 
 
-def test_importing_the_package_is_cheap() -> None:
+def test_import_loads_no_heavy_module() -> None:
     script = (
         f"import sys; sys.path.insert(0, {str(Path(lakefs_client.__file__).parents[1])!r})\n"
         "before = set(sys.modules)\n"
@@ -555,25 +541,23 @@ def test_importing_the_package_is_cheap() -> None:
         "heavy = {'urllib3', 'dateutil', 'dataclasses', 'json', 'logging', 'email', 'typing'}\n"
         "print(sorted(heavy & (set(sys.modules) - before)))\n"
     )
-    # -I -S: nothing of the environment's is imported beforehand, which would hide an import.
+    # -I -S: no site-packages hook imports a module first, which would hide an import.
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
 
 
-def test_a_page_of_results_makes_no_model_before_it_is_asked_for(
-    wire: ApiClient, server: ScriptedServer
-) -> None:
-    def made() -> int:
+def test_page_results_are_decoded_lazily(wire: ApiClient, server: ScriptedServer) -> None:
+    def instances() -> int:
         gc.collect()
         return sum(type(o) is models.ObjectUserMetadata for o in gc.get_objects())
 
     results = [{**STATS, "path": str(n), "metadata": {"n": str(n)}} for n in range(1000)]
     server.script(Answer(json={"pagination": PAGINATION, "results": results}))
-    before = made()
+    before = instances()
     page = apis.ObjectsApi(wire).list_objects("repo", "main")
-    assert made() == before
+    assert instances() == before
     assert page.results[999].metadata["n"] == "999"
 
 
@@ -590,13 +574,13 @@ SECRETS = [
 
 
 @pytest.mark.parametrize("model", SECRETS, ids=lambda model: type(model).__name__)
-def test_secrets_are_not_in_what_is_printed(model: Any) -> None:
+def test_model_text_hides_secrets(model: Any) -> None:
     for text in (repr(model), str(model), model.to_str(), repr([model]), f"{model}"):
         assert "very-secret" not in text
     assert "very-secret" in json.dumps(model.to_dict())
 
 
-def test_tokens_in_answers_are_not_logged_at_debug(
+def test_debug_log_hides_tokens_of_answers(
     wire: ApiClient, server: ScriptedServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.script(Answer(json={"token": "very-secret"}), Answer(json=REPOSITORIES))

@@ -1,4 +1,4 @@
-"""Programs as people wrote them for 1.44, run as they stand against the sandbox."""
+"""Programs written for 1.44, run unchanged against the sandbox."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lakefs_client.sandbox import Sandbox
 
 
 def run(name: str, sandbox: Sandbox) -> dict[str, Any]:
-    """Run a program, and return what it found."""
+    """Run a program and return its results."""
     program = import_module(f"legacy.programs.{name}")
     found: dict[str, Any] = program.main(
         sandbox.endpoint, sandbox.access_key_id, sandbox.secret_access_key
@@ -19,7 +19,7 @@ def run(name: str, sandbox: Sandbox) -> dict[str, Any]:
     return found
 
 
-def test_airflow_operators(sandbox: Sandbox) -> None:
+def test_airflow_operators_commit_merge_and_report(sandbox: Sandbox) -> None:
     found = run("airflow_operators", sandbox)
     assert found["poked"] == [False, False, True]
     assert found["commit"]["id"] == found["committed"]
@@ -32,7 +32,7 @@ def test_airflow_operators(sandbox: Sandbox) -> None:
     assert text.startswith("(401) list_repositories: error authenticating request\nReason: Unauth")
 
 
-def test_prefect_block(sandbox: Sandbox) -> None:
+def test_prefect_block_uploads_and_commits(sandbox: Sandbox) -> None:
     found = run("prefect_block", sandbox)
     assert found["repository"]["id"] == "prefect"
     assert found["repository"]["default_branch"] == "main"
@@ -43,7 +43,7 @@ def test_prefect_block(sandbox: Sandbox) -> None:
     assert found["branches"] == ["main"]
 
 
-def test_dagster_resource(sandbox: Sandbox) -> None:
+def test_dagster_resource_stores_and_loads(sandbox: Sandbox) -> None:
     assert run("dagster_resource", sandbox) == {
         "created": [True, False],
         "sizes": [9, 8],
@@ -53,7 +53,7 @@ def test_dagster_resource(sandbox: Sandbox) -> None:
     }
 
 
-def test_hooks_checker_which_is_warned_of_the_older_names(sandbox: Sandbox) -> None:
+def test_hooks_checker_gets_deprecation_warnings(sandbox: Sandbox) -> None:
     with pytest.warns(DeprecationWarning, match="_api") as caught:
         found = run("hooks_checker", sandbox)
     for name in ("refs", "branches", "objects"):
@@ -66,7 +66,9 @@ def test_hooks_checker_which_is_warned_of_the_older_names(sandbox: Sandbox) -> N
     assert found["header"] == ["tables/b.csv"]
 
 
-def test_notebook(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+def test_notebook_prints_models_and_listings(
+    sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = run("notebook", sandbox)
     assert found["rows"] == [["added", "raw/numbers.csv"]]
     assert found["total"] == 6
@@ -79,7 +81,7 @@ def test_notebook(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     assert " python_api default\n" in printed
 
 
-def test_smart_open_reader(sandbox: Sandbox) -> None:
+def test_smart_open_reader_reads_ranges(sandbox: Sandbox) -> None:
     assert run("smart_open_reader", sandbox) == {
         "lines": [f"line {n}" for n in range(20)],
         "tail": b"line 19\n",
@@ -90,7 +92,7 @@ def test_smart_open_reader(sandbox: Sandbox) -> None:
     }
 
 
-def test_spec_filesystem(sandbox: Sandbox) -> None:
+def test_spec_filesystem_lists_reads_and_translates_errors(sandbox: Sandbox) -> None:
     found = run("spec_filesystem", sandbox)
     base = "spec/dev/data"
     assert found["root"] == [f"{base}/{name}" for name in ("a.txt", "c/", "d/", "f.txt", "g/")]
@@ -110,7 +112,7 @@ def test_spec_filesystem(sandbox: Sandbox) -> None:
     assert denied_text.startswith("401 Unauthorized: ")
 
 
-def test_pipeline(sandbox: Sandbox) -> None:
+def test_pipeline_is_repeatable(sandbox: Sandbox) -> None:
     found = run("pipeline", sandbox)
     assert found["created"] == found["branched"] == [True, False]
     assert found["sizes"] == [22, 10, 9, 0]
@@ -121,7 +123,7 @@ def test_pipeline(sandbox: Sandbox) -> None:
     assert found["nothing"] == 400
 
 
-def test_asynchronous_calls(sandbox: Sandbox) -> None:
+def test_asynchronous_program_collects_results(sandbox: Sandbox) -> None:
     assert run("asynchronous", sandbox) == {
         "repository": "parallel",
         "sizes": [1] * 10 + [2] * 10,
@@ -131,7 +133,7 @@ def test_asynchronous_calls(sandbox: Sandbox) -> None:
     }
 
 
-def test_streamer(sandbox: Sandbox) -> None:
+def test_streamer_uploads_and_downloads_large_object(sandbox: Sandbox) -> None:
     found = run("streamer", sandbox)
     assert found["digests"] == [found["expected"]] * 2
     assert found["names"] == ["big.bin"]
@@ -139,7 +141,7 @@ def test_streamer(sandbox: Sandbox) -> None:
     assert found["content_range"] == f"bytes 10-19/{3 << 20}"
 
 
-def test_pool_tuning(sandbox: Sandbox) -> None:
+def test_pool_tuning_uses_custom_pool_manager(sandbox: Sandbox) -> None:
     found = run("pool_tuning", sandbox)
     assert found == {
         "manager": True,
@@ -151,7 +153,7 @@ def test_pool_tuning(sandbox: Sandbox) -> None:
     }
 
 
-def test_exceptions_built_by_hand(sandbox: Sandbox) -> None:
+def test_manually_built_exceptions_are_handled(sandbox: Sandbox) -> None:
     found = run("built_exceptions", sandbox)
     assert found["outcomes"] == [
         "True",
@@ -166,7 +168,7 @@ def test_exceptions_built_by_hand(sandbox: Sandbox) -> None:
     assert found["unauthorized"]
 
 
-def test_token_session(sandbox: Sandbox) -> None:
+def test_token_session_sends_token_and_headers(sandbox: Sandbox) -> None:
     found = run("token_session", sandbox)
     assert found["user"]
     assert found["status"] == (200, 200)

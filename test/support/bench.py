@@ -42,12 +42,13 @@ def _noise() -> bytes:
 
 
 def content(size: int) -> bytes:
-    """Bytes of which no two windows are the same."""
+    """Return `size` bytes that do not repeat."""
     assert size <= len(_noise())
     return _noise()[:size]
 
 
-PERMISSION = ("get_repository", "get_branch_protection_rules")
+PREFLIGHT = ("get_repository", "get_branch_protection_rules")
+"""The operations that check whether a branch accepts writes."""
 
 
 class Bench:
@@ -55,8 +56,8 @@ class Bench:
 
     Attributes:
         sandbox: The server.
-        client: Repeats once, and does not wait before it.
-        folder: Where files are made.
+        client: A client that retries once, without a wait.
+        folder: The folder of the test files.
     """
 
     def __init__(self, sandbox: Sandbox, client: ApiClient, folder: Path) -> None:
@@ -64,7 +65,7 @@ class Bench:
         self.client = client
         self.folder = folder
         client.configuration.retries = NO_WAIT
-        # There is no TLS here, and to read the roots of trust takes longer than most uploads.
+        # The sandbox has no TLS, and loading the root certificates takes longer than most uploads.
         client.configuration.verify_ssl = False
         RepositoriesApi(client).create_repository(
             RepositoryCreation(name="repo", storage_namespace=f"{sandbox.storage_namespace}repo")
@@ -78,7 +79,7 @@ class Bench:
         return path
 
     def sparse(self, size: int, name: str = "sparse.dat") -> Path:
-        """Return a file of zeros that takes no room."""
+        """Return a file of zeros that takes no space."""
         path = self.folder / name
         with path.open("wb") as file:
             file.truncate(size)
@@ -96,7 +97,7 @@ class Bench:
         resume: bool = False,
         **settings: Any,
     ) -> ObjectStats:
-        """Upload a file, or `content` of a size, in parts of 5 MiB unless `settings` say other."""
+        """Upload a file, or `content` of a size, in parts of 5 MiB or of `settings`."""
         config = TransferConfig(**{"part_size": PART, **settings})
         return Transfer(self.client, config).upload_file(
             self.file(source) if isinstance(source, int) else source,
@@ -119,14 +120,14 @@ class Bench:
 
     @property
     def target(self) -> Path:
-        """Return the target of a download: a file in its own folder."""
+        """The target of a download: a file in its own folder."""
         folder = self.folder / "downloads"
         folder.mkdir(exist_ok=True)
         return folder / "target.bin"
 
     @property
-    def beside(self) -> list[str]:
-        """Names of the files where downloads go."""
+    def download_names(self) -> list[str]:
+        """The names of the files in the folder of `target`."""
         return sorted(path.name for path in self.target.parent.iterdir())
 
     def download(
@@ -159,7 +160,7 @@ class Bench:
 
     @property
     def ranges(self) -> list[str]:
-        """Return the requests to the store, in order."""
+        """The ranges that the store was asked for, in order."""
         return [
             request.headers["range"].removeprefix("bytes=")
             for request in self.sandbox.requests
@@ -173,13 +174,13 @@ class Bench:
         except NotFoundException:
             return None
 
-    def held(self, path: str = PATH, branch: str = "main") -> bytes:
+    def stored_bytes(self, path: str = PATH, branch: str = "main") -> bytes:
         """Return the stored bytes of the object at a path."""
         stats = self.stat(path, branch)
         assert stats is not None
-        return self.at(stats.physical_address)
+        return self.bytes_at(stats.physical_address)
 
-    def at(self, physical_address: str) -> bytes:
+    def bytes_at(self, physical_address: str) -> bytes:
         """Return the stored bytes at an address."""
         stored = self.sandbox.blockstore.get(physical_address.partition("://")[2])
         assert stored is not None
@@ -187,18 +188,17 @@ class Bench:
 
     @property
     def operations(self) -> Counter[str]:
-        """Count the requests per operation, except those for the permission to write,
-        which is asked beside the upload."""
-        asked = (request.operation for request in list(self.sandbox.requests))
-        return Counter(operation for operation in asked if operation not in PERMISSION)
+        """The number of requests per operation, without those of the preflight check."""
+        operations = (request.operation for request in list(self.sandbox.requests))
+        return Counter(operation for operation in operations if operation not in PREFLIGHT)
 
     def assert_whole(self, data: bytes, path: str = PATH) -> None:
-        """Check that the object is there, byte for byte, and nothing is pending."""
-        assert self.held(path) == data
+        """Check that the object has these bytes, and that no upload is pending."""
+        assert self.stored_bytes(path) == data
         assert not self.sandbox.blockstore.uploads()
 
     def assert_nothing_left(self, path: str = PATH) -> None:
-        """No object, and no upload that is neither completed nor aborted."""
+        """Check that there is neither an object nor a pending upload."""
         assert not self.sandbox.blockstore.uploads()
         assert self.stat(path) is None
 
@@ -224,7 +224,7 @@ def set_throttle(transfer: Transfer, throttle: Throttle) -> Throttle:
 
 @contextmanager
 def bench_of(sandbox: Sandbox, folder: Path) -> Iterator[Bench]:
-    """Return a bench around a sandbox of one's own."""
+    """Yield a bench on a sandbox."""
     with ApiClient(sandbox.configuration()) as client:
         yield Bench(sandbox, client, folder)
 
@@ -233,11 +233,11 @@ Tamper = Callable[[Callable[[Response, Request], object]], None]
 
 
 class Stall:
-    """A piece of an answer that never comes.
+    """A segment of an answer that never arrives.
 
     Attributes:
-        begun: Set once the server is at it.
-        over: Ends it, and the connection.
+        started: Set when the server reaches the segment.
+        released: Ends the stall, and the connection.
     """
 
     offset = 0
@@ -245,24 +245,24 @@ class Stall:
     def __init__(self, size: int) -> None:
         self.size = size
         self.path = self
-        self.begun = threading.Event()
-        self.over = threading.Event()
+        self.started = threading.Event()
+        self.released = threading.Event()
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.path, self.offset, self.size))
 
     def open(self, mode: str) -> Any:
-        self.begun.set()
-        self.over.wait()
-        raise OSError("the stall is over")
+        self.started.set()
+        self.released.wait()
+        raise OSError("the stall has ended")
 
     def send(self, sock: object, size: int) -> None:
-        """Take the part of a segment of the blockstore, which sends its bytes."""
+        """Stall, in place of sending the bytes."""
         self.open("rb")
 
 
 class Row(NamedTuple):
-    """A fault, and the error that it ends in where it is one too many."""
+    """A fault, and the error that it causes when the attempts are used up."""
 
     kind: FaultKind
     details: dict[str, Any]
@@ -283,33 +283,33 @@ def status(code: int, error: str | None = None) -> Row:
 
 @contextmanager
 def interrupt_once(condition: Callable[[], bool]) -> Iterator[None]:
-    """Interrupt the main thread, as Ctrl-C does, once a condition is true."""
+    """Interrupt the main thread, as Ctrl-C does, when a condition becomes true."""
     main = threading.get_ident()
-    over = threading.Event()
+    done = threading.Event()
 
     def interrupt() -> None:
         while not condition():
-            if over.wait(0.01):
+            if done.wait(0.01):
                 return
         signal.pthread_kill(main, signal.SIGINT)
 
-    # Python leaves the signal ignored where it is started in the background.
-    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Python ignores the signal if it was started in the background.
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
     thread = threading.Thread(target=interrupt)
-    # In a callback of the collector, such as Hypothesis has, an exception is lost.
+    # An exception in a callback of the garbage collector, such as Hypothesis's, is lost.
     gc.disable()
     thread.start()
     try:
         yield
     finally:
-        over.set()
+        done.set()
         thread.join()
         gc.enable()
-        signal.signal(signal.SIGINT, former)
+        signal.signal(signal.SIGINT, previous)
 
 
 class MovableClock:
-    """Monotonic seconds that a test moves."""
+    """A monotonic clock that only the test advances."""
 
     def __init__(self) -> None:
         self.now = 1000.0

@@ -1,4 +1,4 @@
-"""Time that passes only where the client sleeps."""
+"""Time that passes only when the client sleeps."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ class FakeTime:
     """Clock, sleep and random for `RESTClientObject.timing`.
 
     Attributes:
-        now: What the clock says.
-        chance: What `random` gives, from 0 to below 1.
-        sleeps: How long each sleep was.
+        now: The time of the clock, in seconds.
+        chance: The value that `random` returns, from 0 to below 1.
+        sleeps: The seconds of each sleep.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class FakeTime:
 
     @property
     def timing(self) -> Timing:
-        """For `rest_client.timing`."""
+        """The value for `rest_client.timing`."""
         return Timing(lambda: self.now, self.sleep, lambda: self.chance)
 
     def sleep(self, seconds: float) -> None:

@@ -21,7 +21,7 @@ def arguments(sandbox: Sandbox) -> dict[str, Any]:
         "host": configuration.host,
         "username": configuration.username,
         "password": configuration.password,
-        "verify_ssl": False,  # there is no TLS, and reading the roots of trust takes time
+        "verify_ssl": False,  # the sandbox has no TLS, and loading the root certificates takes time
     }
 
 

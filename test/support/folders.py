@@ -23,7 +23,7 @@ class Folders:
         self.there = bench.folder / "there"
 
     def write(self, files: dict[str, bytes | int]) -> Files:
-        """Make files, of the given bytes or of `content` of a size."""
+        """Create files: of the given bytes, or of `content` of a size."""
         made = {
             name: content(data) if isinstance(data, int) else data for name, data in files.items()
         }
@@ -34,7 +34,7 @@ class Folders:
         return made
 
     def put(self, files: Files) -> None:
-        """Make objects."""
+        """Create objects."""
         for path, data in files.items():
             self.objects.upload_object("repo", "main", path, content=data)
 
@@ -55,7 +55,7 @@ class Folders:
         """Return the objects of the branch."""
         page = self.objects.list_objects("repo", "main", amount=1000)
         assert not page.pagination.has_more
-        return {stats.path: self.bench.at(stats.physical_address) for stats in page.results}
+        return {stats.path: self.bench.bytes_at(stats.physical_address) for stats in page.results}
 
     def downloaded(self) -> Files:
         """Return the files of the folder `there`."""

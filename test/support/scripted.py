@@ -1,11 +1,11 @@
-"""An HTTP server on a raw socket that does what a test tells it, request by request.
+"""An HTTP server on a raw socket that follows a script of steps, one step per request.
 
     with ScriptedServer(Reset(), Answer(json={"id": "x"})) as server:
         ...  # the first request is reset after its body was read, the second is answered
     assert [r.method for r in server.requests] == ["GET", "GET"]
 
-Steps are used up in the order in which requests arrive, on whatever connection. Leaving the `with`
-block fails the test if a step is left over, or if a request came for which there was none.
+Each request runs the next step, on any connection. Leaving the `with` block fails the test if a
+step remains, or if a request arrived after the last step.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class Received(NamedTuple):
 
     Attributes:
         method: The HTTP method.
-        target: What followed it: path and query, or a whole URL at a proxy.
-        headers: By lower-case name; values of a repeated one are joined with a comma.
-        body: What was read of the body; chunks are put together.
-        connection: Number of the connection that it came on, from 0.
+        target: The request target: path and query, or a whole URL at a proxy.
+        headers: Values by lower-case name. Repeated values are joined with a comma.
+        body: The bytes of the body that were read, without the chunked framing.
+        connection: Number of the connection, from 0.
     """
 
     method: str
@@ -61,7 +61,7 @@ class Step:
     """A reaction to one request, after its head and before its body is read."""
 
     def run(self, exchange: Exchange) -> Then:
-        """Do it, and say what becomes of the connection."""
+        """Run the step, and return the action on the connection."""
         raise NotImplementedError
 
 
@@ -70,14 +70,14 @@ class Answer(Step):
     """Read the body and answer.
 
     Attributes:
-        status: The status; the reason phrase comes from it, unless given.
+        status: The status code. It determines the reason phrase, unless `reason` is given.
         body: The body.
-        headers: More headers. A Content-Length here replaces the true one, as a Connection does
-            for the "close" of an answer that ends its connection; None leaves it out.
+        headers: More headers. They replace the server's own Content-Length and Connection; None
+            removes a header.
         json: The body as a value, instead of `body`.
-        early: Answer before the body is read, and never read it.
-        cut: How many bytes of the body to send; the Content-Length says all of it.
-        then: What becomes of the connection.
+        early: Answer before the body of the request is read, and never read it.
+        cut: Number of body bytes to send. The Content-Length still counts the whole body.
+        then: The action on the connection.
     """
 
     status: int = 200
@@ -116,7 +116,7 @@ class Answer(Step):
 
 @dataclass(frozen=True)
 class Raw(Step):
-    """Read the body and send these bytes, whatever they are."""
+    """Read the body and send the given bytes unchanged."""
 
     data: bytes
     then: Then = "close"
@@ -148,7 +148,7 @@ class Endless(Step):
             while not exchange.stopping(self.pause):
                 exchange.sock.sendall(self.data)
         except OSError:
-            pass  # the client ended, as it should
+            pass  # the client closed the connection, as expected
         return "close"
 
 
@@ -176,7 +176,7 @@ class Reset(Step):
 
 @dataclass(frozen=True)
 class Stall(Step):
-    """Read a part of the body, wait for the release or the server's end, then run a step.
+    """Read a part of the body, wait for the release or the end of the server, then run a step.
 
     Attributes:
         after: Bytes of the body that are read before the wait; None for all.
@@ -220,12 +220,30 @@ class Tunnel(Step):
 
     def run(self, exchange: Exchange) -> Then:
         exchange.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        with socket.create_connection(self.address, timeout=PATIENCE) as upstream:
-            back = threading.Thread(target=_pump, args=(upstream, exchange.sock), daemon=True)
-            back.start()
-            _pump(exchange.sock, upstream)
-            back.join(PATIENCE)
-        return "close"
+        return _join(exchange, self.address)
+
+
+@dataclass(frozen=True)
+class Relay(Step):
+    """Pass the request, and everything after it on the connection, on to this address."""
+
+    address: tuple[str, int]
+
+    def run(self, exchange: Exchange) -> Then:
+        fields = "".join(f"{name}: {value}\r\n" for name, value in exchange.headers.items())
+        head = f"{exchange.method} {exchange.target} HTTP/1.1\r\n{fields}\r\n"
+        exchange.record()
+        return _join(exchange, self.address, head.encode("latin-1") + exchange.rest)
+
+
+def _join(exchange: Exchange, address: tuple[str, int], first: bytes = b"") -> Then:
+    with socket.create_connection(address, timeout=PATIENCE) as upstream:
+        upstream.sendall(first)
+        back = threading.Thread(target=_pump, args=(upstream, exchange.sock), daemon=True)
+        back.start()
+        _pump(exchange.sock, upstream)
+        back.join(PATIENCE)
+    return "close"
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:
@@ -242,7 +260,7 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
 
 
 class Exchange:
-    """One request on a connection, for the step that deals with it."""
+    """One request on a connection, as its step sees it."""
 
     def __init__(
         self, server: ScriptedServer, sock: socket.socket, head: bytes, rest: bytes, number: int
@@ -264,7 +282,7 @@ class Exchange:
         self._chunked = self.headers.get("transfer-encoding") == "chunked"
 
     def received(self) -> Received:
-        """Return the request, as far as it was read."""
+        """Return the request, with the bytes of the body that were read."""
         return Received(self.method, self.target, self.headers, self.body, self.number)
 
     def record(self) -> None:
@@ -274,19 +292,19 @@ class Exchange:
             self._server.record(self.received())
 
     def send(self, data: bytes) -> None:
-        """Send bytes; nobody may be listening any more."""
-        self.record()  # before the client can know that it is answered
+        """Send bytes, and ignore a client that has closed the connection."""
+        self.record()  # before the client sees the answer
         try:
             self.sock.sendall(data)
         except OSError:
-            pass  # the client closed first, which the test checks itself
+            pass  # the client closed first, which the test checks
 
     def end_sending(self) -> None:
-        """Tell the client that no more bytes come."""
+        """Shut down the sending side of the connection."""
         self.sock.shutdown(socket.SHUT_WR)
 
     def wait(self, event: threading.Event) -> bool:
-        """Wait for an event; false when the server ends first."""
+        """Wait for an event. Return False if the server stops first."""
         for _ in range(int(PATIENCE / 0.02)):
             if event.wait(0.02):
                 return True
@@ -295,7 +313,7 @@ class Exchange:
         return False
 
     def stopping(self, pause: float) -> bool:
-        """Wait some seconds; true when the server ends."""
+        """Wait `pause` seconds. Return True if the server is stopping."""
         return self._server.stopping.wait(pause) if pause else self._server.stopping.is_set()
 
     def read_body(self, limit: int | None = None, window: int = 1 << 16, pause: float = 0) -> None:
@@ -335,25 +353,25 @@ class Exchange:
     def _more(self) -> bytes:
         data = self.sock.recv(1 << 16)
         if not data:
-            raise ConnectionError("the client ended in the middle of a chunk")
+            raise ConnectionError("the client closed the connection within a chunk")
         return data
 
 
 class ScriptedServer:
-    """Server on 127.0.0.1, which starts when it is created.
+    """A server on 127.0.0.1, which starts when it is created.
 
     Args:
-        steps: What to do with the first requests.
-        otherwise: What to do with requests after that, or a function of the request;
-            without it such a request fails the test.
-        tls: Speak TLS with this context.
-        receive_buffer: Size of the kernel's buffer, for tests of slow readers.
+        steps: The steps of the first requests.
+        otherwise: The step of every later request, or a function that returns it. Without it, a
+            later request fails the test.
+        tls: The TLS context; None for plain HTTP.
+        receive_buffer: Size of the kernel's receive buffer, for tests of slow readers.
         deaf: Refuse connections until `listen` is called.
 
     Attributes:
-        requests: Every request, as far as it was read before the answer or the failure.
-        connections: How many were made.
-        handshake_errors: What went wrong before the first request, under TLS.
+        requests: Every request, with the bytes of the body that were read.
+        connections: Number of connections that were accepted.
+        handshake_errors: Failures of TLS handshakes.
     """
 
     def __init__(
@@ -386,17 +404,17 @@ class ScriptedServer:
 
     @property
     def url(self) -> str:
-        """Scheme, address and port."""
+        """The URL of the server: scheme, address and port."""
         return f"{'https' if self._tls else 'http'}://{self.host}:{self.port}"
 
     @property
     def open_connections(self) -> int:
-        """Connections that neither side has ended."""
+        """The number of connections that neither side has closed."""
         with self._changed:
             return len(self._sockets)
 
     def listen(self) -> None:
-        """Begin to take connections; see `deaf`."""
+        """Accept connections. Needed only after `deaf`."""
         self._listener.listen(128)
         self._acceptor = threading.Thread(target=self._accept, daemon=True)
         self._acceptor.start()
@@ -407,9 +425,9 @@ class ScriptedServer:
             self._steps.extend(steps)
 
     def wait_for(self, condition: Callable[[ScriptedServer], bool]) -> None:
-        """Wait until this holds of the server: looked at whenever something happened to it."""
+        """Wait until a condition of the server is true."""
         with self._changed:
-            assert self._changed.wait_for(lambda: condition(self), PATIENCE), "it did not happen"
+            assert self._changed.wait_for(lambda: condition(self), PATIENCE), "timed out"
 
     def record(self, request: Received) -> None:
         """Add a request to the list."""
@@ -418,18 +436,18 @@ class ScriptedServer:
             self._changed.notify_all()
 
     def check(self) -> None:
-        """Fail if a step is left over, or a request came for which there was none."""
+        """Fail if a step remains, or if a request arrived after the last step."""
         with self._changed:
             assert not self._problems, self._problems
-            assert not self._steps, f"no request came for {list(self._steps)}"
+            assert not self._steps, f"steps without a request: {list(self._steps)}"
 
     def close(self) -> None:
-        """End every connection and wait for all threads. May be repeated."""
+        """Close every connection and wait for all threads. May be called again."""
         if self.stopping.is_set():
             return
         self.stopping.set()
         if self._acceptor is not None:
-            # A connection of one's own wakes up `accept` on every system.
+            # A connection wakes up `accept` on every system.
             socket.create_connection((self.host, self.port), timeout=PATIENCE).close()
             self._acceptor.join(PATIENCE)
         self._listener.close()
@@ -438,7 +456,7 @@ class ScriptedServer:
                 try:
                     sock.shutdown(socket.SHUT_RDWR)
                 except OSError:
-                    pass  # the client was quicker
+                    pass  # the client closed first
         for thread in self._threads:
             thread.join(PATIENCE)
 
@@ -480,13 +498,13 @@ class ScriptedServer:
         except ssl.SSLError as error:
             self.handshake_errors.append(error)
         except OSError:
-            pass  # the client went away
+            pass  # the client closed the connection
         except Exception as error:
             self._problems.append(repr(error))
         finally:
             if then == "reset":
-                linger_for_nothing = struct.pack("ii", 1, 0)
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_for_nothing)
+                no_linger = struct.pack("ii", 1, 0)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger)
             sock.close()
             with self._changed:
                 del self._sockets[number]

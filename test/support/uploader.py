@@ -1,6 +1,6 @@
 """A process that uploads a file with a journal, and that may kill itself.
 
-A fork server starts it, since starting Python takes longer than the uploads.
+A fork server starts the process, because starting Python takes longer than the uploads.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ PATH = "some/where/data.bin"
 
 
 class Job(NamedTuple):
-    """An upload, and the moment at which its process dies.
+    """An upload, and the journal write at which its process is killed.
 
     Attributes:
         endpoint: Address of the server.
         keys: Access key and secret.
         source: The file.
         journals: Folder of the journals.
-        dies: Number of the journal write that kills the process, from 1; 0 for none.
-        written: Share of that write that reaches the file: 0, a half or 1.
+        fatal_write: Number of the journal write that kills the process, from 1; 0 for none.
+        written: Share of the fatal write that reaches the file: 0, 0.5 or 1.
     """
 
     endpoint: str
     keys: tuple[str, str]
     source: Path
     journals: Path
-    dies: int = 0
+    fatal_write: int = 0
     written: float = 0
 
 
@@ -68,8 +68,8 @@ def start(job: Job) -> BaseProcess:
 
 
 def _run(job: Job) -> None:
-    if job.dies:
-        _die_at(job.dies, job.written)
+    if job.fatal_write:
+        _die_at(job.fatal_write, job.written)
     configuration = Configuration(job.endpoint, username=job.keys[0], password=job.keys[1])
     with ApiClient(configuration) as client:
         upload(job, make_job_transfer(job, client))
@@ -80,7 +80,7 @@ def _die_at(number: int, share: float) -> None:
     fsync, count = os.fsync, 0
     write = journal_module.Journal._write
 
-    def mortal(journal: Any, record: Any) -> None:
+    def write_or_die(journal: Any, record: Any) -> None:
         nonlocal count
         count += 1
         if count != number:
@@ -94,4 +94,4 @@ def _die_at(number: int, share: float) -> None:
             fsync(journal._file.fileno())
         os.kill(os.getpid(), signal.SIGKILL)
 
-    journal_module.Journal._write = mortal  # type: ignore[method-assign]
+    journal_module.Journal._write = write_or_die  # type: ignore[method-assign]

@@ -23,15 +23,15 @@ def bench(sandbox: Sandbox, tmp_path: Path) -> Iterator[Bench]:
 
 
 @pytest.fixture(scope="module")
-def law_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    """Provide a bench for all examples of a law."""
-    with Sandbox() as sandbox, bench_of(sandbox, tmp_path_factory.mktemp("law")) as bench:
+def module_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """Provide a bench for all tests of a module, and all examples of a property."""
+    with Sandbox() as sandbox, bench_of(sandbox, tmp_path_factory.mktemp("module")) as bench:
         yield bench
 
 
 @pytest.fixture
 def make_bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
-    """Make a bench with a sandbox of another kind: its arguments are the sandbox's."""
+    """Provide a function that makes a bench. Its arguments go to the sandbox."""
     with ExitStack() as stack:
 
         def make(**options: Any) -> Bench:
@@ -43,7 +43,7 @@ def make_bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
 
 @pytest.fixture
 def tamper(monkeypatch: pytest.MonkeyPatch) -> Tamper:
-    """Has a function of the answer and the request change what the store says of an object."""
+    """Provide a function that registers a change of the store's answers to object requests."""
 
     def tamper(change: Callable[[Response, Request], object]) -> None:
         get = StoreServer._get
@@ -60,7 +60,10 @@ def tamper(monkeypatch: pytest.MonkeyPatch) -> Tamper:
 
 @pytest.fixture
 def on_bytes(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], object]], None]:
-    """Call a function with each count of bytes, in the thread that transferred them."""
+    """Provide a function that registers a callback for each count of bytes.
+
+    The thread that transferred the bytes runs the callback.
+    """
 
     def use(callback: Callable[[int], object]) -> None:
         add = Progress.add

@@ -1,4 +1,4 @@
-"""Bad input is named before anything is sent."""
+"""Invalid arguments raise before the first request."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def upload(bench: Bench, **changed: Any) -> None:
         ("\ud800", ApiValueError, "must be encodable as UTF-8"),
     ],
 )
-def test_names(bench: Bench, name: str, value: Any, error: type[Exception], text: str) -> None:
+def test_invalid_names_raise(
+    bench: Bench, name: str, value: Any, error: type[Exception], text: str
+) -> None:
     bench.file(1)
     with pytest.raises(error, match=rf"\b{name}\b.*{text}"):
         upload(bench, **{name: value})
@@ -58,7 +60,7 @@ def test_names(bench: Bench, name: str, value: Any, error: type[Exception], text
 
 @pytest.mark.parametrize("name", ["repository", "branch"])
 @pytest.mark.parametrize("value", [".", ".."])
-def test_names_that_are_steps_in_the_hierarchy(bench: Bench, name: str, value: str) -> None:
+def test_dot_names_raise(bench: Bench, name: str, value: str) -> None:
     bench.file(1)
     with pytest.raises(ApiValueError, match=rf"\b{name}\b"):
         upload(bench, **{name: value})
@@ -89,7 +91,9 @@ def test_names_that_are_steps_in_the_hierarchy(bench: Bench, name: str, value: s
         ({"progress": "print"}, ApiTypeError, "progress must be callable"),
     ],
 )
-def test_options(bench: Bench, options: dict[str, Any], error: type[Exception], text: str) -> None:
+def test_invalid_options_raise(
+    bench: Bench, options: dict[str, Any], error: type[Exception], text: str
+) -> None:
     bench.file(1)
     with pytest.raises(error, match=text):
         upload(bench, **options)
@@ -144,7 +148,7 @@ def unreadable(folder: Path) -> Any:
         (lambda folder: "\ud800", ApiValueError, "source cannot be the path"),
     ],
 )
-def test_sources(
+def test_invalid_sources_raise(
     bench: Bench, make: Callable[[Path], Any], error: type[Exception], text: str
 ) -> None:
     source = make(bench.folder)
@@ -162,7 +166,7 @@ def test_sources(
         ("/proc/self/mem", OSError, "Input/output error"),
     ],
 )
-def test_files_that_do_not_know_their_size(
+def test_files_without_size_raise(
     bench: Bench, source: str, error: type[Exception], text: str
 ) -> None:
     with pytest.raises(error, match=text):
@@ -170,27 +174,27 @@ def test_files_that_do_not_know_their_size(
     assert not bench.sandbox.requests
 
 
-def test_a_file_above_the_limit_of_objects(bench: Bench) -> None:
-    # Most file systems have no such files; one in memory does, and needs no room for holes.
+def test_file_above_object_limit_raises(bench: Bench) -> None:
+    # Most disks reject a file of that size. A file system in memory takes a sparse one.
     folder = "/dev/shm" if os.path.isdir("/dev/shm") else bench.folder
     with tempfile.NamedTemporaryFile(dir=folder) as file:
         try:
             file.truncate(S3_LIMITS.max_object + 1)
         except OSError:
-            pytest.skip("no file system here has files of 48.8 TiB")
+            pytest.skip("no file system here accepts files of 48.8 TiB")
         with pytest.raises(ApiValueError, match=r"48\.8 TiB"):
             upload(bench, source=file.name)
     assert not bench.sandbox.requests
 
 
-def test_an_open_file_is_no_path(bench: Bench) -> None:
+def test_open_file_as_source_raises(bench: Bench) -> None:
     with bench.file(1).open("rb") as file, pytest.raises(ApiTypeError, match="source must be"):
         upload(bench, source=file)
     assert not bench.sandbox.requests
 
 
 @pytest.mark.parametrize("config", [{}, {"part_size": PART}, "x", 0, TransferConfig])
-def test_a_config_is_a_transfer_config(bench: Bench, config: Any) -> None:
+def test_config_of_other_type_raises(bench: Bench, config: Any) -> None:
     with pytest.raises(ApiTypeError, match="config must be a TransferConfig"):
         Transfer(bench.client, config)
 
@@ -221,7 +225,7 @@ def test_a_config_is_a_transfer_config(bench: Bench, config: Any) -> None:
         ({"retry": False}, ApiTypeError, "retry must be a RetryPolicy"),
     ],
 )
-def test_settings(options: dict[str, Any], error: type[Exception], text: str) -> None:
+def test_invalid_settings_raise(options: dict[str, Any], error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         TransferConfig(**options)
 
@@ -239,12 +243,12 @@ def test_settings(options: dict[str, Any], error: type[Exception], text: str) ->
         {"retry": RetryPolicy(attempts=1)},
     ],
 )
-def test_settings_at_their_limits(options: dict[str, Any]) -> None:
+def test_settings_accept_their_limits(options: dict[str, Any]) -> None:
     config = TransferConfig(**options)
     assert {name: getattr(config, name) for name in options} == options
 
 
-def test_settings_cannot_be_changed_and_compare_by_value() -> None:
+def test_config_is_immutable_and_compares_by_value() -> None:
     config = TransferConfig()
     with pytest.raises(AttributeError):
         config.part_size = PART  # type: ignore[misc]
@@ -252,13 +256,13 @@ def test_settings_cannot_be_changed_and_compare_by_value() -> None:
     assert hash(config) == hash(TransferConfig())
 
 
-def test_the_threshold_is_the_part_size_unless_given() -> None:
+def test_threshold_defaults_to_part_size() -> None:
     assert TransferConfig().threshold == 16 * MIB
     assert TransferConfig(part_size=PART).threshold == PART
     assert TransferConfig(multipart_threshold=0).threshold == 0
 
 
-def test_what_only_the_server_knows_comes_as_its_own_error(bench: Bench) -> None:
+def test_missing_repository_or_branch_raises_not_found(bench: Bench) -> None:
     for size in (1, 16 * MIB):
         bench.file(size)
         with pytest.raises(NotFoundException, match="repository not found"):
@@ -269,7 +273,7 @@ def test_what_only_the_server_knows_comes_as_its_own_error(bench: Bench) -> None
     assert not any(operation.startswith("store_") for operation in bench.operations)
 
 
-def test_the_branch_of_a_small_file_is_looked_for_when_it_is_linked(bench: Bench) -> None:
+def test_missing_branch_fails_link_of_small_file(bench: Bench) -> None:
     bench.file(1)
     with pytest.raises(TransferError, match="branch not found") as caught:
         upload(bench, branch="no-such-branch")

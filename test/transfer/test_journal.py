@@ -1,4 +1,4 @@
-"""Journals: what is torn counts for nothing, one process at a time, and nothing secret in them."""
+"""Journals: damaged files, locks, full disks and secrets."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ RECORDS: list[dict[str, Any]] = [
 posix = pytest.mark.skipif(os.name == "nt", reason="modes, signals and limits of POSIX")
 
 
-def written(folder: Path) -> Path:
-    """Return a journal with `RECORDS`."""
+def write_journal(folder: Path) -> Path:
+    """Write a journal with `RECORDS`, and return its path."""
     with Journal(folder, "kind", KEY) as journal:
         journal.start(RECORDS[0])
         for record in RECORDS[1:]:
@@ -43,26 +43,26 @@ def written(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
-    """Provide a journal's folder, and the records of a journal."""
-    path = written(tmp_path_factory.mktemp("example"))
+    """Provide the path and the bytes of a journal."""
+    path = write_journal(tmp_path_factory.mktemp("example"))
     return path, path.read_bytes()
 
 
-def found(folder: Path) -> list[dict[str, Any]]:
+def read_records(folder: Path) -> list[dict[str, Any]]:
     """Return the records that other processes read."""
     records = list(read_all(folder, "kind"))
     return records[0] if records else []
 
 
-def test_what_was_written_is_there(tmp_path: Path) -> None:
-    written(tmp_path)
-    assert found(tmp_path) == RECORDS
+def test_records_survive_reopening(tmp_path: Path) -> None:
+    write_journal(tmp_path)
+    assert read_records(tmp_path) == RECORDS
     with Journal(tmp_path, "kind", KEY) as journal:
         assert journal.records == RECORDS
 
 
-def test_a_line_is_a_checksum_and_a_record(tmp_path: Path) -> None:
-    lines = written(tmp_path).read_bytes().split(b"\n")
+def test_line_is_checksum_and_record(tmp_path: Path) -> None:
+    lines = write_journal(tmp_path).read_bytes().split(b"\n")
     assert len(lines) == len(RECORDS) + 1
     for line, record in zip(lines, RECORDS):
         checksum, _, text = line.partition(b" ")
@@ -70,7 +70,7 @@ def test_a_line_is_a_checksum_and_a_record(tmp_path: Path) -> None:
         assert json.loads(text) == record
 
 
-def test_it_only_grows(tmp_path: Path) -> None:
+def test_records_are_appended(tmp_path: Path) -> None:
     with Journal(tmp_path, "kind", KEY) as journal:
         before = b""
         journal.start(RECORDS[0])
@@ -83,44 +83,44 @@ def test_it_only_grows(tmp_path: Path) -> None:
 
 
 @given(data=st.data())
-def test_what_is_torn_or_damaged_leaves_what_came_before(
+def test_damaged_line_keeps_earlier_records(
     example: tuple[Path, bytes], data: st.DataObject
 ) -> None:
     path, whole = example
     folder = path.parent
     at = data.draw(st.integers(0, len(whole) - 1), "at")
-    kept = whole[:at].count(b"\n")
+    count = whole[:at].count(b"\n")
     if data.draw(st.booleans(), "cut"):
         path.write_bytes(whole[:at])
     else:
         other = data.draw(st.integers(1, 255), "xor")
         path.write_bytes(whole[:at] + bytes([whole[at] ^ other]) + whole[at + 1 :])
-    assert found(folder) == RECORDS[:kept]
+    assert read_records(folder) == RECORDS[:count]
     with Journal(folder, "kind", KEY) as journal:
-        assert journal.records == RECORDS[:kept]
-        # What is added then is read, whatever stood there.
+        assert journal.records == RECORDS[:count]
+        # A record added now is read despite the damage before it.
         journal.add({"part": 9})
-    if kept:
-        assert found(folder) == [*RECORDS[:kept], {"part": 9}]
+    if count:
+        assert read_records(folder) == [*RECORDS[:count], {"part": 9}]
 
 
-def test_every_cut_leaves_the_whole_lines_before_it(tmp_path: Path) -> None:
-    path = written(tmp_path)
+def test_truncation_keeps_whole_lines(tmp_path: Path) -> None:
+    path = write_journal(tmp_path)
     whole = path.read_bytes()
     for at in range(len(whole) + 1):
         path.write_bytes(whole[:at])
-        assert found(tmp_path) == RECORDS[: whole[:at].count(b"\n")]
+        assert read_records(tmp_path) == RECORDS[: whole[:at].count(b"\n")]
 
 
 @given(rest=st.binary(max_size=200))
-def test_what_follows_torn_lines_is_not_read(example: tuple[Path, bytes], rest: bytes) -> None:
+def test_lines_after_damage_are_ignored(example: tuple[Path, bytes], rest: bytes) -> None:
     path, whole = example
     lines = whole.splitlines(keepends=True)
     path.write_bytes(lines[0] + b"torn\n" + rest + b"\n" + lines[1])
-    assert found(path.parent) == RECORDS[:1]
+    assert read_records(path.parent) == RECORDS[:1]
 
 
-def test_the_key_tells_journals_apart(tmp_path: Path) -> None:
+def test_journal_is_identified_by_key(tmp_path: Path) -> None:
     with (
         Journal(tmp_path, "kind", KEY) as one,
         Journal(tmp_path, "kind", {**KEY, "path": "c"}) as two,
@@ -133,20 +133,20 @@ def test_the_key_tells_journals_apart(tmp_path: Path) -> None:
 
 @posix
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o077])
-def test_it_is_its_owners_alone(tmp_path: Path, mask: int) -> None:
+def test_journal_is_private_to_owner(tmp_path: Path, mask: int) -> None:
     folder = tmp_path / "state" / "journals"
-    former = os.umask(mask)
+    previous = os.umask(mask)
     try:
-        path = written(folder)
+        path = write_journal(folder)
     finally:
-        os.umask(former)
+        os.umask(previous)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
 @posix
-def test_it_follows_no_link(tmp_path: Path) -> None:
-    path = written(tmp_path)
+def test_symlink_as_journal_raises(tmp_path: Path) -> None:
+    path = write_journal(tmp_path)
     path.unlink()
     precious = tmp_path / "precious"
     precious.write_text("precious")
@@ -156,7 +156,7 @@ def test_it_follows_no_link(tmp_path: Path) -> None:
     assert precious.read_text() == "precious"
 
 
-def test_a_journal_without_records_leaves_no_file(tmp_path: Path) -> None:
+def test_journal_without_records_leaves_no_file(tmp_path: Path) -> None:
     with Journal(tmp_path, "kind", KEY):
         pass
     with Journal(tmp_path, "kind", KEY) as journal:
@@ -165,16 +165,16 @@ def test_a_journal_without_records_leaves_no_file(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_new_start_forgets(tmp_path: Path) -> None:
-    written(tmp_path)
+def test_start_discards_previous_records(tmp_path: Path) -> None:
+    write_journal(tmp_path)
     with Journal(tmp_path, "kind", KEY) as journal:
         journal.start({"upload_id": "y"})
         journal.add({"part": 1})
-    assert found(tmp_path) == [{"upload_id": "y"}, {"part": 1}]
+    assert read_records(tmp_path) == [{"upload_id": "y"}, {"part": 1}]
 
 
-def test_the_state_of_another_kind_is_not_looked_at(tmp_path: Path) -> None:
-    written(tmp_path)
+def test_read_all_ignores_other_kinds(tmp_path: Path) -> None:
+    write_journal(tmp_path)
     assert not list(read_all(tmp_path, "other"))
     assert not list(read_all(tmp_path / "missing", "kind"))
 
@@ -182,7 +182,7 @@ def test_the_state_of_another_kind_is_not_looked_at(tmp_path: Path) -> None:
 # Locks
 
 
-def test_one_at_a_time_within_a_process(tmp_path: Path) -> None:
+def test_second_open_in_process_raises(tmp_path: Path) -> None:
     with Journal(tmp_path, "kind", KEY), pytest.raises(JournalInUseError):
         Journal(tmp_path, "kind", KEY)
     with Journal(tmp_path, "kind", KEY):
@@ -203,7 +203,7 @@ time.sleep(600)
 """
 
 
-def held_by_another_process(folder: Path, *, fork: bool) -> tuple[subprocess.Popen[str], int]:
+def open_in_other_process(folder: Path, *, fork: bool) -> tuple[subprocess.Popen[str], int]:
     """Return a process that holds the journal, and the id of its child, if it has one."""
     arguments = [str(folder), json.dumps(KEY), "fork" if fork else "no fork"]
     process = subprocess.Popen(
@@ -215,14 +215,14 @@ def held_by_another_process(folder: Path, *, fork: bool) -> tuple[subprocess.Pop
 
 @posix
 @pytest.mark.parametrize("fork", [False, True])
-def test_one_at_a_time_between_processes(tmp_path: Path, fork: bool) -> None:
-    """A killed process leaves no lock, nor do the workers that it forked and that survive it."""
-    process, child = held_by_another_process(tmp_path, fork=fork)
+def test_open_in_second_process_raises(tmp_path: Path, fork: bool) -> None:
+    """A killed process leaves no lock, even if a forked worker survives."""
+    process, child = open_in_other_process(tmp_path, fork=fork)
     try:
         with process:
             with pytest.raises(JournalInUseError):
                 Journal(tmp_path, "kind", KEY)
-            assert found(tmp_path) == [{"upload_id": "of the other process"}]
+            assert read_records(tmp_path) == [{"upload_id": "of the other process"}]
             process.kill()
         with Journal(tmp_path, "kind", KEY) as journal:
             assert journal.records == [{"upload_id": "of the other process"}]
@@ -232,28 +232,28 @@ def test_one_at_a_time_between_processes(tmp_path: Path, fork: bool) -> None:
 
 
 @posix
-def test_a_file_that_was_removed_while_it_was_waited_for_is_not_used(
+def test_file_removed_before_lock_is_recreated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its former owner finishes between our opening of the file and our lock on it."""
-    former = written(tmp_path)
+    """The previous owner removes the file between the open and the lock."""
+    previous = write_journal(tmp_path)
     lock, removed = journal_module._lock, []
 
     def remove_first(descriptor: int) -> None:
         if not removed:
-            former.unlink()
+            previous.unlink()
             removed.append(descriptor)
         lock(descriptor)
 
     monkeypatch.setattr(journal_module, "_lock", remove_first)
     with Journal(tmp_path, "kind", KEY) as journal:
         assert journal.records == []
-        assert os.path.samestat(os.fstat(journal._file.fileno()), former.stat())
+        assert os.path.samestat(os.fstat(journal._file.fileno()), previous.stat())
         with pytest.raises(JournalInUseError):
             Journal(tmp_path, "kind", KEY)
 
 
-def test_many_threads_add(tmp_path: Path) -> None:
+def test_threads_add_records_concurrently(tmp_path: Path) -> None:
     with Journal(tmp_path, "kind", KEY) as journal:
         journal.start(RECORDS[0])
 
@@ -266,12 +266,12 @@ def test_many_threads_add(tmp_path: Path) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-    first, *rest = found(tmp_path)
+    first, *rest = read_records(tmp_path)
     assert first == RECORDS[0]
     assert sorted(record["part"] for record in rest) == list(range(80))
 
 
-# No space
+# Full disks
 
 FILL = """
 import json, logging, resource, signal, sys
@@ -302,13 +302,13 @@ def fill(folder: Path, limit: int) -> tuple[str, str]:
 
 
 @posix
-def test_without_room_for_a_record_the_transfer_goes_on_and_says_so_once(tmp_path: Path) -> None:
-    said, logged = fill(tmp_path, 80)
-    assert said == "done\n"
-    assert logged.count("cannot be written") == 1
-    assert "File too large" in logged
-    assert "will repeat the steps" in logged
-    first, *rest = found(tmp_path)
+def test_full_disk_logs_once_and_transfer_continues(tmp_path: Path) -> None:
+    output, log = fill(tmp_path, 80)
+    assert output == "done\n"
+    assert log.count("cannot be written") == 1
+    assert "File too large" in log
+    assert "will repeat the steps" in log
+    first, *rest = read_records(tmp_path)
     assert first == {"upload_id": "x"}
     assert rest == [{"part": number} for number in range(len(rest))]
     assert 1 <= len(rest) < 5
@@ -316,34 +316,38 @@ def test_without_room_for_a_record_the_transfer_goes_on_and_says_so_once(tmp_pat
 
 @posix
 @pytest.mark.parametrize("limit", [0, 9])
-def test_without_room_for_the_first_record_nothing_is_begun(tmp_path: Path, limit: int) -> None:
-    said, _ = fill(tmp_path, limit)
-    assert said == "start: File too large\n"
+def test_full_disk_at_first_record_raises(tmp_path: Path, limit: int) -> None:
+    output, _ = fill(tmp_path, limit)
+    assert output == "start: File too large\n"
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+def test_folder_that_cannot_be_created_raises(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         Journal(tmp_path / "file" / "folder", "kind", KEY)
 
 
-def test_no_upload_is_begun_where_no_journal_can_be(bench: Bench) -> None:
+def test_upload_without_journal_folder_sends_no_request(bench: Bench) -> None:
     (bench.folder / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         bench.upload(PART, journal_dir=bench.folder / "file" / "folder", resume=True)
     assert not bench.sandbox.requests
 
 
-@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="the place has another name there")
-def test_where_journals_are_by_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.skipif(
+    sys.platform in ("win32", "darwin"), reason="the default folder has another name there"
+)
+def test_default_folder_follows_xdg_state_home(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert default_folder() == tmp_path / "lakefs-client" / "transfers"
     monkeypatch.delenv("XDG_STATE_HOME")
     assert default_folder() == Path.home() / ".local" / "state" / "lakefs-client" / "transfers"
 
 
-# Nothing secret
+# Secrets
 
 FIRST = {
     "host", "repository", "branch", "path", "source", "part_size", "content_type",
@@ -351,24 +355,24 @@ FIRST = {
 }  # fmt: skip
 
 
-def test_no_url_no_header_and_no_credential_is_in_it(bench: Bench) -> None:
+def test_journal_has_no_urls_headers_or_credentials(bench: Bench) -> None:
     bench.client.configuration.proxy_headers = {"X-Proxy": "SECRET"}
     bench.client.set_default_header("X-Secret", "SECRET")
     bench.client.cookie = "session=SECRET"
     folder = bench.folder / "journals"
     seen: list[bytes] = []
 
-    def look(count: int) -> None:
+    def read_journals(count: int) -> None:
         seen.extend(path.read_bytes() for path in folder.iterdir())
 
     bench.sandbox.faults.add("store_put_part", "expired", part_number=2)
     bench.sandbox.faults.add("store_put_part", "status", status=403, part_number=3)
     with pytest.raises(TransferError, match="part 3"):
         bench.upload(
-            2 * PART + MIB, journal_dir=folder, resume=True, progress=look, max_concurrency=1,
-            user_metadata={"run": "42"},
+            2 * PART + MIB, journal_dir=folder, resume=True, max_concurrency=1,
+            progress=read_journals, user_metadata={"run": "42"},
         )  # fmt: skip
-    look(0)
+    read_journals(0)
     ((first, *rest),) = read_all(folder, "upload")
     assert first.keys() == FIRST
     assert (first["path"], first["user_metadata"]) == (PATH, {"run": "42"})

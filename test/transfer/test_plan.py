@@ -1,4 +1,4 @@
-"""The division of files into parts: laws for every size and every part size."""
+"""The division of files into parts, as properties of every size and part size."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def files(draw: st.DrawFn) -> tuple[int, int]:
     return draw(sizes | near), part_size
 
 
-def test_limits_are_those_of_s3() -> None:
+def test_limits_equal_s3_limits() -> None:
     assert (MIN_PART, MAX_PART, MAX_PARTS) == (5 * 1024**2, 5 * 1024**3, 10_000)
     assert MAX_OBJECT == 53_687_091_200_000  # 48.8 TiB
     assert round(MAX_OBJECT / 1024**4, 1) == 48.8
@@ -45,9 +45,9 @@ def test_limits_are_those_of_s3() -> None:
 @example((MAX_OBJECT, MAX_PART))
 @example((MAX_OBJECT - 1, MAX_PART - 1))
 @example((MAX_PARTS * MIN_PART + 1, MIN_PART))
-def test_parts_cover_the_file_once_and_within_the_limits(file: tuple[int, int]) -> None:
-    size, asked = file
-    plan = plan_parts(size, asked)
+def test_parts_cover_file_once_within_limits(file: tuple[int, int]) -> None:
+    size, requested = file
+    plan = plan_parts(size, requested)
     parts = list(plan)
     assert 1 <= len(parts) == plan.count <= MAX_PARTS
     assert [part.number for part in parts] == list(range(1, len(parts) + 1))
@@ -64,19 +64,19 @@ def test_parts_cover_the_file_once_and_within_the_limits(file: tuple[int, int]) 
 
 @given(files())
 def test_part_size_grows_by_whole_mib_if_needed(file: tuple[int, int]) -> None:
-    size, asked = file
-    grown = plan_parts(size, asked).part_size
-    if size <= asked * MAX_PARTS:
-        assert grown == asked
+    size, requested = file
+    grown = plan_parts(size, requested).part_size
+    if size <= requested * MAX_PARTS:
+        assert grown == requested
     else:
-        assert grown > asked
+        assert grown > requested
         assert grown % MIB == 0
-        # One MiB less would not suffice.
+        # One MiB less would be too small.
         assert (grown - MIB) * MAX_PARTS < size
 
 
 @given(files(), st.data())
-def test_part_equals_the_listed_one(file: tuple[int, int], data: st.DataObject) -> None:
+def test_part_by_number_equals_iterated_part(file: tuple[int, int], data: st.DataObject) -> None:
     plan = plan_parts(*file)
     number = data.draw(st.integers(1, plan.count))
     assert plan.part(number) == list(plan)[number - 1]
@@ -86,7 +86,7 @@ def test_empty_file_has_one_empty_part() -> None:
     assert list(plan_parts(0, 16 * MIB)) == [Part(1, 0, 0)]
 
 
-def test_full_last_part_is_not_followed_by_an_empty_one() -> None:
+def test_full_last_part_has_no_empty_successor() -> None:
     assert list(plan_parts(10 * MIB, 5 * MIB)) == [
         Part(1, 0, 5 * MIB),
         Part(2, 5 * MIB, 5 * MIB),
@@ -94,13 +94,13 @@ def test_full_last_part_is_not_followed_by_an_empty_one() -> None:
 
 
 @pytest.mark.parametrize("size", [-1, MAX_OBJECT + 1, 1 << 60])
-def test_size_outside_the_limits_is_an_error(size: int) -> None:
+def test_size_outside_limits_raises(size: int) -> None:
     with pytest.raises(ApiValueError, match=r"size must be from 0 to .*48\.8 TiB.*got"):
         plan_parts(size, 16 * MIB)
 
 
 @pytest.mark.parametrize("part_size", [-1, 0, MIN_PART - 1, MAX_PART + 1, 6 * GIB])
-def test_part_size_outside_the_limits_is_an_error(part_size: int) -> None:
+def test_part_size_outside_limits_raises(part_size: int) -> None:
     with pytest.raises(ApiValueError, match="part_size must be from 5 MiB to 5 GiB"):
         plan_parts(1, part_size)
 
@@ -115,7 +115,7 @@ def test_stream_parts_hold_eight_tebibytes(base: int) -> None:
             assert size == base
         else:
             assert MIN_PART <= part.length <= size <= MAX_PART
-            # A 96th of the bytes before, in whole MiB, if that is more than the base.
+            # A 96th of the bytes so far, in whole MiB, if larger than the base.
             offset = part.offset + part.length
             assert size == base or (size % MIB == 0 and size - MIB < offset / 96)
         part = Part(number, part.offset + part.length, size)

@@ -30,7 +30,7 @@ def url(**query: str) -> str:
         (url(X_Amz_Date=AMZ, X_Amz_Expires="900"), 900),
         (url(X_Goog_Date=AMZ, X_Goog_Expires="3600"), 3600),
         (url(x_amz_date=AMZ, x_amz_expires="900"), 900),
-        # Signed earlier than the answer was written, or by a clock that is ahead of it.
+        # Signed before the answer was written, or by a clock ahead of it.
         (url(X_Amz_Date="20260304T050507Z", X_Amz_Expires="900"), 840),
         (url(X_Amz_Date="20260304T050617Z", X_Amz_Expires="900"), 910),
         (url(X_Amz_Date="20260303T050607Z", X_Amz_Expires="900"), 900 - 86400),
@@ -42,7 +42,7 @@ def url(**query: str) -> str:
         (url(se="2026-03-04T05:16Z", sig="x"), 593),
         (url(se="2026-03-04T07:16:07+02:00", sig="x"), 600),
         (url(se="2026-03-05", sig="x"), 18 * 3600 + 53 * 60 + 53),
-        # Nothing that tells.
+        # No lifetime.
         (url(), None),
         (url(partNumber="1"), None),
         ("", None),
@@ -55,7 +55,7 @@ def url(**query: str) -> str:
         (url(X_Amz_Date=AMZ, X_Amz_Expires=""), None),
         (url(Expires="tomorrow"), None),
         (url(se="9999999999"), None),
-        # Whether the host is one is another question.
+        # The host is not checked.
         (f"http://[/?X-Amz-Date={AMZ}&X-Amz-Expires=9#X-Amz-Expires=5", 9),
     ],
 )
@@ -66,7 +66,7 @@ def test_lifetime(address: str, expected: float | None) -> None:
 
 
 @pytest.mark.parametrize("date", [None, "", "now", "Wed, 99 Mar 2026 05:06:07 GMT", "0", "(" * 99])
-def test_without_the_date_of_the_answer_nothing_is_known(date: str | None) -> None:
+def test_lifetime_requires_date_of_answer(date: str | None) -> None:
     assert lifetime(SignedUrl(url(X_Amz_Date=AMZ, X_Amz_Expires="900"), date)) is None
 
 
@@ -75,15 +75,15 @@ def test_without_the_date_of_the_answer_nothing_is_known(date: str | None) -> No
     life=st.integers(1, 7 * 86400),
     store=st.sampled_from(["X-Amz-", "X-Goog-"]),
 )
-def test_the_servers_clock_may_be_wrong(skew: timedelta, life: int, store: str) -> None:
+def test_lifetime_ignores_clock_skew(skew: timedelta, life: int, store: str) -> None:
     moment = (NOW + skew).replace(microsecond=0)
     signed = moment.strftime("%Y%m%dT%H%M%SZ")
     address = f"https://s.example/k?{store}Date={signed}&{store}Expires={life}"
     assert lifetime(SignedUrl(address, format_datetime(moment, usegmt=True))) == life
 
 
-# Digits of other scripts, signs, huge numbers, years out of range: whatever parsers stumble over.
-garbage = st.text(max_size=30) | st.sampled_from(
+# Digits of other scripts, signs, huge numbers, years out of range.
+malformed = st.text(max_size=30) | st.sampled_from(
     [
         AMZ,
         DATE,
@@ -110,13 +110,13 @@ names = st.sampled_from(
 )
 
 
-@given(query=st.dictionaries(names, garbage), date=st.none() | garbage)
+@given(query=st.dictionaries(names, malformed), date=st.none() | malformed)
 @example(query={"X-Amz-Date": AMZ, "X-Amz-Expires": "9" * 400}, date=DATE)
 @example(query={"Expires": "9" * 400}, date=DATE)
 @example(query={"Expires": "9" * 5000}, date=DATE)
 @example(query={"se": "0001-01-01T00:00:00+23:59"}, date=DATE)
 @example(query={"se": "2026-03-04"}, date="Mon, 01 Jan 0001 00:00:00 +2359")
-def test_garbage_gives_a_number_or_none(query: dict[str, str], date: str | None) -> None:
+def test_malformed_query_gives_number_or_none(query: dict[str, str], date: str | None) -> None:
     signed = SignedUrl(f"https://store.example/key?{urlencode(query)}", date)
     found = lifetime(signed)
     assert found is None or isinstance(found, float)
@@ -126,7 +126,7 @@ def test_garbage_gives_a_number_or_none(query: dict[str, str], date: str | None)
 @given(st.text(max_size=60), st.none() | st.text(max_size=40))
 @example("http://[", None)
 @example("http://[x]/?se=1", "x")
-def test_what_is_no_url_tells_nothing_and_raises_nothing(address: str, date: str | None) -> None:
+def test_malformed_url_gives_number_or_none(address: str, date: str | None) -> None:
     found = lifetime(SignedUrl(address, date))
     assert found is None or isinstance(found, float)
     assert is_azure(address) in (True, False)
@@ -141,12 +141,12 @@ def test_what_is_no_url_tells_nothing_and_raises_nothing(address: str, date: str
         (url(), False),
     ],
 )
-def test_azures_urls_are_known_by_their_signature(address: str, expected: bool) -> None:
+def test_azure_urls_are_recognized_by_signature(address: str, expected: bool) -> None:
     assert is_azure(address) is expected
 
 
 class Maker:
-    """Makes numbered URLs of one life, and remembers how many."""
+    """Makes numbered URLs with the same lifetime, and counts them."""
 
     def __init__(self, life: int | None = 100) -> None:
         self.made = 0
@@ -158,7 +158,7 @@ class Maker:
         return SignedUrl(url(n=str(self.made), **query), DATE)
 
 
-def test_a_url_is_used_until_shortly_before_its_end() -> None:
+def test_url_is_renewed_shortly_before_expiry() -> None:
     clock, make = MovableClock(), Maker(100)
     expiring = ExpiringUrl(make, clock, make(), clock.now)
     first = expiring.get()
@@ -168,21 +168,21 @@ def test_a_url_is_used_until_shortly_before_its_end() -> None:
     clock.now += 0.2
     assert expiring.get() != first
     assert make.made == 2
-    # The new one has a life of its own, from now on.
+    # The lifetime of the new URL starts now.
     clock.now += 100 - MARGIN - 0.1
     assert make.made == 2
     assert expiring.get() == expiring.get()
     assert make.made == 2
 
 
-def test_life_counts_from_when_the_answer_came() -> None:
+def test_lifetime_starts_at_answer() -> None:
     clock, make = MovableClock(), Maker(100)
     expiring = ExpiringUrl(make, clock, make(), clock.now - 90)
     expiring.get()
     assert make.made == 2
 
 
-def test_a_url_that_does_not_tell_is_used_until_the_store_refuses_it() -> None:
+def test_url_without_lifetime_is_used_until_renewed() -> None:
     clock, make = MovableClock(), Maker(None)
     expiring = ExpiringUrl(make, clock, make(), clock.now)
     first = expiring.get()
@@ -193,7 +193,7 @@ def test_a_url_that_does_not_tell_is_used_until_the_store_refuses_it() -> None:
     assert make.made == 2
 
 
-def test_without_a_url_one_is_made_when_it_is_needed() -> None:
+def test_missing_url_is_made_on_first_use() -> None:
     make = Maker()
     expiring = ExpiringUrl(make, MovableClock())
     assert make.made == 0
@@ -201,22 +201,22 @@ def test_without_a_url_one_is_made_when_it_is_needed() -> None:
     assert make.made == 1
 
 
-def test_a_life_shorter_than_the_margin_does_not_make_urls_for_ever() -> None:
+def test_lifetime_below_margin_makes_one_url_per_use() -> None:
     clock, make = MovableClock(), Maker(5)
     expiring = ExpiringUrl(make, clock, make(), clock.now)
     for _ in range(3):
         assert expiring.get()
-    # Each is asked for anew, but there is one for each use.
+    # One URL at the start, and one for each use.
     assert make.made == 4
 
 
-def test_a_url_that_another_thread_had_renewed_is_not_renewed_again() -> None:
+def test_url_renewed_by_another_thread_is_not_renewed_again() -> None:
     clock, made = MovableClock(), 0
 
     def make() -> SignedUrl:
         nonlocal made
         made += 1
-        # Those that are made in the same second have the same text.
+        # URLs that are made in the same second are equal.
         return SignedUrl(f"https://store/?at={clock.now}", None)
 
     expiring = ExpiringUrl(make, clock)

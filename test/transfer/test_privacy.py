@@ -17,8 +17,8 @@ SIZE = PART + 9
 SECRETS = ("SECRET-TOKEN", "SECRET-COOKIE", "SECRET-DEFAULT", "SECRET-SESSION")
 
 
-def assert_nothing_signed(bench: Bench, text: str) -> None:
-    """No text holds what makes a presigned URL more than an address."""
+def assert_no_signature(bench: Bench, text: str) -> None:
+    """Check that a text has neither the signature nor the credential of a presigned URL."""
     for request in store_requests(bench):
         signed = dict(parse_qsl(request.query))
         assert signed["X-Amz-Signature"] not in text
@@ -32,8 +32,8 @@ def store_requests(bench: Bench) -> list[Any]:
 
 
 @pytest.fixture
-def talkative(bench: Bench) -> Bench:
-    """Provide a bench whose client sends all sorts of things to lakeFS."""
+def bench_with_secrets(bench: Bench) -> Bench:
+    """Provide a bench whose client sends secrets to lakeFS in cookies and headers."""
     configuration = bench.client.configuration
     configuration.api_key["cookie_auth"] = "SECRET-SESSION"
     configuration.api_key["oidc_auth"] = "SECRET-SESSION"
@@ -46,21 +46,21 @@ def talkative(bench: Bench) -> Bench:
 
 
 @pytest.mark.parametrize("size", [0, 9, SIZE])
-def test_nothing_of_lakefs_reaches_the_store(talkative: Bench, size: int) -> None:
-    talkative.upload(size, content_type="text/x", user_metadata={"run": "SECRET-TOKEN"})
-    talkative.assert_whole(content(size))
-    for request in store_requests(talkative):
+def test_store_requests_have_no_lakefs_headers(bench_with_secrets: Bench, size: int) -> None:
+    bench_with_secrets.upload(size, content_type="text/x", user_metadata={"run": "SECRET-TOKEN"})
+    bench_with_secrets.assert_whole(content(size))
+    for request in store_requests(bench_with_secrets):
         expected = {"host", "user-agent", "accept-encoding", "content-length"}
         if request.operation == "store_put_object":
             expected.add("content-type")
         assert set(request.headers) == expected
         text = f"{request.path}{request.query}{request.headers}"
         assert not any(secret in text for secret in SECRETS)
-        assert talkative.sandbox.secret_access_key not in text
-        assert request.headers["user-agent"] == talkative.client.user_agent
+        assert bench_with_secrets.sandbox.secret_access_key not in text
+        assert request.headers["user-agent"] == bench_with_secrets.client.user_agent
 
 
-def test_a_token_stays_with_lakefs(bench: Bench) -> None:
+def test_token_is_not_sent_to_store(bench: Bench) -> None:
     information = LoginInformation(
         access_key_id=bench.sandbox.access_key_id,
         secret_access_key=bench.sandbox.secret_access_key,
@@ -80,7 +80,7 @@ def test_a_token_stays_with_lakefs(bench: Bench) -> None:
     [(0, ["0"]), (9, ["9"]), (SIZE, ["9", f"{PART}"])],
 )
 @pytest.mark.parametrize("threshold", [0, None])
-def test_every_body_says_its_length(
+def test_every_body_has_content_length(
     bench: Bench, size: int, lengths: list[str], threshold: int | None
 ) -> None:
     bench.upload(size, multipart_threshold=threshold)
@@ -90,21 +90,21 @@ def test_every_body_says_its_length(
     assert not any("expect" in r.headers for r in requests)
 
 
-def test_tries_again_are_as_discreet(talkative: Bench) -> None:
-    add = talkative.sandbox.faults.add
+def test_retries_have_no_lakefs_headers(bench_with_secrets: Bench) -> None:
+    add = bench_with_secrets.sandbox.faults.add
     add("store_put_part", "status", status=503, part_number=1)
     add("store_put_part", "expired", part_number=2)
     add("store_put_part", "reset_after", part_number=2)
-    talkative.upload(SIZE)
-    assert talkative.sandbox.faults.pending == []
-    requests = store_requests(talkative)
+    bench_with_secrets.upload(SIZE)
+    assert bench_with_secrets.sandbox.faults.pending == []
+    requests = store_requests(bench_with_secrets)
     assert len(requests) == 5
     assert {frozenset(r.headers) for r in requests} == {
         frozenset({"host", "user-agent", "accept-encoding", "content-length"})
     }
 
 
-def test_logs_tell_what_happens_and_no_secret(
+def test_logs_describe_upload_without_secrets(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     source = bench.file(SIZE)
@@ -115,23 +115,23 @@ def test_logs_tell_what_happens_and_no_secret(
         bench.upload(9)
     assert bench.sandbox.faults.pending == []
     place = f"lakefs://repo/main/{PATH}"
-    told = [
+    infos = [
         r for r in caplog.records if r.name == "lakefs_client.transfer" and r.levelname == "INFO"
     ]
-    first, last, *_ = (record.getMessage() for record in told)
+    first, last, *_ = (record.getMessage() for record in infos)
     assert first == f"upload of {source} to {place}, {SIZE} bytes"
     assert last.startswith(f"{first}: done in ")
     assert "part 1: 503" in caplog.text
-    assert_nothing_signed(bench, caplog.text)
+    assert_no_signature(bench, caplog.text)
     assert bench.sandbox.secret_access_key not in caplog.text
     assert "Basic " not in caplog.text
 
 
 @pytest.mark.parametrize("status", [403, 503])
-def test_errors_tell_what_happened_and_no_secret(
+def test_errors_quote_answer_without_secrets(
     bench: Bench, caplog: pytest.LogCaptureFixture, status: int
 ) -> None:
-    # A store that repeats the request in its answer.
+    # The store quotes the request in its answer.
     body = (
         "<Error><Code>X</Code><Url>http://store/k?X-Amz-Credential=SECRET%2Fs3&amp;"
         "X-Amz-Signature=SECRET&amp;partNumber=1</Url>"
@@ -154,7 +154,7 @@ def test_errors_tell_what_happened_and_no_secret(
 
 
 @pytest.mark.parametrize("kind", ["reset_after", "truncate"])
-def test_network_errors_name_the_store_and_not_the_signature(bench: Bench, kind: Any) -> None:
+def test_network_errors_name_store_without_signature(bench: Bench, kind: Any) -> None:
     bench.sandbox.faults.add("store_put_part", kind, part_number=1, times=2)
     with pytest.raises(TransferError) as caught:
         bench.upload(SIZE)
@@ -165,4 +165,4 @@ def test_network_errors_name_the_store_and_not_the_signature(bench: Bench, kind:
         error = error.__cause__ or error.__context__
     text = "\n".join(chain)
     assert "PUT http://127.0.0.1:" in text
-    assert_nothing_signed(bench, text)
+    assert_no_signature(bench, text)

@@ -1,4 +1,4 @@
-"""Process life: forks, daemon threads, and the exit of the interpreter."""
+"""Forks, daemon threads, and the exit of the interpreter."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from lakefs_client.transfer import Transfer, TransferConfig
 
 ABORT = "abort_presign_multipart_upload"
 posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="fork of POSIX")
-# Python 3.12 and newer warn of a fork beside other threads, which is the situation under test.
+# Python 3.12 and newer warn of a fork with running threads, which is under test here.
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 
 
-def in_child(work: Callable[[], object]) -> int:
+def run_in_child(work: Callable[[], object]) -> int:
     """Fork, run `work` in the child, and return its exit code: 0 if `work` returns."""
     child = os.fork()
     if not child:
@@ -43,7 +43,7 @@ def in_child(work: Callable[[], object]) -> int:
 
 
 @posix
-def test_child_transfers_while_the_parent_holds_every_slot(bench: Bench) -> None:
+def test_child_transfers_while_parent_uses_every_slot(bench: Bench) -> None:
     bench.put(b"small", "small")
     transfer = bench.transfer(max_concurrency=2)
     throttle = transfer._context.throttle
@@ -59,13 +59,13 @@ def test_child_transfers_while_the_parent_holds_every_slot(bench: Bench) -> None
         transfer.download_file("repo", "main", "small", bench.folder / "small")
         assert (bench.folder / "small").read_bytes() == b"small"
 
-    assert in_child(download) == 0
+    assert run_in_child(download) == 0
     upload.join()
     bench.assert_whole(content(4 * PART))
 
 
 @posix
-def test_child_leaves_the_parents_writer_alone(bench: Bench) -> None:
+def test_child_cannot_use_writer_of_parent(bench: Bench) -> None:
     writer = bench.transfer().open("repo", "main", PATH, "wb")
     writer.write(content(2 * PART))
 
@@ -75,7 +75,7 @@ def test_child_leaves_the_parents_writer_alone(bench: Bench) -> None:
         writer.abort()
         writer.close()
 
-    assert in_child(use) == 0
+    assert run_in_child(use) == 0
     writer.write(b"end")
     writer.close()
     assert bench.operations[ABORT] == 0
@@ -83,7 +83,7 @@ def test_child_leaves_the_parents_writer_alone(bench: Bench) -> None:
 
 
 @posix
-def test_child_reads_on_with_requests_of_its_own(bench: Bench) -> None:
+def test_child_continues_reading_with_own_requests(bench: Bench) -> None:
     data = content(3 * PART)
     bench.put(data)
     with bench.open() as reader:
@@ -92,13 +92,13 @@ def test_child_reads_on_with_requests_of_its_own(bench: Bench) -> None:
         def read() -> None:
             assert reader.read() == data[9:]
 
-        assert in_child(read) == 0
+        assert run_in_child(read) == 0
         assert reader.read() == data[9:]
 
 
 @posix
-def test_child_that_exits_in_a_stream_aborts_nothing(bench: Bench) -> None:
-    """A stream may fork; the child unwinds through the parent's upload."""
+def test_child_exit_in_stream_keeps_upload_of_parent(bench: Bench) -> None:
+    """A stream may fork, and the child's exit unwinds through the parent's upload."""
     exits = []
 
     class Stream:
@@ -137,8 +137,8 @@ def test_transfer_can_be_pickled(bench: Bench) -> None:
     bench.assert_whole(content(9))
 
 
-def run(bench: Bench, script: str) -> subprocess.CompletedProcess[str]:
-    """Run a script that has a `transfer` of the bench's sandbox."""
+def run_script(bench: Bench, script: str) -> subprocess.CompletedProcess[str]:
+    """Run a script in a new process, with a `transfer` to the bench's sandbox."""
     prelude = f"""
         import atexit, io, sys, threading, time
         from lakefs_client import ApiClient, Configuration
@@ -172,18 +172,18 @@ WORK = """
     ],
     ids=["thread that outlives main", "exit handler", "thread of an exit handler"],
 )
-def test_transfers_finish_while_the_interpreter_exits(bench: Bench, start: str) -> None:
+def test_transfers_finish_during_interpreter_exit(bench: Bench, start: str) -> None:
     if "Thread(" in start and sys.version_info >= (3, 12):
-        pytest.skip("Python starts no thread then")
-    done = run(bench, WORK + "\n" + textwrap.indent(start, "    "))
+        pytest.skip("Python starts no threads during exit")
+    done = run_script(bench, WORK + "\n" + textwrap.indent(start, "    "))
     assert done.stderr == ""
     bench.assert_whole(content(3 * PART), "up")
     assert bench.target.read_bytes() == content(3 * PART)
 
 
 @pytest.mark.parametrize("journal", [False, True])
-def test_daemon_threads_upload_ends_with_the_program(bench: Bench, journal: bool) -> None:
-    """It is aborted, or kept in its journal; the exit does not wait for the store."""
+def test_program_exit_ends_upload_of_daemon_thread(bench: Bench, journal: bool) -> None:
+    """The upload is aborted or remains in its journal. The exit does not wait for the store."""
     bench.sandbox.faults.add("store_put_part", "stall", seconds=600, part_number=2)
     journals = bench.folder / "journals"
     script = f"""
@@ -193,7 +193,7 @@ def test_daemon_threads_upload_ends_with_the_program(bench: Bench, journal: bool
     threading.Thread(target=upload, daemon=True).start()
     time.sleep(2)
     """
-    done = run(bench, script)
+    done = run_script(bench, script)
     assert done.returncode == 0
     assert bench.operations[ABORT] == (not journal)
     assert len(list(journals.glob("*"))) == journal
@@ -206,7 +206,7 @@ def test_open_writer_is_aborted_at_exit(bench: Bench) -> None:
     writer.write(open(source, "rb").read())
     raise SystemExit("something went wrong")
     """
-    done = run(bench, script)
+    done = run_script(bench, script)
     assert done.returncode == 1
     assert "lakefs://repo/main/up was not closed: its upload is aborted" in done.stderr
     bench.assert_nothing_left("up")

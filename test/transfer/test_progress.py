@@ -1,4 +1,4 @@
-"""Progress reports: their sums, their thread, and exceptions of the callback."""
+"""Progress callbacks: counts, threads and exceptions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ BOTH = pytest.mark.parametrize(
 
 
 @BOTH
-def test_counts_add_up_to_the_size(bench: Bench, size: int, operation: str) -> None:
+def test_counts_sum_to_size(bench: Bench, size: int, operation: str) -> None:
     counts: list[int] = []
     bench.upload(size, progress=counts.append)
     assert sum(counts) == size
@@ -49,7 +49,7 @@ def test_counts_add_up_to_the_size(bench: Bench, size: int, operation: str) -> N
         ("wrong_etag", {}),
     ],
 )
-def test_count_is_negative_when_bytes_are_sent_again(
+def test_retry_reports_negative_count(
     bench: Bench, size: int, operation: str, kind: FaultKind, details: dict[str, Any]
 ) -> None:
     counts: list[int] = []
@@ -57,33 +57,33 @@ def test_count_is_negative_when_bytes_are_sent_again(
     bench.upload(size, progress=counts.append)
     assert not bench.sandbox.faults.pending
     assert sum(counts) == size
-    back = [count for count in counts if count < 0]
-    assert len(back) == 1
-    # Never below zero, never above the size.
+    negative = [count for count in counts if count < 0]
+    assert len(negative) == 1
+    # The running sum stays between 0 and the size.
     sums = [sum(counts[: n + 1]) for n in range(len(counts))]
     assert min(sums) >= 0
     assert max(sums) <= size
 
 
-def test_one_thread_calls_the_callback(bench: Bench) -> None:
+def test_callback_runs_in_one_thread(bench: Bench) -> None:
     threads = set()
 
     def progress(count: int) -> None:
         threads.add(threading.get_ident())
-        time.sleep(0.001)  # a chance for a second thread
+        time.sleep(0.001)  # gives a second thread time to call
 
     bench.upload(6 * PART, progress=progress, max_concurrency=4)
     assert len(threads) == 1
     assert threading.get_ident() not in threads
     for thread in threading.enumerate():
         if "progress" in thread.name:
-            thread.join(60)  # it ends by itself
+            thread.join(60)
             assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("kind", ["upload_fileobj", "download_file", "open"])
-def test_callback_may_use_the_same_transfer(bench: Bench, kind: str) -> None:
-    """Even if every slot of the throttle is taken."""
+def test_callback_may_use_same_transfer(bench: Bench, kind: str) -> None:
+    """A callback works even if every slot of the throttle is taken."""
     bench.put(b"alive", "status")
     transfer = bench.transfer(max_concurrency=1)
     calls = 0
@@ -104,8 +104,8 @@ def test_callback_may_use_the_same_transfer(bench: Bench, kind: str) -> None:
     bench.assert_whole(content(2 * PART))
 
 
-def test_slow_callback_does_not_slow_the_transfer_down(bench: Bench) -> None:
-    """Reports that wait are added up."""
+def test_slow_callback_does_not_delay_transfer(bench: Bench) -> None:
+    """Pending counts are merged."""
     counts: list[int] = []
     sent = threading.Event()
 
@@ -133,27 +133,27 @@ def test_slow_callback_does_not_slow_the_transfer_down(bench: Bench) -> None:
     assert len(counts) < 2 * PART // (16 << 10)
 
 
-def test_progress_takes_an_object_with_update(bench: Bench) -> None:
+def test_progress_accepts_object_with_update(bench: Bench) -> None:
     with tqdm(total=2 * PART, file=io.StringIO()) as bar:
         bench.upload(2 * PART, progress=bar)
         assert bar.n == 2 * PART
 
 
 @pytest.mark.parametrize("value", [object(), 7, "bar"])
-def test_progress_of_another_kind_is_an_error(bench: Bench, value: Any) -> None:
+def test_invalid_progress_raises(bench: Bench, value: Any) -> None:
     with pytest.raises(ApiTypeError, match="progress must be callable"):
         bench.upload(9, progress=value)
     assert not bench.operations
 
 
-def test_tqdm_update_is_a_callback(bench: Bench) -> None:
+def test_progress_accepts_tqdm_update(bench: Bench) -> None:
     bench.sandbox.faults.add("store_put_part", "reset_after")
     with tqdm(total=2 * PART, file=io.StringIO()) as bar:
         bench.upload(2 * PART, progress=bar.update)
         assert bar.n == 2 * PART
 
 
-class OwnError(Exception):
+class CallbackError(Exception):
     """An exception of the caller."""
 
 
@@ -165,7 +165,7 @@ class OwnError(Exception):
 @pytest.mark.parametrize(
     "error",
     [
-        OwnError("mine"),
+        CallbackError("mine"),
         OSError(errno.EIO, "of the callback"),
         BrokenPipeError(errno.EPIPE, "of the callback"),
         ConnectionResetError(errno.ECONNRESET, "of the callback"),
@@ -181,7 +181,7 @@ class OwnError(Exception):
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_callback_exception_stops_the_upload_and_is_raised_unchanged(
+def test_callback_exception_is_raised_unchanged(
     bench: Bench, size: int, concurrency: int, error: BaseException
 ) -> None:
     calls = 0
@@ -200,21 +200,21 @@ def test_callback_exception_stops_the_upload_and_is_raised_unchanged(
     # No call after the exception.
     assert calls == 2
     bench.assert_nothing_left()
-    # The client works as before.
+    # The client remains usable.
     bench.upload(9)
     bench.assert_whole(content(9))
 
 
 @BOTH
-def test_exception_for_a_negative_count_stops_the_upload(
+def test_callback_exception_on_negative_count_stops_upload(
     bench: Bench, size: int, operation: str
 ) -> None:
     def progress(count: int) -> None:
         if count < 0:
-            raise OwnError
+            raise CallbackError
 
     bench.sandbox.faults.add(operation, "status_late", status=503)
-    with pytest.raises(OwnError):
+    with pytest.raises(CallbackError):
         bench.upload(size, progress=progress)
     assert bench.operations[operation] <= 3
     bench.assert_nothing_left()
@@ -222,19 +222,19 @@ def test_exception_for_a_negative_count_stops_the_upload(
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 @BOTH
-def test_interrupt_aborts_and_is_raised_unchanged(bench: Bench, size: int, operation: str) -> None:
+def test_interrupt_aborts_upload(bench: Bench, size: int, operation: str) -> None:
     """The store does not answer, so only the interrupt can end the upload."""
     faults = bench.sandbox.faults
     faults.add(operation, "stall", seconds=600, times=9)
-    begun = interrupt_once(lambda: faults.pending[0].times < 9)
-    with begun, pytest.raises(KeyboardInterrupt):
+    interrupt = interrupt_once(lambda: faults.pending[0].times < 9)
+    with interrupt, pytest.raises(KeyboardInterrupt):
         bench.upload(size)
     faults.clear()
     bench.assert_nothing_left()
 
 
-class Sized:
-    """The methods of an fsspec callback that matter here."""
+class FsspecCallback:
+    """The methods of an fsspec callback that the client calls."""
 
     def __init__(self, error_in: str = "") -> None:
         self.calls: list[tuple[str, Any]] = []
@@ -246,10 +246,10 @@ class Sized:
     def relative_update(self, inc: int = 1) -> None:
         self._record("update", inc)
 
-    def _record(self, what: str, number: int | None) -> None:
-        self.calls.append((what, number))
-        if what == self._error_in:
-            raise OwnError
+    def _record(self, method: str, number: int | None) -> None:
+        self.calls.append((method, number))
+        if method == self._error_in:
+            raise CallbackError
 
 
 def upload_stream(bench: Bench, data: bytes, progress: Any, **settings: Any) -> None:
@@ -262,47 +262,45 @@ def upload_stream(bench: Bench, data: bytes, progress: Any, **settings: Any) -> 
 
 @pytest.mark.parametrize("size", [0, 9, 2 * PART + 5])
 @pytest.mark.parametrize("kind", ["path", "file", "bytes"])
-def test_fsspec_callback_gets_the_size_before_the_bytes(bench: Bench, size: int, kind: str) -> None:
-    sized = Sized()
+def test_fsspec_callback_gets_size_before_bytes(bench: Bench, size: int, kind: str) -> None:
+    callback = FsspecCallback()
     bench.sandbox.faults.add("store_put_part", "reset_after")
     if kind == "path":
-        bench.upload(size, progress=sized)
+        bench.upload(size, progress=callback)
     else:
         transfer = Transfer(bench.client, TransferConfig(part_size=PART))
         with bench.file(size).open("rb") as file:
-            held: Any = file if kind == "file" and size else io.BytesIO(content(size))
-            transfer.upload_fileobj(held, "repo", "main", PATH, progress=sized)
-    assert sized.calls[0] == ("size", size)
-    assert {what for what, _ in sized.calls[1:]} <= {"update"}
-    assert sum(count for _, count in sized.calls[1:]) == size
+            fileobj: Any = file if kind == "file" and size else io.BytesIO(content(size))
+            transfer.upload_fileobj(fileobj, "repo", "main", PATH, progress=callback)
+    assert callback.calls[0] == ("size", size)
+    assert {method for method, _ in callback.calls[1:]} <= {"update"}
+    assert sum(count for _, count in callback.calls[1:]) == size
 
 
 @pytest.mark.parametrize("size", [0, 9, 2 * PART + 5])
-def test_fsspec_callback_gets_the_size_of_a_stream_at_its_end(bench: Bench, size: int) -> None:
-    sized = Sized()
-    upload_stream(bench, content(size), sized, max_concurrency=1)
-    assert [call for call in sized.calls if call[0] == "size"] == [("size", size)]
-    assert sum(count for what, count in sized.calls if what == "update") == size
+def test_fsspec_callback_gets_stream_size_at_end(bench: Bench, size: int) -> None:
+    callback = FsspecCallback()
+    upload_stream(bench, content(size), callback, max_concurrency=1)
+    assert [call for call in callback.calls if call[0] == "size"] == [("size", size)]
+    assert sum(count for method, count in callback.calls if method == "update") == size
     bench.assert_whole(content(size))
 
 
 @pytest.mark.parametrize("error_in", ["size", "update"])
 @pytest.mark.parametrize("size", [9, 2 * PART])
-def test_exception_of_an_fsspec_callback_stops_the_upload(
-    bench: Bench, error_in: str, size: int
-) -> None:
+def test_fsspec_callback_exception_stops_upload(bench: Bench, error_in: str, size: int) -> None:
     for upload in (
-        lambda sized: bench.upload(size, progress=sized),
-        lambda sized: upload_stream(bench, content(size), sized),
+        lambda callback: bench.upload(size, progress=callback),
+        lambda callback: upload_stream(bench, content(size), callback),
     ):
-        sized = Sized(error_in)
-        with pytest.raises(OwnError):
-            upload(sized)
-        assert sized.calls[-1][0] == error_in
+        callback = FsspecCallback(error_in)
+        with pytest.raises(CallbackError):
+            upload(callback)
+        assert callback.calls[-1][0] == error_in
         bench.assert_nothing_left()
 
 
-def test_fsspec_callbacks_work(bench: Bench) -> None:
+def test_fsspec_callbacks_are_accepted(bench: Bench) -> None:
     callbacks = pytest.importorskip("fsspec.callbacks")
     callback = callbacks.Callback()
     bench.upload(2 * PART + 5, progress=callback)
@@ -316,7 +314,7 @@ def test_fsspec_callbacks_work(bench: Bench) -> None:
     callback.close()
 
 
-def test_tqdm_update_is_a_callback_for_streams(bench: Bench) -> None:
+def test_stream_progress_accepts_tqdm_update(bench: Bench) -> None:
     bench.sandbox.faults.add("store_put_part", "reset_after")
     with tqdm(file=io.StringIO()) as bar:
         upload_stream(bench, content(2 * PART), bar.update)

@@ -1,4 +1,4 @@
-"""The file: what happens to it during an upload."""
+"""Files that change or fail during an upload."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ BOTH = pytest.mark.parametrize(
 )
 
 
-def after(count: int, action: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Act once a number of bytes is sent, in the thread that sends them."""
+def run_after(count: int, action: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run an action after a number of bytes, in the thread that sends them."""
     sent = 0
     done = False
     add = Progress.add
 
-    def add_and_act(self: Progress, more: int) -> None:
+    def add_and_run(self: Progress, more: int) -> None:
         nonlocal sent, done
         sent += more
         if sent >= count and not done:
@@ -39,10 +39,10 @@ def after(count: int, action: Callable[[], object], monkeypatch: pytest.MonkeyPa
             action()
         add(self, more)
 
-    monkeypatch.setattr(Progress, "add", add_and_act)
+    monkeypatch.setattr(Progress, "add", add_and_run)
 
 
-def assert_given_up(bench: Bench, error: TransferError, text: str) -> None:
+def assert_aborted(bench: Bench, error: TransferError, text: str) -> None:
     assert isinstance(error.__cause__, SourceError)
     assert text in str(error)
     assert (error.outcome, error.status) == ("aborted", 0)
@@ -52,27 +52,27 @@ def assert_given_up(bench: Bench, error: TransferError, text: str) -> None:
 
 
 @BOTH
-def test_truncated_file_tells_where(
+def test_truncated_file_error_names_offset(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, size: int, operation: str
 ) -> None:
     source = bench.file(size)
-    after(MIB, lambda: os.truncate(source, 2 * MIB + 3), monkeypatch)
+    run_after(MIB, lambda: os.truncate(source, 2 * MIB + 3), monkeypatch)
     with pytest.raises(TransferError, match="truncated") as caught:
         bench.upload(source, max_concurrency=1)
-    assert_given_up(bench, caught.value, f"it ends at offset {2 * MIB + 3} and had {size} bytes")
+    assert_aborted(bench, caught.value, f"it ends at offset {2 * MIB + 3} and had {size} bytes")
     assert str(source) in str(caught.value)
-    # The rest was not tried again.
+    # The part is not retried.
     assert bench.operations[operation] <= 1
 
 
 @BOTH
 @pytest.mark.parametrize("change", ["grown", "rewritten", "touched", "truncated and filled up"])
-def test_changed_file_makes_no_object(
+def test_changed_file_aborts_upload(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, size: int, operation: str, change: str
 ) -> None:
     source = bench.file(size)
 
-    def act() -> None:
+    def change_file() -> None:
         stamp = source.stat().st_mtime_ns
         if change == "grown":
             with source.open("ab") as file:
@@ -83,23 +83,21 @@ def test_changed_file_makes_no_object(
         elif change == "truncated and filled up":
             os.truncate(source, 0)
             source.write_bytes(bytes(size))
-        # The clock of the file system may be too coarse to see the difference.
+        # The file system's clock may be too coarse to record the change.
         os.utime(source, ns=(stamp, stamp if change == "grown" else stamp + 1_000_000_000))
 
-    after(size, act, monkeypatch)
+    run_after(size, change_file, monkeypatch)
     with pytest.raises(TransferError, match="was changed during the upload") as caught:
         bench.upload(source)
     now = size + 4 if change == "grown" else size
-    assert_given_up(bench, caught.value, f"{size} bytes at the start, {now} at the end")
+    assert_aborted(bench, caught.value, f"{size} bytes at the start, {now} at the end")
 
 
-def test_file_replaced_by_another_of_its_name_is_read_to_its_end(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_replaced_file_is_read_to_end(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     source = bench.file(PART + 5)
     other = bench.folder / "other"
     other.write_bytes(b"other")
-    after(MIB, lambda: os.replace(other, source), monkeypatch)
+    run_after(MIB, lambda: os.replace(other, source), monkeypatch)
     bench.upload(source, max_concurrency=1)
     bench.assert_whole(content(PART + 5))
 
@@ -109,21 +107,21 @@ def test_file_replaced_by_another_of_its_name_is_read_to_its_end(
     "number",
     [errno.EIO, errno.ESTALE, errno.EPIPE, errno.ECONNRESET, errno.ETIMEDOUT, errno.EAGAIN],
 )
-def test_a_disk_that_cannot_be_read_is_no_network_failure(
+def test_read_error_is_not_retried(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, size: int, operation: str, number: int
 ) -> None:
     read = FileSource._read
-    bad = 2 * MIB
+    bad_offset = 2 * MIB
 
     def failing(self: FileSource, window: memoryview, offset: int) -> int:
-        if offset >= bad:
+        if offset >= bad_offset:
             raise OSError(number, os.strerror(number))
         return read(self, window, offset)
 
     monkeypatch.setattr(FileSource, "_read", failing)
     with pytest.raises(TransferError, match="cannot be read at offset") as caught:
         bench.upload(size, max_concurrency=1, retry=RetryPolicy(min_wait=0))
-    assert_given_up(bench, caught.value, f"at offset {bad}: {os.strerror(number)}")
+    assert_aborted(bench, caught.value, f"at offset {bad_offset}: {os.strerror(number)}")
     cause = caught.value.__cause__
     assert cause is not None
     assert isinstance(cause.__cause__, OSError)
@@ -132,7 +130,7 @@ def test_a_disk_that_cannot_be_read_is_no_network_failure(
 
 
 @BOTH
-def test_short_reads_are_put_together(
+def test_short_reads_are_completed(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, size: int, operation: str
 ) -> None:
     read = FileSource._read
@@ -143,8 +141,8 @@ def test_short_reads_are_put_together(
     bench.assert_whole(content(size))
 
 
-def test_systems_without_positioned_reads(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on Windows: all threads share one position."""
+def test_upload_without_positioned_reads(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Windows, all threads share one file position."""
     with monkeypatch.context() as patch:
         patch.delattr(os, "preadv", raising=False)
         spec = importlib.util.spec_from_file_location("source_of_windows", source_module.__file__)

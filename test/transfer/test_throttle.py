@@ -42,33 +42,33 @@ class Throttling(RuleBasedStateMachine):
     def make(self, most: int) -> None:
         self.most = most
         self.throttle = Throttle(most)
-        self.inside = 0
+        self.active = 0
 
-    @precondition(lambda self: self.inside < self.throttle.limit)
+    @precondition(lambda self: self.active < self.throttle.limit)
     @rule(target=tokens)
     def acquire(self) -> int:
         token = self.throttle.acquire(never)
         assert token is not None
-        self.inside += 1
+        self.active += 1
         return token
 
-    @precondition(lambda self: self.inside >= self.throttle.limit)
+    @precondition(lambda self: self.active >= self.throttle.limit)
     @rule()
-    def acquire_is_cancelled_at_the_limit(self) -> None:
+    def acquire_is_cancelled_at_limit(self) -> None:
         assert self.throttle.acquire(always) is None
 
     @rule(token=consumes(tokens))
     def succeed(self, token: int) -> None:
         before = self.throttle.limit
         self.throttle.release(token)
-        self.inside -= 1
+        self.active -= 1
         assert before <= self.throttle.limit <= min(self.most, before + 1)
 
     @rule(token=consumes(tokens))
     def be_throttled(self, token: int) -> None:
         before, epoch = self.throttle.limit, self.throttle.epoch
         self.throttle.release(token, slow_down=True)
-        self.inside -= 1
+        self.active -= 1
         if token == epoch:
             assert self.throttle.limit == max(1, before // 2)
             assert self.throttle.epoch == epoch + 1
@@ -76,7 +76,7 @@ class Throttling(RuleBasedStateMachine):
             # The request started before another one halved the limit.
             assert (self.throttle.limit, self.throttle.epoch) == (before, epoch)
 
-    @precondition(lambda self: self.inside == 0)
+    @precondition(lambda self: self.active == 0)
     @rule()
     def grow_back(self) -> None:
         """Each round adds one, so sum(1..most) requests are enough."""
@@ -87,7 +87,7 @@ class Throttling(RuleBasedStateMachine):
         assert self.throttle.limit == self.most
 
     @invariant()
-    def the_limit_has_limits(self) -> None:
+    def limit_is_within_bounds(self) -> None:
         assert 1 <= self.throttle.limit <= self.most
 
 
@@ -120,22 +120,22 @@ def test_successful_round_adds_one() -> None:
 
 
 def test_every_waiting_thread_gets_a_slot() -> None:
-    """Never more threads than the limit run at a time, and none waits for ever."""
+    """At most `limit` threads run at a time, and no thread waits forever."""
     throttle, lock = Throttle(5), threading.Lock()
-    inside = most = 0
+    active = most = 0
 
     def work(number: int) -> None:
-        nonlocal inside, most
+        nonlocal active, most
         chance = random.Random(number)
         for _ in range(50):
             token = throttle.acquire(never)
             assert token is not None
             with lock:
-                inside += 1
-                most = max(most, inside)
+                active += 1
+                most = max(most, active)
             time.sleep(chance.random() / 5000)
             with lock:
-                inside -= 1
+                active -= 1
             throttle.release(token, slow_down=chance.random() < 0.1)
 
     with ThreadPoolExecutor(12) as pool:
@@ -145,17 +145,17 @@ def test_every_waiting_thread_gets_a_slot() -> None:
 
 
 def test_acquire_returns_none_when_cancelled() -> None:
-    throttle, cancelled, asked = Throttle(1), threading.Event(), threading.Event()
+    throttle, cancelled, polled = Throttle(1), threading.Event(), threading.Event()
     token = throttle.acquire(never)
     assert token is not None
 
     def is_cancelled() -> bool:
-        asked.set()
+        polled.set()
         return cancelled.is_set()
 
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(throttle.acquire, is_cancelled)
-        assert asked.wait(60)
+        assert polled.wait(60)
         throttle.wake()  # not cancelled yet
         cancelled.set()
         throttle.wake()
@@ -168,29 +168,29 @@ class Barrier:
     """Counts the writes of a blockstore, and blocks them until it opens.
 
     Attributes:
-        inside: Number of writes that are blocked or running.
+        active: Number of writes that are blocked or running.
     """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._open = False
-        self.inside = 0
+        self.active = 0
 
     @contextmanager
     def pass_through(self) -> Iterator[None]:
         with self._changed:
-            self.inside += 1
+            self.active += 1
             self._changed.notify_all()
             assert self._changed.wait_for(lambda: self._open, 60)
         try:
             yield
         finally:
             with self._changed:
-                self.inside -= 1
+                self.active -= 1
 
     def wait_for(self, count: int) -> None:
         with self._changed:
-            assert self._changed.wait_for(lambda: self.inside >= count, 60)
+            assert self._changed.wait_for(lambda: self.active >= count, 60)
 
     def open(self) -> None:
         with self._changed:
@@ -216,18 +216,18 @@ def test_throttled_store_receives_fewer_concurrent_requests(
     barrier = Barrier()
     write = bench.sandbox.blockstore.write
 
-    def held(*args: Any) -> Any:
+    def blocked_write(*args: Any) -> Any:
         with barrier.pass_through():
             return write(*args)
 
-    monkeypatch.setattr(bench.sandbox.blockstore, "write", held)
+    monkeypatch.setattr(bench.sandbox.blockstore, "write", blocked_write)
     with ThreadPoolExecutor(2) as pool:
         # Two uploads share one limit.
         uploads = [pool.submit(upload, 3 * PART + n, f"{n}") for n in range(2)]
         try:
             barrier.wait_for(expected)
             time.sleep(0.2)  # for requests above the limit
-            assert barrier.inside == expected == transfer._context.throttle.limit
+            assert barrier.active == expected == transfer._context.throttle.limit
         finally:
             barrier.open()
         for future in uploads:
@@ -236,7 +236,7 @@ def test_throttled_store_receives_fewer_concurrent_requests(
         bench.assert_whole(content(3 * PART + n), f"{n}")
 
 
-def test_other_failures_keep_the_limit(bench: Bench) -> None:
+def test_other_failures_keep_limit(bench: Bench) -> None:
     transfer = Transfer(bench.client, TransferConfig(part_size=PART))
     for kind, options in FAILURES:
         bench.sandbox.faults.add("store_put_part", kind, **options)

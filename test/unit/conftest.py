@@ -1,4 +1,4 @@
-"""A client of a scripted server, on a clock that tests move; certificates."""
+"""Fixtures: a client of a scripted server with a fake clock, and TLS certificates."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ USER, PASSWORD = "AKIATESTUSER", "test-secret-access-key"
 
 @pytest.fixture
 def time() -> FakeTime:
-    """Provide the time of `api`."""
+    """Provide the clock of `api`."""
     return FakeTime()
 
 
 @pytest.fixture
 def configuration(server: ScriptedServer, certificates: Certificates) -> Configuration:
-    """For the scripted server, with user name and password."""
+    """Provide the settings for the scripted server, with user name and password."""
     configuration = Configuration(server.url, username=USER, password=PASSWORD)
     # Reading certifi's many certificates takes longer than most tests.
     configuration.ssl_ca_cert = certificates.authority
@@ -34,21 +34,21 @@ def configuration(server: ScriptedServer, certificates: Certificates) -> Configu
 
 @pytest.fixture
 def api(configuration: Configuration, time: FakeTime) -> Iterator[ApiClient]:
-    """Provide a client of the scripted server that does not really sleep."""
+    """Provide a client of the scripted server, on a fake clock."""
     with ApiClient(configuration) as client:
         client.rest_client.timing = time.timing
         yield client
 
 
 class Certificates(NamedTuple):
-    """Certificates of an authority of the tests' own.
+    """Certificates of a test authority.
 
     Attributes:
         authority: Path of the authority's certificate.
         server: Context of a TLS server at 127.0.0.1 and localhost.
-        mutual: The same, which asks for a client certificate.
+        mutual: The same context, requiring a client certificate.
         client: Path of a client certificate with its key.
-        client_key: Path of the key alone.
+        client_key: Path of the client's key.
     """
 
     authority: str
@@ -60,7 +60,7 @@ class Certificates(NamedTuple):
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """Made once a run."""
+    """Provide the certificates, created once per run."""
     folder: Path = tmp_path_factory.mktemp("certificates")
     authority = trustme.CA()
     authority.cert_pem.write_to_path(folder / "ca.pem")

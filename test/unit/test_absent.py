@@ -1,4 +1,4 @@
-"""None and null: an optional value that is not given, as wrappers and servers write it."""
+"""None and null for optional values, and misuse of arguments and properties."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ STATS = {
 }  # fmt: skip
 
 
-def test_none_for_an_optional_argument_is_not_sent(api: ApiClient, server: ScriptedServer) -> None:
+def test_optional_argument_none_is_not_sent(api: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(json={"pagination": PAGE, "results": []}))
     options: Any = {"prefix": None, "after": None, "amount": 5}
     RepositoriesApi(api).list_repositories(**options)
     assert server.requests[0].query == "amount=5"
 
 
-def test_none_for_an_optional_property_is_not_sent() -> None:
+def test_optional_property_none_is_not_sent() -> None:
     options: Any = {"metadata": None}
     commit = CommitCreation("m", **options)
     assert commit.to_dict() == {"message": "m"}
     commit.metadata = {"a": "b"}
-    setattr(commit, "metadata", None)  # noqa: B010 (checkers know better)
+    setattr(commit, "metadata", None)  # noqa: B010 (type checkers reject the assignment)
     assert "metadata" not in commit
 
 
 @pytest.mark.parametrize("value", [None, 5])
-def test_required_arguments_take_no_none(value: Any, api: ApiClient) -> None:
+def test_required_argument_rejects_none(value: Any, api: ApiClient) -> None:
     with pytest.raises(ApiTypeError):
         BranchesApi(api).get_branch("repo", value)
     with pytest.raises(ApiTypeError):
@@ -55,7 +55,7 @@ def test_required_arguments_take_no_none(value: Any, api: ApiClient) -> None:
         ({**COMMIT, "parents": None}, None, "parents"),
     ],
 )
-def test_null_of_an_answer_is_absent_or_empty(
+def test_null_is_decoded_as_absent_or_empty(
     api: ApiClient, server: ScriptedServer, body: Any, absent: str | None, empty: str | None
 ) -> None:
     server.script(Answer(json=body))
@@ -65,7 +65,7 @@ def test_null_of_an_answer_is_absent_or_empty(
 
 
 @pytest.mark.parametrize("name", ["metadata", "content_type", "size_bytes"])
-def test_null_of_an_optional_property_is_absent(
+def test_optional_property_null_is_absent(
     api: ApiClient, server: ScriptedServer, name: str
 ) -> None:
     server.script(Answer(json={**STATS, name: None}))
@@ -77,7 +77,7 @@ class Name(str, enum.Enum):
     PATH = "a/b c"
 
 
-def test_member_of_a_str_enum_counts_as_its_value(api: ApiClient, server: ScriptedServer) -> None:
+def test_str_enum_member_is_sent_as_its_value(api: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(json=STATS))
     ObjectsApi(api).stat_object("repo", Name.MAIN, Name.PATH)
     assert server.requests[0].path.endswith("/refs/main/objects/stat")
@@ -96,7 +96,7 @@ def test_misspelt_property_warns() -> None:
         _ = commit.mesage
 
 
-def test_loop_over_a_page_names_its_results(api: ApiClient, server: ScriptedServer) -> None:
+def test_iterating_a_page_raises_and_names_results(api: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(json={"pagination": PAGE, "results": []}))
     page: Any = BranchesApi(api).list_branches("repo")
     with pytest.raises(ApiTypeError, match="use its results"):
@@ -104,26 +104,26 @@ def test_loop_over_a_page_names_its_results(api: ApiClient, server: ScriptedServ
             pass
 
 
-def test_old_options_of_constructors_work() -> None:
+def test_legacy_constructor_options_work() -> None:
     options: Any = {"_check_type": False, "metadata": 5}
     assert CommitCreation("m", **options).metadata == 5
     options = {"_spec_property_naming": True, "message": "m", "metadata": {"a": "b"}}
     assert CommitCreation(**options).metadata == {"a": "b"}
 
 
-def test_access_keys_in_the_wrong_place_are_an_error() -> None:
+def test_positional_access_keys_raise_type_error() -> None:
     keys: Any = ("AKIA", "secret")
     with pytest.raises(ApiTypeError, match="username= and password="):
         Configuration("http://lakefs", *keys)
 
 
-def test_unknown_method_of_call_api_is_an_error(api: ApiClient, server: ScriptedServer) -> None:
+def test_call_api_rejects_unknown_method(api: ApiClient, server: ScriptedServer) -> None:
     with pytest.raises(ValueError, match="method must be one of"):
         api.call_api("/config", "FETCH")
     assert server.connections == 0
 
 
-def test_groups_are_attributes_of_the_client() -> None:
+def test_api_groups_are_client_attributes() -> None:
     client = LakeFSClient(Configuration("http://lakefs"))
     assert "branches_api" in vars(client)
     assert len([name for name in vars(client) if name.endswith("_api")]) == 18

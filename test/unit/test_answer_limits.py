@@ -1,4 +1,4 @@
-"""Answers without an end or a measure: the client stops at a limit that its error names."""
+"""Oversized, endless and malformed answers: the client stops at a limit and names it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MEBI = 1 << 20
 
 @pytest.fixture
 def api(api: ApiClient) -> ApiClient:
-    """Provide a client that repeats nothing and reads little."""
+    """Provide a client without retries, with a small limit of answer size."""
     api.configuration.retries = False
     api.configuration.max_answer_size = MEBI
     return api
@@ -48,7 +48,7 @@ def chunk(size: str) -> bytes:
     ],
     ids=["until the end", "chunked", "10^18 bytes", "one byte more"],
 )
-def test_answer_larger_than_the_limit_names_the_limit(
+def test_answer_above_size_limit_names_the_limit(
     api: ApiClient, server: ScriptedServer, answer: Endless | Raw
 ) -> None:
     server.script(answer, HERE)
@@ -58,14 +58,14 @@ def test_answer_larger_than_the_limit_names_the_limit(
     assert RepositoriesApi(api).get_repository("repo").id == "repo"
 
 
-def test_answer_as_large_as_the_limit_is_read(api: ApiClient, server: ScriptedServer) -> None:
+def test_answer_at_size_limit_is_read(api: ApiClient, server: ScriptedServer) -> None:
     body = json.dumps(REPOSITORY).encode().ljust(MEBI)
     server.script(Answer(body=body), Raw(OK + b"\r\n" + body))
     for _ in range(2):
         assert RepositoriesApi(api).get_repository("repo").id == "repo"
 
 
-def test_compressed_answer_counts_decoded(api: ApiClient, server: ScriptedServer) -> None:
+def test_size_limit_applies_to_decompressed_answer(api: ApiClient, server: ScriptedServer) -> None:
     bomb = gzip.compress(b" " * (64 * MEBI))
     fits = gzip.compress(json.dumps(REPOSITORY).encode().ljust(MEBI))
     coded = {"Content-Encoding": "gzip"}
@@ -75,7 +75,7 @@ def test_compressed_answer_counts_decoded(api: ApiClient, server: ScriptedServer
     assert RepositoriesApi(api).get_repository("repo").id == "repo"
 
 
-def test_chained_codings_are_refused(api: ApiClient, server: ScriptedServer) -> None:
+def test_chained_content_codings_are_rejected(api: ApiClient, server: ScriptedServer) -> None:
     body = gzip.compress(gzip.compress(b"{}"))
     server.script(Answer(body=body, headers={"Content-Encoding": "gzip, gzip"}))
     with pytest.raises(ApiConnectionError, match="more than one content coding"):
@@ -85,7 +85,7 @@ def test_chained_codings_are_refused(api: ApiClient, server: ScriptedServer) -> 
 @pytest.mark.parametrize(
     "length", ["-5", "x", "1.5", "9" * 5000, "0x10"], ids=lambda length: length[:5]
 )
-def test_meaningless_length_is_a_connection_error(
+def test_invalid_content_length_is_a_connection_error(
     api: ApiClient, server: ScriptedServer, length: str
 ) -> None:
     server.script(Raw(OK + f"Content-Length: {length}\r\n\r\n".encode() + b"{}"))
@@ -95,7 +95,7 @@ def test_meaningless_length_is_a_connection_error(
 
 @pytest.mark.parametrize("size", ["-5", "-1", "x", "", "f" * 20])
 @pytest.mark.parametrize("download", [False, True])
-def test_meaningless_chunk_is_a_connection_error(
+def test_invalid_chunk_size_is_a_connection_error(
     api: ApiClient, server: ScriptedServer, size: str, download: bool
 ) -> None:
     server.script(Raw(chunk(size)))
@@ -115,7 +115,7 @@ def test_meaningless_chunk_is_a_connection_error(
     ids=["until the end", "10^18 bytes", "compressed"],
 )
 @pytest.mark.parametrize("preload", [False, True])
-def test_body_of_an_error_is_cut_off(
+def test_error_body_is_truncated_at_its_limit(
     api: ApiClient, server: ScriptedServer, answer: Endless | Answer, preload: bool
 ) -> None:
     api.configuration.max_error_size = 1000
@@ -128,22 +128,22 @@ def test_body_of_an_error_is_cut_off(
         server.wait_for(lambda s: s.open_connections == 0)
 
 
-def test_endless_trailers_are_an_error(api: ApiClient, server: ScriptedServer) -> None:
+def test_endless_trailers_are_a_connection_error(api: ApiClient, server: ScriptedServer) -> None:
     server.script(Endless(OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"A: b\r\n" * 100))
     with pytest.raises(ApiConnectionError, match="more than 100 header lines"):
         RepositoriesApi(api).get_repository("repo")
 
 
-def test_endless_headers_are_an_error(api: ApiClient, server: ScriptedServer) -> None:
+def test_endless_headers_are_a_connection_error(api: ApiClient, server: ScriptedServer) -> None:
     server.script(Endless(OK, b"A: b\r\n" * 100))
     with pytest.raises(ApiConnectionError, match="got more than 100 headers"):
         RepositoriesApi(api).get_repository("repo")
 
 
-# A deadline
+# Deadlines
 
 
-DRIPPING = {
+SLOW = {
     "status line": Endless(b"", b"H", 0.05),
     "headers": Endless(OK + b"A: ", b"x", 0.05),
     "body": Endless(OK + b"Content-Length: 1000\r\n\r\n", b" ", 0.05),
@@ -152,33 +152,31 @@ DRIPPING = {
 }
 
 
-@pytest.mark.parametrize("part", DRIPPING)
-def test_total_timeout_ends_an_answer_that_drips(
+@pytest.mark.parametrize("part", SLOW)
+def test_total_timeout_aborts_slow_answer(
     api: ApiClient, server: ScriptedServer, part: str
 ) -> None:
-    server.script(DRIPPING[part])
+    server.script(SLOW[part])
     with pytest.raises(ApiTimeoutError, match=r"not finished within 0\.5 s \(_request_timeout\)"):
         RepositoriesApi(api).get_repository("repo", _request_timeout=0.5)
 
 
-def test_total_timeout_ends_a_download_that_drips(api: ApiClient, server: ScriptedServer) -> None:
-    server.script(DRIPPING["body"])
+def test_total_timeout_aborts_slow_download(api: ApiClient, server: ScriptedServer) -> None:
+    server.script(SLOW["body"])
     with pytest.raises(ApiTimeoutError, match=r"not finished within 0\.5 s"):
         ObjectsApi(api).get_object("repo", "main", "p", _request_timeout=0.5)
 
 
-def test_deadline_of_the_policy_cuts_an_attempt(api: ApiClient, server: ScriptedServer) -> None:
+def test_retry_policy_deadline_aborts_an_attempt(api: ApiClient, server: ScriptedServer) -> None:
     api.configuration.retries = RetryPolicy(attempts=5, deadline=0.5)
-    server.script(DRIPPING["body"])
+    server.script(SLOW["body"])
     with pytest.raises(ApiTimeoutError, match=r"0\.5 s \(RetryPolicy\.deadline\)") as caught:
         CommitsApi(api).commit("repo", "main", CommitCreation("m"))
     assert "the operation may have happened" in str(caught.value)
     assert caught.value.sent
 
 
-def test_deadline_ends_with_the_head_of_an_answer_that_the_caller_reads(
-    api: ApiClient, server: ScriptedServer
-) -> None:
+def test_deadline_excludes_body_of_streamed_answer(api: ApiClient, server: ScriptedServer) -> None:
     server.script(Endless(OK + b"Content-Length: 12\r\n\r\n", b"x", 0.1))
     response = ObjectsApi(api).get_object(
         "repo", "main", "p", _request_timeout=0.5, _preload_content=False
@@ -186,7 +184,7 @@ def test_deadline_ends_with_the_head_of_an_answer_that_the_caller_reads(
     assert response.read() == b"x" * 12
 
 
-def test_pair_of_timeouts_limits_the_silence_alone(api: ApiClient, server: ScriptedServer) -> None:
+def test_timeout_pair_has_no_total_limit(api: ApiClient, server: ScriptedServer) -> None:
     body = json.dumps(REPOSITORY).encode()
     slow = Endless(OK + b"Content-Length: %d\r\n\r\n" % (len(body) + 20) + body, b" ", 0.05)
     server.script(slow)
@@ -194,7 +192,7 @@ def test_pair_of_timeouts_limits_the_silence_alone(api: ApiClient, server: Scrip
     assert found.id == "repo"
 
 
-def test_errors_of_answers_are_of_the_family(api: ApiClient, server: ScriptedServer) -> None:
+def test_protocol_switch_is_an_api_exception(api: ApiClient, server: ScriptedServer) -> None:
     server.script(Raw(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n"))
     with pytest.raises(ApiException, match="switches to another protocol"):
         RepositoriesApi(api).get_repository("repo")

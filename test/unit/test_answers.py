@@ -1,4 +1,4 @@
-"""Answers that make no sense: a clear error with the status and the place, and no secret."""
+"""Invalid answers: errors name the status and the location, and hide secrets."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ OBJECT = {
 
 
 @pytest.mark.parametrize(
-    ("body", "headers", "says"),
+    ("body", "headers", "message"),
     [
         (b"", JSON, "an empty body"),
         (b"<html>Sign in</html>", {"Content-Type": "text/html"}, "20 bytes of text/html"),
@@ -52,14 +52,14 @@ OBJECT = {
         (b"{}", {"Content-Type": "application/json; charset=no-such"}, "expected JSON, got"),
     ],
 )
-def test_no_json_where_a_model_is_due(
-    server: ScriptedServer, api: ApiClient, body: bytes, headers: dict[str, str], says: str
+def test_answer_other_than_expected_model_is_rejected(
+    server: ScriptedServer, api: ApiClient, body: bytes, headers: dict[str, str], message: str
 ) -> None:
     server.script(Answer(body=body, headers=headers))
     with pytest.raises(InvalidAnswerError) as caught:
         RepositoriesApi(api).get_repository("r")
     error = caught.value
-    assert says in str(error)
+    assert message in str(error)
     assert "get_repository" in str(error)
     assert "200" in str(error)
     assert error.status == 200
@@ -79,7 +79,7 @@ def test_no_json_where_a_model_is_due(
         ({"pagination": []}, "['pagination']"),
     ],
 )
-def test_a_wrong_type_is_named_by_its_place(
+def test_type_error_names_the_path(
     server: ScriptedServer, api: ApiClient, change: dict[str, object], place: str
 ) -> None:
     server.script(Answer(json={**PAGE, "results": [OBJECT], **change}))
@@ -88,29 +88,27 @@ def test_a_wrong_type_is_named_by_its_place(
     assert f"['received_data']{place}" in str(caught.value)
 
 
-def test_a_missing_property_is_named(server: ScriptedServer, api: ApiClient) -> None:
+def test_missing_property_is_named(server: ScriptedServer, api: ApiClient) -> None:
     server.script(Answer(json={"id": "r"}))
     with pytest.raises(ApiException, match="lacks the required property 'creation_date'"):
         RepositoriesApi(api).get_repository("r")
 
 
-def test_the_message_holds_no_value(server: ScriptedServer, api: ApiClient) -> None:
+def test_error_message_hides_values(server: ScriptedServer, api: ApiClient) -> None:
     server.script(Answer(json={"token": ["very-secret"]}))
     with pytest.raises(InvalidAnswerError) as caught:
         AuthApi(api).login(login_information=LoginInformation("a", "b"))
     assert "very-secret" not in str(caught.value) + repr(caught.value)
 
 
-def test_a_truncated_answer_is_a_broken_connection(server: ScriptedServer, api: ApiClient) -> None:
+def test_truncated_answer_is_a_connection_error(server: ScriptedServer, api: ApiClient) -> None:
     api.configuration.retries = False
     server.script(Answer(body=json.dumps(REPOSITORY).encode(), cut=20, then="close"))
     with pytest.raises(ApiConnectionError, match="broke"):
         RepositoriesApi(api).get_repository("r")
 
 
-def test_no_content_is_none_if_it_is_documented_and_an_error_otherwise(
-    server: ScriptedServer, api: ApiClient
-) -> None:
+def test_status_204_is_none_only_if_documented(server: ScriptedServer, api: ApiClient) -> None:
     server.script(Answer(204), Answer(204), Answer(204))
     update = UpdateObjectUserMetadata(set=ObjectUserMetadata(a="b"))
     result = ExperimentalApi(api).update_object_user_metadata("r", "main", "p", update)
@@ -120,7 +118,7 @@ def test_no_content_is_none_if_it_is_documented_and_an_error_otherwise(
     assert api.call_api("/x", "GET", response_type=(Repository,))[0] is None
 
 
-def test_a_body_that_does_not_matter(server: ScriptedServer, api: ApiClient) -> None:
+def test_health_check_ignores_the_body(server: ScriptedServer, api: ApiClient) -> None:
     server.script(Answer(200, b"<html>whatever"), Answer(204))
     assert HealthCheckApi(api).health_check() is None
     assert HealthCheckApi(api).health_check() is None
@@ -136,14 +134,14 @@ def test_a_body_that_does_not_matter(server: ScriptedServer, api: ApiClient) -> 
         (b"", "text/html", ""),
     ],
 )
-def test_text(
+def test_string_answer_is_decoded(
     server: ScriptedServer, api: ApiClient, body: bytes, content_type: str, text: str
 ) -> None:
     server.script(Answer(201, body, headers={"Content-Type": content_type}))
     assert BranchesApi(api).create_branch("r", BranchCreation("b", "main")) == text
 
 
-def test_a_charset_of_json(server: ScriptedServer, api: ApiClient) -> None:
+def test_json_is_decoded_by_its_charset(server: ScriptedServer, api: ApiClient) -> None:
     body = json.dumps({**REPOSITORY, "id": "é"}, ensure_ascii=False).encode("latin-1")
     headers = {"Content-Type": "application/json; charset=latin-1"}
     server.script(Answer(body=body, headers=headers))
@@ -151,26 +149,28 @@ def test_a_charset_of_json(server: ScriptedServer, api: ApiClient) -> None:
 
 
 @given(body=st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
-def test_whatever_comes_is_a_result_or_one_kind_of_error(body: bytes) -> None:
-    class Given:
+def test_arbitrary_bytes_raise_only_invalid_answer_error(body: bytes) -> None:
+    class Response:
         status, reason, data = 200, "OK", body
 
     client = ApiClient(Configuration())
     try:
-        client.deserialize(Given, (list,))
+        client.deserialize(Response, (list,))
     except InvalidAnswerError:
         pass
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999", "1.0", "9" * 5000])
-def test_numbers_that_are_no_int(server: ScriptedServer, api: ApiClient, number: str) -> None:
+def test_number_other_than_int_is_rejected(
+    server: ScriptedServer, api: ApiClient, number: str
+) -> None:
     body = json.dumps({**REPOSITORY, "creation_date": 0}).replace(": 0", f": {number}")
     server.script(Answer(body=body.encode(), headers=JSON))
     with pytest.raises(InvalidAnswerError):
         RepositoriesApi(api).get_repository("r")
 
 
-def test_an_endless_depth_of_what_is_unknown(server: ScriptedServer, api: ApiClient) -> None:
+def test_deeply_nested_unknown_property_round_trips(server: ScriptedServer, api: ApiClient) -> None:
     body = json.dumps({**REPOSITORY, "new": 0}).replace(": 0", ": " + "[" * 200 + "]" * 200)
     server.script(Answer(body=body.encode(), headers=JSON))
     repository = RepositoriesApi(api).get_repository("r")

@@ -1,4 +1,4 @@
-"""ApiClient: its life, what it adds to requests, the options of a call, call_api."""
+"""ApiClient: closing, connections, headers, call options, call_api, asynchronous calls."""
 
 from __future__ import annotations
 
@@ -33,12 +33,10 @@ REPOSITORY = {
 HERE = Answer(json=REPOSITORY)
 
 
-# Its life
+# Closing and connections
 
 
-def test_close_closes_the_sockets_and_the_client_goes_on(
-    api: ApiClient, server: ScriptedServer
-) -> None:
+def test_closed_client_reconnects(api: ApiClient, server: ScriptedServer) -> None:
     server.script(HERE, HERE, HERE)
     repositories = RepositoriesApi(api)
     repositories.get_repository("repo")
@@ -51,7 +49,7 @@ def test_close_closes_the_sockets_and_the_client_goes_on(
     assert server.connections == 2
 
 
-def test_context_manager_closes(server: ScriptedServer) -> None:
+def test_context_manager_closes_connections(server: ScriptedServer) -> None:
     server.script(HERE, Answer(404))
     with ApiClient(Configuration(server.url)) as client:
         RepositoriesApi(client).get_repository("repo")
@@ -65,7 +63,7 @@ def test_context_manager_closes(server: ScriptedServer) -> None:
     server.wait_for(lambda s: s.open_connections == 0)
 
 
-def test_close_ends_unread_answers_too(api: ApiClient, server: ScriptedServer) -> None:
+def test_close_disconnects_unread_answer(api: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(body=b"x" * 100))
     response = ObjectsApi(api).get_object("repo", "main", "a", _preload_content=False)
     response.close()
@@ -74,33 +72,31 @@ def test_close_ends_unread_answers_too(api: ApiClient, server: ScriptedServer) -
     assert response.status == 200
 
 
-def test_api_without_a_client_has_one_for_the_default_configuration() -> None:
+def test_api_without_client_uses_default_configuration() -> None:
     api = RepositoriesApi()
     assert api.api_client.configuration.host == "http://localhost/api/v1"
     api.api_client.close()
 
 
-def test_connections_are_reused_up_to_a_limit(api: ApiClient, server: ScriptedServer) -> None:
+def test_sequential_calls_reuse_one_connection(api: ApiClient, server: ScriptedServer) -> None:
     server.script(*[HERE] * 10)
     for _ in range(10):
         RepositoriesApi(api).get_repository("repo")
     assert server.connections == 1
 
 
-def test_connection_that_the_server_closed_is_replaced(
-    api: ApiClient, server: ScriptedServer
-) -> None:
+def test_connection_closed_by_server_is_replaced(api: ApiClient, server: ScriptedServer) -> None:
     body = BranchCreation("new", "main")
     server.script(Answer(201, b"ref", {"Connection": None}, then="close"), Answer(201, b"ref"))
     BranchesApi(api).create_branch("repo", body)
     server.wait_for(lambda s: s.open_connections == 0)
-    # Not repeatable, so it must not meet the dead connection.
+    # create_branch is not retried, so it must not use the dead connection.
     BranchesApi(api).create_branch("repo", body)
     assert server.connections == 2
 
 
 @pytest.mark.parametrize("through", ["the server's pool", "a proxy's"])
-def test_pool_that_was_closed_by_hand_is_replaced(
+def test_manually_closed_pool_is_replaced(
     api: ApiClient, server: ScriptedServer, through: str
 ) -> None:
     if through == "a proxy's":
@@ -114,10 +110,10 @@ def test_pool_that_was_closed_by_hand_is_replaced(
     assert api.rest_client.pool_manager is manager
 
 
-# What it adds
+# Headers
 
 
-def test_headers_of_every_request(server: ScriptedServer) -> None:
+def test_default_headers_are_sent(server: ScriptedServer) -> None:
     server.script(HERE)
     with ApiClient(Configuration(server.url), "X-Team", "data") as client:
         client.set_default_header("X-Run", "7")
@@ -129,7 +125,7 @@ def test_headers_of_every_request(server: ScriptedServer) -> None:
 
 
 @pytest.mark.parametrize("name", ["User-Agent", "user-agent"])
-def test_user_agent_may_be_set_in_two_ways(
+def test_user_agent_is_set_by_property_or_header(
     api: ApiClient, server: ScriptedServer, name: str
 ) -> None:
     server.script(HERE, HERE)
@@ -145,7 +141,7 @@ def test_user_agent_may_be_set_in_two_ways(
     ("name", "value"),
     [("X-A\r\nX-B", "1"), ("X-A", "1\r\nX-B: 2"), ("X-A", "\x00"), ("X-A", "\ud800")],
 )
-def test_default_header_that_would_break_out_is_refused(name: str, value: str) -> None:
+def test_invalid_default_header_is_rejected(name: str, value: str) -> None:
     with pytest.raises(ApiValueError):
         ApiClient(Configuration("http://lakefs"), name, value)
     client = ApiClient(Configuration("http://lakefs"))
@@ -205,7 +201,7 @@ def test_last_response_is_the_answer_to_the_last_call(
         (lambda a: RefsApi(a).diff_refs("r", "a", "b", type="two_dot"), "type=two_dot"),
     ],
 )
-def test_query_on_the_wire(api: ApiClient, server: ScriptedServer, call: Any, query: str) -> None:
+def test_query_is_encoded(api: ApiClient, server: ScriptedServer, call: Any, query: str) -> None:
     server.script(
         Answer(
             json={
@@ -223,10 +219,12 @@ def test_query_on_the_wire(api: ApiClient, server: ScriptedServer, call: Any, qu
     assert server.requests[0].query == query
 
 
-# Options of a call
+# Call options
 
 
-def test_return_http_data_only(api: ApiClient, server: ScriptedServer) -> None:
+def test_return_http_data_only_false_adds_status_and_headers(
+    api: ApiClient, server: ScriptedServer
+) -> None:
     server.script(Answer(201, b"branch-id", {"X-A": "1"}), Answer(204))
     body = BranchCreation("new", "main")
     data, status, headers = BranchesApi(api).create_branch(
@@ -237,7 +235,7 @@ def test_return_http_data_only(api: ApiClient, server: ScriptedServer) -> None:
     assert nothing[:2] == (None, 204)
 
 
-def test_preload_content_false_gives_the_raw_answer(api: ApiClient, server: ScriptedServer) -> None:
+def test_preload_content_false_returns_raw_answer(api: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(body=b"0123456789"), Answer(404, json={"message": "nothing here"}))
     response = ObjectsApi(api).get_object("repo", "main", "a", _preload_content=False)
     assert response.status == 200
@@ -251,7 +249,7 @@ def test_preload_content_false_gives_the_raw_answer(api: ApiClient, server: Scri
 
 
 @pytest.mark.parametrize("timeout", [0.2, (30, 0.2), [30, 0.2], 1 / 5])
-def test_request_timeout_is_a_number_or_a_pair(
+def test_request_timeout_accepts_number_or_pair(
     api: ApiClient, server: ScriptedServer, timeout: Any
 ) -> None:
     api.configuration.retries = False
@@ -278,7 +276,7 @@ def test_request_timeout_is_a_number_or_a_pair(
         ((1, "5"), ApiTypeError),
     ],
 )
-def test_request_timeout_that_is_none_sends_nothing(
+def test_invalid_request_timeout_is_rejected(
     api: ApiClient, server: ScriptedServer, timeout: Any, error: type[Exception]
 ) -> None:
     with pytest.raises(error, match="timeout"):
@@ -287,7 +285,7 @@ def test_request_timeout_that_is_none_sends_nothing(
 
 
 @pytest.mark.parametrize("name", ["connect_timeout", "read_timeout"])
-def test_timeouts_of_the_configuration_are_checked_too(
+def test_configured_timeouts_are_validated(
     api: ApiClient, server: ScriptedServer, name: str
 ) -> None:
     setattr(api.configuration, name, None)
@@ -299,7 +297,7 @@ def test_timeouts_of_the_configuration_are_checked_too(
     assert server.connections == 0
 
 
-def test_host_index_chooses_the_server(api: ApiClient, server: ScriptedServer) -> None:
+def test_host_index_selects_the_server(api: ApiClient, server: ScriptedServer) -> None:
     api.configuration.get_host_settings = lambda: [{"url": f"{server.url}/other"}]  # type: ignore[method-assign]
     server.script(HERE)
     RepositoriesApi(api).get_repository("repo", _host_index=0)
@@ -330,7 +328,7 @@ def test_host_index_chooses_the_server(api: ApiClient, server: ScriptedServer) -
         lambda a: CommitsApi(a).commit("r", "m", BranchCreation("a", "b")),
     ],
 )
-def test_wrong_arguments_are_type_errors_and_send_nothing(
+def test_invalid_arguments_raise_type_error_before_sending(
     api: ApiClient, server: ScriptedServer, call: Any
 ) -> None:
     with pytest.raises(TypeError) as caught:
@@ -339,7 +337,7 @@ def test_wrong_arguments_are_type_errors_and_send_nothing(
     assert server.connections == 0
 
 
-def test_wrong_type_says_what_and_where(api: ApiClient) -> None:
+def test_argument_type_error_names_type_and_path(api: ApiClient) -> None:
     with pytest.raises(ApiTypeError) as caught:
         RepositoriesApi(api).list_repositories(amount=True)
     assert str(caught.value) == (
@@ -351,7 +349,7 @@ def test_wrong_type_says_what_and_where(api: ApiClient) -> None:
     assert caught.value.key_type is False
 
 
-def test_unknown_keyword_is_named(api: ApiClient) -> None:
+def test_unknown_keyword_argument_is_named(api: ApiClient) -> None:
     with pytest.raises(ApiTypeError) as caught:
         RepositoriesApi(api).list_repositories(foo=1)  # type: ignore[call-arg]
     assert str(caught.value) == "Got an unexpected parameter 'foo' to method `list_repositories`"
@@ -382,7 +380,7 @@ def test_unknown_keyword_is_named(api: ApiClient) -> None:
         ),
     ],
 )
-def test_values_outside_the_limits_are_refused_and_send_nothing(
+def test_out_of_range_arguments_raise_before_sending(
     api: ApiClient, server: ScriptedServer, call: Any, message: str
 ) -> None:
     with pytest.raises(ApiValueError) as caught:
@@ -391,16 +389,20 @@ def test_values_outside_the_limits_are_refused_and_send_nothing(
     assert server.connections == 0
 
 
-def test_check_input_type_false_lets_types_pass(api: ApiClient, server: ScriptedServer) -> None:
+def test_check_input_type_false_skips_argument_checks(
+    api: ApiClient, server: ScriptedServer
+) -> None:
     server.script(HERE, Answer(201, json={"id": "x"}, then="close"))
     RepositoriesApi(api).get_repository(7, _check_input_type=False)
-    with pytest.raises(ApiTypeError):  # an answer's type is another matter
+    with pytest.raises(ApiTypeError):  # the answer is still checked
         CommitsApi(api).commit("r", "m", {"message": 5}, _check_input_type=False)
     assert server.requests[0].path == "/api/v1/repositories/7"
     assert json.loads(server.requests[1].body) == {"message": 5}
 
 
-def test_check_return_type_false_lets_types_pass(api: ApiClient, server: ScriptedServer) -> None:
+def test_check_return_type_false_skips_answer_checks(
+    api: ApiClient, server: ScriptedServer
+) -> None:
     server.script(Answer(json={**REPOSITORY, "creation_date": "yesterday"}), Answer(json={}))
     repository = RepositoriesApi(api).get_repository("repo", _check_return_type=False)
     assert isinstance(repository, Repository)
@@ -410,12 +412,10 @@ def test_check_return_type_false_lets_types_pass(api: ApiClient, server: Scripte
     assert "id" not in empty
 
 
-# Arguments of the caller's stay as they are
+# The caller's arguments
 
 
-def test_lists_and_dicts_of_the_caller_are_not_touched(
-    api: ApiClient, server: ScriptedServer
-) -> None:
+def test_caller_arguments_are_not_modified(api: ApiClient, server: ScriptedServer) -> None:
     page = {
         "pagination": {"has_more": False, "max_per_page": 1, "next_offset": "", "results": 0},
         "results": [],
@@ -474,7 +474,7 @@ def test_call_api_returns_data_status_and_headers(api: ApiClient, server: Script
         ({}, b"", None),
     ],
 )
-def test_bodies_of_call_api(
+def test_call_api_encodes_body_by_type(
     api: ApiClient,
     server: ScriptedServer,
     arguments: dict[str, Any],
@@ -492,7 +492,7 @@ def test_bodies_of_call_api(
     assert request.headers.get("content-type") == content_type
 
 
-def test_form_of_call_api(api: ApiClient, server: ScriptedServer) -> None:
+def test_call_api_sends_multipart_form(api: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(204))
     api.call_api(
         "/x", "POST", post_params=[("field", "value")], files={"content": io.BytesIO(b"bytes")}
@@ -506,7 +506,7 @@ def test_form_of_call_api(api: ApiClient, server: ScriptedServer) -> None:
         api.call_api("/x", "POST", body={}, post_params=[("a", "b")])
 
 
-def test_call_api_elsewhere_and_raw(api: ApiClient, server: ScriptedServer) -> None:
+def test_call_api_sends_to_other_host(api: ApiClient, server: ScriptedServer) -> None:
     with ScriptedServer(Answer(body=b"elsewhere"), Answer(404)) as other:
         response = api.call_api("/x", "GET", _host=f"{other.url}/base", _preload_content=False)
         assert response.read() == b"elsewhere"
@@ -516,21 +516,19 @@ def test_call_api_elsewhere_and_raw(api: ApiClient, server: ScriptedServer) -> N
     assert server.connections == 0
 
 
-def test_call_api_in_a_thread(api: ApiClient, server: ScriptedServer) -> None:
+def test_call_api_runs_asynchronously(api: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(204))
     assert api.call_api("/x", "PUT", async_req=True).get(60)[1] == 204
 
 
 @pytest.mark.parametrize("value", ["", ".", ".."])
-def test_call_api_refuses_steps_in_the_hierarchy(
-    api: ApiClient, server: ScriptedServer, value: str
-) -> None:
+def test_call_api_rejects_dot_segments(api: ApiClient, server: ScriptedServer, value: str) -> None:
     with pytest.raises(ApiValueError, match="`name`"):
         api.call_api("/x/{name}", "GET", {"name": value})
     assert server.connections == 0
 
 
-def test_response_type_may_be_the_name_of_a_type(api: ApiClient, server: ScriptedServer) -> None:
+def test_response_type_may_be_a_model_name(api: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(json={"id": "main", "commit_id": "c1"}))
     found = api.call_api("/x", "GET", response_type="Ref", _return_http_data_only=True)
     assert found == Ref("main", "c1")
@@ -545,7 +543,7 @@ def test_response_type_is_never_evaluated(
     assert server.connections == 0
 
 
-def test_call_api_checks_types_unless_told_not_to(api: ApiClient, server: ScriptedServer) -> None:
+def test_call_api_check_type_false_skips_checks(api: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(json={"id": 1}), Answer(json={"id": 1}))
     with pytest.raises(ApiTypeError, match="id"):
         api.call_api("/x", "GET", response_type=(Ref,))
@@ -555,7 +553,7 @@ def test_call_api_checks_types_unless_told_not_to(api: ApiClient, server: Script
     assert data.id == 1
 
 
-# Serialisation by hand
+# Manual serialisation
 
 
 @pytest.mark.parametrize(
@@ -582,18 +580,18 @@ def test_call_api_checks_types_unless_told_not_to(api: ApiClient, server: Script
         ([CommitCreation("m")], [{"message": "m"}]),
     ],
 )
-def test_sanitize_for_serialization(value: object, plain: object) -> None:
+def test_sanitize_for_serialization_returns_plain_json(value: object, plain: object) -> None:
     assert ApiClient.sanitize_for_serialization(value) == plain
 
 
 @pytest.mark.parametrize("value", [b"bytes", {1, 2}, object(), {"a": {"b": b"x"}}, float("nan")])
-def test_what_has_no_form_in_json_is_refused(value: object) -> None:
+def test_sanitize_rejects_values_without_json_form(value: object) -> None:
     with pytest.raises(ApiValueError):
         ApiClient.sanitize_for_serialization(value)
 
 
-class Given:
-    """A response as older code passes it to `deserialize`."""
+class Response:
+    """A response as legacy code passes it to `deserialize`."""
 
     def __init__(self, data: Any) -> None:
         self.data = data
@@ -612,10 +610,12 @@ class Given:
         ("true", (bool,), True),
     ],
 )
-def test_deserialize(api: ApiClient, data: Any, kind: Any, value: object) -> None:
+def test_deserialize_builds_the_requested_type(
+    api: ApiClient, data: Any, kind: Any, value: object
+) -> None:
     if kind == (str, type(None)):
         value = None
-    result = api.deserialize(Given(data), kind)
+    result = api.deserialize(Response(data), kind)
     assert result == value
     assert type(result) is type(value)
 
@@ -623,18 +623,16 @@ def test_deserialize(api: ApiClient, data: Any, kind: Any, value: object) -> Non
 @pytest.mark.parametrize(
     ("data", "kind"), [("1.0", (int,)), ("true", (int,)), ('"1"', (int,)), ("1", (bool,))]
 )
-def test_deserialize_refuses_types_that_only_look_alike(
-    api: ApiClient, data: str, kind: Any
-) -> None:
+def test_deserialize_rejects_similar_types(api: ApiClient, data: str, kind: Any) -> None:
     with pytest.raises(ApiTypeError):
-        api.deserialize(Given(data), kind)
-    assert api.deserialize(Given(data), kind, _check_type=False) is not None
+        api.deserialize(Response(data), kind)
+    assert api.deserialize(Response(data), kind, _check_type=False) is not None
 
 
 # Asynchronous calls
 
 
-def test_async_call_can_be_waited_for(api: ApiClient, server: ScriptedServer) -> None:
+def test_async_call_reports_completion(api: ApiClient, server: ScriptedServer) -> None:
     stall = Stall(then=HERE)
     server.script(stall)
     call = RepositoriesApi(api).get_repository("repo", async_req=True)
@@ -647,7 +645,7 @@ def test_async_call_can_be_waited_for(api: ApiClient, server: ScriptedServer) ->
     assert call.get(60).id == "repo"
 
 
-def test_async_errors_of_arguments_come_at_once_and_others_at_get(
+def test_async_call_raises_argument_errors_immediately(
     api: ApiClient, server: ScriptedServer
 ) -> None:
     with pytest.raises(ApiTypeError):
@@ -666,7 +664,7 @@ def test_async_errors_of_arguments_come_at_once_and_others_at_get(
     assert caught.value.status == 0
 
 
-def test_async_calls_run_side_by_side_in_as_many_threads_as_asked(
+def test_pool_threads_async_calls_run_concurrently(
     configuration: Configuration, server: ScriptedServer
 ) -> None:
     stalls = [Stall(then=HERE) for _ in range(3)]

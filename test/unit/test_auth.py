@@ -1,4 +1,4 @@
-"""Credentials of a request: which headers go out, and which never do."""
+"""Credentials: the headers that a request carries, and validation of their values."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def configured(**credentials: Any) -> Configuration:
     return Configuration("http://lakefs", **credentials)
 
 
-# What the configuration says of itself
+# Configuration.auth_settings
 
 
 BASIC_SETTING = {"type": "basic", "in": "header", "key": "Authorization", "value": BASIC}
@@ -70,30 +70,30 @@ def cookie_setting(name: str, value: str) -> dict[str, str]:
         ),
     ],
 )
-def test_auth_settings_hold_what_is_configured(
+def test_auth_settings_contain_configured_credentials(
     credentials: dict[str, Any], settings: dict[str, Any]
 ) -> None:
     assert configured(**credentials).auth_settings() == settings
 
 
-def test_basic_auth_token_is_utf8() -> None:
+def test_basic_auth_token_is_encoded_as_utf_8() -> None:
     token = configured(username="jürgen", password="pä:ss").get_basic_auth_token()
     assert token == "Basic " + b64encode("jürgen:pä:ss".encode()).decode()
 
 
-def test_key_with_prefix_and_alias() -> None:
+def test_api_key_has_prefix_and_alias() -> None:
     configuration = configured(api_key={"a": "1"}, api_key_prefix={"b": "Word"})
     assert configuration.get_api_key_with_prefix("a") == "1"
     assert configuration.get_api_key_with_prefix("b") is None
     assert configuration.get_api_key_with_prefix("b", "a") == "Word 1"
 
 
-# What goes out
+# Headers of a request
 
 
 @pytest.fixture
 def sent(server: ScriptedServer) -> Callable[..., dict[str, str]]:
-    """Make a call with credentials and return the headers that arrived."""
+    """Provide a function that makes a call and returns the received headers."""
 
     def call(cookie: str | None = None, **credentials: Any) -> dict[str, str]:
         server.script(Answer(json={"user": {"id": "u", "creation_date": 1}}))
@@ -147,7 +147,7 @@ def sent(server: ScriptedServer) -> Callable[..., dict[str, str]]:
         ({"api_key": {"unheard_of": "x"}}, None, None),
     ],
 )
-def test_credentials_on_the_wire(
+def test_credentials_select_authorization_and_cookie(
     sent: Callable[..., dict[str, str]],
     credentials: dict[str, Any],
     authorization: str | None,
@@ -158,7 +158,7 @@ def test_credentials_on_the_wire(
     assert headers.get("cookie") == cookie
 
 
-def test_cookie_of_the_client_travels_with_the_others(
+def test_client_cookie_is_joined_with_session_cookies(
     sent: Callable[..., dict[str, str]],
 ) -> None:
     headers = sent(cookie="mine=1", api_key={"cookie_auth": "c"})
@@ -167,7 +167,7 @@ def test_cookie_of_the_client_travels_with_the_others(
 
 
 @pytest.mark.parametrize("name", ["Authorization", "authorization", "AUTHORIZATION"])
-def test_credentials_win_over_a_default_header(
+def test_credentials_override_default_header(
     api: ApiClient, server: ScriptedServer, name: str
 ) -> None:
     server.script(Answer(json={"user": {"id": "u", "creation_date": 1}}))
@@ -177,16 +177,14 @@ def test_credentials_win_over_a_default_header(
     assert server.requests[0].headers["authorization"] == "Bearer from-the-configuration"
 
 
-def test_default_header_is_sent_where_there_are_no_credentials(server: ScriptedServer) -> None:
+def test_default_authorization_is_sent_without_credentials(server: ScriptedServer) -> None:
     server.script(Answer(json={"user": {"id": "u", "creation_date": 1}}))
     with ApiClient(Configuration(server.url), "Authorization", "Bearer mine") as client:
         apis.AuthApi(client).get_current_user()
     assert server.requests[0].headers["authorization"] == "Bearer mine"
 
 
-def test_hook_runs_before_a_key_is_used_and_may_change_it(
-    api: ApiClient, server: ScriptedServer
-) -> None:
+def test_refresh_api_key_hook_runs_per_request(api: ApiClient, server: ScriptedServer) -> None:
     server.script(*[Answer(json={"user": {"id": "u", "creation_date": 1}})] * 2)
     calls = []
 
@@ -205,9 +203,7 @@ def test_hook_runs_before_a_key_is_used_and_may_change_it(
     assert calls == [api.configuration] * 2
 
 
-def test_each_attempt_asks_for_the_credentials_of_its_time(
-    api: ApiClient, server: ScriptedServer
-) -> None:
+def test_each_attempt_refreshes_credentials(api: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(503), Answer(json={"user": {"id": "u", "creation_date": 1}}))
     keys = iter(["first", "second"])
     api.configuration.api_key["cookie_auth"] = "stale"
@@ -233,7 +229,7 @@ def test_each_attempt_asks_for_the_credentials_of_its_time(
         ),
     ],
 )
-def test_credentials_that_would_break_a_header_are_refused_unsaid(
+def test_invalid_header_credentials_are_rejected_without_quoting(
     api: ApiClient, server: ScriptedServer, credentials: dict[str, Any], named: str
 ) -> None:
     for name, value in credentials.items():
@@ -246,7 +242,7 @@ def test_credentials_that_would_break_a_header_are_refused_unsaid(
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])
-def test_line_feed_after_a_mounted_secret_is_dropped(
+def test_trailing_line_feed_of_secret_is_stripped(
     sent: Callable[..., dict[str, str]], end: str
 ) -> None:
     headers = sent(username=f"user{end}", password=f"pass{end}")
@@ -256,7 +252,7 @@ def test_line_feed_after_a_mounted_secret_is_dropped(
     assert headers["cookie"] == "internal_auth_session=key"
 
 
-def test_password_beyond_utf_8_is_refused_without_quoting_it(api: ApiClient) -> None:
+def test_unencodable_password_is_rejected_without_quoting(api: ApiClient) -> None:
     api.configuration.username, api.configuration.password = "user", "secret\udcff"
     with pytest.raises(ApiValueError, match="must be encodable as UTF-8") as caught:
         apis.AuthApi(api).get_current_user()
@@ -264,13 +260,13 @@ def test_password_beyond_utf_8_is_refused_without_quoting_it(api: ApiClient) -> 
 
 
 @pytest.mark.parametrize("token", [b"token", 7])
-def test_token_that_is_no_str_is_a_type_error(api: ApiClient, token: Any) -> None:
+def test_access_token_must_be_a_str(api: ApiClient, token: Any) -> None:
     api.configuration.access_token = token
     with pytest.raises(ApiTypeError, match=r"Configuration\.access_token must be a str"):
         apis.AuthApi(api).get_current_user()
 
 
-def test_control_characters_in_user_and_password_are_harmless(
+def test_basic_auth_encodes_control_characters(
     sent: Callable[..., dict[str, str]],
 ) -> None:
     headers = sent(username="a\r\nb", password="c\x00")
@@ -278,12 +274,12 @@ def test_control_characters_in_user_and_password_are_harmless(
 
 
 @pytest.mark.parametrize("cookie", ["a=1\r\nX: y", "a=\x00"])
-def test_cookie_of_the_client_is_checked(cookie: str) -> None:
+def test_client_cookie_rejects_control_characters(cookie: str) -> None:
     with pytest.raises(ApiValueError, match="cookie must not hold control characters"):
         ApiClient(Configuration("http://lakefs"), cookie=cookie)
 
 
-# Operations that need no credentials
+# Operations without authentication
 
 TOKEN = {"token": "t"}
 STATE = {"state": "initialized"}
@@ -316,7 +312,7 @@ WITHOUT_AUTH: dict[str, tuple[Callable[[ApiClient], object], object]] = {
 
 
 @pytest.mark.parametrize("name", WITHOUT_AUTH)
-def test_operation_without_authentication_gets_none(server: ScriptedServer, name: str) -> None:
+def test_unauthenticated_operation_sends_no_credentials(server: ScriptedServer, name: str) -> None:
     call, answer = WITHOUT_AUTH[name]
     server.script(Answer(json=answer) if answer is not ... else Answer(204))
     configuration = Configuration(

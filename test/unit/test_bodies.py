@@ -1,4 +1,4 @@
-"""Contents of uploads, from their position, and results of downloads."""
+"""Upload bodies from every kind of source, and files returned by downloads."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def at(stream: Any, offset: int) -> Any:
 
 
 class PathLike:
-    """A path of somebody's own."""
+    """A custom os.PathLike."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -53,7 +53,9 @@ SOURCES: dict[str, Callable[[Path], Any]] = {
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_sources(api: ApiClient, server: ScriptedServer, tmp_path: Path, source: str) -> None:
+def test_source_is_sent_with_its_length(
+    api: ApiClient, server: ScriptedServer, tmp_path: Path, source: str
+) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"0123456789")
     server.script(Answer(201, json=STATS))
@@ -65,7 +67,7 @@ def test_sources(api: ApiClient, server: ScriptedServer, tmp_path: Path, source:
 
 
 @pytest.mark.parametrize("opened", ["rb", "r+b", "unbuffered", "temporary"])
-def test_open_files_go_from_their_offset_and_stay_open(
+def test_open_file_is_sent_from_its_offset(
     api: ApiClient, server: ScriptedServer, tmp_path: Path, opened: str
 ) -> None:
     path = tmp_path / "file"
@@ -86,7 +88,7 @@ def test_open_files_go_from_their_offset_and_stay_open(
 
 
 @pytest.mark.parametrize("content", [b"", io.BytesIO(), at(io.BytesIO(b"all read"), 8)])
-def test_nothing_is_a_body_of_length_zero(
+def test_empty_content_has_length_zero(
     api: ApiClient, server: ScriptedServer, content: Any
 ) -> None:
     server.script(Answer(201, json=STATS))
@@ -96,14 +98,14 @@ def test_nothing_is_a_body_of_length_zero(
     assert "transfer-encoding" not in request.headers
 
 
-def test_empty_file(api: ApiClient, server: ScriptedServer, tmp_path: Path) -> None:
+def test_empty_file_has_length_zero(api: ApiClient, server: ScriptedServer, tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     server.script(Answer(201, json=STATS))
     upload(api, tmp_path / "empty")
     assert server.requests[0].headers["content-length"] == "0"
 
 
-def test_pipes_are_read_to_their_end(api: ApiClient, server: ScriptedServer) -> None:
+def test_pipe_is_sent_chunked(api: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(201, json=STATS))
     reading, writing = os.pipe()
     with os.fdopen(writing, "wb") as pipe:
@@ -116,7 +118,7 @@ def test_pipes_are_read_to_their_end(api: ApiClient, server: ScriptedServer) -> 
 
 @pytest.mark.parametrize("size", [1 << 16, (1 << 16) + 1, MIB, MIB + 1, 3 * MIB + 7])
 @pytest.mark.parametrize("source", ["bytes", "path", "stream"])
-def test_sizes_around_the_windows(
+def test_body_around_buffer_sizes_is_complete(
     api: ApiClient, server: ScriptedServer, tmp_path: Path, size: int, source: str
 ) -> None:
     data = os.urandom(1 << 10) * (size // 1024 + 1)
@@ -140,7 +142,7 @@ def test_sizes_around_the_windows(
         (Path("/"), IsADirectoryError, "/"),
     ],
 )
-def test_what_cannot_be_uploaded_is_refused_and_nothing_sent(
+def test_unsupported_content_raises_before_sending(
     api: ApiClient, server: ScriptedServer, content: Any, error: type[Exception], said: str
 ) -> None:
     with pytest.raises(error) as caught:
@@ -149,7 +151,7 @@ def test_what_cannot_be_uploaded_is_refused_and_nothing_sent(
     assert server.connections == 0
 
 
-def test_closed_and_write_only_files_are_errors(
+def test_unreadable_files_raise_before_sending(
     api: ApiClient, server: ScriptedServer, tmp_path: Path
 ) -> None:
     with (tmp_path / "file").open("wb") as file, pytest.raises(ApiValueError, match="for reading"):
@@ -197,7 +199,7 @@ def test_file_that_reports_no_size_is_sent(
 
 
 class SilentSeek:
-    """A file as paramiko has it: `seek` returns nothing."""
+    """A file whose `seek` returns None, like paramiko's."""
 
     def __init__(self, data: bytes) -> None:
         self._file = io.BytesIO(data)
@@ -208,7 +210,7 @@ class SilentSeek:
 
 
 class BrokenSeek:
-    """A file whose `tell` raises an exception of its own."""
+    """A file whose `tell` raises an unusual exception."""
 
     def __init__(self, data: bytes) -> None:
         self.read = io.BytesIO(data).read
@@ -218,7 +220,7 @@ class BrokenSeek:
 
 
 @pytest.mark.parametrize("stream", [SilentSeek, BrokenSeek, io.BytesIO])
-def test_stream_with_its_own_seek_is_sent(
+def test_stream_with_unusual_seek_is_sent(
     api: ApiClient, server: ScriptedServer, stream: Any
 ) -> None:
     server.script(Answer(201, json=STATS))
@@ -226,7 +228,7 @@ def test_stream_with_its_own_seek_is_sent(
     assert server.requests[0].body == b"some bytes"
 
 
-def test_stream_that_does_not_block_is_an_error(api: ApiClient, server: ScriptedServer) -> None:
+def test_non_blocking_stream_is_an_error(api: ApiClient, server: ScriptedServer) -> None:
     class Empty:
         def read(self, size: int) -> None:
             return None
@@ -246,7 +248,7 @@ def test_stream_that_does_not_block_is_an_error(api: ApiClient, server: Scripted
         ("t.csv.gz", "a", "application/gzip"),
     ],
 )
-def test_content_type_follows_the_name(
+def test_content_type_is_guessed_from_name_or_path(
     api: ApiClient, server: ScriptedServer, tmp_path: Path, name: str, path: str, expected: str
 ) -> None:
     (tmp_path / name).write_bytes(b"x")
@@ -283,7 +285,7 @@ def test_content_type_and_metadata_are_headers(api: ApiClient, server: ScriptedS
         ({"user_metadata": {"a": "\ud800"}}, ApiValueError, "user_metadata"),
     ],
 )
-def test_headers_that_cannot_be_sent_are_refused_and_nothing_sent(
+def test_invalid_upload_headers_raise_before_sending(
     api: ApiClient,
     server: ScriptedServer,
     options: dict[str, Any],
@@ -301,7 +303,7 @@ def test_headers_that_cannot_be_sent_are_refused_and_nothing_sent(
 
 @pytest.mark.parametrize("size", [0, 10, MIB, MIB + 1, 3 * MIB])
 @pytest.mark.parametrize("framing", ["length", "until the end"])
-def test_download_is_an_open_seekable_file(
+def test_download_returns_open_seekable_file(
     api: ApiClient, server: ScriptedServer, size: int, framing: str
 ) -> None:
     data = (b"line of text\n" * (size // 13 + 1))[:size]
@@ -321,7 +323,7 @@ def test_download_is_an_open_seekable_file(
     assert file.closed
 
 
-def test_download_never_goes_where_the_server_says(
+def test_download_ignores_content_disposition(
     api: ApiClient, server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -340,7 +342,7 @@ def test_download_never_goes_where_the_server_says(
     assert list(tmp_path.iterdir()) == [folder]
 
 
-def test_temporary_folder_that_is_not_there(
+def test_missing_temporary_folder_is_an_error(
     api: ApiClient, server: ScriptedServer, tmp_path: Path
 ) -> None:
     api.configuration.temp_folder_path = str(tmp_path / "missing")
@@ -350,7 +352,7 @@ def test_temporary_folder_that_is_not_there(
     api.close()
 
 
-def test_failed_download_leaves_no_file_open(api: ApiClient, server: ScriptedServer) -> None:
+def test_client_downloads_after_a_failed_download(api: ApiClient, server: ScriptedServer) -> None:
     api.configuration.retries = False
     server.script(Answer(body=b"x" * (3 * MIB), cut=2 * MIB, then="close"), Answer(body=b"ok"))
     with pytest.raises(ConnectionError):
@@ -359,7 +361,7 @@ def test_failed_download_leaves_no_file_open(api: ApiClient, server: ScriptedSer
         assert file.read() == b"ok"
 
 
-def test_ranges(api: ApiClient, server: ScriptedServer) -> None:
+def test_range_header_is_sent(api: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(206, b"345"), Answer(416))
     with ObjectsApi(api).get_object("repo", "main", "p", range="bytes=3-5") as file:
         assert file.read() == b"345"

@@ -1,4 +1,4 @@
-"""Content codings of objects, which are never undone, and sizes of pools, which follow the use."""
+"""Content codings of objects and answers, and sizes of connection pools."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PACKED = gzip.compress(PLAIN, mtime=0)
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "gzip, gzip", "aws-chunked"])
 @pytest.mark.parametrize("whole", [True, False])
 @pytest.mark.parametrize("presign", [True, False])
-def test_coding_of_an_object_is_not_undone(
+def test_object_coding_is_not_decoded(
     api: ApiClient, server: ScriptedServer, coding: str, whole: bool, presign: bool
 ) -> None:
     stored = PACKED if whole else PACKED[100:200]
@@ -39,7 +39,7 @@ def test_coding_of_an_object_is_not_undone(
 
 
 @pytest.mark.parametrize("size", [None, 1000])
-def test_coding_is_not_undone_in_an_answer_that_the_caller_reads(
+def test_streamed_answer_is_not_decoded(
     api: ApiClient, server: ScriptedServer, size: int | None
 ) -> None:
     server.script(Answer(body=PACKED, headers={"Content-Encoding": "gzip"}))
@@ -48,7 +48,7 @@ def test_coding_is_not_undone_in_an_answer_that_the_caller_reads(
     assert found == PACKED
 
 
-def test_coding_of_an_answer_is_undone(api: ApiClient, server: ScriptedServer) -> None:
+def test_json_answer_is_decompressed(api: ApiClient, server: ScriptedServer) -> None:
     body = gzip.compress(b'{"id":"repo","creation_date":1,"default_branch":"m",'
                          b'"storage_namespace":"mem://r"}')  # fmt: skip
     coded = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
@@ -58,21 +58,21 @@ def test_coding_of_an_answer_is_undone(api: ApiClient, server: ScriptedServer) -
 
 @pytest.mark.parametrize("for_store", [True, False])
 @pytest.mark.parametrize("threads", [12, 40])
-def test_pool_keeps_as_many_connections_as_were_in_use(
+def test_pool_keeps_concurrently_used_connections(
     configuration: Configuration,
     for_store: bool,
     threads: int,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.WARNING)
-    together = Barrier(threads)
+    barrier = Barrier(threads)
 
-    def all_at_once(_: Received) -> Step:
-        together.wait(60)
+    def wait_for_all(_: Received) -> Step:
+        barrier.wait(60)
         return Answer(204)
 
     with (
-        ScriptedServer(otherwise=all_at_once) as server,
+        ScriptedServer(otherwise=wait_for_all) as server,
         ApiClient(configuration) as client,
         ThreadPoolExecutor(threads) as pool,
     ):
@@ -84,18 +84,18 @@ def test_pool_keeps_as_many_connections_as_were_in_use(
     assert "pool is full" not in caplog.text
 
 
-def test_connection_pool_maxsize_limits_the_idle_connections(
+def test_connection_pool_maxsize_limits_idle_connections(
     configuration: Configuration, caplog: pytest.LogCaptureFixture
 ) -> None:
     configuration.connection_pool_maxsize = 2
-    together = Barrier(4)
+    barrier = Barrier(4)
 
-    def all_at_once(_: Received) -> Step:
-        together.wait(60)
+    def wait_for_all(_: Received) -> Step:
+        barrier.wait(60)
         return Answer(204)
 
     with (
-        ScriptedServer(otherwise=all_at_once) as server,
+        ScriptedServer(otherwise=wait_for_all) as server,
         ApiClient(configuration) as client,
         ThreadPoolExecutor(4) as pool,
     ):

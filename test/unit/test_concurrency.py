@@ -1,4 +1,4 @@
-"""One client in many threads, in a forked process, and after it was forgotten."""
+"""One client in many threads and in a forked process, and its garbage collection."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def echo(request: Received) -> Step:
     return Answer(json={"id": name, "commit_id": f"commit of {name}"})
 
 
-def test_threads_get_their_own_answers() -> None:
+def test_each_thread_gets_its_own_answer() -> None:
     with (
         ScriptedServer(otherwise=echo) as server,
         ApiClient(Configuration(server.url)) as client,
@@ -42,12 +42,12 @@ def test_threads_get_their_own_answers() -> None:
         assert len(server.requests) == 400
 
 
-@pytest.mark.parametrize("disturb", ["close", "options"])
-def test_threads_are_not_disturbed_by_closing_and_changing(
-    configuration: Configuration, disturb: str
+@pytest.mark.parametrize("change", ["close", "options"])
+def test_concurrent_close_or_change_loses_no_request(
+    configuration: Configuration, change: str
 ) -> None:
     ended = threading.Event()
-    # Not repeatable, without any repetition: a request must not be lost to a closed pool.
+    # Without retries: a closed pool must not lose a request.
     with ScriptedServer(otherwise=echo) as server:
         configuration.host = server.url
         configuration.retries = False
@@ -56,29 +56,29 @@ def test_threads_are_not_disturbed_by_closing_and_changing(
             def create(name: str) -> str:
                 return BranchesApi(client).create_branch("repo", BranchCreation(name, "main"))
 
-            def meddle() -> int:
+            def change_repeatedly() -> int:
                 rounds = 0
                 while not ended.is_set():
                     rounds += 1
-                    if disturb == "close":
+                    if change == "close":
                         client.rest_client.close()
                     else:
                         configuration.connection_pool_maxsize = 4 + rounds % 2
                         assert client.rest_client.pool_manager is not None
-                    ended.wait(0.005)  # leave some time to those who are disturbed
+                    ended.wait(0.005)  # let the requests run in between
                 return rounds
 
-            meddling = threads.submit(meddle)
+            changing = threads.submit(change_repeatedly)
             try:
                 names = [f"branch-{number}" for number in range(200)]
                 assert list(threads.map(create, names)) == names
             finally:
                 ended.set()
-            assert meddling.result() > 0
+            assert changing.result() > 0
     assert sorted(json.loads(r.body)["name"] for r in server.requests) == sorted(names)
 
 
-def test_connections_of_threads_go_back_to_the_pool() -> None:
+def test_connections_of_threads_return_to_the_pool() -> None:
     with (
         ScriptedServer(otherwise=echo) as server,
         ApiClient(Configuration(server.url)) as client,
@@ -132,7 +132,7 @@ client.close()
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
 @pytest.mark.parametrize("secure", [False, True])
-def test_fork(certificates: Certificates, secure: bool) -> None:
+def test_forked_child_uses_its_own_connections(certificates: Certificates, secure: bool) -> None:
     tls: ssl.SSLContext | None = certificates.server if secure else None
     with ScriptedServer(otherwise=echo, tls=tls) as server:
         result = subprocess.run(
@@ -144,14 +144,14 @@ def test_fork(certificates: Certificates, secure: bool) -> None:
     for request in server.requests:
         by_name.setdefault(request.path.rpartition("/")[2], set()).add(request.connection)
     assert len(server.requests) == 12
-    # The parent kept its connection, and the child never used it.
+    # The parent keeps its connection, and the child never uses that.
     parent = by_name["parent-1"] | by_name["parent-2"] | by_name["parent-3"]
     child = by_name["child-1"] | by_name["child-2"] | by_name["child-3"]
     assert len(parent) == 1
     assert parent.isdisjoint(child)
 
 
-def test_forgotten_client_leaves_no_threads_and_no_connections() -> None:
+def test_garbage_collected_client_ends_threads_and_connections() -> None:
     with ScriptedServer(otherwise=echo) as server:
         before = set(threading.enumerate())
         client: Any = ApiClient(Configuration(server.url), pool_threads=3)

@@ -1,4 +1,4 @@
-"""Configuration: defaults, hosts, copies, and that changes hold from the next call on."""
+"""Configuration: defaults, hosts, copies, logging, and changes while a client exists."""
 
 from __future__ import annotations
 
@@ -72,11 +72,11 @@ def ask(client: ApiClient) -> None:
         ("logger_file", None),
     ],
 )
-def test_default_of_each_attribute(name: str, value: object) -> None:
+def test_attribute_has_its_default(name: str, value: object) -> None:
     assert getattr(Configuration(), name) == value
 
 
-def test_arguments_are_positional_in_the_order_that_older_code_uses() -> None:
+def test_positional_arguments_keep_the_legacy_order() -> None:
     key, prefix, variables = {"cookie_auth": "k"}, {"cookie_auth": "p"}, {"v": "1"}
     operation_index, operation_variables = {"o": 0}, {"o": {"v": "1"}}
     configuration = Configuration(
@@ -102,13 +102,13 @@ def test_unknown_keyword_is_a_type_error() -> None:
         Configuration(hots="http://lakefs")  # type: ignore[call-arg]
 
 
-def test_any_attribute_may_be_set_and_is_copied_too() -> None:
+def test_deepcopy_includes_custom_attributes() -> None:
     configuration: Any = Configuration()
-    configuration.of_our_own = {"a": [1]}
-    assert copy.deepcopy(configuration).of_our_own == {"a": [1]}
+    configuration.custom = {"a": [1]}
+    assert copy.deepcopy(configuration).custom == {"a": [1]}
 
 
-def test_disabled_validations_are_a_list_of_known_names() -> None:
+def test_disabled_validations_accept_known_names_only() -> None:
     configuration = Configuration(disabled_client_side_validations="maximum, pattern")
     assert configuration.disabled_client_side_validations == "maximum,pattern"
     with pytest.raises(ApiValueError, match="no such check: nonsense"):
@@ -116,7 +116,7 @@ def test_disabled_validations_are_a_list_of_known_names() -> None:
     assert configuration.disabled_client_side_validations == "maximum,pattern"
 
 
-def test_a_disabled_validation_lets_the_server_judge(server: ScriptedServer) -> None:
+def test_disabled_validation_sends_the_value(server: ScriptedServer) -> None:
     server.script(Answer(400, json={"message": "too many"}))
     configuration = Configuration(server.url, disabled_client_side_validations="maximum")
     with ApiClient(configuration) as client, pytest.raises(Exception, match="too many"):
@@ -150,11 +150,11 @@ def test_a_disabled_validation_lets_the_server_judge(server: ScriptedServer) -> 
         ("/api/v1", "http://localhost/api/v1"),
     ],
 )
-def test_host_is_completed(given: str, host: str) -> None:
+def test_host_gets_scheme_and_base_path(given: str, host: str) -> None:
     assert Configuration(given).host == host
-    later = Configuration()
-    later.host = given
-    assert later.host == host
+    assigned = Configuration()
+    assigned.host = given
+    assert assigned.host == host
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_host_is_completed(given: str, host: str) -> None:
         "http://lakefs\\evil",
     ],
 )
-def test_host_that_cannot_be_an_address_is_refused(given: str) -> None:
+def test_invalid_host_is_rejected(given: str) -> None:
     with pytest.raises(ApiValueError, match=r"Configuration\.host"):
         Configuration(given)
     configuration = Configuration("http://before")
@@ -201,19 +201,19 @@ def test_host_that_cannot_be_an_address_is_refused(given: str) -> None:
 @pytest.mark.parametrize(
     "given", ["http://user:hunter2@lakefs", "user:hunter2@lakefs", "hunter2@x"]
 )
-def test_host_with_credentials_is_refused_without_repeating_them(given: str) -> None:
+def test_host_with_credentials_is_rejected_without_quoting(given: str) -> None:
     with pytest.raises(ApiValueError, match="username and password") as caught:
         Configuration(given)
     assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize("given", [b"http://lakefs", 80, ["http://lakefs"]])
-def test_host_that_is_no_str_is_refused(given: Any) -> None:
+def test_host_must_be_a_str(given: Any) -> None:
     with pytest.raises(ApiTypeError, match=r"Configuration\.host must be a str"):
         Configuration(given)
 
 
-def test_ipv6_host_is_called(certificates: Certificates) -> None:
+def test_ipv6_host_is_reachable(certificates: Certificates) -> None:
     try:
         listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
     except OSError:
@@ -232,7 +232,7 @@ def test_ipv6_host_is_called(certificates: Certificates) -> None:
     assert f"Host: [::1]:{port}".encode() in head
 
 
-def test_hosts_of_a_document_with_several_servers() -> None:
+def test_host_from_settings_selects_server_and_variables() -> None:
     servers = [
         {"url": "https://one.example.com/api/v1"},
         {
@@ -244,21 +244,21 @@ def test_hosts_of_a_document_with_several_servers() -> None:
         },
     ]
     configuration = Configuration("http://mine", server_variables={"port": "8443"})
-    of = configuration.get_host_from_settings
-    assert of(None) == "http://mine/api/v1"
-    assert of(None, {}, servers) == "http://mine/api/v1"
-    assert of(0, None, servers) == "https://one.example.com/api/v1"
-    assert of(1, {}, servers) == "https://eu.example.com:443/api/v1"
-    assert of(1, {"region": "us"}, servers) == "https://us.example.com:443/api/v1"
-    assert of(1, None, servers) == "https://eu.example.com:8443/api/v1"
+    host = configuration.get_host_from_settings
+    assert host(None) == "http://mine/api/v1"
+    assert host(None, {}, servers) == "http://mine/api/v1"
+    assert host(0, None, servers) == "https://one.example.com/api/v1"
+    assert host(1, {}, servers) == "https://eu.example.com:443/api/v1"
+    assert host(1, {"region": "us"}, servers) == "https://us.example.com:443/api/v1"
+    assert host(1, None, servers) == "https://eu.example.com:8443/api/v1"
     with pytest.raises(ValueError, match="`region` in the host URL has invalid value mars"):
-        of(1, {"region": "mars"}, servers)
+        host(1, {"region": "mars"}, servers)
     for index in (2, -1):
         with pytest.raises(ValueError, match=f"Invalid index {index}"):
-            of(index, None, servers)
+            host(index, None, servers)
 
 
-def test_hosts_of_this_document() -> None:
+def test_default_host_settings_have_one_server() -> None:
     configuration = Configuration("http://mine")
     (setting,) = configuration.get_host_settings()
     assert setting["url"] == "/api/v1"
@@ -275,7 +275,7 @@ def _default_unset() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_default_unset")
-def test_default_is_a_copy_on_the_way_in_and_out() -> None:
+def test_default_configuration_is_copied_on_set_and_get() -> None:
     mine = Configuration("http://mine", api_key={"cookie_auth": "one"})
     Configuration.set_default(mine)
     mine.host = "http://changed"
@@ -291,11 +291,11 @@ def test_default_is_a_copy_on_the_way_in_and_out() -> None:
     assert Configuration.get_default_copy().host == "http://localhost/api/v1"
 
 
-def test_deepcopy_is_independent_and_shares_the_hook() -> None:
-    lock = socket.socketpair()  # what cannot be copied may be behind a hook
+def test_deepcopy_is_independent_but_shares_the_hook() -> None:
+    sockets = socket.socketpair()  # a hook may refer to objects that cannot be copied
 
     def hook(_: Configuration) -> None:
-        lock[0].fileno()
+        sockets[0].fileno()
 
     configuration = Configuration("http://one", api_key={"cookie_auth": "k"}, password="p")
     configuration.refresh_api_key_hook = hook
@@ -305,7 +305,7 @@ def test_deepcopy_is_independent_and_shares_the_hook() -> None:
     assert (configuration.host, configuration.password) == ("http://one/api/v1", "p")
     assert configuration.api_key == {"cookie_auth": "k"}
     assert clone.refresh_api_key_hook is hook
-    for end in lock:
+    for end in sockets:
         end.close()
 
 
@@ -324,10 +324,10 @@ def test_pickle_keeps_every_setting(protocol: int) -> None:
     assert restored.debug is False
 
 
-# Changes after a client was made hold from the next call on
+# Changes apply from the next call
 
 
-def test_host_may_change(api: ApiClient, server: ScriptedServer) -> None:
+def test_changed_host_applies_to_next_call(api: ApiClient, server: ScriptedServer) -> None:
     server.script(HERE)
     ask(api)
     with ScriptedServer(HERE) as other:
@@ -336,7 +336,7 @@ def test_host_may_change(api: ApiClient, server: ScriptedServer) -> None:
     assert (len(server.requests), len(other.requests)) == (1, 1)
 
 
-def test_credentials_may_change(api: ApiClient, server: ScriptedServer) -> None:
+def test_changed_credentials_apply_to_next_call(api: ApiClient, server: ScriptedServer) -> None:
     server.script(*[HERE] * 4)
     ask(api)
     api.configuration.password = "other"
@@ -350,7 +350,7 @@ def test_credentials_may_change(api: ApiClient, server: ScriptedServer) -> None:
     assert sent == [f"Basic {basic[0]}", f"Basic {basic[1]}", "Bearer token", None]
 
 
-def test_verify_ssl_may_change(certificates: Certificates) -> None:
+def test_changed_verify_ssl_applies_to_next_call(certificates: Certificates) -> None:
     with ScriptedServer(HERE, tls=certificates.server) as server:
         configuration = Configuration(server.url)
         with ApiClient(configuration) as client:
@@ -364,7 +364,7 @@ def test_verify_ssl_may_change(certificates: Certificates) -> None:
                 ask(client)
 
 
-def test_ssl_ca_cert_may_change(certificates: Certificates) -> None:
+def test_changed_ssl_ca_cert_applies_to_next_call(certificates: Certificates) -> None:
     with ScriptedServer(HERE, tls=certificates.server) as server:
         configuration = Configuration(server.url)
         with ApiClient(configuration) as client:
@@ -374,7 +374,7 @@ def test_ssl_ca_cert_may_change(certificates: Certificates) -> None:
             ask(client)
 
 
-def test_proxy_may_change(api: ApiClient, server: ScriptedServer) -> None:
+def test_changed_proxy_applies_to_next_call(api: ApiClient, server: ScriptedServer) -> None:
     server.script(HERE, HERE)
     ask(api)
     with ScriptedServer(HERE) as proxy:
@@ -386,7 +386,7 @@ def test_proxy_may_change(api: ApiClient, server: ScriptedServer) -> None:
     assert len(server.requests) == 2
 
 
-def test_timeouts_and_retries_may_change(api: ApiClient, server: ScriptedServer) -> None:
+def test_changed_retries_apply_to_next_call(api: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(503), Answer(503), HERE, Answer(503))
     api.configuration.retries = 2
     ask(api)
@@ -396,15 +396,19 @@ def test_timeouts_and_retries_may_change(api: ApiClient, server: ScriptedServer)
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "made"),
+    ("option", "value", "pool_option"),
     [
         ("connection_pool_maxsize", 3, ("maxsize", 3)),
         ("assert_hostname", "lakefs", ("assert_hostname", "lakefs")),
         ("verify_ssl", False, ("assert_hostname", False)),
     ],
 )
-def test_pools_are_made_anew_when_an_option_changes(
-    api: ApiClient, server: ScriptedServer, option: str, value: object, made: tuple[str, object]
+def test_changed_pool_option_recreates_the_pools(
+    api: ApiClient,
+    server: ScriptedServer,
+    option: str,
+    value: object,
+    pool_option: tuple[str, object],
 ) -> None:
     server.script(HERE, HERE, HERE)
     ask(api)
@@ -414,7 +418,7 @@ def test_pools_are_made_anew_when_an_option_changes(
     setattr(api.configuration, option, value)
     ask(api)
     assert api.rest_client.pool_manager is not before
-    assert api.rest_client.pool_manager.connection_pool_kw[made[0]] == made[1]
+    assert api.rest_client.pool_manager.connection_pool_kw[pool_option[0]] == pool_option[1]
     assert server.connections == 2
     server.wait_for(lambda s: s.open_connections == 1)  # the old connection was closed
 
@@ -432,7 +436,7 @@ def test_socket_options_reach_the_socket(api: ApiClient, server: ScriptedServer)
     connection.close()
 
 
-def test_change_within_an_option_is_seen(api: ApiClient, server: ScriptedServer) -> None:
+def test_mutated_proxy_headers_apply_to_next_call(api: ApiClient, server: ScriptedServer) -> None:
     with ScriptedServer(HERE, HERE) as proxy:
         headers = {"X-Pass": "one"}
         api.configuration.proxy, api.configuration.proxy_headers = proxy.url, headers
@@ -445,7 +449,7 @@ def test_change_within_an_option_is_seen(api: ApiClient, server: ScriptedServer)
 # Logging
 
 
-def test_a_new_configuration_leaves_loggers_alone() -> None:
+def test_new_configuration_keeps_logger_level() -> None:
     logger = logging.getLogger("lakefs_client")
     logger.setLevel(logging.ERROR)
     try:
@@ -455,7 +459,7 @@ def test_a_new_configuration_leaves_loggers_alone() -> None:
         logger.setLevel(logging.NOTSET)
 
 
-def test_debug_prints_no_credentials(
+def test_debug_output_hides_credentials(
     api: ApiClient, server: ScriptedServer, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     server.script(Answer(503), HERE)
@@ -479,7 +483,7 @@ def test_debug_prints_no_credentials(
     assert logging.getLogger("lakefs_client").handlers == []
 
 
-def test_logger_format_is_that_of_the_file(tmp_path: Path) -> None:
+def test_logger_format_applies_to_the_log_file(tmp_path: Path) -> None:
     configuration = Configuration()
     configuration.logger_file = str(tmp_path / "log")
     configuration.logger_format = "<%(message)s>"
@@ -490,14 +494,14 @@ def test_logger_format_is_that_of_the_file(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_text("utf-8") == "<hello>\n"
 
 
-def test_debug_report_names_versions_and_no_credentials() -> None:
+def test_debug_report_shows_version_and_hides_credentials() -> None:
     report = Configuration(username="u-name", password="p-word").to_debug_report()
     assert __version__ in report
     assert "u-name" not in report
     assert "p-word" not in report
 
 
-def test_repr_shows_no_credentials() -> None:
+def test_repr_hides_credentials() -> None:
     configuration = Configuration(
         "http://x", {"cookie_auth": "c-key"}, None, "t-ken", "u", "p-word"
     )

@@ -1,4 +1,4 @@
-"""Discovery of credentials: order of the places, both dialects, errors that name the place."""
+"""Discovery of settings: precedence of sources, formats, errors that name the source."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def write(home: Path) -> Write:
-    """Write lakectl's file, which its owner alone may read."""
+    """Provide a function that writes lakectl's file, readable by its owner only."""
 
     def write(text: str = FILE, name: str = ".lakectl.yaml", mode: int = 0o600) -> Path:
         path = home / name
@@ -92,7 +92,7 @@ def test_named_file_replaces_default_file(write: Write, monkeypatch: pytest.Monk
     assert Configuration.from_environment().username == "file-id"
 
 
-def test_each_value_comes_from_the_first_place_that_has_it(
+def test_argument_precedes_environment_and_file(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write()
@@ -120,14 +120,14 @@ def test_empty_variable_is_absent(write: Write, monkeypatch: pytest.MonkeyPatch)
     assert Configuration.from_environment().username == "file-id"
 
 
-def test_line_feed_after_a_variable_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trailing_line_feed_of_variable_is_stripped(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in ((ENDPOINT, "http://h\n"), (KEY_ID, "id\n"), (SECRET, "secret\r\n")):
         monkeypatch.setenv(name, value)
     configuration = Configuration.from_environment()
     assert (configuration.username, configuration.password) == ("id", "secret")
 
 
-def test_session_token_wins_over_found_keys(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_session_token_precedes_file_keys(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     write()
     monkeypatch.setenv(TOKEN, "env-token")
     configuration = Configuration.from_environment()
@@ -145,7 +145,7 @@ def test_session_token_wins_over_found_keys(write: Write, monkeypatch: pytest.Mo
         ({"username": None, "access_token": None}, (None, None, "env-token")),
     ],
 )
-def test_explicit_credentials_win_over_found_ones(
+def test_explicit_credentials_precede_discovered_ones(
     write: Write, monkeypatch: pytest.MonkeyPatch, explicit: Any, expected: tuple[Any, ...]
 ) -> None:
     write()
@@ -154,20 +154,20 @@ def test_explicit_credentials_win_over_found_ones(
     assert (found.username, found.password, found.access_token) == expected
 
 
-def test_token_in_the_file_is_not_read(write: Write) -> None:
+def test_session_token_in_file_is_ignored(write: Write) -> None:
     write(FILE.replace("access_key_id: file-id", "session_token: t"))
     with pytest.raises(ApiValueError, match="half a pair"):
         discover()
 
 
 @pytest.mark.parametrize("endpoint", ["https://h", "https://h/", "https://h/api/v1", "https://h/x"])
-def test_endpoint_gets_the_base_path_only_without_a_path(write: Write, endpoint: str) -> None:
+def test_endpoint_without_path_gets_base_path(write: Write, endpoint: str) -> None:
     write(FILE.replace("https://file.example.com", endpoint))
     suffix = "/x" if endpoint.endswith("x") else "/api/v1"
     assert Configuration.from_environment().host == f"https://h{suffix}"
 
 
-def test_names_of_keys_match_in_any_case(write: Write) -> None:
+def test_file_keys_are_case_insensitive(write: Write) -> None:
     write(FILE.replace("credentials", "Credentials").replace("access_key_id", "ACCESS_KEY_ID"))
     assert Configuration.from_environment().username == "file-id"
 
@@ -177,7 +177,7 @@ def test_unknown_keys_are_ignored(write: Write) -> None:
     assert Configuration.from_environment().username == "file-id"
 
 
-def test_clients_take_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clients_use_discovered_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     with Sandbox() as sandbox:
         monkeypatch.setenv(ENDPOINT, sandbox.endpoint)
         monkeypatch.setenv(KEY_ID, sandbox.access_key_id)
@@ -188,7 +188,7 @@ def test_clients_take_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
             assert groups.auth_api.get_current_user().user.id == "admin"
 
 
-def test_subclass_of_configuration_is_kept(write: Write) -> None:
+def test_from_environment_returns_the_subclass(write: Write) -> None:
     class Mine(Configuration):
         pass
 
@@ -214,7 +214,9 @@ def test_subclass_of_configuration_is_kept(write: Write) -> None:
         ("min_wait_interval: 0", RetryPolicy(min_wait=0.0)),
     ],
 )
-def test_retries_of_lakectl_become_a_policy(write: Write, text: str, policy: RetryPolicy) -> None:
+def test_lakectl_retries_become_a_retry_policy(
+    write: Write, text: str, policy: RetryPolicy
+) -> None:
     write(f"{FILE}  retries:\n    {text}\n")
     assert Configuration.from_environment().retries == policy
 
@@ -235,7 +237,7 @@ def test_retries_of_lakectl_become_a_policy(write: Write, text: str, policy: Ret
         ("max_wait_interval", "9" * 63 + "h"),
     ],
 )
-def test_unusable_retry_setting_names_file_and_key(write: Write, key: str, value: str) -> None:
+def test_invalid_retry_setting_names_file_and_key(write: Write, key: str, value: str) -> None:
     path = write(f"{FILE}  retries:\n    {key}: {value}\n")
     with pytest.raises((ApiTypeError, ApiValueError)) as caught:
         discover()
@@ -243,21 +245,21 @@ def test_unusable_retry_setting_names_file_and_key(write: Write, key: str, value
 
 
 @given(st.lists(st.tuples(st.integers(0, 999), st.sampled_from(["h", "m", "s", "ms", "us"]))))
-def test_durations_add_up(steps: list[tuple[int, str]]) -> None:
+def test_duration_is_the_sum_of_its_units(steps: list[tuple[int, str]]) -> None:
     text = "".join(f"{number}{unit}" for number, unit in steps[:8]) or "0"
     seconds = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6}
     assert _interval(text) == pytest.approx(sum(n * seconds[unit] for n, unit in steps[:8]))
 
 
 @given(st.text("0123456789.hmsnuµ +-e", max_size=12))
-def test_text_is_a_duration_or_refused(text: str) -> None:
+def test_arbitrary_duration_is_parsed_or_rejected(text: str) -> None:
     try:
         assert _interval(text) >= 0
     except ApiValueError:
         pass
 
 
-# A login with an AWS identity
+# Login with an AWS identity
 
 IAM = "LAKECTL_CREDENTIALS_PROVIDER_AWS_IAM_"
 TYPE = "LAKECTL_CREDENTIALS_PROVIDER_TYPE"
@@ -271,7 +273,7 @@ credentials:
 
 
 def provider() -> dict[str, Any]:
-    """Return the arguments of the provider that is discovered."""
+    """Return the arguments of the discovered provider."""
     found = Configuration.from_environment(host="http://h").token_provider
     assert isinstance(found, AwsIamLogin)
     state = found.__getstate__()
@@ -285,7 +287,7 @@ def provider() -> dict[str, Any]:
 DEFAULTS = {"ttl": 3600, "presign": 60, "headers": None}
 
 
-def test_provider_of_the_file_is_found(write: Write) -> None:
+def test_provider_in_file_is_discovered(write: Write) -> None:
     path = write(PROVIDER_FILE)
     assert provider() == DEFAULTS
     found = origins(discover())["token_provider"]
@@ -304,7 +306,9 @@ def test_provider_of_the_file_is_found(write: Write) -> None:
         ("refresh_interval: 3m", {}),
     ],
 )
-def test_provider_settings_of_the_file(write: Write, lines: str, changes: dict[str, Any]) -> None:
+def test_provider_settings_are_read_from_file(
+    write: Write, lines: str, changes: dict[str, Any]
+) -> None:
     write(f"{PROVIDER_FILE}      {lines}\n")
     assert provider() == {**DEFAULTS, **changes}
 
@@ -320,7 +324,7 @@ def test_provider_settings_of_the_file(write: Write, lines: str, changes: dict[s
         ("TOKEN_REQUEST_HEADERS", "X-A=b,X-C=d=e", {"headers": {"X-A": "b", "X-C": "d=e"}}),
     ],
 )
-def test_provider_settings_of_the_environment_in_both_dialects(
+def test_provider_settings_are_read_from_environment(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, changes: dict[str, Any]
 ) -> None:
     monkeypatch.setenv(TYPE, "aws_iam")
@@ -328,7 +332,7 @@ def test_provider_settings_of_the_environment_in_both_dialects(
     assert provider() == {**DEFAULTS, **changes}
 
 
-def test_keys_win_over_a_provider_wherever_they_are(
+def test_file_keys_precede_environment_provider(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write()
@@ -351,7 +355,7 @@ def test_keys_win_over_a_provider_wherever_they_are(
         ("TOKEN_REQUEST_HEADERS", "X-A=b,precious"),
     ],
 )
-def test_unusable_provider_setting_names_its_variable(
+def test_invalid_provider_setting_names_its_variable(
     monkeypatch: pytest.MonkeyPatch, key: str, value: str
 ) -> None:
     monkeypatch.setenv(TYPE, "aws_iam")
@@ -362,12 +366,12 @@ def test_unusable_provider_setting_names_its_variable(
 
 
 @pytest.mark.parametrize("value", ["true", "[1]", "null_is_text", "-5"])
-def test_unusable_time_to_live_in_the_file_names_its_key(write: Write, value: str) -> None:
+def test_invalid_token_ttl_names_its_key(write: Write, value: str) -> None:
     path = write(f"{PROVIDER_FILE}      token_ttl_seconds: {value}\n")
-    place = f"credentials.provider.aws_iam.token_ttl_seconds in {path}: must be"
+    prefix = f"credentials.provider.aws_iam.token_ttl_seconds in {path}: must be"
     with pytest.raises(ApiValueError) as caught:
         discover()
-    assert str(caught.value).startswith(place)
+    assert str(caught.value).startswith(prefix)
 
 
 def test_unknown_provider_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -379,24 +383,24 @@ def test_unknown_provider_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 # Errors
 
 
-def test_nothing_found_names_every_place(home: Path) -> None:
+def test_missing_settings_error_names_every_source(home: Path) -> None:
     found = discover()
     assert found.settings == []
     with pytest.raises(ApiValueError) as caught:
         found.configuration()
-    for place in (ENDPOINT, f"server.endpoint_url in {home / '.lakectl.yaml'}"):
-        assert place in str(caught.value)
+    for source in (ENDPOINT, f"server.endpoint_url in {home / '.lakectl.yaml'}"):
+        assert source in str(caught.value)
     with pytest.raises(ApiValueError) as caught:
         Configuration.from_environment(host="http://h")
-    for place in (KEY_ID, SECRET, "credentials.access_key_id in", "secret_access_key in"):
-        assert place in str(caught.value)
+    for source in (KEY_ID, SECRET, "credentials.access_key_id in", "secret_access_key in"):
+        assert source in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("has", "lacks", "key"),
     [(KEY_ID, SECRET, "secret_access_key"), (SECRET, KEY_ID, "access_key_id")],
 )
-def test_half_a_pair_names_where_each_half_was_looked_for(
+def test_incomplete_key_pair_names_the_sources(
     monkeypatch: pytest.MonkeyPatch, home: Path, has: str, lacks: str, key: str
 ) -> None:
     monkeypatch.setenv(has, "precious")
@@ -408,9 +412,7 @@ def test_half_a_pair_names_where_each_half_was_looked_for(
     assert "precious" not in text
 
 
-def test_named_file_that_is_missing_is_an_error(
-    monkeypatch: pytest.MonkeyPatch, home: Path
-) -> None:
+def test_missing_named_file_is_an_error(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     monkeypatch.setenv("LAKECTL_CONFIG_FILE", str(home / "missing.yaml"))
     with pytest.raises(FileNotFoundError, match=r"LAKECTL_CONFIG_FILE.*missing\.yaml"):
         discover()
@@ -430,12 +432,12 @@ def test_unreadable_file_is_an_error(write: Write) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="null device of POSIX")
-def test_home_that_is_no_directory_has_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_home_without_directory_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/dev/null")
     assert discover().settings == []
 
 
-def test_unknown_home_has_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_home_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     def home() -> Path:
         raise RuntimeError("Could not determine home directory.")
 
@@ -446,7 +448,7 @@ def test_unknown_home_has_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
         found.configuration()
 
 
-def test_null_device_stands_for_no_file(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_null_device_disables_the_file(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     write()
     monkeypatch.setenv("LAKECTL_CONFIG_FILE", os.devnull)
     assert discover().settings == []
@@ -473,7 +475,7 @@ def test_empty_file_is_an_error(write: Write, text: str) -> None:
         "[" * 5000,
     ],
 )
-def test_broken_yaml_names_the_file_and_no_secret(write: Write, text: str) -> None:
+def test_invalid_yaml_error_names_file_and_hides_secrets(write: Write, text: str) -> None:
     path = write(text)
     with pytest.raises(ApiValueError, match="is not valid YAML") as caught:
         discover()
@@ -514,7 +516,7 @@ def test_wrong_type_names_file_and_key(write: Write, text: str, place: str) -> N
     assert "0000" not in str(caught.value)
 
 
-def test_unusable_endpoint_names_its_origin(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_endpoint_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ENDPOINT, "ftp://user:precious@h")
     with pytest.raises(ApiValueError, match=f"^{ENDPOINT}: ") as caught:
         discover()
@@ -522,26 +524,26 @@ def test_unusable_endpoint_names_its_origin(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX permissions")
-def test_file_that_others_may_read_warns(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_readable_by_others_warns(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(mode=0o644)
     with pytest.warns(UserWarning, match="every user of this machine may read") as caught:
         Configuration.from_environment()
     assert caught[0].filename == __file__
     assert f"chmod 600 {path}" in str(caught[0].message)
     monkeypatch.setenv(SECRET, "elsewhere")
-    Configuration.from_environment()  # without a secret in use from the file there is no warning
+    Configuration.from_environment()  # no warning: the file's secret is not used
 
 
-def test_repr_holds_no_secret(write: Write) -> None:
+def test_discovery_repr_hides_secrets(write: Write) -> None:
     write()
     assert "file-secret" not in repr(discover(api_key={"cookie_auth": "file-secret"}))
     assert "file-secret" not in repr(discover())
 
 
-# PyYAML is an extra
+# The optional dependency PyYAML
 
 
-def test_file_without_pyyaml_says_what_to_install_or_set(
+def test_missing_pyyaml_error_names_extra_and_variables(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write()

@@ -1,4 +1,4 @@
-"""Creation of what may exist already."""
+"""Idempotent creation of repositories, branches and tags."""
 
 from __future__ import annotations
 
@@ -28,10 +28,12 @@ def commit(client: ApiClient, path: str) -> str:
 
 
 def test_repository_is_created_once(client: ApiClient, sandbox: Sandbox, namespace: str) -> None:
-    made = ensure_repository(client, RepositoryCreation("repo", namespace, default_branch="trunk"))
-    assert (made.id, made.default_branch) == ("repo", "trunk")
+    created = ensure_repository(
+        client, RepositoryCreation("repo", namespace, default_branch="trunk")
+    )
+    assert (created.id, created.default_branch) == ("repo", "trunk")
     again = ensure_repository(client, {"name": "repo", "storage_namespace": f"{namespace}/"})
-    assert again == made
+    assert again == created
     creations = [r for r in sandbox.requests if r.operation == "create_repository"]
     assert len(creations) == 1
 
@@ -45,11 +47,11 @@ def test_repository_with_another_storage_namespace_is_a_conflict(
         )
 
 
-def test_branch_is_created_once_and_may_move_on(client: ApiClient, repository: str) -> None:
-    made = ensure_branch(client, repository, BranchCreation("dev", "main"))
-    assert made.id == "dev"
+def test_branch_is_created_once_and_keeps_new_commits(client: ApiClient, repository: str) -> None:
+    created = ensure_branch(client, repository, BranchCreation("dev", "main"))
+    assert created.id == "dev"
     commit(client, "a")
-    assert ensure_branch(client, repository, {"name": "dev", "source": "main"}) == made
+    assert ensure_branch(client, repository, {"name": "dev", "source": "main"}) == created
 
 
 def test_branch_with_the_name_of_a_tag_is_a_conflict(client: ApiClient, repository: str) -> None:
@@ -69,9 +71,9 @@ def test_missing_repository_or_source_is_not_found(client: ApiClient, repository
 
 def test_tag_is_created_once(client: ApiClient, repository: str) -> None:
     head = commit(client, "a")
-    made = ensure_tag(client, repository, TagCreation("v1", "main"))
-    assert made.commit_id == head
-    assert ensure_tag(client, repository, TagCreation("v1", head)) == made
+    created = ensure_tag(client, repository, TagCreation("v1", "main"))
+    assert created.commit_id == head
+    assert ensure_tag(client, repository, TagCreation("v1", head)) == created
 
 
 def test_tag_at_another_commit_is_a_conflict(client: ApiClient, repository: str) -> None:
@@ -82,7 +84,7 @@ def test_tag_at_another_commit_is_a_conflict(client: ApiClient, repository: str)
 
 
 @pytest.mark.parametrize("fault", ["lost_answer", "reset_after"])
-def test_lost_response_to_a_creation_is_settled_by_a_look(
+def test_lost_creation_response_is_resolved_by_lookup(
     client: ApiClient, sandbox: Sandbox, repository: str, fault: str
 ) -> None:
     sandbox.faults.add("create_branch", fault)  # type: ignore[arg-type]
@@ -93,7 +95,7 @@ def test_lost_response_to_a_creation_is_settled_by_a_look(
             ensure_branch(client, repository, BranchCreation("dev", "main"))
 
 
-def test_creation_by_another_client_in_between_is_no_error(
+def test_concurrent_creation_is_not_an_error(
     client: ApiClient, sandbox: Sandbox, repository: str
 ) -> None:
     BranchesApi(client).create_branch(repository, BranchCreation("dev", "main"))

@@ -1,4 +1,4 @@
-"""Exceptions: the tree, what they say, and that they survive pickling."""
+"""Exceptions: hierarchy, messages, attributes and pickling."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from lakefs_client.exceptions import (
 )
 
 
-class Answered:
-    """Return the state of an exception."""
+class Response:
+    """A response, as the constructors of exceptions take it."""
 
     def __init__(self, status: int, data: Any = b"{}", reason: str = "Reason") -> None:
         self.status = status
@@ -67,7 +67,7 @@ class Answered:
         (InvalidAnswerError, [ApiException, ApiTypeError, TypeError]),
     ],
 )
-def test_tree(cls: type, bases: list[type]) -> None:
+def test_exception_has_its_base_classes(cls: type, bases: list[type]) -> None:
     for base in bases:
         assert issubclass(cls, base)
 
@@ -96,7 +96,7 @@ def test_tree(cls: type, bases: list[type]) -> None:
         (799, ApiException),
     ],
 )
-def test_status_decides_the_class(
+def test_status_selects_the_exception_class(
     api: ApiClient, server: ScriptedServer, status: int, cls: type[ApiException]
 ) -> None:
     api.configuration.retries = False
@@ -112,8 +112,8 @@ def test_status_decides_the_class(
         assert error.headers[name] == "application/json"
 
 
-def test_text_has_status_reason_headers_and_body() -> None:
-    error = ApiException(http_resp=Answered(404, b'{"message": "gone"}', "Not Found"))
+def test_str_shows_status_reason_headers_and_body() -> None:
+    error = ApiException(http_resp=Response(404, b'{"message": "gone"}', "Not Found"))
     assert str(error) == (
         "(404)\n"
         "Reason: Not Found\n"
@@ -127,11 +127,11 @@ def test_text_has_status_reason_headers_and_body() -> None:
     [(b"", ""), ("text", "text"), ("\u20ac".encode(), "\u20ac"), (b"\xff\xfe", "\ufffd\ufffd"),
      (None, None)],
 )  # fmt: skip
-def test_body_is_text_whatever_came(data: Any, body: str | None) -> None:
-    assert ApiException(http_resp=Answered(500, data)).body == body
+def test_body_is_decoded_to_text(data: Any, body: str | None) -> None:
+    assert ApiException(http_resp=Response(500, data)).body == body
 
 
-def test_built_by_hand() -> None:
+def test_manually_built_exception_has_its_attributes() -> None:
     error = NotFoundException(status=404, reason="Not Found")
     assert (error.status, error.reason, error.body, error.headers) == (404, "Not Found", None, None)
     assert str(error) == "(404)\nReason: Not Found\n"
@@ -141,11 +141,11 @@ def test_built_by_hand() -> None:
     assert (empty.status, empty.reason) == (None, None)
 
 
-def test_repr_of_an_answer_says_what_it_was() -> None:
-    assert repr(ApiException(http_resp=Answered(418))) == "ApiException(418, 'Reason')"
+def test_repr_shows_status_and_reason() -> None:
+    assert repr(ApiException(http_resp=Response(418))) == "ApiException(418, 'Reason')"
 
 
-def test_located_errors_say_where() -> None:
+def test_str_shows_path_to_item() -> None:
     error = ApiTypeError("Wrong", ["results", 0, "path"], (int, str), True)
     assert str(error) == "Wrong at ['results'][0]['path']"
     assert error.path_to_item == ["results", 0, "path"]
@@ -175,13 +175,13 @@ EXAMPLES: dict[type, Exception] = {
     TransferError: TransferError(
         "failed",
         outcome="aborted",
-        cause=ServiceException(http_resp=Answered(500)),
+        cause=ServiceException(http_resp=Response(500)),
         part_number=3,
         upload_id="id",
         physical_address="mem://x",
     ),
     InvalidAnswerError: InvalidAnswerError(
-        Answered(200), "get_repository", ApiTypeError("Wrong", ["a"], (int,), False)
+        Response(200), "get_repository", ApiTypeError("Wrong", ["a"], (int,), False)
     ),
 }
 PUBLIC = [
@@ -200,8 +200,8 @@ PUBLIC = [
         copy.deepcopy,
     ],
 )
-def test_every_class_survives_pickling_and_copying(cls: type[Any], again: Any) -> None:
-    error = EXAMPLES.get(cls) or cls(http_resp=Answered(404, b"body"))
+def test_exception_survives_pickling_and_copying(cls: type[Any], again: Any) -> None:
+    error = EXAMPLES.get(cls) or cls(http_resp=Response(404, b"body"))
     result = again(error)
     assert type(result) is cls
     assert str(result) == str(error)
@@ -210,7 +210,7 @@ def test_every_class_survives_pickling_and_copying(cls: type[Any], again: Any) -
     assert {k: repr(v) for k, v in state.items()} == {k: repr(v) for k, v in expected.items()}
 
 
-def test_error_from_a_real_answer_survives_pickling(api: ApiClient, server: ScriptedServer) -> None:
+def test_error_of_an_answer_survives_pickling(api: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(404, json={"message": "gone"}))
     with pytest.raises(NotFoundException) as caught:
         RepositoriesApi(api).get_repository("repo")
@@ -220,19 +220,19 @@ def test_error_from_a_real_answer_survives_pickling(api: ApiClient, server: Scri
     assert json.loads(error.body) == {"message": "gone"}
 
 
-def test_transfer_error_takes_status_and_body_of_its_cause() -> None:
-    cause = ForbiddenException(http_resp=Answered(403, b"no", "Forbidden"))
+def test_transfer_error_has_status_and_body_of_cause() -> None:
+    cause = ForbiddenException(http_resp=Response(403, b"no", "Forbidden"))
     error = TransferError("failed", outcome="not linked", cause=cause, physical_address="mem://x")
     assert (error.status, error.body) == (403, "no")
     assert error.__cause__ is cause
     assert (error.part_number, error.upload_id) == (None, None)
-    for said in ("failed", "not linked", "mem://x", "no"):
-        assert said in str(error)
+    for part in ("failed", "not linked", "mem://x", "no"):
+        assert part in str(error)
     alone = TransferError("failed", outcome="unknown")
     assert (alone.status, alone.body, alone.headers) == (0, None, None)
 
 
-def test_transfer_error_says_what_another_attempt_would_need() -> None:
+def test_transfer_error_names_upload_and_address() -> None:
     text = str(EXAMPLES[TransferError])
     assert "id" in text
     assert "mem://x" in text
@@ -273,7 +273,7 @@ def test_error_names_operation_request_and_message(server: ScriptedServer) -> No
         (b"<Error><Code>NoSuchKey</Code><Message>no such key</Message></Error>", "no such key"),
     ],
 )
-def test_message_is_never_missing(server: ScriptedServer, body: bytes, message: str) -> None:
+def test_message_falls_back_to_reason(server: ScriptedServer, body: bytes, message: str) -> None:
     assert failing_call(server, Answer(404, body), username="u", password="p").message == message
 
 
@@ -296,7 +296,7 @@ def test_error_counts_attempts(server: ScriptedServer) -> None:
         ({"username": "u", "password": "p"}, None),
     ],
 )
-def test_unauthorized_says_which_credentials_are_missing(
+def test_unauthorized_error_names_missing_credentials(
     server: ScriptedServer, settings: dict[str, str], hint: str | None
 ) -> None:
     error = failing_call(server, Answer(401), **settings)

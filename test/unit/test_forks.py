@@ -1,4 +1,4 @@
-"""Forks: what is open before one belongs to the parent, and clients can be sent to a process."""
+"""Forked processes, pickled clients, and calls while the interpreter exits."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system does not 
 
 
 def in_child(work: Callable[[], object]) -> str:
-    """Return the text of what a forked child's work returns or raises."""
+    """Run a function in a forked child and return the text of its result or error."""
     receive, send = os.pipe()
     child = os.fork()
     if child == 0:
@@ -66,7 +66,7 @@ def any_server(
 
 
 @forks
-def test_child_opens_connections_of_its_own(api: ApiClient, any_server: ScriptedServer) -> None:
+def test_child_opens_its_own_connections(api: ApiClient, any_server: ScriptedServer) -> None:
     repositories = RepositoriesApi(api)
     repositories.get_repository("repo")
     assert in_child(lambda: repositories.get_repository("repo").id) == "repo"
@@ -75,9 +75,7 @@ def test_child_opens_connections_of_its_own(api: ApiClient, any_server: Scripted
 
 
 @forks
-def test_child_cannot_read_on_in_an_answer_of_the_parent(
-    api: ApiClient, server: ScriptedServer
-) -> None:
+def test_child_cannot_read_the_parents_answer(api: ApiClient, server: ScriptedServer) -> None:
     body = os.urandom(3 << 20)
     server.script(Answer(body=body), HERE)
     response = ObjectsApi(api).get_object("repo", "main", "p", _preload_content=False)
@@ -92,7 +90,7 @@ def test_child_cannot_read_on_in_an_answer_of_the_parent(
 
 
 @forks
-def test_child_cannot_end_an_exchange_of_the_parent(api: ApiClient, server: ScriptedServer) -> None:
+def test_child_cannot_cancel_the_parents_exchange(api: ApiClient, server: ScriptedServer) -> None:
     body = os.urandom(3 << 20)
     server.script(Answer(body=body))
     from lakefs_client.rest import Message
@@ -106,25 +104,25 @@ def test_child_cannot_end_an_exchange_of_the_parent(api: ApiClient, server: Scri
 
 
 @forks
-def test_child_can_use_a_client_that_another_thread_holds(
+def test_child_can_use_a_client_locked_before_fork(
     api: ApiClient, any_server: ScriptedServer
 ) -> None:
     RepositoriesApi(api).get_repository("repo")
     cancellation = Cancellation()
-    held = threading.Event()
+    locked = threading.Event()
     done = threading.Event()
 
-    def hold() -> None:
+    def hold_locks() -> None:
         with api.rest_client._lock, api._lock, cancellation._lock, cancellation._cond:
-            held.set()
+            locked.set()
             done.wait(60)
 
-    thread = threading.Thread(target=hold)
+    thread = threading.Thread(target=hold_locks)
     thread.start()
-    held.wait(60)
+    locked.wait(60)
 
     def work() -> str:
-        api.configuration.connection_pool_maxsize = 7  # which makes new pools, under the lock
+        api.configuration.connection_pool_maxsize = 7  # recreates the pools, under the lock
         cancellation.set()
         answer = RepositoriesApi(api).get_repository("repo", async_req=True)
         return str(answer.get(20).id)
@@ -137,14 +135,12 @@ def test_child_can_use_a_client_that_another_thread_holds(
 
 
 @forks
-def test_child_forked_while_a_body_goes_out_sends_nothing(
-    api: ApiClient, server: ScriptedServer
-) -> None:
+def test_child_forked_during_upload_sends_nothing(api: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(201, json={"path": "p"}))
     texts: list[str] = []
 
     class ForkingStream:
-        """A stream whose reader forks; the child keeps reading, as a careless program does."""
+        """A stream whose `read` forks; the child writes to the parent's connection."""
 
         def read(self, size: int = -1) -> bytes:
             if texts:
@@ -174,7 +170,7 @@ def test_child_forked_while_a_body_goes_out_sends_nothing(
 
 
 @forks
-def test_pool_manager_of_the_user_serves_the_child(
+def test_custom_pool_manager_works_in_the_child(
     api: ApiClient, any_server: ScriptedServer, certificates: Certificates
 ) -> None:
     api.rest_client.pool_manager = urllib3.PoolManager(ca_certs=certificates.authority)
@@ -190,7 +186,7 @@ def test_pool_manager_of_the_user_serves_the_child(
 
 
 def ask(api: RepositoriesApi) -> str:
-    """Run in another process."""
+    """Make a call and close the client; runs in another process."""
     with api.api_client:
         return str(api.get_repository("repo").id)
 
@@ -208,7 +204,7 @@ def test_api_works_in_another_process(
     assert any_server.connections == 2
 
 
-def test_client_is_pickled_with_its_settings(configuration: Configuration) -> None:
+def test_pickled_client_keeps_its_settings(configuration: Configuration) -> None:
     configuration.connect_timeout = 3
     client = ApiClient(configuration, "X-Mine", "yes", cookie="a=b", pool_threads=3)
     client.user_agent = "agent"
@@ -221,13 +217,13 @@ def test_client_is_pickled_with_its_settings(configuration: Configuration) -> No
         assert (again.cookie, again.pool_threads) == ("a=b", 3)
 
 
-def test_group_of_apis_is_pickled(configuration: Configuration) -> None:
+def test_lakefs_client_can_be_pickled(configuration: Configuration) -> None:
     client = LakeFSClient(configuration)
     again = pickle.loads(pickle.dumps(client))
     assert again.repositories_api.api_client.configuration.host == configuration.host
 
 
-def test_client_with_a_pool_manager_of_the_user_is_not_pickled(api: ApiClient) -> None:
+def test_client_with_custom_pool_manager_rejects_pickling(api: ApiClient) -> None:
     api.rest_client.pool_manager = urllib3.PoolManager()
     with pytest.raises(ApiTypeError, match="pool_manager"):
         pickle.dumps(api)
@@ -236,7 +232,7 @@ def test_client_with_a_pool_manager_of_the_user_is_not_pickled(api: ApiClient) -
 # Asynchronous calls
 
 
-def test_result_of_an_asynchronous_call_keeps_its_client(
+def test_async_result_keeps_its_client_alive(
     configuration: Configuration, server: ScriptedServer
 ) -> None:
     server.script(*[HERE] * 20)
@@ -249,7 +245,7 @@ def test_result_of_an_asynchronous_call_keeps_its_client(
 
 
 def run(program: str, server: ScriptedServer) -> str:
-    """Return the output of a program that asks the server."""
+    """Return the output of a program that calls the server."""
     code = f"""
 import atexit, threading, time, lakefs_client
 from lakefs_client.apis import RepositoriesApi
@@ -276,12 +272,12 @@ def ask():
     ],
     ids=["thread that outlives main", "exit handler", "exit handler after a call"],
 )
-def test_asynchronous_call_while_the_interpreter_ends(program: str) -> None:
+def test_async_call_completes_during_interpreter_exit(program: str) -> None:
     with ScriptedServer(otherwise=HERE) as server:
         assert run(program, server) == "repo\n"
 
 
-def test_interpreter_does_not_wait_for_a_call_without_an_answer() -> None:
+def test_interpreter_exit_does_not_wait_for_pending_call() -> None:
     with ScriptedServer(otherwise=Stall()) as server:
         program = """
 result = RepositoriesApi(client).get_repository("repo", async_req=True)

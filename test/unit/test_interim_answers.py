@@ -1,4 +1,4 @@
-"""One final answer for each request: interim answers are dropped, surplus ends the connection."""
+"""Interim answers (1xx) are skipped; surplus bytes close the connection."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def branch(name: str) -> bytes:
 
 @pytest.fixture
 def api(api: ApiClient) -> ApiClient:
-    """Provide a client that repeats nothing."""
+    """Provide a client without retries."""
     api.configuration.retries = False
     return api
 
@@ -32,7 +32,7 @@ def api(api: ApiClient) -> ApiClient:
 @pytest.mark.parametrize(
     "interim", [HINTS, CONTINUE, PROCESSING, CONTINUE + PROCESSING + HINTS, HINTS * 10]
 )
-def test_interim_answers_are_dropped(
+def test_interim_answers_are_skipped(
     api: ApiClient, server: ScriptedServer, interim: bytes
 ) -> None:
     server.script(*(Raw(interim + branch(name), "keep") for name in ("a", "b", "c")))
@@ -41,7 +41,7 @@ def test_interim_answers_are_dropped(
     assert server.connections == 1
 
 
-def test_interim_answers_are_dropped_over_tls(api: ApiClient, certificates: Certificates) -> None:
+def test_interim_answers_are_skipped_over_tls(api: ApiClient, certificates: Certificates) -> None:
     with ScriptedServer(
         *(Raw(HINTS + branch(name), "keep") for name in "ab"), tls=certificates.server
     ) as secure:
@@ -51,7 +51,7 @@ def test_interim_answers_are_dropped_over_tls(api: ApiClient, certificates: Cert
         assert secure.connections == 1
 
 
-def test_interim_answers_of_the_store_are_dropped(api: ApiClient, server: ScriptedServer) -> None:
+def test_interim_answers_of_the_store_are_skipped(api: ApiClient, server: ScriptedServer) -> None:
     server.script(*(Raw(HINTS + branch(name), "keep") for name in "ab"))
     for name in "ab":
         message = Message("PUT", f"{server.url}/{name}", {"Content-Length": "1"}, b"x")
@@ -61,7 +61,7 @@ def test_interim_answers_of_the_store_are_dropped(api: ApiClient, server: Script
 
 
 @pytest.mark.parametrize("interim", [HINTS, CONTINUE])
-def test_flood_of_interim_answers_is_an_error(
+def test_endless_interim_answers_are_a_connection_error(
     api: ApiClient, server: ScriptedServer, interim: bytes
 ) -> None:
     server.script(Endless(b"", interim), Raw(branch("b")))
@@ -71,7 +71,7 @@ def test_flood_of_interim_answers_is_an_error(
     assert server.connections == 2
 
 
-def test_interim_answer_with_endless_headers_is_an_error(
+def test_endless_interim_headers_are_a_connection_error(
     api: ApiClient, server: ScriptedServer
 ) -> None:
     server.script(Endless(b"HTTP/1.1 103 Early Hints\r\n", b"A: b\r\n" * 100))
@@ -84,7 +84,7 @@ def test_interim_answer_with_endless_headers_is_an_error(
     [b"x", branch("evil"), b"x" * 100_000, HINTS],
     ids=["a byte", "another answer", "many bytes", "an interim answer"],
 )
-def test_connection_with_more_than_one_answer_is_closed(
+def test_connection_with_surplus_bytes_is_closed(
     api: ApiClient, server: ScriptedServer, surplus: bytes
 ) -> None:
     server.script(Raw(branch("a") + surplus, "keep"), Raw(branch("b"), "keep"))
@@ -93,9 +93,7 @@ def test_connection_with_more_than_one_answer_is_closed(
     assert server.connections == 2
 
 
-def test_connection_of_a_head_request_with_a_body_is_closed(
-    api: ApiClient, server: ScriptedServer
-) -> None:
+def test_connection_with_body_after_head_is_closed(api: ApiClient, server: ScriptedServer) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
     server.script(Raw(head + b"HELLO", "keep"), Raw(branch("b"), "keep"))
     ObjectsApi(api).head_object("repo", "main", "p")
@@ -103,7 +101,7 @@ def test_connection_of_a_head_request_with_a_body_is_closed(
     assert server.connections == 2
 
 
-def test_connection_of_one_answer_is_kept(api: ApiClient, server: ScriptedServer) -> None:
+def test_connection_with_exact_answer_is_reused(api: ApiClient, server: ScriptedServer) -> None:
     server.script(
         Raw(branch("a"), "keep"),
         Answer(204),

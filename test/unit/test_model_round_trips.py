@@ -1,4 +1,4 @@
-"""Random models through JSON, copies and pickles: they come back as they were."""
+"""Round trips of random models through JSON, copies and pickles."""
 
 from __future__ import annotations
 
@@ -58,15 +58,15 @@ moments = st.datetimes(
 )
 
 
-class Given:
-    """An answer for `ApiClient.deserialize`."""
+class Response:
+    """A response, as `ApiClient.deserialize` takes it."""
 
     def __init__(self, data: Any) -> None:
         self.data = data
 
 
 def model(cls: type[Any], *required: Any, **optional: Any) -> Any:
-    """Values of a model: any set of the optional properties, and some that nobody knows."""
+    """Return a strategy for a model with some optional and some unknown properties."""
 
     def make(args: tuple[Any, ...], kwargs: dict[str, Any], unknown: dict[str, Any]) -> Any:
         made = cls(*args, **kwargs)
@@ -150,14 +150,16 @@ MODELS = {
 
 
 def through_json(value: Any) -> Any:
-    return CLIENT.deserialize(Given(to_json(value)), (type(value),))
+    return CLIENT.deserialize(Response(to_json(value)), (type(value),))
 
 
 def through_python_names(value: Any) -> Any:
-    """As a dict that a caller gives in place of a model."""
-    from lakefs_client import _kinds
+    """Load a model from a dict, as callers pass it."""
+    from lakefs_client import _annotations, _kinds
 
-    return _kinds.kind_of(type(value), {}.__getitem__).load(value.to_dict(), (), _kinds.CALLER)
+    return _annotations.kind_of(type(value), {}.__getitem__).load(
+        value.to_dict(), (), _kinds.CALLER
+    )
 
 
 WAYS: dict[str, Callable[[Any], Any]] = {
@@ -172,9 +174,9 @@ WAYS: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("cls", MODELS, ids=lambda cls: cls.__name__)
-def test_models_come_back_as_they_were(cls: type[Any]) -> None:
+def test_model_survives_round_trip(cls: type[Any]) -> None:
     @given(MODELS[cls], st.sampled_from(sorted(WAYS)))
-    def comes_back(value: Any, way: str) -> None:
+    def check(value: Any, way: str) -> None:
         before = to_json(value)
         result = WAYS[way](value)
         assert type(result) is cls
@@ -183,36 +185,36 @@ def test_models_come_back_as_they_were(cls: type[Any]) -> None:
         assert result.to_dict() == value.to_dict()
         assert to_json(value) == before
 
-    comes_back()
+    check()
 
 
 @pytest.mark.parametrize("cls", MODELS, ids=lambda cls: cls.__name__)
-def test_any_json_is_a_model_or_a_type_error(cls: type[Any]) -> None:
+def test_arbitrary_json_is_a_model_or_rejected(cls: type[Any]) -> None:
     wire = list(cls.attribute_map.values())
 
     @given(json_values | st.dictionaries(st.sampled_from(wire) if wire else text, json_values))
-    def is_one_or_the_other(value: Any) -> None:
+    def check_json(value: Any) -> None:
         data = json.dumps(value)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # dateutil's, of texts that are hardly dates
+            warnings.simplefilter("ignore")  # dateutil warns about ambiguous dates
             try:
-                result = CLIENT.deserialize(Given(data), (cls,))
+                result = CLIENT.deserialize(Response(data), (cls,))
             except InvalidAnswerError:
                 return
         assert type(result) is cls
         assert repr(result)
         assert to_json(through_json(result)) == to_json(result)
 
-    is_one_or_the_other()
+    check_json()
 
 
 @given(st.text(max_size=30) | st.from_regex(r"[0-9TZ:.+ \-]{0,30}", fullmatch=True))
-def test_any_text_is_a_moment_or_a_type_error(value: str) -> None:
+def test_arbitrary_text_is_a_datetime_or_rejected(value: str) -> None:
     data = json.dumps(value)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            moment = CLIENT.deserialize(Given(data), (datetime,))
+            moment = CLIENT.deserialize(Response(data), (datetime,))
         except InvalidAnswerError:
             return
     assert isinstance(moment, datetime)

@@ -1,4 +1,4 @@
-"""Models: what they take, hold, show and send."""
+"""Models: construction, access, unknown properties, names, copies, values, repr."""
 
 from __future__ import annotations
 
@@ -33,7 +33,6 @@ from lakefs_client.apis import (
 from lakefs_client.model_utils import model_to_dict
 from lakefs_client.models import (
     AuthenticationToken,
-    Commit,
     CommitCreation,
     CompletePresignMultipartUpload,
     ExternalLoginInformation,
@@ -60,8 +59,8 @@ STATS = {"path": "p", "path_type": "object", "physical_address": "data/x", "chec
 PAGE = {"has_more": False, "next_offset": "", "results": 1, "max_per_page": 1000}
 
 
-class Given:
-    """An answer for `ApiClient.deserialize`."""
+class Response:
+    """A response, as `ApiClient.deserialize` takes it."""
 
     def __init__(self, value: Any) -> None:
         self.data = json.dumps(value)
@@ -69,8 +68,8 @@ class Given:
 
 @pytest.fixture
 def decode(api: ApiClient) -> Callable[[Any, Any], Any]:
-    """Read a value as if a server had sent it."""
-    return lambda cls, value: api.deserialize(Given(value), (cls,))
+    """Provide a function that decodes a value like an answer."""
+    return lambda cls, value: api.deserialize(Response(value), (cls,))
 
 
 def encode(value: Any) -> Any:
@@ -89,12 +88,12 @@ def encode(value: Any) -> Any:
         lambda: Ref(commit_id="c", id="r"),
     ],
 )
-def test_required_properties_positional_by_name_or_mixed(ref: Callable[[], Ref]) -> None:
+def test_required_properties_are_positional_or_keyword(ref: Callable[[], Ref]) -> None:
     assert ref().to_dict() == REF
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda: Ref(), "id, commit_id"),
         (lambda: Ref("r"), "commit_id"),
@@ -110,15 +109,15 @@ def test_required_properties_positional_by_name_or_mixed(ref: Callable[[], Ref])
         (lambda: Ref("r", "c", id="again"), "multiple values"),
     ],
 )  # fmt: skip
-def test_wrong_arguments_are_type_errors(make: Callable[[], Any], said: str) -> None:
+def test_invalid_arguments_raise_type_error(make: Callable[[], Any], message: str) -> None:
     with pytest.raises(TypeError) as caught:
         make()
     assert isinstance(caught.value, ApiTypeError)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda: RepositoryCreation("a b", "s3://b"), "must match regular expression"),
         (lambda: RepositoryCreation("repo", "nowhere"), "must match regular expression"),
@@ -131,20 +130,18 @@ def test_wrong_arguments_are_type_errors(make: Callable[[], Any], said: str) -> 
         (lambda: models.AccessKeyCredentials("", "s"), "length must be greater than"),
     ],
 )
-def test_values_outside_enums_limits_and_patterns_are_refused(
-    make: Callable[[], Any], said: str
-) -> None:
+def test_invalid_values_raise_value_error(make: Callable[[], Any], message: str) -> None:
     with pytest.raises(ApiValueError) as caught:
         make()
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_a_tuple_may_stand_for_a_list() -> None:
+def test_tuple_is_accepted_as_list() -> None:
     upload = CompletePresignMultipartUpload("a", (UploadPart(1, "e"),))  # type: ignore[arg-type]
     assert encode(upload)["parts"] == [{"part_number": 1, "etag": "e"}]
 
 
-def test_older_options_of_constructors_are_taken_and_dropped() -> None:
+def test_legacy_constructor_options_are_ignored() -> None:
     ref = Ref("r", "c", _check_type=True, _path_to_item=(), _configuration=None)  # type: ignore[call-arg]
     assert ref.to_dict() == REF
 
@@ -152,7 +149,7 @@ def test_older_options_of_constructors_are_taken_and_dropped() -> None:
 # Reading
 
 
-def test_three_ways_to_read() -> None:
+def test_property_is_attribute_item_and_get() -> None:
     ref = Ref("r", "c")
     assert ref.id == ref["id"] == ref.get("id") == "r"
     assert "id" in ref
@@ -160,7 +157,7 @@ def test_three_ways_to_read() -> None:
 
 
 @pytest.mark.parametrize("name", ["metadata", "size_bytes", "nothing_of_ours"])
-def test_what_is_not_set_is_an_attribute_error(name: str) -> None:
+def test_unset_property_raises_attribute_error(name: str) -> None:
     stats = ObjectStats(**STATS)
     with pytest.raises(ApiAttributeError, match=f"ObjectStats has no attribute '{name}'"):
         getattr(stats, name)
@@ -187,9 +184,7 @@ def test_what_is_not_set_is_an_attribute_error(name: str) -> None:
         ("metadata", {"a": "b"}, ApiTypeError),
     ],
 )
-def test_assignment_is_checked_and_changes_nothing_where_refused(
-    name: str, value: Any, error: type[Exception]
-) -> None:
+def test_rejected_assignment_changes_nothing(name: str, value: Any, error: type[Exception]) -> None:
     stats = ObjectStats(**STATS)
     before = stats.to_dict()
     with pytest.raises(error, match=name):
@@ -199,7 +194,7 @@ def test_assignment_is_checked_and_changes_nothing_where_refused(
     assert stats.to_dict() == before
 
 
-def test_assignment_holds() -> None:
+def test_assignment_sets_the_property() -> None:
     stats = ObjectStats(**STATS)
     stats.mtime = 2
     stats["path"] = "other"
@@ -215,10 +210,10 @@ def test_models_are_unhashable() -> None:
         hash(Ref("r", "c"))
 
 
-# What is unknown is kept
+# Unknown properties and values
 
 
-def test_unknown_names_are_kept_and_sent(api: ApiClient, server: ScriptedServer) -> None:
+def test_unknown_properties_are_kept_and_sent(api: ApiClient, server: ScriptedServer) -> None:
     commit = {**REF, "parents": [], "committer": "me", "message": "m", "creation_date": 1,
               "meta_range_id": "", "of_tomorrow": {"deep": [1]}}  # fmt: skip
     server.script(Answer(201, json=commit))
@@ -234,7 +229,7 @@ def test_unknown_names_are_kept_and_sent(api: ApiClient, server: ScriptedServer)
     assert encode(result) == commit
 
 
-def test_unknown_enum_values_are_kept_but_not_taken(decode: Callable[..., Any]) -> None:
+def test_unknown_enum_values_are_kept_but_not_assignable(decode: Callable[..., Any]) -> None:
     stats = decode(ObjectStats, {**STATS, "path_type": "symlink"})
     assert stats.path_type == "symlink"
     assert encode(stats)["path_type"] == "symlink"
@@ -243,11 +238,11 @@ def test_unknown_enum_values_are_kept_but_not_taken(decode: Callable[..., Any]) 
     assert copy.deepcopy(stats) == pickle.loads(pickle.dumps(stats)) == stats
 
 
-def test_values_outside_limits_are_kept_from_servers(decode: Callable[..., Any]) -> None:
+def test_decoding_accepts_values_outside_limits(decode: Callable[..., Any]) -> None:
     assert decode(Pagination, {**PAGE, "results": -5}).results == -5
 
 
-def test_discard_unknown_keys_drops_them_at_every_depth(
+def test_discard_unknown_keys_applies_at_every_depth(
     api: ApiClient, server: ScriptedServer
 ) -> None:
     page = {"pagination": {**PAGE, "new": 1}, "new": 2,
@@ -258,7 +253,7 @@ def test_discard_unknown_keys_drops_them_at_every_depth(
     assert listing.to_dict() == {
         "pagination": PAGE, "results": [{**STATS, "metadata": {"key": "kept"}}]
     }  # fmt: skip
-    with pytest.raises(ApiTypeError, match="path"):  # types are checked all the same
+    with pytest.raises(ApiTypeError, match="path"):  # types are still checked
         ObjectsApi(api).list_objects("repo", "main")
 
 
@@ -277,7 +272,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("key", HOSTILE)
 @pytest.mark.parametrize("kind", ["unknown in a model", "entry of a map", "nested"])
-def test_no_key_of_a_server_shadows_a_method(
+def test_decoded_key_does_not_shadow_methods(
     decode: Callable[..., Any], key: str, kind: str
 ) -> None:
     if kind == "unknown in a model":
@@ -304,9 +299,9 @@ def test_no_key_of_a_server_shadows_a_method(
     assert isinstance(holder.to_dict, Callable)  # type: ignore[arg-type]
 
 
-# Without the options of older constructors.
+# Without the legacy options of constructors.
 @pytest.mark.parametrize("key", [k for k in HOSTILE if k not in ("_check_type", "_configuration")])
-def test_no_key_of_a_caller_shadows_a_method(key: str) -> None:
+def test_assigned_key_does_not_shadow_methods(key: str) -> None:
     entries = ObjectUserMetadata(**{"first": "1", key: "text"})
     unknown: Any = Ref("r", "c")
     unknown[key] = "text"
@@ -319,7 +314,7 @@ def test_no_key_of_a_caller_shadows_a_method(key: str) -> None:
 # Map models
 
 
-def test_map_models_hold_any_name_with_text(decode: Callable[..., Any]) -> None:
+def test_map_model_accepts_any_name(decode: Callable[..., Any]) -> None:
     metadata: Any = ObjectUserMetadata(a="1")
     metadata.b = "2"
     metadata["c d"] = "3"
@@ -330,7 +325,7 @@ def test_map_models_hold_any_name_with_text(decode: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize("value", [1, None, b"x", ["x"], True])
-def test_map_models_take_text_alone(decode: Callable[..., Any], value: Any) -> None:
+def test_map_model_rejects_other_than_text(decode: Callable[..., Any], value: Any) -> None:
     with pytest.raises(ApiTypeError, match="'a'"):
         ObjectUserMetadata(a=value)
     metadata: Any = ObjectUserMetadata()
@@ -347,7 +342,7 @@ def test_map_models_take_text_alone(decode: Callable[..., Any], value: Any) -> N
 # Names
 
 
-def test_names_of_python_and_names_in_json(api: ApiClient, server: ScriptedServer) -> None:
+def test_properties_are_sent_with_json_names(api: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(json={"token": "t"}))
     login = ExternalLoginInformation({"a": [1, None]}, token_expiration_duration=60)
     assert login.to_dict() == {"identity_request": {"a": [1, None]},
@@ -371,11 +366,11 @@ def test_names_of_python_and_names_in_json(api: ApiClient, server: ScriptedServe
          "blockstore_namespace_ValidityRegex"),
     ],
 )  # fmt: skip
-def test_names_that_differ(model: str, name: str, wire: str) -> None:
+def test_attribute_map_contains_differing_names(model: str, name: str, wire: str) -> None:
     assert getattr(models, model).attribute_map[name] == wire
 
 
-def test_dict_bodies_have_names_of_python(api: ApiClient, server: ScriptedServer) -> None:
+def test_dict_body_has_python_names(api: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(json={"token": "t"}))
     AuthApi(api).external_principal_login(
         external_login_information={"identity_request": {"x": 1}, "extra": [1]}
@@ -383,7 +378,7 @@ def test_dict_bodies_have_names_of_python(api: ApiClient, server: ScriptedServer
     assert json.loads(server.requests[0].body) == {"identityRequest": {"x": 1}, "extra": [1]}
 
 
-def test_an_argument_called_class() -> None:
+def test_class_property_is_positional() -> None:
     event = StatsEvent("storage", "put", 5)
     assert event._class == event["_class"] == "storage"
     assert encode(event) == {"class": "storage", "name": "put", "count": 5}
@@ -392,7 +387,7 @@ def test_an_argument_called_class() -> None:
 # Equality, copies, pickles
 
 
-def test_equality_is_of_class_and_data(decode: Callable[..., Any]) -> None:
+def test_models_are_equal_by_class_and_data(decode: Callable[..., Any]) -> None:
     assert Ref("r", "c") == Ref("r", "c") == decode(Ref, REF)
     assert Ref("r", "c") != Ref("r", "x")
     assert Ref("r", "c") != Ref("r", "c", extra=1)  # type: ignore[call-arg]
@@ -406,7 +401,7 @@ def test_equality_is_of_class_and_data(decode: Callable[..., Any]) -> None:
 
 @pytest.fixture
 def listing(decode: Callable[..., Any]) -> ObjectStatsList:
-    """Provide an unread page of a server, with nested and unknown properties."""
+    """Provide a decoded page with nested and unknown properties."""
     stats = {**STATS, "metadata": {"a": "1"}, "new": {"deep": [1]}}
     result: ObjectStatsList = decode(
         ObjectStatsList, {"pagination": PAGE, "results": [stats, STATS], "more": [1]}
@@ -414,7 +409,7 @@ def listing(decode: Callable[..., Any]) -> ObjectStatsList:
     return result
 
 
-def test_copy_shares_what_is_within_and_deepcopy_does_not(listing: Any) -> None:
+def test_copy_is_shallow_and_deepcopy_is_deep(listing: Any) -> None:
     shallow, deep = copy.copy(listing), copy.deepcopy(listing)
     assert shallow == deep == listing
     shallow.extra = 1
@@ -426,7 +421,7 @@ def test_copy_shares_what_is_within_and_deepcopy_does_not(listing: Any) -> None:
     assert deep.results[0]["new"] == {"deep": [1]}
 
 
-def test_deepcopy_keeps_what_is_shared_shared() -> None:
+def test_deepcopy_preserves_shared_references() -> None:
     part = UploadPart(1, "e")
     upload = CompletePresignMultipartUpload("a", [part, part])
     again = copy.deepcopy(upload)
@@ -435,7 +430,7 @@ def test_deepcopy_keeps_what_is_shared_shared() -> None:
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_pickle(listing: Any, protocol: int) -> None:
+def test_pickle_restores_nested_models(listing: Any, protocol: int) -> None:
     again = pickle.loads(pickle.dumps(listing, protocol))
     assert again == listing
     assert type(again.results[0].metadata) is ObjectUserMetadata
@@ -458,10 +453,10 @@ def test_pickle_is_read_by_a_fresh_process(listing: Any) -> None:
     assert again == listing
 
 
-# Values as they are
+# Values
 
 
-def test_free_form_values_are_left_alone(api: ApiClient, server: ScriptedServer) -> None:
+def test_free_form_values_are_not_converted(api: ApiClient, server: ScriptedServer) -> None:
     value = {
         "whole": 1, "text of a date": "2024-05-06T07:08:09Z", "float": 1.0, "none": None,
         "big": 2**80, "nested": [{"a": [True, {}]}, []], "": "", "é": "\u2028",
@@ -488,7 +483,7 @@ def test_free_form_values_are_left_alone(api: ApiClient, server: ScriptedServer)
         ("2024-05-06T09:08:09+02:00", datetime(2024, 5, 6, 7, 8, 9, tzinfo=timezone.utc)),
     ],
 )  # fmt: skip
-def test_moments_from_servers(decode: Callable[..., Any], text: str, moment: datetime) -> None:
+def test_datetime_is_decoded(decode: Callable[..., Any], text: str, moment: datetime) -> None:
     run = {"run_id": "1", "branch": "b", "start_time": text, "commit_id": "c",
            "event_type": "e", "status": "completed"}  # fmt: skip
     result = decode(models.ActionRun, run)
@@ -497,27 +492,27 @@ def test_moments_from_servers(decode: Callable[..., Any], text: str, moment: dat
 
 
 @pytest.mark.parametrize("text", ["soon", "", "2024-99-99", "9" * 400, "2024-05-06T07:08:09+99:99"])
-def test_moments_that_are_none(decode: Callable[..., Any], text: str) -> None:
+def test_invalid_datetime_is_rejected(decode: Callable[..., Any], text: str) -> None:
     run = {"run_id": "1", "branch": "b", "start_time": text, "commit_id": "c",
            "event_type": "e", "status": "completed"}  # fmt: skip
     with pytest.raises(ApiTypeError, match="start_time"):
         decode(models.ActionRun, run)
 
 
-def test_constructors_convert_nothing() -> None:
+def test_constructor_does_not_convert_types() -> None:
     with pytest.raises(ApiTypeError, match="start_time"):
         models.ActionRun("1", "b", "2024-05-06T07:08:09Z", "e", "completed", "c")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("value", [None, "url"])
-def test_nullable_properties(decode: Callable[..., Any], value: Any) -> None:
+def test_nullable_property_keeps_null(decode: Callable[..., Any], value: Any) -> None:
     location = decode(StagingLocation, {"presigned_url": value})
     assert location.presigned_url == value
     assert encode(location) == {"presigned_url": value}
     assert location == StagingLocation(presigned_url=value)
 
 
-def test_models_of_several_schemas_have_all_their_properties(decode: Callable[..., Any]) -> None:
+def test_composed_model_has_all_properties(decode: Callable[..., Any]) -> None:
     data = {"id": "1", "status": "open", "author": "a", "creation_date": "2024-05-06T07:08:09Z",
             "source_branch": "s", "destination_branch": "d", "title": "t",
             "description": "x"}  # fmt: skip
@@ -526,7 +521,7 @@ def test_models_of_several_schemas_have_all_their_properties(decode: Callable[..
     assert set(data) <= set(PullRequest.attribute_map)
 
 
-def test_lists_of_texts_and_lists_that_are_models(
+def test_lists_of_strings_and_models_are_decoded(
     api: ApiClient, server: ScriptedServer, decode: Callable[..., Any]
 ) -> None:
     upload = decode(
@@ -539,7 +534,7 @@ def test_lists_of_texts_and_lists_that_are_models(
     assert [rule.pattern for rule in rules] == ["a*", "b"]
 
 
-# The settings of an external principal
+# Settings of an external principal
 
 
 SETTINGS: list[Any] = [
@@ -555,7 +550,7 @@ SETTINGS: list[Any] = [
 
 @pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("as_dict", [False, True])
-def test_settings_go_out_as_one_object(
+def test_principal_settings_are_sent_as_one_object(
     api: ApiClient, server: ScriptedServer, settings: Any, as_dict: bool
 ) -> None:
     server.script(Answer(201))
@@ -567,7 +562,7 @@ def test_settings_go_out_as_one_object(
 
 
 @pytest.mark.parametrize("settings", [[], {}, ExternalPrincipalSettings()])
-def test_no_settings_are_an_empty_object(settings: Any) -> None:
+def test_empty_principal_settings_are_an_empty_object(settings: Any) -> None:
     assert encode(ExternalPrincipalCreation(settings=settings)) == {"settings": {}}
 
 
@@ -579,7 +574,7 @@ def test_no_settings_are_an_empty_object(settings: Any) -> None:
     ],
 )
 @pytest.mark.parametrize("as_dict", [False, True])
-def test_settings_that_contradict_each_other_are_refused_by_name(
+def test_conflicting_principal_settings_are_named(
     api: ApiClient, server: ScriptedServer, settings: Any, as_dict: bool
 ) -> None:
     def call() -> None:
@@ -596,12 +591,12 @@ def test_settings_that_contradict_each_other_are_refused_by_name(
 
 
 @pytest.mark.parametrize("settings", ["a=1", 5, [["a", "1"]], {"a": 1}, [{"a": None}], {1: "a"}])
-def test_settings_of_other_types_are_refused(settings: Any) -> None:
+def test_invalid_principal_settings_raise_type_error(settings: Any) -> None:
     with pytest.raises(ApiTypeError, match="settings"):
         ExternalPrincipalCreation(settings=settings)
 
 
-# What is shown
+# Repr
 
 
 @pytest.mark.parametrize(
@@ -614,20 +609,20 @@ def test_settings_of_other_types_are_refused(settings: Any) -> None:
         (models.AccessKeyCredentials("id", "hunter2"), "secret_access_key"),
     ],
 )
-def test_repr_hides_secrets_and_programs_see_them(model: Any, secret: str) -> None:
+def test_repr_hides_secrets_but_properties_do_not(model: Any, secret: str) -> None:
     assert "hunter2" not in repr(model) + str(model) + f"{model!s:>200}" + model.to_str()
     assert "hunter2" not in repr([model]) + repr({"x": model})
     assert model.to_dict()[secret] == model[secret] == encode(model)[secret] == "hunter2"
 
 
-def test_repr_of_nested_models_hides_secrets_too() -> None:
+def test_repr_hides_secrets_of_nested_models() -> None:
     setup = models.Setup("admin", key=models.AccessKeyCredentials("id", "hunter2"))
     assert "hunter2" not in repr(setup)
     assert "admin" in repr(setup)
     assert setup.to_dict()["key"]["secret_access_key"] == "hunter2"
 
 
-def test_repr_hides_what_signs_a_url() -> None:
+def test_repr_hides_url_signatures() -> None:
     url = "https://store/key?X-Amz-Credential=AKIA&X-Amz-Signature=hunter2&partNumber=1"
     upload = PresignMultipartUpload("id", "address", presigned_urls=[url])
     assert "hunter2" not in repr(upload)
@@ -635,14 +630,14 @@ def test_repr_hides_what_signs_a_url() -> None:
     assert upload.presigned_urls == [url]
 
 
-def test_repr_is_the_dict_laid_out() -> None:
+def test_repr_is_the_sorted_dict() -> None:
     assert repr(Ref("r", "c")) == str(Ref("r", "c")) == "{'commit_id': 'c', 'id': 'r'}"
 
 
-# What a class says of itself
+# Class attributes
 
 
-def test_class_attributes() -> None:
+def test_class_attributes_describe_the_schema() -> None:
     assert ObjectStats.attribute_map["path"] == "path"
     assert ObjectStats.openapi_types["mtime"] == (int,)
     assert ObjectStats.openapi_types["metadata"] == (ObjectUserMetadata,)
@@ -664,14 +659,14 @@ def test_class_attributes() -> None:
     assert Ref("r", "c").attribute_map == {"id": "id", "commit_id": "commit_id"}
 
 
-def test_from_openapi_data_is_a_constructor() -> None:
+def test_from_openapi_data_constructs_a_model() -> None:
     assert Ref._from_openapi_data("r", commit_id="c", _check_type=True) == Ref("r", "c")
 
 
-# Nothing of the caller's is changed
+# The caller's arguments; other types
 
 
-def test_dicts_and_lists_that_were_given_stay_as_they_are() -> None:
+def test_constructor_arguments_are_not_modified() -> None:
     parts = [UploadPart(1, "e")]
     metadata = {"a": "1"}
     upload = CompletePresignMultipartUpload("a", parts)
@@ -685,7 +680,7 @@ def test_dicts_and_lists_that_were_given_stay_as_they_are() -> None:
     assert upload.parts is parts
 
 
-def test_check_return_type_false_lets_containers_pass_too(
+def test_check_return_type_false_skips_container_checks(
     api: ApiClient, server: ScriptedServer
 ) -> None:
     server.script(
@@ -700,14 +695,14 @@ def test_check_return_type_false_lets_containers_pass_too(
     assert ObjectsApi(api).list_objects("r", "main", _check_return_type=False) == [1]
 
 
-def test_a_model_given_for_another_is_refused() -> None:
+def test_property_rejects_another_model() -> None:
     with pytest.raises(ApiTypeError, match="pagination"):
         ObjectStatsList(Ref("r", "c"), [])  # type: ignore[arg-type]
 
 
-def test_models_of_ones_own() -> None:
+def test_model_can_be_subclassed() -> None:
     class MyRef(Ref):
-        """With a method of its own."""
+        """A subclass with a method."""
 
         def short(self) -> str:
             return self.commit_id[:1]
@@ -717,10 +712,9 @@ def test_models_of_ones_own() -> None:
     assert encode(mine) == {"id": "r", "commit_id": "commit"}
     assert mine != Ref("r", "commit")
     assert CommitCreation("m", metadata={}).metadata == {}
-    assert isinstance(Commit, type)
 
 
-def test_configuration_of_a_server(api: ApiClient, server: ScriptedServer) -> None:
+def test_server_configuration_is_decoded(api: ApiClient, server: ScriptedServer) -> None:
     storage = {
         "blockstore_type": "s3", "blockstore_namespace_example": "s3://x",
         "blockstore_namespace_ValidityRegex": "^s3://", "pre_sign_support": True,

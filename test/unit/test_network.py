@@ -1,4 +1,4 @@
-"""No answer, or none in time: what is raised, and what a slow line may take."""
+"""Network failures and timeouts, slow connections, and errors of upload sources."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MIB = 1 << 20
 
 @pytest.fixture
 def once(api: ApiClient) -> ApiClient:
-    """Provide a client that tries everything once."""
+    """Provide a client without retries."""
     api.configuration.retries = False
     return api
 
@@ -51,7 +51,7 @@ def create(api: ApiClient) -> object:
 # No connection
 
 
-def test_refused_connection(once: ApiClient) -> None:
+def test_refused_connection_is_an_unsent_connection_error(once: ApiClient) -> None:
     with ScriptedServer(deaf=True) as server:
         once.configuration.host = server.url
         with pytest.raises(ApiConnectionError) as caught:
@@ -71,7 +71,7 @@ def test_refused_connection(once: ApiClient) -> None:
     assert error.reason in str(error)
 
 
-def test_name_that_does_not_resolve(once: ApiClient) -> None:
+def test_unresolved_host_is_an_unsent_connection_error(once: ApiClient) -> None:
     once.configuration.host = "http://lakefs.invalid"
     with pytest.raises(ApiConnectionError, match=r"lakefs\.invalid") as caught:
         create(once)
@@ -83,7 +83,7 @@ def test_name_that_does_not_resolve(once: ApiClient) -> None:
 
 @pytest.fixture
 def full() -> Iterator[str]:
-    """Provide the address of a listener that takes no more connections."""
+    """Provide the address of a listener whose backlog is full."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen(0)
@@ -100,9 +100,7 @@ def full() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("options", [{}, {"_request_timeout": (0.2, 60)}])
-def test_connection_that_takes_too_long(
-    once: ApiClient, full: str, options: dict[str, Any]
-) -> None:
+def test_connect_timeout_is_named(once: ApiClient, full: str, options: dict[str, Any]) -> None:
     once.configuration.host = full
     once.configuration.connect_timeout = 0.2 if not options else 60
     with pytest.raises(ApiTimeoutError, match=r"no connection within 0\.2 s") as caught:
@@ -113,17 +111,15 @@ def test_connection_that_takes_too_long(
     assert isinstance(caught.value, ConnectionError)
 
 
-# No answer in time
+# Read timeouts
 
 
-@pytest.mark.parametrize(
-    ("call", "may_have_happened"), [(get, False), (create, True)], ids=["get", "post"]
-)
-def test_answer_that_takes_too_long(
+@pytest.mark.parametrize(("call", "uncertain"), [(get, False), (create, True)], ids=["get", "post"])
+def test_read_timeout_is_named(
     once: ApiClient,
     server: ScriptedServer,
     call: Callable[[ApiClient], object],
-    may_have_happened: bool,
+    uncertain: bool,
 ) -> None:
     once.configuration.read_timeout = 0.2
     stall = Stall()
@@ -134,28 +130,28 @@ def test_answer_that_takes_too_long(
     error = caught.value
     assert "within 0.2 s" in str(error)
     assert "Configuration.read_timeout" in str(error)
-    assert ("the operation may have happened" in str(error)) == may_have_happened
+    assert ("the operation may have happened" in str(error)) == uncertain
     assert error.sent is True
     assert error.status == 0
     assert isinstance(error, TimeoutError)
     assert isinstance(error.__cause__, Exception)
 
 
-def test_answer_that_stops_in_its_middle(once: ApiClient, server: ScriptedServer) -> None:
+def test_read_timeout_applies_within_answer(once: ApiClient, server: ScriptedServer) -> None:
     once.configuration.read_timeout = 0.2
     server.script(Answer(body=b"x" * 100, headers={"Content-Length": "200"}))
     with pytest.raises(ApiTimeoutError, match=r"Configuration\.read_timeout"):
         get(once)
 
 
-def test_download_that_stops_in_its_middle(once: ApiClient, server: ScriptedServer) -> None:
+def test_read_timeout_applies_within_download(once: ApiClient, server: ScriptedServer) -> None:
     once.configuration.read_timeout = 0.2
     server.script(Answer(body=b"x" * 100, headers={"Content-Length": "200"}))
     with pytest.raises(ApiTimeoutError, match=r"Configuration\.read_timeout"):
         ObjectsApi(once).get_object("repo", "main", "p")
 
 
-def test_body_that_is_not_taken_in_time(once: ApiClient) -> None:
+def test_read_timeout_applies_to_sending_the_body(once: ApiClient) -> None:
     stall = Stall(after=0)
     with ScriptedServer(stall, receive_buffer=4096) as server:
         once.configuration.host = server.url
@@ -167,7 +163,7 @@ def test_body_that_is_not_taken_in_time(once: ApiClient) -> None:
 
 
 @pytest.mark.parametrize("source", ["bytes", "file", "stream"])
-def test_reader_that_is_slower_than_the_connect_timeout(
+def test_slow_upload_may_exceed_connect_timeout(
     once: ApiClient, source: str, tmp_path: Path
 ) -> None:
     size = 12 * MIB
@@ -186,7 +182,7 @@ def test_reader_that_is_slower_than_the_connect_timeout(
     assert "transfer-encoding" not in request.headers
 
 
-def test_answer_before_the_end_of_a_large_body_is_told(once: ApiClient) -> None:
+def test_early_error_answer_to_large_body_is_raised(once: ApiClient) -> None:
     refusal = Answer(413, json={"message": "too much"}, early=True, then="close")
     with ScriptedServer(refusal, receive_buffer=64 << 10) as server:
         once.configuration.host = server.url
@@ -195,7 +191,7 @@ def test_answer_before_the_end_of_a_large_body_is_told(once: ApiClient) -> None:
     assert caught.value.status == 413
 
 
-# The connection breaks
+# Broken connections
 
 
 @pytest.mark.parametrize(
@@ -242,7 +238,7 @@ def test_broken_answer_is_a_connection_error(
         Answer(body=b"x" * (3 * MIB), cut=2 * MIB, then="reset"),
     ],
 )
-def test_truncated_download_is_no_short_file(
+def test_truncated_download_is_a_connection_error(
     once: ApiClient, server: ScriptedServer, step: Answer
 ) -> None:
     server.script(step)
@@ -251,7 +247,7 @@ def test_truncated_download_is_no_short_file(
     assert caught.value.status == 0
 
 
-def test_error_with_a_broken_body_is_a_connection_error(
+def test_truncated_error_body_is_a_connection_error(
     once: ApiClient, server: ScriptedServer
 ) -> None:
     broken = Answer(503, b"x" * 100, cut=50, then="close")
@@ -262,7 +258,7 @@ def test_error_with_a_broken_body_is_a_connection_error(
         ObjectsApi(once).get_object("repo", "main", "p")
 
 
-def test_connection_after_a_failure_is_a_new_one(once: ApiClient, server: ScriptedServer) -> None:
+def test_failed_connection_is_not_reused(once: ApiClient, server: ScriptedServer) -> None:
     server.script(Reset(), Answer(500), Answer(201, b"b"), Answer(201, b"b"))
     for error in (ApiConnectionError, ServiceException):
         with pytest.raises(error):
@@ -272,7 +268,7 @@ def test_connection_after_a_failure_is_a_new_one(once: ApiClient, server: Script
     assert [request.connection for request in server.requests] == [0, 1, 1, 1]
 
 
-def test_message_holds_no_query(once: ApiClient, server: ScriptedServer) -> None:
+def test_error_message_hides_the_query(once: ApiClient, server: ScriptedServer) -> None:
     server.script(Reset())
     with pytest.raises(ApiConnectionError) as caught:
         ObjectsApi(once).get_object("repo", "main", "some/private/path")
@@ -280,11 +276,11 @@ def test_message_holds_no_query(once: ApiClient, server: ScriptedServer) -> None
     assert "?" not in str(caught.value)
 
 
-# What a body raises
+# Errors of upload sources
 
 
 class BrokenStream:
-    """A file of which the second read fails."""
+    """A file whose second read fails."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
@@ -308,7 +304,7 @@ class BrokenStream:
         KeyError("of the source"),
     ],
 )
-def test_error_of_the_source_is_raised_as_it_is(api: ApiClient, error: Exception) -> None:
+def test_source_error_is_raised_unchanged(api: ApiClient, error: Exception) -> None:
     with ScriptedServer(Close()) as server:
         api.configuration.host = server.url
         with pytest.raises(type(error)) as caught:
@@ -318,7 +314,7 @@ def test_error_of_the_source_is_raised_as_it_is(api: ApiClient, error: Exception
         server.wait_for(lambda s: len(s.requests) == 1 and s.open_connections == 0)
 
 
-def test_source_that_shrinks_meanwhile_is_an_error(
+def test_source_truncated_during_upload_is_an_error(
     api: ApiClient, server: ScriptedServer, tmp_path: Path
 ) -> None:
     path = tmp_path / "content"
@@ -329,7 +325,7 @@ def test_source_that_shrinks_meanwhile_is_an_error(
         original = file.read
 
         class Shrinking:
-            """Is cut to a third after it was measured."""
+            """A file that is truncated after its size was read."""
 
             def tell(self) -> int:
                 return file.tell()
@@ -349,11 +345,9 @@ def test_source_that_shrinks_meanwhile_is_an_error(
     server.wait_for(lambda s: len(s.requests) == 1 and s.open_connections == 0)
 
 
-def test_text_from_a_stream_with_a_length_is_a_type_error(
-    api: ApiClient, server: ScriptedServer
-) -> None:
+def test_undeclared_text_stream_is_a_type_error(api: ApiClient, server: ScriptedServer) -> None:
     class Text:
-        """A text file that does not say so, and counts characters."""
+        """A text stream that is not an io.TextIOBase."""
 
         def read(self, size: int) -> str:
             return "text"
@@ -371,9 +365,9 @@ def test_text_from_a_stream_with_a_length_is_a_type_error(
     server.wait_for(lambda s: len(s.requests) == 1 and s.open_connections == 0)
 
 
-def test_unknown_length_goes_out_in_chunks(api: ApiClient, server: ScriptedServer) -> None:
+def test_source_of_unknown_size_is_sent_chunked(api: ApiClient, server: ScriptedServer) -> None:
     class Pipe:
-        """Its end is not known beforehand."""
+        """A source of unknown size."""
 
         left = 5
 
@@ -389,7 +383,9 @@ def test_unknown_length_goes_out_in_chunks(api: ApiClient, server: ScriptedServe
     assert "content-length" not in request.headers
 
 
-def test_interrupt_is_raised_as_itself(api: ApiClient, server: ScriptedServer) -> None:
+def test_keyboard_interrupt_of_source_is_raised_unchanged(
+    api: ApiClient, server: ScriptedServer
+) -> None:
     server.script(Close(after=0))
     with pytest.raises(KeyboardInterrupt):
         ObjectsApi(api).upload_object(
@@ -402,7 +398,7 @@ def test_interrupt_is_raised_as_itself(api: ApiClient, server: ScriptedServer) -
     server.wait_for(lambda s: len(s.requests) == 1 and s.open_connections == 0)
 
 
-def test_client_goes_on_after_a_failed_body(api: ApiClient, server: ScriptedServer) -> None:
+def test_client_reconnects_after_failed_upload(api: ApiClient, server: ScriptedServer) -> None:
     server.script(Close(), Answer(201, json={"id": "c", "parents": [], "committer": "m",
                   "message": "m", "creation_date": 1, "meta_range_id": ""}))  # fmt: skip
     with pytest.raises(ValueError, match="of the source"):
@@ -417,7 +413,7 @@ def test_client_goes_on_after_a_failed_body(api: ApiClient, server: ScriptedServ
     assert [request.connection for request in server.requests] == [0, 1]
 
 
-def test_address_that_cannot_be_sent_to(api: ApiClient) -> None:
+def test_invalid_scheme_or_method_is_rejected(api: ApiClient) -> None:
     with pytest.raises(ApiValueError):
         api.call_api("/x", "GET", _host="gopher://lakefs")
     with pytest.raises(ApiValueError):

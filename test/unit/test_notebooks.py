@@ -23,7 +23,7 @@ def stats(path: str, address: str = "s3://b/k") -> ObjectStats:
     return ObjectStats(path, "object", address, "abc", 0, size_bytes=7)
 
 
-def test_model_is_a_table_of_its_properties() -> None:
+def test_model_html_is_a_table_of_properties() -> None:
     html = Ref("main", "<script>")._repr_html_()
     assert html.startswith("<table><caption>Ref</caption>")
     assert "<tr><td>id</td><td>main</td></tr>" in html
@@ -31,7 +31,7 @@ def test_model_is_a_table_of_its_properties() -> None:
     assert "&lt;script&gt;" in html
 
 
-def test_page_is_a_table_of_its_results() -> None:
+def test_page_html_is_a_table_of_results() -> None:
     page = ObjectStatsList(
         Pagination(False, "", 60, 1000), [stats(f"a/{number}") for number in range(60)]
     )
@@ -56,7 +56,7 @@ def test_columns_are_in_the_order_of_the_declaration(lakefs_sandbox: Sandbox) ->
     assert re.findall("<tr><td>(.*?)</td>", one)[:2] == ["path", "path_type"]
 
 
-def test_tables_hide_secrets() -> None:
+def test_html_hides_secrets() -> None:
     credentials = CredentialsWithSecret(
         access_key_id="AKIA", secret_access_key="very secret", creation_date=0
     )
@@ -66,7 +66,7 @@ def test_tables_hide_secrets() -> None:
     assert "0123456789abcdef" not in signed._repr_html_()
 
 
-def test_report_shows_counts_and_failures() -> None:
+def test_report_html_shows_counts_and_failures() -> None:
     report = DirectoryReport(transferred=3, failed=1)
     report.failures.append(Failure("<a>", OSError("no room")))
     html = report._repr_html_()
@@ -74,7 +74,7 @@ def test_report_shows_counts_and_failures() -> None:
     assert "<td>&lt;a&gt;</td><td>no room</td>" in html
 
 
-def test_reprs_name_host_and_user_and_no_secret() -> None:
+def test_repr_shows_host_and_user_and_hides_secrets() -> None:
     configuration = Configuration(
         "https://a.example", username="AKIA", password="very secret", access_token="a token"
     )

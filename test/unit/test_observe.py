@@ -24,7 +24,7 @@ MIB = 1 << 20
 
 @pytest.fixture
 def events() -> Iterator[list[Any]]:
-    """Return a list to which each event is added when it has ended."""
+    """Provide a list that collects finished events."""
     ended: list[Any] = []
     remove = observe.add_hook(lambda event: ended.append)
     yield ended
@@ -32,31 +32,31 @@ def events() -> Iterator[list[Any]]:
 
 
 @pytest.fixture
-def furnished(sandbox: Sandbox, client: ApiClient) -> ApiClient:
-    """Return a client of a sandbox with the repository `repo`."""
+def repo_client(sandbox: Sandbox, client: ApiClient) -> ApiClient:
+    """Provide a client of a sandbox with the repository `repo`."""
     RepositoriesApi(client).create_repository(
         RepositoryCreation("repo", f"{sandbox.storage_namespace}repo")
     )
     return client
 
 
-def test_request_is_described_before_and_after(furnished: ApiClient) -> None:
+def test_removed_hook_gets_no_events(repo_client: ApiClient) -> None:
     before: list[tuple[Any, ...]] = []
 
     def hook(event: RequestEvent) -> None:
         before.append((event.method, event.operation, event.attempt, event.status))
 
     remove = observe.add_hook(hook)
-    ObjectsApi(furnished).upload_object("repo", "main", "a", content=b"12345")
+    ObjectsApi(repo_client).upload_object("repo", "main", "a", content=b"12345")
     remove()
-    ObjectsApi(furnished).get_object("repo", "main", "a").close()
+    ObjectsApi(repo_client).get_object("repo", "main", "a").close()
     assert before == [("POST", "upload_object", 1, None)]
 
 
-def test_answer_is_described(furnished: ApiClient, events: list[Any]) -> None:
-    ObjectsApi(furnished).upload_object("repo", "main", "a", content=b"12345")
+def test_event_describes_the_answer(repo_client: ApiClient, events: list[Any]) -> None:
+    ObjectsApi(repo_client).upload_object("repo", "main", "a", content=b"12345")
     with pytest.raises(ApiException):
-        ObjectsApi(furnished).stat_object("repo", "main", "missing")
+        ObjectsApi(repo_client).stat_object("repo", "main", "missing")
     uploaded, missing = events
     assert uploaded.status == 201
     assert uploaded.sent_bytes == 5
@@ -65,19 +65,19 @@ def test_answer_is_described(furnished: ApiClient, events: list[Any]) -> None:
     assert (missing.status, missing.error) == (404, None)
 
 
-def test_every_attempt_is_an_event(
-    furnished: ApiClient, sandbox: Sandbox, events: list[Any], monkeypatch: pytest.MonkeyPatch
+def test_each_attempt_is_an_event(
+    repo_client: ApiClient, sandbox: Sandbox, events: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sandbox.faults.add("stat_object", "status", status=503)
-    timing = furnished.rest_client.timing
-    monkeypatch.setattr(furnished.rest_client, "timing", timing._replace(sleep=lambda _: None))
-    ObjectsApi(furnished).upload_object("repo", "main", "a", content=b"1")
+    timing = repo_client.rest_client.timing
+    monkeypatch.setattr(repo_client.rest_client, "timing", timing._replace(sleep=lambda _: None))
+    ObjectsApi(repo_client).upload_object("repo", "main", "a", content=b"1")
     events.clear()
-    ObjectsApi(furnished).stat_object("repo", "main", "a")
+    ObjectsApi(repo_client).stat_object("repo", "main", "a")
     assert [(event.attempt, event.status) for event in events] == [(1, 503), (2, 200)]
 
 
-def test_network_error_is_in_the_event(events: list[Any]) -> None:
+def test_event_contains_network_error(events: list[Any]) -> None:
     with ApiClient() as client:
         client.configuration.host = "http://127.0.0.1:9"
         client.configuration.retries = False
@@ -88,33 +88,35 @@ def test_network_error_is_in_the_event(events: list[Any]) -> None:
     assert isinstance(event.error, ApiException)
 
 
-def test_transfer_is_an_event_around_its_requests(
-    furnished: ApiClient, events: list[Any], tmp_path: Path
+def test_transfer_event_ends_after_its_requests(
+    repo_client: ApiClient, events: list[Any], tmp_path: Path
 ) -> None:
     source = tmp_path / "file"
     source.write_bytes(bytes(11 * MIB))
-    Transfer(furnished, TransferConfig(part_size=5 * MIB)).upload_file(source, "repo", "main", "a")
+    Transfer(repo_client, TransferConfig(part_size=5 * MIB)).upload_file(
+        source, "repo", "main", "a"
+    )
     assert isinstance(events[-1], TransferEvent)
     assert events[-1].description.startswith("upload of ")
     parts = [event for event in events if getattr(event, "operation", "") == "store"]
     assert sorted(event.sent_bytes for event in parts) == [MIB, 5 * MIB, 5 * MIB]
 
 
-def test_events_and_logs_hold_no_secret(
-    furnished: ApiClient, events: list[Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_events_and_logs_hide_secrets(
+    repo_client: ApiClient, events: list[Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     (tmp_path / "file").write_bytes(b"1")
-    Transfer(furnished).upload_file(tmp_path / "file", "repo", "main", "a")
-    Transfer(furnished).download_file("repo", "main", "a", tmp_path / "copy")
-    password = furnished.configuration.password or ""
+    Transfer(repo_client).upload_file(tmp_path / "file", "repo", "main", "a")
+    Transfer(repo_client).download_file("repo", "main", "a", tmp_path / "copy")
+    password = repo_client.configuration.password or ""
     everything = repr(events) + repr([vars(record) for record in caplog.records])
     assert not re.search(r"Signature=(?!\*)", everything)
     assert password
     assert password not in everything
 
 
-def test_log_lines_have_structured_extra(
+def test_log_records_have_structured_extra(
     server: ScriptedServer, api: ApiClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     page = {"has_more": False, "next_offset": "", "results": 0, "max_per_page": 1000}
@@ -132,13 +134,13 @@ def test_log_lines_have_structured_extra(
 
 @pytest.mark.parametrize("place", ["before", "after"])
 def test_failing_hook_is_logged_and_ignored(
-    furnished: ApiClient, place: str, caplog: pytest.LogCaptureFixture
+    repo_client: ApiClient, place: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(event: Any) -> Any:
         raise RuntimeError("the hook's own")
 
     hooks: dict[str, Callable[[Any], Any]] = {"before": fail, "after": lambda event: fail}
     remove = observe.add_hook(hooks[place])
-    ObjectsApi(furnished).list_objects("repo", "main")
+    ObjectsApi(repo_client).list_objects("repo", "main")
     remove()
     assert "a hook failed" in caplog.text

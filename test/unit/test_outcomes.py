@@ -1,4 +1,4 @@
-"""Outcomes that the status alone does not name: no changes, hooks, conflicts, protection."""
+"""Errors that are classified by message: no changes, hooks, conflicts, protection."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ from lakefs_client.models import (
 from lakefs_client.sandbox import Sandbox
 
 
-class Answered:
-    """A response, as exceptions read it."""
+class Response:
+    """A response, as the constructors of exceptions take it."""
 
     def __init__(self, status: int, body: Any) -> None:
         self.status = status
@@ -53,8 +53,8 @@ class Answered:
         self.headers: dict[str, str] = {}
 
 
-def raised(status: int, message: str) -> ApiException:
-    return error_for(Answered(status, {"message": message}))
+def error_with_message(status: int, message: str) -> ApiException:
+    return error_for(Response(status, {"message": message}))
 
 
 @pytest.mark.parametrize(
@@ -69,10 +69,10 @@ def raised(status: int, message: str) -> ApiException:
         (409, "update branch main: conflict found", MergeConflictError, ConflictException),
     ],
 )
-def test_message_decides_the_class(
+def test_message_selects_the_exception_class(
     status: int, message: str, cls: type[ApiException], base: type[ApiException]
 ) -> None:
-    error = raised(status, message)
+    error = error_with_message(status, message)
     assert type(error) is cls
     assert isinstance(error, base)
     assert getattr(lakefs_client, cls.__name__) is cls
@@ -94,10 +94,10 @@ def test_message_decides_the_class(
         (412, b"<Error>hook aborted, run id 'x'</Error>", PreconditionFailedException),
     ],
 )
-def test_other_bodies_keep_the_class_of_their_status(
+def test_unrecognised_body_keeps_class_of_status(
     status: int, body: bytes, cls: type[ApiException]
 ) -> None:
-    assert type(error_for(Answered(status, body))) is cls
+    assert type(error_for(Response(status, body))) is cls
 
 
 HOOK = "pre-merge hook aborted, run id '4ontt5pksdufu': "
@@ -133,11 +133,11 @@ ONE = (
         (HOOK, None, HOOK),
     ],
 )
-def test_hook_refusal_names_hook_run_and_reason(
+def test_hook_error_names_hook_run_and_reason(
     message: str, hook_id: str | None, reason: str
 ) -> None:
     for prefix in ("", "update branch main: "):
-        error = raised(412, prefix + message)
+        error = error_with_message(412, prefix + message)
         assert isinstance(error, HookRefusedError)
         assert isinstance(error, PreconditionFailedException)
         assert (error.hook_id, error.run_id) == (hook_id, "4ontt5pksdufu")
@@ -145,7 +145,7 @@ def test_hook_refusal_names_hook_run_and_reason(
         assert pickle.loads(pickle.dumps(error)).message == error.message
 
 
-def test_hook_refusal_made_by_hand_has_no_ids() -> None:
+def test_manually_built_hook_error_has_no_ids() -> None:
     error = HookRefusedError(412, "Precondition Failed")
     assert (error.hook_id, error.run_id) == (None, None)
 
@@ -155,7 +155,7 @@ def test_hook_refusal_made_by_hand_has_no_ids() -> None:
 
 @pytest.fixture
 def repository(client: ApiClient, sandbox: Sandbox) -> str:
-    """Provide a repository whose branch `dev` begins at the first commit of `main`."""
+    """Provide a repository whose branch `dev` starts at the first commit of `main`."""
     namespace = f"{sandbox.storage_namespace}repo"
     RepositoriesApi(client).create_repository(RepositoryCreation("repo", namespace))
     ObjectsApi(client).upload_object("repo", "main", "base", content=b"base")
@@ -170,17 +170,21 @@ def change(client: ApiClient, branch: str, **contents: str) -> None:
     CommitsApi(client).commit("repo", branch, CommitCreation("change"))
 
 
-def test_commit_without_changes(client: ApiClient, repository: str) -> None:
+def test_commit_without_changes_raises_nothing_to_commit(
+    client: ApiClient, repository: str
+) -> None:
     with pytest.raises(NothingToCommitError):
         CommitsApi(client).commit(repository, "main", CommitCreation("none"))
 
 
-def test_merge_without_changes(client: ApiClient, repository: str) -> None:
+def test_merge_without_changes_raises_nothing_to_commit(client: ApiClient, repository: str) -> None:
     with pytest.raises(NothingToCommitError):
         RefsApi(client).merge_into_branch(repository, "dev", "main")
 
 
-def test_writes_to_a_protected_branch(client: ApiClient, repository: str) -> None:
+def test_write_to_protected_branch_raises_branch_protected(
+    client: ApiClient, repository: str
+) -> None:
     rules = [BranchProtectionRule("main")]
     RepositoriesApi(client).set_branch_protection_rules(repository, rules)
     with pytest.raises(BranchProtectedError):
@@ -189,14 +193,14 @@ def test_writes_to_a_protected_branch(client: ApiClient, repository: str) -> Non
         CommitsApi(client).commit(repository, "main", CommitCreation("none"))
 
 
-def test_merge_conflict_of_two_branches(client: ApiClient, repository: str) -> None:
+def test_conflicting_branches_raise_merge_conflict(client: ApiClient, repository: str) -> None:
     change(client, "main", base="main", other="main")
     change(client, "dev", base="dev", third="dev")
     with pytest.raises(MergeConflictError):
         RefsApi(client).merge_into_branch(repository, "dev", "main")
 
 
-def test_merge_conflict_of_a_pull_request(client: ApiClient, repository: str) -> None:
+def test_conflicting_pull_request_raises_merge_conflict(client: ApiClient, repository: str) -> None:
     change(client, "main", base="main")
     change(client, "dev", base="dev")
     pull = {"title": "t", "source_branch": "dev", "destination_branch": "main"}
@@ -224,7 +228,7 @@ def page(*items: tuple[str, str], more: str = "") -> Answer:
 CONFLICT = Answer(409, json={"reference": ""})
 
 
-def test_paths_are_looked_up_on_first_access(api: ApiClient, server: ScriptedServer) -> None:
+def test_conflict_paths_are_fetched_on_first_access(api: ApiClient, server: ScriptedServer) -> None:
     server.script(
         CONFLICT,
         page(("a", "added"), ("b", "conflict"), more="b"),
@@ -242,7 +246,7 @@ def test_paths_are_looked_up_on_first_access(api: ApiClient, server: ScriptedSer
     assert first.headers["authorization"].startswith("Basic ")
 
 
-def test_paths_of_a_pull_request_come_from_its_branches(
+def test_pull_request_conflict_paths_use_its_branches(
     api: ApiClient, server: ScriptedServer
 ) -> None:
     pull = {
@@ -261,7 +265,7 @@ def test_paths_of_a_pull_request_come_from_its_branches(
     assert server.requests[2].path == "/api/v1/repositories/repo/refs/main/diff/dev"
 
 
-def test_failed_lookup_is_repeated_on_the_next_access(
+def test_failed_path_lookup_is_retried_on_next_access(
     api: ApiClient, server: ScriptedServer
 ) -> None:
     server.script(CONFLICT, Answer(403, json={"message": "no"}), page(("b", "conflict")))
@@ -272,9 +276,7 @@ def test_failed_lookup_is_repeated_on_the_next_access(
     assert caught.value.paths == ["b"]
 
 
-def test_pickled_conflict_keeps_only_paths_that_were_read(
-    api: ApiClient, server: ScriptedServer
-) -> None:
+def test_pickled_conflict_keeps_fetched_paths_only(api: ApiClient, server: ScriptedServer) -> None:
     server.script(CONFLICT, page(("b", "conflict")))
     with pytest.raises(MergeConflictError) as caught:
         RefsApi(api).merge_into_branch("repo", "dev", "main")

@@ -1,4 +1,4 @@
-"""Listings without loops over pages."""
+"""The iterator over all items of a paginated listing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def branches(api: ApiClient, **options: Any) -> list[str]:
     return [branch.id for branch in paginate(BranchesApi(api).list_branches, "repo", **options)]
 
 
-def test_every_item_of_every_page_in_order(api: ApiClient, server: ScriptedServer) -> None:
+def test_items_of_all_pages_are_yielded_in_order(api: ApiClient, server: ScriptedServer) -> None:
     server.script(page("a", "b", more=True), page("c", more=True), page("d"))
     assert branches(api, amount=2, prefix="x") == ["a", "b", "c", "d"]
     assert [request.query for request in server.requests] == [
@@ -39,26 +39,24 @@ def test_every_item_of_every_page_in_order(api: ApiClient, server: ScriptedServe
 
 
 @pytest.mark.parametrize("answer", [page(), page(offset="unused"), page("a", offset="unused")])
-def test_one_page(api: ApiClient, server: ScriptedServer, answer: Answer) -> None:
+def test_last_page_ends_the_listing(api: ApiClient, server: ScriptedServer, answer: Answer) -> None:
     server.script(answer)
     assert branches(api) == [item["id"] for item in answer.json["results"]]
 
 
-def test_a_page_without_items_may_be_followed_by_others(
-    api: ApiClient, server: ScriptedServer
-) -> None:
+def test_empty_page_does_not_end_the_listing(api: ApiClient, server: ScriptedServer) -> None:
     server.script(page(more=True, offset="m"), page("n"))
     assert branches(api) == ["n"]
     assert server.requests[1].query == "after=m"
 
 
-def test_it_begins_where_it_is_told(api: ApiClient, server: ScriptedServer) -> None:
+def test_listing_starts_at_after(api: ApiClient, server: ScriptedServer) -> None:
     server.script(page("c", more=True), page("d"))
     assert branches(api, after="b") == ["c", "d"]
     assert [request.query for request in server.requests] == ["after=b", "after=c"]
 
 
-def test_pages_are_asked_for_when_they_are_needed(api: ApiClient, server: ScriptedServer) -> None:
+def test_pages_are_fetched_lazily(api: ApiClient, server: ScriptedServer) -> None:
     server.script(page("a", "b", more=True), page("c"))
     items = paginate(BranchesApi(api).list_branches, "repo")
     assert server.connections == 0
@@ -78,7 +76,7 @@ def test_pages_are_asked_for_when_they_are_needed(api: ApiClient, server: Script
         ([page("a", more=True, offset="here")], {"after": "here"}),
     ],
 )
-def test_offset_that_comes_again_is_an_error_and_no_endless_loop(
+def test_repeated_offset_is_an_error(
     api: ApiClient, server: ScriptedServer, answers: list[Answer], given: dict[str, str]
 ) -> None:
     server.script(*answers)
@@ -89,7 +87,7 @@ def test_offset_that_comes_again_is_an_error_and_no_endless_loop(
     assert caught.value.status == 200
 
 
-def test_errors_of_pages_are_raised_as_they_are(api: ApiClient, server: ScriptedServer) -> None:
+def test_page_errors_are_raised_unchanged(api: ApiClient, server: ScriptedServer) -> None:
     api.configuration.retries = False
     server.script(Answer(404), page("a", more=True), Answer(503))
     with pytest.raises(NotFoundException):
@@ -101,19 +99,19 @@ def test_errors_of_pages_are_raised_as_they_are(api: ApiClient, server: Scripted
 
 
 @pytest.mark.parametrize("option", ["async_req", "_preload_content", "_return_http_data_only"])
-def test_options_that_change_the_result_are_refused_at_once(api: ApiClient, option: str) -> None:
+def test_result_options_are_rejected_immediately(api: ApiClient, option: str) -> None:
     with pytest.raises(ApiTypeError, match=f"paginate does not take {option}"):
         paginate(BranchesApi(api).list_branches, "repo", **{option: True})
 
 
-def test_methods_without_pages_are_refused(api: ApiClient, server: ScriptedServer) -> None:
+def test_method_without_pages_is_rejected(api: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(204))
     method: Any = HealthCheckApi(api).health_check
     with pytest.raises(ApiTypeError, match="health_check have no pages"):
         list(paginate(method))
 
 
-def test_wrong_arguments_are_refused(api: ApiClient, server: ScriptedServer) -> None:
+def test_invalid_arguments_raise_before_sending(api: ApiClient, server: ScriptedServer) -> None:
     with pytest.raises(ApiValueError, match="amount"):
         list(paginate(RepositoriesApi(api).list_repositories, amount=5000))
     with pytest.raises(ApiTypeError, match="required"):

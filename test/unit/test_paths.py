@@ -1,4 +1,4 @@
-"""Arguments in paths and queries: what arrives is what was given, or nothing is sent."""
+"""Escaping of path and query arguments; invalid arguments are not sent."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ RESERVED = ":/?#[]@!$&'()*+,;= \"<>%\\^`{|}"
 
 
 @pytest.fixture(scope="module", params=["direct", "through a proxy"])
-def anything(request: pytest.FixtureRequest) -> Iterator[tuple[ScriptedServer, ApiClient]]:
-    """Provide a server that answers anything, and a client of it."""
+def any_server(request: pytest.FixtureRequest) -> Iterator[tuple[ScriptedServer, ApiClient]]:
+    """Provide a server that answers every request, and a client of that server."""
     with ScriptedServer(otherwise=Answer(204)) as server:
         configuration = Configuration(server.url)
         if request.param != "direct":
@@ -51,7 +51,7 @@ def path_of(server: ScriptedServer) -> list[str]:
         ),
     ],
 )
-def test_steps_in_the_hierarchy_are_refused(
+def test_dot_segments_are_rejected(
     api: ApiClient, server: ScriptedServer, call: Any, value: str
 ) -> None:
     with pytest.raises(ApiValueError, match=r"must not be empty, '\.' or '\.\.'"):
@@ -62,7 +62,7 @@ def test_steps_in_the_hierarchy_are_refused(
 BODY = AbortPresignMultipartUpload("mem://x")
 
 
-def test_every_reserved_character_is_escaped(api: ApiClient, server: ScriptedServer) -> None:
+def test_reserved_characters_are_escaped(api: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(204))
     RepositoriesApi(api).delete_repository(RESERVED)
     escaped = "".join(f"%{ord(c):02X}" for c in RESERVED)
@@ -70,13 +70,13 @@ def test_every_reserved_character_is_escaped(api: ApiClient, server: ScriptedSer
 
 
 @pytest.mark.parametrize("name", ["a-b_c.d~e", "...", ".a", "a.", "é", "日本", "a%2Fb", "a/../b"])
-def test_examples_arrive(anything: tuple[ScriptedServer, ApiClient], name: str) -> None:
-    server, client = anything
+def test_name_arrives_unchanged(any_server: tuple[ScriptedServer, ApiClient], name: str) -> None:
+    server, client = any_server
     BranchesApi(client).delete_branch("repo", name)
     assert path_of(server) == ["", "api", "v1", "repositories", "repo", "branches", name]
 
 
-def test_slash_may_be_declared_safe(api: ApiClient, server: ScriptedServer) -> None:
+def test_safe_chars_for_path_param_keeps_slashes(api: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(204))
     api.configuration.safe_chars_for_path_param = "/"
     BranchesApi(api).delete_branch("repo", "a/b c")
@@ -95,7 +95,7 @@ def test_slash_may_be_declared_safe(api: ApiClient, server: ScriptedServer) -> N
         lambda a: ObjectsApi(a).get_object("repo", "main", "a", if_none_match="a\udc80"),
     ],
 )
-def test_lone_surrogates_are_refused(api: ApiClient, server: ScriptedServer, call: Any) -> None:
+def test_lone_surrogates_are_rejected(api: ApiClient, server: ScriptedServer, call: Any) -> None:
     with pytest.raises(ApiValueError):
         call(api)
     assert server.connections == 0
@@ -105,10 +105,10 @@ text = st.text(st.characters(exclude_categories=["Cs"]))
 segments = text.filter(lambda value: value not in ("", ".", ".."))
 
 
-def test_any_text_in_a_path_arrives_unchanged(
-    anything: tuple[ScriptedServer, ApiClient],
+def test_arbitrary_path_arguments_arrive_unchanged(
+    any_server: tuple[ScriptedServer, ApiClient],
 ) -> None:
-    server, client = anything
+    server, client = any_server
 
     @given(segments, segments)
     def arrives(repository: str, branch: str) -> None:
@@ -118,14 +118,14 @@ def test_any_text_in_a_path_arrives_unchanged(
     arrives()
 
 
-def test_any_text_in_a_query_arrives_unchanged(
-    anything: tuple[ScriptedServer, ApiClient],
+def test_arbitrary_query_arguments_arrive_unchanged(
+    any_server: tuple[ScriptedServer, ApiClient],
 ) -> None:
-    server, client = anything
+    server, client = any_server
 
     @given(text, st.lists(text))
     def arrives(after: str, prefixes: list[str]) -> None:
-        with contextlib.suppress(InvalidAnswerError):  # of the empty answer
+        with contextlib.suppress(InvalidAnswerError):  # the answer is empty
             RefsApi(client).log_commits("repo", "main", after=after, prefixes=prefixes)
         arrived = parse_qsl(server.requests[-1].query, keep_blank_values=True, strict_parsing=True)
         assert arrived == [("after", after), *(("prefixes", prefix) for prefix in prefixes)]

@@ -1,4 +1,4 @@
-"""Proxies: from the configuration, from the environment, and hosts that are reached directly."""
+"""Proxies from the configuration and the environment, and hosts without proxy."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def far(api: ApiClient) -> ApiClient:
 
 
 @pytest.mark.parametrize("scheme", ["http://", ""])
-def test_requests_go_to_the_proxy_as_whole_urls(
+def test_proxied_request_has_absolute_url(
     far: ApiClient, proxy: ScriptedServer, scheme: str
 ) -> None:
     proxy.script(OK, OK)
@@ -74,7 +74,7 @@ def test_requests_go_to_the_proxy_as_whole_urls(
     ("userinfo", "pair"),
     [("me:word", "me:word"), ("me:w%40rd%3A", "me:w@rd:"), ("me", "me:"), ("me:", "me:")],
 )
-def test_credentials_of_the_proxy_go_in_a_header(
+def test_proxy_credentials_are_sent_as_header(
     far: ApiClient, proxy: ScriptedServer, userinfo: str, pair: str
 ) -> None:
     proxy.script(OK)
@@ -84,7 +84,7 @@ def test_credentials_of_the_proxy_go_in_a_header(
     assert header == "Basic " + b64encode(pair.encode()).decode()
 
 
-def test_headers_for_the_proxy(far: ApiClient, proxy: ScriptedServer) -> None:
+def test_proxy_headers_override_url_credentials(far: ApiClient, proxy: ScriptedServer) -> None:
     proxy.script(OK)
     far.configuration.proxy = f"http://me:ignored@127.0.0.1:{proxy.port}"
     far.configuration.proxy_headers = urllib3.make_headers(proxy_basic_auth="you:word")
@@ -93,7 +93,7 @@ def test_headers_for_the_proxy(far: ApiClient, proxy: ScriptedServer) -> None:
     assert header == "Basic " + b64encode(b"you:word").decode()
 
 
-def test_https_goes_through_a_tunnel(proxy: ScriptedServer, certificates: Certificates) -> None:
+def test_https_request_is_tunnelled(proxy: ScriptedServer, certificates: Certificates) -> None:
     with ScriptedServer(OK, tls=certificates.server) as server:
         proxy.script(Tunnel((server.host, server.port)))
         configuration = Configuration(f"https://localhost:{server.port}", access_token="token")
@@ -110,9 +110,7 @@ def test_https_goes_through_a_tunnel(proxy: ScriptedServer, certificates: Certif
     assert "proxy-authorization" not in request.headers
 
 
-def test_redirect_to_the_store_goes_through_the_proxy_too(
-    far: ApiClient, proxy: ScriptedServer
-) -> None:
+def test_redirect_to_store_uses_the_proxy(far: ApiClient, proxy: ScriptedServer) -> None:
     far.configuration.proxy = proxy.url
     proxy.script(Answer(302, headers={"Location": "http://store.invalid/key"}), OK)
     far.call_api("/x", "GET", auth_settings=["basic_auth"])
@@ -124,9 +122,9 @@ def test_redirect_to_the_store_goes_through_the_proxy_too(
 # Failures
 
 
-def test_proxy_that_is_not_there(far: ApiClient, time: FakeTime) -> None:
-    with ScriptedServer(deaf=True) as gone:
-        far.configuration.proxy = f"http://me:hunter2@127.0.0.1:{gone.port}"
+def test_unreachable_proxy_is_a_connection_error(far: ApiClient, time: FakeTime) -> None:
+    with ScriptedServer(deaf=True) as unreachable:
+        far.configuration.proxy = f"http://me:hunter2@127.0.0.1:{unreachable.port}"
         with pytest.raises(ApiConnectionError, match="through the proxy") as caught:
             BranchesApi(far).create_branch("r", BranchCreation("b", "main"))
     assert "refused" in str(caught.value)
@@ -136,7 +134,7 @@ def test_proxy_that_is_not_there(far: ApiClient, time: FakeTime) -> None:
 
 
 @pytest.mark.parametrize("status", [403, 407, 502])
-def test_refusal_of_a_tunnel_is_an_api_exception(
+def test_rejected_tunnel_is_an_unsent_connection_error(
     far: ApiClient, proxy: ScriptedServer, time: FakeTime, status: int
 ) -> None:
     proxy.script(Answer(status, then="close"))
@@ -152,7 +150,7 @@ def test_refusal_of_a_tunnel_is_an_api_exception(
     assert time.sleeps == []
 
 
-def test_answer_of_a_proxy_is_an_answer(far: ApiClient, proxy: ScriptedServer) -> None:
+def test_proxy_error_status_is_an_api_exception(far: ApiClient, proxy: ScriptedServer) -> None:
     proxy.script(Answer(407, b"who are you?"))
     far.configuration.proxy = proxy.url
     with pytest.raises(ApiException, match="who are you") as caught:
@@ -161,7 +159,7 @@ def test_answer_of_a_proxy_is_an_answer(far: ApiClient, proxy: ScriptedServer) -
 
 
 @pytest.mark.parametrize("step", [Close(), Reset(), Raw(b"nonsense\r\n\r\n")])
-def test_proxy_that_breaks_off_may_have_sent_the_request(
+def test_proxy_failure_after_request_counts_as_sent(
     far: ApiClient, proxy: ScriptedServer, step: Step
 ) -> None:
     far.configuration.proxy = proxy.url
@@ -173,9 +171,7 @@ def test_proxy_that_breaks_off_may_have_sent_the_request(
 
 
 @pytest.mark.parametrize("step", [Close(), Reset(), Raw(b"nonsense\r\n\r\n")])
-def test_tunnel_that_was_not_made_did_not_send_the_request(
-    far: ApiClient, proxy: ScriptedServer, step: Step
-) -> None:
+def test_failed_tunnel_counts_as_unsent(far: ApiClient, proxy: ScriptedServer, step: Step) -> None:
     far.configuration.host = "https://lakefs.invalid"
     far.configuration.proxy = proxy.url
     far.configuration.retries = False
@@ -185,7 +181,7 @@ def test_tunnel_that_was_not_made_did_not_send_the_request(
     assert caught.value.sent is False
 
 
-def test_tunnel_that_takes_too_long(far: ApiClient, proxy: ScriptedServer) -> None:
+def test_tunnel_timeout_counts_as_unsent(far: ApiClient, proxy: ScriptedServer) -> None:
     stall = Stall()
     proxy.script(stall)
     far.configuration.host = "https://lakefs.invalid"
@@ -199,7 +195,7 @@ def test_tunnel_that_takes_too_long(far: ApiClient, proxy: ScriptedServer) -> No
 
 
 @pytest.mark.parametrize("step", [Close(), Reset()])
-def test_request_in_a_tunnel_may_have_been_sent(
+def test_failure_within_tunnel_counts_as_sent(
     proxy: ScriptedServer, certificates: Certificates, step: Step
 ) -> None:
     with ScriptedServer(step, tls=certificates.server) as server:
@@ -213,7 +209,7 @@ def test_request_in_a_tunnel_may_have_been_sent(
     assert len(server.requests) == 1
 
 
-def test_proxy_that_says_nothing(far: ApiClient, proxy: ScriptedServer) -> None:
+def test_proxy_read_timeout_counts_as_sent(far: ApiClient, proxy: ScriptedServer) -> None:
     stall = Stall()
     proxy.script(stall)
     far.configuration.proxy = proxy.url
@@ -229,7 +225,7 @@ def test_proxy_that_says_nothing(far: ApiClient, proxy: ScriptedServer) -> None:
     ["http://me:hunter2@", "http://me:hunter2@[::1", "ftp://me:hunter2@proxy", "http://p:port",
      "http://me:hunter2@proxy:99999", "http://"],
 )  # fmt: skip
-def test_address_that_is_no_proxy_is_refused_unsaid(far: ApiClient, address: str) -> None:
+def test_invalid_proxy_is_rejected_without_quoting(far: ApiClient, address: str) -> None:
     far.configuration.proxy = address
     with pytest.raises(ApiValueError, match="proxy") as caught:
         ask(far)
@@ -238,7 +234,7 @@ def test_address_that_is_no_proxy_is_refused_unsaid(far: ApiClient, address: str
 
 
 @pytest.mark.filterwarnings("ignore::urllib3.exceptions.DependencyWarning")
-def test_socks_without_its_package_says_so(far: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_pysocks_is_named(far: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "socks", None)
     monkeypatch.delitem(sys.modules, "urllib3.contrib.socks", raising=False)
     far.configuration.proxy = "socks5://127.0.0.1:1080"
@@ -250,7 +246,7 @@ def test_socks_without_its_package_says_so(far: ApiClient, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"])
-def test_environment_names_a_proxy(
+def test_environment_selects_the_proxy(
     far: ApiClient, proxy: ScriptedServer, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv(name, proxy.url)
@@ -259,7 +255,7 @@ def test_environment_names_a_proxy(
     assert proxy.requests[0].target == f"{FAR}/api/v1/healthcheck"
 
 
-def test_each_scheme_has_its_own(
+def test_scheme_variable_precedes_all_proxy(
     far: ApiClient, proxy: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", proxy.url)
@@ -269,7 +265,7 @@ def test_each_scheme_has_its_own(
     ask(far)
 
 
-def test_configuration_goes_before_the_environment(
+def test_configured_proxy_precedes_environment(
     far: ApiClient, proxy: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
@@ -278,7 +274,7 @@ def test_configuration_goes_before_the_environment(
     ask(far)
 
 
-# Hosts that are reached directly
+# Hosts without proxy
 
 
 @pytest.mark.parametrize("from_environment", [True, False])
@@ -296,7 +292,7 @@ def test_configuration_goes_before_the_environment(
         ("7.0.0.1", False),
     ],
 )
-def test_no_proxy(
+def test_no_proxy_exempts_address(
     api: ApiClient,
     server: ScriptedServer,
     proxy: ScriptedServer,
@@ -320,7 +316,7 @@ def test_no_proxy(
     ("exempt", "direct"),
     [("localhost", True), ("LOCALHOST", True), (".localhost", True), ("host", False)],
 )
-def test_no_proxy_by_name(
+def test_no_proxy_exempts_host_name(
     api: ApiClient, server: ScriptedServer, proxy: ScriptedServer, exempt: str, direct: bool
 ) -> None:
     api.configuration.host = f"http://localhost:{server.port}"
@@ -329,7 +325,7 @@ def test_no_proxy_by_name(
     ask(api)
 
 
-def test_pool_manager_of_ones_own_is_used(server: ScriptedServer, proxy: ScriptedServer) -> None:
+def test_custom_proxy_manager_is_used(server: ScriptedServer, proxy: ScriptedServer) -> None:
     proxy.script(OK)
     with (
         ApiClient(Configuration(server.url)) as client,
@@ -341,7 +337,7 @@ def test_pool_manager_of_ones_own_is_used(server: ScriptedServer, proxy: Scripte
     assert proxy.requests[0].target == f"{server.url}/api/v1/healthcheck"
 
 
-def test_proxy_is_not_in_a_repr(far: ApiClient) -> None:
+def test_repr_hides_proxy_credentials(far: ApiClient) -> None:
     value: Any = far.configuration
     value.proxy = "http://me:hunter2@proxy"
     assert "hunter2" not in repr(value)
@@ -382,7 +378,7 @@ def test_proxy_is_not_in_a_repr(far: ApiClient) -> None:
         ("fd00::7", "FD00:0::7"),
     ],
 )
-def test_host_is_exempt(host: str, exempt: str) -> None:
+def test_no_proxy_entry_matches_host(host: str, exempt: str) -> None:
     assert is_exempt(host, 8000, exempt)
 
 
@@ -408,21 +404,21 @@ def test_host_is_exempt(host: str, exempt: str) -> None:
         ("::1", "[::1]:9000"),
     ],
 )
-def test_host_is_not_exempt(host: str, exempt: str) -> None:
+def test_no_proxy_entry_does_not_match_host(host: str, exempt: str) -> None:
     assert not is_exempt(host, 8000, exempt)
 
 
 @given(st.text(), st.text())
-def test_any_text_is_taken_for_no_proxy(host: str, exempt: str) -> None:
+def test_arbitrary_no_proxy_is_accepted(host: str, exempt: str) -> None:
     assert is_exempt(host, 80, exempt) in (True, False)
 
 
-# Proxies that speak TLS
+# Proxies over TLS
 
 
 @pytest.mark.parametrize("for_store", [False, True])
 @pytest.mark.parametrize("secure", [False, True])
-def test_proxy_over_tls_is_verified_by_the_configured_authority(
+def test_tls_proxy_is_verified_by_configured_authority(
     api: ApiClient, certificates: Certificates, secure: bool, for_store: bool
 ) -> None:
     with ScriptedServer(*[OK] * secure, tls=certificates.server) as server:
@@ -435,7 +431,7 @@ def test_proxy_over_tls_is_verified_by_the_configured_authority(
             api.close()
 
 
-def test_proxy_over_tls_of_an_unknown_authority_is_refused(
+def test_tls_proxy_of_unknown_authority_is_rejected(
     api: ApiClient, certificates: Certificates
 ) -> None:
     with ScriptedServer(tls=certificates.server) as proxy:

@@ -1,4 +1,4 @@
-"""Recorders and doubles that replace classes or methods of urllib3 and http.client."""
+"""Recorders and test doubles that patch urllib3 or http.client."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def ask(client: ApiClient) -> str:
     return str(BranchesApi(client).get_branch("repo", "main").commit_id)
 
 
-def test_class_on_the_pool_of_urllib3_is_used(
+def test_patched_connection_class_is_used(
     api: ApiClient, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.script(BRANCH, BRANCH, BRANCH)
-    made: list[str] = []
+    methods: list[str] = []
 
     class Recorder(urllib3.connection.HTTPConnection):
         def request(self, method: str, *args: Any, **options: Any) -> None:
-            made.append(method)
+            methods.append(method)
             super().request(method, *args, **options)
 
     ask(api)
@@ -38,44 +38,44 @@ def test_class_on_the_pool_of_urllib3_is_used(
         patch.setattr(urllib3.HTTPConnectionPool, "ConnectionCls", Recorder)
         api.close()
         assert ask(api) == "abc"
-    assert made == ["GET"]
+    assert methods == ["GET"]
     api.close()
     assert ask(api) == "abc"
-    assert made == ["GET"]
+    assert methods == ["GET"]
 
 
 @pytest.mark.parametrize("method", ["urlopen", "_make_request"])
-def test_method_on_the_pool_of_urllib3_is_used(
+def test_patched_pool_method_is_used(
     api: ApiClient, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     server.script(BRANCH)
-    seen: list[Any] = []
+    calls: list[Any] = []
     real = getattr(urllib3.HTTPConnectionPool, method)
 
     def spy(*args: Any, **options: Any) -> Any:
-        seen.append(args)
+        calls.append(args)
         return real(*args, **options)
 
     monkeypatch.setattr(urllib3.HTTPConnectionPool, method, spy)
     assert ask(api) == "abc"
-    assert seen
+    assert calls
 
 
 @pytest.mark.parametrize("method", ["send", "getresponse", "putheader", "endheaders"])
-def test_method_on_the_connection_of_http_client_is_used(
+def test_patched_http_client_method_is_used(
     api: ApiClient, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     server.script(BRANCH)
-    seen: list[Any] = []
+    calls: list[Any] = []
     real = getattr(http.client.HTTPConnection, method)
 
     def spy(*args: Any, **options: Any) -> Any:
-        seen.append(args)
+        calls.append(args)
         return real(*args, **options)
 
     monkeypatch.setattr(http.client.HTTPConnection, method, spy)
     assert ask(api) == "abc"
-    assert seen
+    assert calls
 
 
 VCR = """

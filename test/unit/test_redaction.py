@@ -1,4 +1,4 @@
-"""Redaction: linear in the text, by place and by value; control characters are escaped."""
+"""Redaction of secrets by name and by value, in linear time; escaping; nesting limits."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-# Time: a quadratic scan of these texts would take hours, and end by the tests' time limit.
+# Time: a quadratic scan of these texts would exceed the time limit of the tests.
 
 
 @pytest.mark.parametrize("piece", HOSTILE)
@@ -48,7 +48,7 @@ def test_redaction_takes_linear_time(piece: str) -> None:
 
 
 @pytest.mark.parametrize("piece", ["\\", '"token', "x" * 80, "\x1b", " \\'"])
-def test_large_body_is_shown_up_to_a_limit(piece: str) -> None:
+def test_large_body_is_truncated(piece: str) -> None:
     error = ApiException(500, "Internal Server Error")
     error.body = piece * (1_000_000 // len(piece))
     assert len(str(error)) < 500_000
@@ -56,7 +56,7 @@ def test_large_body_is_shown_up_to_a_limit(piece: str) -> None:
 
 
 @pytest.mark.parametrize("piece", ["\\", "\\\\=", '="token', "= 'a"])
-def test_repr_of_a_hostile_commit_takes_linear_time(piece: str) -> None:
+def test_commit_repr_takes_linear_time(piece: str) -> None:
     text = piece * (400_000 // len(piece))
     commit = Commit(
         id="c", parents=[], committer="me", message=text, creation_date=1, meta_range_id="m",
@@ -65,7 +65,7 @@ def test_repr_of_a_hostile_commit_takes_linear_time(piece: str) -> None:
     assert "committer" in repr(commit)
 
 
-# By place
+# By name
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_repr_of_a_hostile_commit_takes_linear_time(piece: str) -> None:
         "Set-Cookie: internal_auth_session=0badcafe; Path=/",
     ],
 )
-def test_secret_is_hidden_by_its_place(text: str) -> None:
+def test_secret_is_redacted_by_its_name(text: str) -> None:
     assert "0badcafe" not in redact(text)
     assert HIDDEN in redact(text)
 
@@ -98,11 +98,11 @@ def test_secret_is_hidden_by_its_place(text: str) -> None:
         ("tokenizer", False), ("access_key_id", False), ("path", False), ("tokens_used", False),
     ],
 )  # fmt: skip
-def test_names_of_secrets(name: str, secret: bool) -> None:
+def test_is_secret_name_recognises_secrets(name: str, secret: bool) -> None:
     assert is_secret_name(name) is secret
 
 
-def test_unknown_property_that_sounds_secret_is_hidden_in_a_repr() -> None:
+def test_repr_hides_unknown_property_with_secret_name() -> None:
     ref = Ref("main", "c", refresh_token="0badcafe", note="plain")
     assert "0badcafe" not in repr(ref) + str(ref)
     assert "plain" in repr(ref)
@@ -113,13 +113,13 @@ def test_unknown_property_that_sounds_secret_is_hidden_in_a_repr() -> None:
 
 
 @given(st.text(min_size=4), st.text(), st.text())
-def test_secret_is_hidden_by_its_value(secret: str, before: str, after: str) -> None:
+def test_secret_is_redacted_by_its_value(secret: str, before: str, after: str) -> None:
     assert secret not in hide(before + secret + after, [secret]).replace(HIDDEN, "")
     quoted = json.dumps({"text": secret})
     assert hide(quoted, [secret]) != quoted
 
 
-def test_secrets_of_a_request() -> None:
+def test_secrets_of_finds_credentials_and_signatures() -> None:
     headers = {
         "Authorization": "Basic dXNlcjpwYXNz",
         "Cookie": "a=first; b=second",
@@ -134,8 +134,8 @@ def test_secrets_of_a_request() -> None:
     assert found == sorted(found, key=len, reverse=True)
 
 
-def quoting(received: Received) -> Step:
-    """Answer with an error that quotes the request, as debug pages do."""
+def quote_request(received: Received) -> Step:
+    """Answer with an error that quotes the request, like a debug page."""
     lines = [f"{name}: {value}" for name, value in received.headers.items()]
     lines += [f"the header {name!r} is {value}" for name, value in received.headers.items()]
     text = "\n".join([received.target, *lines, received.body.decode("utf-8", "replace")])
@@ -143,7 +143,7 @@ def quoting(received: Received) -> Step:
     return Answer(400, body, {"X-Quoted": received.headers.get("authorization", "none")})
 
 
-KEY = "0badcafe"  # tracebacks quote the lines below
+KEY = "0badcafe"  # a constant, as tracebacks quote the lines below
 IDENTITY = {"deep": [{"x": KEY}]}
 BODIES: list[tuple[Callable[[ApiClient], object], str]] = [
     (lambda c: AuthApi(c).login(login_information=LoginInformation("id", KEY)), KEY),
@@ -161,7 +161,7 @@ BODIES: list[tuple[Callable[[ApiClient], object], str]] = [
 
 
 @pytest.mark.parametrize(("call", "secret"), BODIES)
-def test_error_that_quotes_the_request_hides_its_secrets(
+def test_error_quoting_the_request_hides_secrets(
     configuration: Configuration,
     call: Callable[[ApiClient], object],
     secret: str,
@@ -170,16 +170,16 @@ def test_error_that_quotes_the_request_hides_its_secrets(
     caplog.set_level(logging.DEBUG)
     configuration.api_key = {"cookie_auth": "value-of-a-cookie"}
     configuration.retries = 1
-    with ScriptedServer(otherwise=quoting) as server:
+    with ScriptedServer(otherwise=quote_request) as server:
         configuration.host = server.url
         client = ApiClient(configuration, "X-Vendor", "key-of-a-vendor", cookie="mine=cookie-value")
         with client, pytest.raises(ApiException) as caught:
             call(client)
     error = caught.value
-    said = [str(error), repr(error), str(vars(error)), caplog.text, str(error.headers)]
-    said += traceback.format_exception(error)
-    said += [str(vars(pickle.loads(pickle.dumps(error))))]
-    for text in said:
+    texts = [str(error), repr(error), str(vars(error)), caplog.text, str(error.headers)]
+    texts += traceback.format_exception(error)
+    texts += [str(vars(pickle.loads(pickle.dumps(error))))]
+    for text in texts:
         for value in (
             secret, "value-of-a-cookie", "key-of-a-vendor", "cookie-value",
             configuration.get_basic_auth_token()[6:],
@@ -188,7 +188,7 @@ def test_error_that_quotes_the_request_hides_its_secrets(
     assert HIDDEN in str(error.body)
 
 
-def test_error_of_a_store_that_quotes_the_signature_hides_it(api: ApiClient) -> None:
+def test_store_error_quoting_the_signature_hides_it(api: ApiClient) -> None:
     def refuse(received: Received) -> Step:
         return Answer(403, b"<SignatureProvided>0badcafe</SignatureProvided>")
 
@@ -198,7 +198,7 @@ def test_error_of_a_store_that_quotes_the_signature_hides_it(api: ApiClient) -> 
     assert response.data == b"<SignatureProvided>***</SignatureProvided>"
 
 
-def test_password_of_a_proxy_is_not_in_an_error_that_names_the_proxy(api: ApiClient) -> None:
+def test_proxy_error_hides_the_proxy_password(api: ApiClient) -> None:
     api.configuration.retries = False
     api.configuration.host = "http://lakefs.invalid"
     api.configuration.proxy = "http://me:0badcafe@127.0.0.1:9"
@@ -207,7 +207,7 @@ def test_password_of_a_proxy_is_not_in_an_error_that_names_the_proxy(api: ApiCli
     assert "0badcafe" not in "".join(traceback.format_exception(caught.value))
 
 
-def test_internal_values_have_reprs_without_secrets() -> None:
+def test_internal_reprs_hide_secrets() -> None:
     message = Message("PUT", SIGNED, {"Authorization": "Bearer 0badcafe"})
     assert repr(message) == "<PUT https://s3.example.com/b/k>"
     call = PreparedCall("login", "POST", "/auth/login?token=0badcafe", {}, None, (), None,
@@ -215,10 +215,10 @@ def test_internal_values_have_reprs_without_secrets() -> None:
     assert repr(call) == "<login: POST /auth/login>"
 
 
-def test_variables_of_a_traceback_hide_the_credentials(
+def test_traceback_variables_hide_credentials(
     configuration: Configuration, server: ScriptedServer
 ) -> None:
-    """Tools such as Sentry show the variables of each frame by their reprs."""
+    """Error trackers such as Sentry report the repr of each frame's variables."""
     server.script(Answer(500))
     configuration.retries = False
     configuration.api_key = {"cookie_auth": "value-of-a-cookie"}
@@ -235,7 +235,7 @@ def test_variables_of_a_traceback_hide_the_credentials(
             assert "value-of-a-cookie" not in repr(value)
 
 
-def test_pickled_error_holds_no_signature_and_no_cookie() -> None:
+def test_pickled_error_hides_signature_and_cookie() -> None:
     error = ApiException(403, f"refused: {SIGNED}")
     error.body = f"refused: {SIGNED}"
     error.headers = {"Set-Cookie": "internal_auth_session=0badcafe", "Date": "today"}
@@ -251,19 +251,19 @@ def test_pickled_error_holds_no_signature_and_no_cookie() -> None:
 FORGED = "a\r\nERROR root: forged\x1b[2J\x9b\u2028\u202e"
 
 
-def test_printable_escapes_what_forges_lines() -> None:
+def test_printable_escapes_line_forging_characters() -> None:
     assert printable(FORGED) == r"a\r\nERROR root: forged\x1b[2J\x9b\u2028\u202e"
     assert printable("plain é ключ \xa0") == "plain é ключ \xa0"
     assert printable("a\n\tb\x1b", lines=True) == "a\n    \tb\\x1b"
 
 
 @given(st.text())
-def test_printable_leaves_no_control_character(text: str) -> None:
+def test_printable_escapes_every_control_character(text: str) -> None:
     assert all(c.isprintable() or c.isspace() or ord(c) > 159 for c in printable(text))
     assert not {*"\r\n\x1b\x00\x7f\x85\u2028"} & {*printable(text)}
 
 
-def test_error_indents_the_lines_of_a_body(api: ApiClient, server: ScriptedServer) -> None:
+def test_error_indents_body_lines(api: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(400, f"first\n{FORGED}".encode()))
     with pytest.raises(ApiException) as caught:
         RepositoriesApi(api).get_repository("repo")
@@ -272,7 +272,7 @@ def test_error_indents_the_lines_of_a_body(api: ApiClient, server: ScriptedServe
     assert "\x1b" not in str(caught.value)
 
 
-def test_log_line_of_a_repetition_is_one_line(
+def test_retry_log_message_is_one_line(
     api: ApiClient, server: ScriptedServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "lakefs_client")
@@ -288,14 +288,14 @@ def test_log_line_of_a_repetition_is_one_line(
     assert "Busy" in record.getMessage()
 
 
-# Headers that are set late
+# Headers changed after construction
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [("a\r\nX-Evil: 1", "b"), ("X-Mine", "b\r\nX-Evil: 1"), ("X-Mine", "b\n"), ("X-\x00", "b")],
 )
-def test_header_that_was_put_into_the_dict_is_checked_when_it_is_sent(
+def test_default_headers_are_validated_when_sent(
     api: ApiClient, server: ScriptedServer, name: str, value: str
 ) -> None:
     api.default_headers[name] = value
@@ -304,23 +304,21 @@ def test_header_that_was_put_into_the_dict_is_checked_when_it_is_sent(
     assert server.connections == 0
 
 
-def test_cookie_that_was_set_late_is_checked_when_it_is_sent(
-    api: ApiClient, server: ScriptedServer
-) -> None:
+def test_cookie_is_validated_when_sent(api: ApiClient, server: ScriptedServer) -> None:
     api.cookie = "a=b\r\nX-Evil: 1"
     with pytest.raises(ApiValueError, match="cookie"):
         RepositoriesApi(api).get_repository("repo")
     assert server.connections == 0
 
 
-def test_headers_for_the_proxy_are_checked(api: ApiClient) -> None:
+def test_proxy_headers_are_validated_when_sent(api: ApiClient) -> None:
     api.configuration.proxy = "http://127.0.0.1:9"
     api.configuration.proxy_headers = {"X": "b\r\nX-Evil: 1"}
     with pytest.raises(ApiValueError, match="proxy_headers"):
         RepositoriesApi(api).get_repository("repo")
 
 
-# Depth
+# Nesting
 
 
 def nested(depth: int) -> Any:
@@ -331,7 +329,7 @@ def nested(depth: int) -> Any:
 
 
 @pytest.mark.parametrize("depth", [201, 400, 900])
-def test_json_nested_too_deep_is_an_invalid_answer(
+def test_json_above_nesting_limit_is_rejected(
     api: ApiClient, server: ScriptedServer, depth: int
 ) -> None:
     server.script(Answer(json={"id": "a", "commit_id": "b", "extra": nested(depth)}))
@@ -339,9 +337,7 @@ def test_json_nested_too_deep_is_an_invalid_answer(
         api.call_api("/x", "GET", response_type=(Ref,))
 
 
-def test_json_as_deep_as_allowed_is_read_copied_and_shown(
-    api: ApiClient, server: ScriptedServer
-) -> None:
+def test_json_at_nesting_limit_is_supported(api: ApiClient, server: ScriptedServer) -> None:
     data = {"id": "a", "commit_id": "b", "extra": nested(199)}
     server.script(Answer(json=data))
     ref, _, _ = api.call_api("/x", "GET", response_type=(Ref,))

@@ -1,4 +1,4 @@
-"""Redirects: GET and HEAD follow them, and credentials stay with the server they are for."""
+"""Redirects: GET and HEAD follow them, and other servers get no credentials."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def to(url: str, status: int = 302) -> Answer:
     return Answer(status, headers={"Location": url})
 
 
-def secrets(headers: dict[str, str]) -> set[str]:
+def secret_headers(headers: dict[str, str]) -> set[str]:
     return headers.keys() & {"authorization", "cookie", "x-mine"}
 
 
-EVERYTHING = {"authorization", "cookie", "x-mine"}
+ALL_SECRETS = {"authorization", "cookie", "x-mine"}
 
 
 @pytest.fixture
 def client(configuration: Configuration) -> Any:
-    """With every kind of credential, and a header of its own."""
+    """Provide a client with every kind of credential and a default header."""
     for name, value in CREDENTIALS.items():
         setattr(configuration, name, value)
     with ApiClient(configuration, "X-Mine", "secret", cookie="mine=1") as client:
@@ -53,14 +53,14 @@ def client(configuration: Configuration) -> Any:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_get_follows_within_the_server_with_its_credentials(
+def test_redirect_within_server_keeps_credentials(
     client: ApiClient, server: ScriptedServer, status: int
 ) -> None:
     server.script(to("/elsewhere?x=1", status), HERE)
     assert RepositoriesApi(client).get_repository("repo").id == "repo"
     assert [request.method for request in server.requests] == ["GET", "GET"]
     assert server.requests[1].target == "/elsewhere?x=1"
-    assert secrets(server.requests[1].headers) == EVERYTHING
+    assert secret_headers(server.requests[1].headers) == ALL_SECRETS
     assert server.requests[0].headers == server.requests[1].headers
     assert server.connections == 1
 
@@ -76,7 +76,7 @@ def test_get_follows_within_the_server_with_its_credentials(
         ("/x#fragment", "/x"),
     ],
 )
-def test_relative_locations(
+def test_relative_location_is_resolved(
     client: ApiClient, server: ScriptedServer, location: str, target: str
 ) -> None:
     server.script(to(location.encode().decode("latin-1")), HERE)
@@ -84,13 +84,13 @@ def test_relative_locations(
     assert server.requests[1].target == target
 
 
-def test_head_follows_as_head(client: ApiClient, server: ScriptedServer) -> None:
+def test_redirected_head_stays_head(client: ApiClient, server: ScriptedServer) -> None:
     server.script(to("/elsewhere"), Answer(200, b"not sent"))
     ObjectsApi(client).head_object("repo", "main", "p")
     assert [request.method for request in server.requests] == ["HEAD", "HEAD"]
 
 
-def test_another_server_gets_no_credentials_but_what_the_request_means(
+def test_other_server_gets_conditions_but_no_credentials(
     client: ApiClient, server: ScriptedServer
 ) -> None:
     with ScriptedServer(Answer(206, b"bytes")) as store:
@@ -101,40 +101,38 @@ def test_another_server_gets_no_credentials_but_what_the_request_means(
             assert file.read() == b"bytes"
     (request,) = store.requests
     assert request.target == "/bucket/key?X-Amz-Signature=abc"
-    assert secrets(request.headers) == set()
+    assert secret_headers(request.headers) == set()
     assert request.headers["range"] == "bytes=0-4"
     assert request.headers["if-none-match"] == '"tag"'
     assert request.headers["user-agent"] == "agent"
     assert request.headers["host"] == f"127.0.0.1:{store.port}"
 
 
-def test_credentials_do_not_come_back_once_dropped(
+def test_redirect_back_does_not_restore_credentials(
     client: ApiClient, server: ScriptedServer
 ) -> None:
     with ScriptedServer() as other:
         server.script(to(f"{other.url}/there"), HERE)
         other.script(to(f"{server.url}/and/back"))
         RepositoriesApi(client).get_repository("repo")
-    assert [secrets(request.headers) for request in server.requests] == [EVERYTHING, set()]
-    assert secrets(other.requests[0].headers) == set()
+    assert [secret_headers(request.headers) for request in server.requests] == [ALL_SECRETS, set()]
+    assert secret_headers(other.requests[0].headers) == set()
 
 
-def test_other_port_and_other_name_are_other_servers(
-    client: ApiClient, server: ScriptedServer
-) -> None:
+def test_other_host_name_gets_no_credentials(client: ApiClient, server: ScriptedServer) -> None:
     server.script(to(f"http://localhost:{server.port}/x"), HERE)
     RepositoriesApi(client).get_repository("repo")
-    assert secrets(server.requests[1].headers) == set()
+    assert secret_headers(server.requests[1].headers) == set()
 
 
-def test_http_to_https_on_another_port_gets_no_credentials(
+def test_https_on_other_port_gets_no_credentials(
     client: ApiClient, server: ScriptedServer, certificates: Certificates
 ) -> None:
     client.configuration.ssl_ca_cert = certificates.authority
     with ScriptedServer(HERE, tls=certificates.server) as secure:
         server.script(to(f"{secure.url}/x"))
         RepositoriesApi(client).get_repository("repo")
-    assert secrets(secure.requests[0].headers) == set()
+    assert secret_headers(secure.requests[0].headers) == set()
 
 
 @pytest.mark.parametrize(
@@ -152,13 +150,11 @@ def test_http_to_https_on_another_port_gets_no_credentials(
         ("https://lakefs/a", "https://lakefs.evil/b", False),
     ],
 )
-def test_credentials_stay_within_the_origin_and_the_upgrade_to_https(
-    here: str, there: str, kept: bool
-) -> None:
+def test_keeps_credentials_for_origin_and_https_upgrade(here: str, there: str, kept: bool) -> None:
     assert keeps_credentials(urlsplit(here), urlsplit(there)) is kept
 
 
-def test_user_information_of_a_location_is_neither_used_nor_shown(
+def test_error_hides_user_information_of_location(
     client: ApiClient, server: ScriptedServer
 ) -> None:
     with ScriptedServer(Answer(500, b"broken")) as store:
@@ -166,20 +162,18 @@ def test_user_information_of_a_location_is_neither_used_nor_shown(
         client.configuration.retries = False
         with pytest.raises(ApiException) as caught:
             RepositoriesApi(client).get_repository("repo")
-    assert secrets(store.requests[0].headers) == set()
+    assert secret_headers(store.requests[0].headers) == set()
     assert "hunter2" not in str(caught.value)
 
 
-def test_redirect_with_an_endless_body_is_followed_unread(
-    client: ApiClient, server: ScriptedServer
-) -> None:
+def test_redirect_body_is_not_read(client: ApiClient, server: ScriptedServer) -> None:
     server.script(Endless(b"HTTP/1.1 302 Found\r\nLocation: /next\r\n\r\n"), HERE)
     assert RepositoriesApi(client).get_repository("repo").id == "repo"
     assert server.connections == 2
 
 
 @pytest.mark.parametrize("status", [404, 403, 401, 503])
-def test_error_of_the_store_does_not_pass_for_lakefs_error(
+def test_store_error_is_distinct_from_lakefs_errors(
     client: ApiClient, server: ScriptedServer, status: int
 ) -> None:
     client.configuration.retries = False
@@ -192,7 +186,7 @@ def test_error_of_the_store_does_not_pass_for_lakefs_error(
     assert "NoSuchKey" in str(caught.value)
 
 
-def test_error_of_lakefs_after_a_redirect_keeps_its_class(
+def test_lakefs_error_after_redirect_keeps_its_class(
     client: ApiClient, server: ScriptedServer
 ) -> None:
     server.script(to("/elsewhere"), Answer(404, json={"message": "not found"}))
@@ -200,17 +194,17 @@ def test_error_of_lakefs_after_a_redirect_keeps_its_class(
         RepositoriesApi(client).get_repository("repo")
 
 
-def test_http_to_https_on_another_host_does_not(
+def test_https_on_other_host_gets_no_credentials(
     client: ApiClient, server: ScriptedServer, certificates: Certificates
 ) -> None:
     client.configuration.ssl_ca_cert = certificates.authority
     with ScriptedServer(HERE, tls=certificates.server) as secure:
         server.script(to(f"https://localhost:{secure.port}/x"))
         RepositoriesApi(client).get_repository("repo")
-    assert secrets(secure.requests[0].headers) == set()
+    assert secret_headers(secure.requests[0].headers) == set()
 
 
-def test_https_to_http_is_never_followed(
+def test_redirect_from_https_to_http_is_an_error(
     client: ApiClient, server: ScriptedServer, certificates: Certificates
 ) -> None:
     with ScriptedServer(to(f"{server.url}/x"), tls=certificates.server) as secure:
@@ -222,7 +216,7 @@ def test_https_to_http_is_never_followed(
     assert server.connections == 0
 
 
-def test_five_are_followed_and_no_more(client: ApiClient, server: ScriptedServer) -> None:
+def test_redirects_are_limited_to_five(client: ApiClient, server: ScriptedServer) -> None:
     server.script(*[to(f"/{number}") for number in range(5)], HERE)
     RepositoriesApi(client).get_repository("repo")
     assert [request.target for request in server.requests[1:]] == [f"/{n}" for n in range(5)]
@@ -241,7 +235,7 @@ def test_five_are_followed_and_no_more(client: ApiClient, server: ScriptedServer
         lambda a: ExperimentalApi(a).hard_reset_branch("repo", "b", "main"),
     ],
 )
-def test_other_methods_raise(
+def test_other_methods_do_not_follow_redirects(
     client: ApiClient, server: ScriptedServer, call: Callable[[ApiClient], object], status: int
 ) -> None:
     server.script(to("/elsewhere", status))
@@ -255,7 +249,7 @@ def test_other_methods_raise(
 @pytest.mark.parametrize(
     "answer", [Answer(302), Answer(300, headers={"Location": "/x"}), Answer(304), Answer(399)]
 )
-def test_what_is_no_redirect_raises(
+def test_invalid_redirect_status_raises(
     client: ApiClient, server: ScriptedServer, answer: Answer
 ) -> None:
     server.script(answer)
@@ -276,7 +270,7 @@ def test_what_is_no_redirect_raises(
         "http://lakefs:0/",
     ],
 )
-def test_location_that_cannot_be_followed_is_an_api_exception(
+def test_invalid_location_is_an_api_exception(
     client: ApiClient, server: ScriptedServer, location: str
 ) -> None:
     client.configuration.retries = False
@@ -286,17 +280,17 @@ def test_location_that_cannot_be_followed_is_an_api_exception(
     assert caught.value.status == 302
 
 
-def test_location_with_credentials_does_not_send_them(
+def test_user_information_of_location_is_not_sent(
     client: ApiClient, server: ScriptedServer
 ) -> None:
     with ScriptedServer(HERE) as other:
         server.script(to(f"http://someone:word@127.0.0.1:{other.port}/x"))
         RepositoriesApi(client).get_repository("repo")
-    assert secrets(other.requests[0].headers) == set()
+    assert secret_headers(other.requests[0].headers) == set()
     assert "someone" not in other.requests[0].headers["host"]
 
 
-def test_error_after_a_redirect_is_that_of_the_last_answer(
+def test_error_after_redirect_describes_last_answer(
     client: ApiClient, server: ScriptedServer
 ) -> None:
     with ScriptedServer(Answer(403, b"<Error>expired</Error>")) as store:
@@ -306,7 +300,7 @@ def test_error_after_a_redirect_is_that_of_the_last_answer(
     assert caught.value.status == 403
 
 
-def test_failure_after_a_redirect_begins_at_the_server_again(
+def test_retry_after_redirect_starts_at_original_url(
     client: ApiClient, server: ScriptedServer
 ) -> None:
     client.rest_client.timing = client.rest_client.timing._replace(sleep=lambda _: None)
@@ -316,7 +310,7 @@ def test_failure_after_a_redirect_begins_at_the_server_again(
     assert [request.target for request in store.requests] == ["/one", "/two"]
 
 
-def test_raw_answers_follow_redirects_too(client: ApiClient, server: ScriptedServer) -> None:
+def test_raw_answer_follows_redirects(client: ApiClient, server: ScriptedServer) -> None:
     server.script(to("/x"), Answer(body=b"bytes"))
     response = ObjectsApi(client).get_object("repo", "main", "p", _preload_content=False)
     assert response.read() == b"bytes"

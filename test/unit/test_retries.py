@@ -1,4 +1,4 @@
-"""Retries: every fault on every kind of operation."""
+"""Retries: every fault for every kind of operation, Retry-After, deadlines."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ REPOSITORY = {"id": "repo", "creation_date": 1, "default_branch": "main",
 CONTENT = b"0123456789" * 2000
 
 
-class OneWay(io.RawIOBase):
+class Unseekable(io.RawIOBase):
     """A stream that cannot be rewound."""
 
     def __init__(self, data: bytes) -> None:
@@ -70,7 +70,7 @@ class OneWay(io.RawIOBase):
 
 
 class Operation(NamedTuple):
-    """An operation, its good answer, how harmless its repetition is, and what it sends."""
+    """An operation, its answer, the safety of its retry, and the body that it sends."""
 
     call: Callable[[ApiClient], object]
     answer: Answer
@@ -102,7 +102,7 @@ OPERATIONS = {
         "idempotent",
         b'{"physical_address":"mem://x"}',
     ),
-    "put of a link": Operation(
+    "put, link": Operation(
         lambda a: StagingApi(a).link_physical_address(
             "repo", "main", "p", StagingMetadata(StagingLocation(physical_address="a"), "c", 1)
         ),
@@ -111,13 +111,13 @@ OPERATIONS = {
     ),
     "post, idempotent": Operation(upload(lambda: CONTENT), Answer(201, json=STATS), "idempotent",
                                   CONTENT),
-    "post of a stream": Operation(
+    "post, stream": Operation(
         upload(lambda: io.BytesIO(CONTENT)), Answer(201, json=STATS), "idempotent", CONTENT
     ),
-    "post of a stream that cannot be rewound": Operation(
-        upload(lambda: OneWay(CONTENT)), Answer(201, json=STATS), "never", CONTENT
+    "post, unseekable stream": Operation(
+        upload(lambda: Unseekable(CONTENT)), Answer(201, json=STATS), "never", CONTENT
     ),
-    "post on a condition": Operation(
+    "post, conditional": Operation(
         upload(lambda: CONTENT, if_none_match="*"), Answer(201, json=STATS), "unsent", CONTENT
     ),
     "delete, idempotent": Operation(
@@ -137,7 +137,7 @@ OPERATIONS = {
         "unsent",
         b'{"message":"m"}',
     ),
-    "post with a text for an answer": Operation(
+    "post, text answer": Operation(
         lambda a: BranchesApi(a).create_branch("repo", BranchCreation("b", "main")),
         Answer(201, b"b"),
         "unsent",
@@ -161,16 +161,16 @@ OPERATIONS = {
 
 
 class Fault(NamedTuple):
-    """A fault of the first request, the requests that are retried after it, and the error."""
+    """A fault of the first request, the kinds of operation to retry, and the error."""
 
     step: Callable[[Answer], Step]
-    repeated: tuple[str, ...]
+    retried: tuple[str, ...]
     error: type[ApiException]
     status: int
 
 
-def status(number: int, repeated: tuple[str, ...], error: type[ApiException]) -> Fault:
-    return Fault(lambda _: Answer(number, b'{"message": "x"}'), repeated, error, number)
+def status(number: int, retried: tuple[str, ...], error: type[ApiException]) -> Fault:
+    return Fault(lambda _: Answer(number, b'{"message": "x"}'), retried, error, number)
 
 
 def broken(step: Callable[[Answer], Step]) -> Fault:
@@ -178,7 +178,7 @@ def broken(step: Callable[[Answer], Step]) -> Fault:
 
 
 def cut(answer: Answer) -> Step:
-    """Announce more bytes than come."""
+    """Return an answer that is shorter than its Content-Length."""
     return Answer(200 if answer.status == 204 else answer.status, b"x" * 100, cut=50, then="close")
 
 
@@ -202,26 +202,26 @@ FAULTS = {
     "reset in the body": broken(lambda _: Reset(after=10)),
     "reset after the body": broken(lambda _: Reset()),
     "closed without an answer": broken(lambda _: Close()),
-    "no HTTP": broken(lambda _: Raw(b"SSH-2.0-OpenSSH_9.6\r\n\r\n")),
-    "head cut short": broken(lambda _: Raw(b"HTTP/1.1 200 OK\r\nContent-Len", then="reset")),
-    "body cut short": broken(cut),
+    "answer other than HTTP": broken(lambda _: Raw(b"SSH-2.0-OpenSSH_9.6\r\n\r\n")),
+    "truncated head": broken(lambda _: Raw(b"HTTP/1.1 200 OK\r\nContent-Len", then="reset")),
+    "truncated body": broken(cut),
     "no answer in time": Fault(lambda _: Stall(), ("idempotent",), ApiTimeoutError, 0),
 }
 
 
 PAIRS = [(operation, fault) for operation in OPERATIONS for fault in FAULTS]
-PAIRS.remove(("head", "body cut short"))  # the answer to a HEAD has no body
+PAIRS.remove(("head", "truncated body"))  # the answer to a HEAD has no body
 
 
 @pytest.mark.parametrize(("operation_name", "fault_name"), PAIRS)
-def test_fault_on_operation(
+def test_fault_is_retried_only_if_safe(
     api: ApiClient, server: ScriptedServer, time: FakeTime, operation_name: str, fault_name: str
 ) -> None:
     operation, fault = OPERATIONS[operation_name], FAULTS[fault_name]
     if fault.error is ApiTimeoutError:
         api.configuration.read_timeout = 0.2
     step = fault.step(operation.answer)
-    if operation.safety in fault.repeated:
+    if operation.safety in fault.retried:
         server.script(step, operation.answer)
         assert operation.call(api) is not False
         assert len(time.sleeps) == 1
@@ -245,7 +245,7 @@ def test_fault_on_operation(
 
 
 @pytest.mark.parametrize("operation_name", OPERATIONS)
-def test_connection_that_was_never_made_may_always_be_made_again(
+def test_refused_connection_is_always_retried(
     configuration: Configuration, time: FakeTime, operation_name: str
 ) -> None:
     operation = OPERATIONS[operation_name]
@@ -265,7 +265,7 @@ def test_connection_that_was_never_made_may_always_be_made_again(
 
 
 @pytest.mark.parametrize("operation_name", OPERATIONS)
-def test_it_ends_after_the_number_of_attempts(
+def test_default_policy_makes_five_attempts(
     api: ApiClient, time: FakeTime, operation_name: str
 ) -> None:
     with ScriptedServer(deaf=True) as server:
@@ -277,7 +277,7 @@ def test_it_ends_after_the_number_of_attempts(
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 5, 7])
-def test_the_last_error_is_the_one_that_is_raised(
+def test_last_error_is_raised(
     api: ApiClient, server: ScriptedServer, time: FakeTime, attempts: int
 ) -> None:
     api.configuration.retries = RetryPolicy(attempts=attempts)
@@ -288,7 +288,7 @@ def test_the_last_error_is_the_one_that_is_raised(
     assert len(time.sleeps) == attempts - 1
 
 
-def test_faults_of_different_kinds_count_together(
+def test_attempts_count_faults_of_all_kinds(
     api: ApiClient, server: ScriptedServer, time: FakeTime
 ) -> None:
     server.script(Answer(503), Reset(), Answer(429), Answer(json=REPOSITORY, cut=5, then="close"),
@@ -297,16 +297,14 @@ def test_faults_of_different_kinds_count_together(
     assert time.sleeps == pytest.approx([0.1, 0.2, 0.4, 0.8])
 
 
-def test_a_fault_that_must_not_be_repeated_ends_a_row_of_others(
-    api: ApiClient, server: ScriptedServer
-) -> None:
+def test_unsafe_fault_ends_the_retries(api: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(429), Answer(500))
     with pytest.raises(ServiceException):
         CommitsApi(api).commit("repo", "main", CommitCreation("m"))
     assert len(server.requests) == 2
 
 
-def test_waits_follow_chance_and_policy(
+def test_waits_follow_policy_and_jitter(
     api: ApiClient, server: ScriptedServer, time: FakeTime
 ) -> None:
     api.configuration.retries = RetryPolicy(attempts=7, min_wait=1, max_wait=10)
@@ -316,7 +314,7 @@ def test_waits_follow_chance_and_policy(
     assert time.sleeps == [0.75, 1.5, 3.0, 6.0, 7.5, 7.5]
 
 
-def test_call_api_repeats_get_alone(api: ApiClient, server: ScriptedServer) -> None:
+def test_call_api_retries_only_get(api: ApiClient, server: ScriptedServer) -> None:
     server.script(Answer(503), Answer(json={}), Answer(503))
     api.call_api("/x", "GET")
     with pytest.raises(ServiceException):
@@ -324,7 +322,7 @@ def test_call_api_repeats_get_alone(api: ApiClient, server: ScriptedServer) -> N
     assert [request.method for request in server.requests] == ["GET", "GET", "PUT"]
 
 
-def test_bytes_of_a_file_go_out_anew_from_where_they_began(
+def test_retry_sends_file_from_initial_offset(
     api: ApiClient, server: ScriptedServer, tmp_path: Path
 ) -> None:
     path = tmp_path / "file"
@@ -343,7 +341,7 @@ def test_bytes_of_a_file_go_out_anew_from_where_they_began(
 # Retry-After
 
 
-def moment(seconds: float) -> str:
+def http_date(seconds: float) -> str:
     return format_datetime(datetime.now(timezone.utc) + timedelta(seconds=seconds), usegmt=True)
 
 
@@ -360,7 +358,7 @@ def moment(seconds: float) -> str:
         ("61", None),
         ("86400", None),
         ("9" * 400, None),
-        # What says nothing is as if it were not there.
+        # Invalid values are ignored.
         ("", 0.1),
         ("-1", 0.1),
         ("-0", 0.1),
@@ -382,14 +380,14 @@ def moment(seconds: float) -> str:
         ("Wed, 99 Nov 2020 99:99:99 GMT", 0.1),
         ("Wed, 21 Oct", 0.1),
         ("Mon, 01 Jan 99999 00:00:00 GMT", 0.1),
-        # Moments that are over, and those that are far away.
+        # Dates in the past, and in the distant future.
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0.1),
         ("Wed, 21 Oct 2015 07:28:00 -0000", 0.1),
         ("Mon, 01 Jan 0001 00:00:00 GMT", 0.1),
         ("Fri, 31 Dec 9999 23:59:59 GMT", None),
     ],
 )
-def test_retry_after(
+def test_retry_honours_retry_after(
     api: ApiClient, server: ScriptedServer, time: FakeTime, value: str, waited: float | None
 ) -> None:
     time.chance = 0.5 if waited == 0.1 else 0
@@ -404,18 +402,20 @@ def test_retry_after(
         assert time.sleeps == [waited]
 
 
-def test_retry_after_as_a_date(api: ApiClient, server: ScriptedServer, time: FakeTime) -> None:
-    server.script(Answer(429, headers={"Retry-After": moment(59)}), Answer(json=REPOSITORY))
+def test_retry_honours_retry_after_date(
+    api: ApiClient, server: ScriptedServer, time: FakeTime
+) -> None:
+    server.script(Answer(429, headers={"Retry-After": http_date(59)}), Answer(json=REPOSITORY))
     RepositoriesApi(api).get_repository("repo")
     (waited,) = time.sleeps
     assert 0 < waited < 60
-    server.script(Answer(429, headers={"Retry-After": moment(3600)}))
+    server.script(Answer(429, headers={"Retry-After": http_date(3600)}))
     with pytest.raises(RateLimitException):
         RepositoriesApi(api).get_repository("repo")
     assert len(time.sleeps) == 1
 
 
-def test_longer_retry_after_may_be_allowed(
+def test_max_retry_after_is_configurable(
     api: ApiClient, server: ScriptedServer, time: FakeTime
 ) -> None:
     api.configuration.retries = RetryPolicy(max_retry_after=600)
@@ -424,7 +424,7 @@ def test_longer_retry_after_may_be_allowed(
     assert time.sleeps == [500]
 
 
-def test_chance_may_make_the_wait_longer_than_asked(
+def test_jittered_wait_may_exceed_retry_after(
     api: ApiClient, server: ScriptedServer, time: FakeTime
 ) -> None:
     api.configuration.retries = RetryPolicy(min_wait=10)
@@ -450,7 +450,7 @@ def test_no_attempt_starts_after_the_deadline(
     assert time.sleeps == pytest.approx(sleeps)
 
 
-def test_time_of_the_attempts_counts_for_the_deadline(api: ApiClient, time: FakeTime) -> None:
+def test_deadline_includes_duration_of_attempts(api: ApiClient, time: FakeTime) -> None:
     api.configuration.retries = RetryPolicy(min_wait=20, max_wait=2000, deadline=100)
     lengths = iter([80.0, 9.0])
 
@@ -466,7 +466,7 @@ def test_time_of_the_attempts_counts_for_the_deadline(api: ApiClient, time: Fake
     assert time.sleeps == [10]
 
 
-def test_retry_after_beyond_the_deadline_is_not_waited_for(
+def test_retry_after_beyond_deadline_raises(
     api: ApiClient, server: ScriptedServer, time: FakeTime
 ) -> None:
     api.configuration.retries = RetryPolicy(deadline=10)

@@ -1,4 +1,4 @@
-"""RetryPolicy: its limits, the waits it gives, and what `Configuration.retries` is taken for."""
+"""RetryPolicy: validation, waits, and conversion of `Configuration.retries`."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from lakefs_client.apis import HealthCheckApi
 from lakefs_client.retry import retry_policy
 
 
-def test_defaults() -> None:
+def test_policy_has_documented_defaults() -> None:
     policy = RetryPolicy()
     assert (policy.attempts, policy.min_wait, policy.max_wait) == (5, 0.2, 20.0)
     assert (policy.max_retry_after, policy.deadline) == (60.0, None)
 
 
-def test_it_is_an_immutable_value() -> None:
+def test_policy_is_an_immutable_value() -> None:
     policy = RetryPolicy(attempts=3, deadline=10)
     with pytest.raises(dataclasses.FrozenInstanceError):
         policy.attempts = 4  # type: ignore[misc]
@@ -58,15 +58,13 @@ def test_it_is_an_immutable_value() -> None:
         ("max_retry_after", None, ApiTypeError),
     ],
 )
-def test_impossible_values_are_refused_by_name(
-    setting: str, value: object, error: type[Exception]
-) -> None:
+def test_invalid_setting_is_named(setting: str, value: object, error: type[Exception]) -> None:
     with pytest.raises(error, match=f"RetryPolicy.{setting}"):
         RetryPolicy(**{setting: value})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("value", [0, 0.0, 7, 1e9])
-def test_zero_and_whole_numbers_are_seconds_too(value: float) -> None:
+def test_durations_accept_zero_and_integers(value: float) -> None:
     policy = RetryPolicy(min_wait=value, max_wait=value, max_retry_after=value, deadline=value)
     assert policy.deadline == value
 
@@ -75,7 +73,7 @@ def test_zero_and_whole_numbers_are_seconds_too(value: float) -> None:
     ("failures", "limit"),
     [(1, 0.2), (2, 0.4), (3, 0.8), (7, 12.8), (8, 20), (9, 20), (2000, 20)],
 )
-def test_waits_double_up_to_a_limit(failures: int, limit: float) -> None:
+def test_waits_double_up_to_max_wait(failures: int, limit: float) -> None:
     policy = RetryPolicy()
     assert policy.wait(failures, None, 0.0) == 0.0
     assert policy.wait(failures, None, 0.5) == pytest.approx(limit / 2)
@@ -92,7 +90,7 @@ def test_waits_double_up_to_a_limit(failures: int, limit: float) -> None:
         max_retry_after=st.floats(0, 1e5),
     ),
 )
-def test_every_wait_is_within_its_limits(
+def test_wait_respects_its_limits(
     failures: int, retry_after: float | None, chance: float, policy: RetryPolicy
 ) -> None:
     wait = policy.wait(failures, retry_after, chance)
@@ -121,12 +119,12 @@ def test_every_wait_is_within_its_limits(
         (Retry(2, redirect=7, raise_on_redirect=False), RetryPolicy(attempts=3, max_wait=120)),
     ],
 )
-def test_what_configuration_retries_is_taken_for(given: Any, policy: RetryPolicy) -> None:
+def test_configured_retries_become_a_policy(given: Any, policy: RetryPolicy) -> None:
     assert retry_policy(given) == policy
 
 
 @pytest.mark.parametrize(
-    ("given", "error", "said"),
+    ("given", "error", "message"),
     [
         (True, ApiTypeError, "True"),
         ("3", ApiTypeError, "str"),
@@ -146,12 +144,12 @@ def test_what_configuration_retries_is_taken_for(given: Any, policy: RetryPolicy
         (Retry(total=-1), ApiValueError, "attempts"),
     ],
 )
-def test_what_cannot_be_translated_is_refused_and_nothing_sent(
-    given: Any, error: type[Exception], said: str
+def test_unsupported_retries_raise_before_sending(
+    given: Any, error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         retry_policy(given)
     configuration = Configuration("http://127.0.0.1:1")
     configuration.retries = given
-    with ApiClient(configuration) as client, pytest.raises(error, match=said):
+    with ApiClient(configuration) as client, pytest.raises(error, match=message):
         HealthCheckApi(client).health_check()

@@ -1,4 +1,4 @@
-"""No secret in a log, a message, a repr or a warning, with everything logged."""
+"""Logs, messages and reprs hide secrets, even at the level DEBUG."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SIGNED = re.compile(r"(?:X-Amz-(?:Signature|Credential)|Signature|sig)=(?!\*\*\*
 
 @pytest.fixture
 def logged(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """Everything that anybody logs."""
+    """Capture all log records."""
     caplog.set_level(logging.DEBUG)
     return caplog
 
@@ -41,12 +41,10 @@ def assert_clean(text: str, *secrets: str) -> None:
     assert not SIGNED.search(text), SIGNED.search(text)
 
 
-def test_a_session_with_uploads_and_failures(
-    logged: pytest.LogCaptureFixture, tmp_path: Path
-) -> None:
+def test_transfer_session_logs_no_secrets(logged: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     source = tmp_path / "file"
     source.write_bytes(bytes(6 << 20))
-    said: list[str] = []
+    texts: list[str] = []
     with Sandbox(secret_access_key=SECRET) as sandbox:
         configuration = sandbox.configuration()
         configuration.debug = True
@@ -54,7 +52,7 @@ def test_a_session_with_uploads_and_failures(
             token = AuthApi(client).login(
                 login_information=LoginInformation(sandbox.access_key_id, SECRET)
             )
-            said += [repr(token), str(token)]
+            texts += [repr(token), str(token)]
             RepositoriesApi(client).create_repository(
                 RepositoryCreation("example-repo", f"{sandbox.storage_namespace}example-repo")
             )
@@ -64,16 +62,16 @@ def test_a_session_with_uploads_and_failures(
             transfer.upload_file(source, "example-repo", "main", "file")
             for fault in ("expired", "reset_after", "truncate"):
                 sandbox.faults.add("store_put_part", fault)
-                said.append(repr(transfer.upload_file(source, "example-repo", "main", "file")))
+                texts.append(repr(transfer.upload_file(source, "example-repo", "main", "file")))
             sandbox.faults.add("store_put_part", "status", status=403, times=2)
             with pytest.raises(TransferError) as failed:
                 transfer.upload_file(source, "example-repo", "main", "file")
-            said += [str(failed.value), repr(failed.value), str(vars(failed.value))]
-            said.append(
+            texts += [str(failed.value), repr(failed.value), str(vars(failed.value))]
+            texts.append(
                 repr(ObjectsApi(client).stat_object("example-repo", "main", "file", presign=True))
             )
             ObjectsApi(client).get_object("example-repo", "main", "file", presign=True).close()
-            said.append(
+            texts.append(
                 repr(
                     StagingApi(client).get_physical_address(
                         "example-repo", "main", "x", presign=True
@@ -83,19 +81,19 @@ def test_a_session_with_uploads_and_failures(
             created = ExperimentalApi(client).create_presign_multipart_upload(
                 "example-repo", "main", "x", parts=2
             )
-            said.append(repr(created))
+            texts.append(repr(created))
             assert "X-Amz-Signature=" in created.presigned_urls[0]
 
             configuration.access_token = token.token
             configuration.api_key["cookie_auth"] = "session-value-of-a-cookie"
             with pytest.raises(ApiException) as missing:
                 RepositoriesApi(client).get_repository("nope-nope")
-            said += [str(missing.value), repr(configuration), configuration.to_debug_report()]
+            texts += [str(missing.value), repr(configuration), configuration.to_debug_report()]
         configuration.debug = False
     records = [record.getMessage() for record in logged.records]
     assert any("urllib3" in record.name for record in logged.records)
     assert any("PUT" in message and "X-Amz-Signature=***" in message for message in records)
-    text = "\n".join([*said, *records, logged.text])
+    text = "\n".join([*texts, *records, logged.text])
     assert_clean(text, SECRET, token.token, "session-value-of-a-cookie")
 
 
@@ -110,7 +108,7 @@ def test_a_session_with_uploads_and_failures(
     ],
     ids=lambda model: type(model).__name__,
 )
-def test_models_hide_secrets_from_readers_and_keep_them_for_programs(
+def test_model_text_hides_secrets_but_data_keeps_them(
     model: lakefs_client.models.LoginInformation,
 ) -> None:
     assert SECRET not in repr(model) + str(model) + model.to_str() + f"{model}"
@@ -118,7 +116,7 @@ def test_models_hide_secrets_from_readers_and_keep_them_for_programs(
     assert pickle.loads(pickle.dumps(model)) == model
 
 
-def test_what_a_server_says_back_of_a_secret_is_hidden() -> None:
+def test_error_text_hides_returned_secrets() -> None:
     error = ApiException(400, "Bad Request")
     error.body = f'Value:\\n {{\\"secret_access_key\\": \\"{SECRET}\\"}}'
     error.headers = {"Set-Cookie": f"internal_auth_session={SECRET}; Path=/"}
@@ -136,7 +134,7 @@ def test_what_a_server_says_back_of_a_secret_is_hidden() -> None:
         f"https://account.blob.example.net/c/b?sv=2024&se=2026-01-01&sig={SECRET}",
     ],
 )
-def test_signed_urls_in_messages(url: str) -> None:
+def test_error_text_hides_url_signatures(url: str) -> None:
     error = ApiException(403, f"refused: {url}")
     assert SECRET not in str(error)
     assert url.partition("?")[0] in str(error)

@@ -1,4 +1,4 @@
-"""TLS: what is trusted, what is shown, and how failures read."""
+"""TLS: trusted authorities, client certificates, and errors."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def secure(certificates: Certificates) -> Iterator[ScriptedServer]:
 
 @pytest.fixture
 def client(secure: ScriptedServer, certificates: Certificates) -> Iterator[ApiClient]:
-    """Provide a client that trusts the server, and does not sleep."""
+    """Provide a client that trusts the server, with retries that do not sleep."""
     configuration = Configuration(secure.url)
     configuration.ssl_ca_cert = certificates.authority
     with ApiClient(configuration) as client:
@@ -55,7 +55,7 @@ def client(secure: ScriptedServer, certificates: Certificates) -> Iterator[ApiCl
 
 
 @pytest.mark.parametrize("retries", [False, 0, None])
-def test_unknown_authority_is_a_clear_error_and_no_reason_to_repeat(
+def test_unknown_authority_error_is_not_retried(
     client: ApiClient, secure: ScriptedServer, retries: Any
 ) -> None:
     client.configuration.ssl_ca_cert = None
@@ -72,13 +72,13 @@ def test_unknown_authority_is_a_clear_error_and_no_reason_to_repeat(
     assert secure.requests == []
 
 
-def test_authority_of_ssl_ca_cert_is_trusted(client: ApiClient, secure: ScriptedServer) -> None:
+def test_ssl_ca_cert_authority_is_trusted(client: ApiClient, secure: ScriptedServer) -> None:
     secure.script(OK)
     ask(client)
     assert secure.requests[0].path == "/api/v1/healthcheck"
 
 
-def test_ssl_ca_cert_stands_for_certifis(client: ApiClient) -> None:
+def test_ssl_ca_cert_replaces_certifi(client: ApiClient) -> None:
     context = client.rest_client.pool_manager.connection_pool_kw["ssl_context"]
     assert len(context.get_ca_certs()) == 1
     client.configuration.ssl_ca_cert = None
@@ -86,12 +86,15 @@ def test_ssl_ca_cert_stands_for_certifis(client: ApiClient) -> None:
     assert len(context.get_ca_certs()) > 50
 
 
-def test_store_trusts_both(client: ApiClient) -> None:
+def test_store_client_trusts_certifi_and_ssl_ca_cert(client: ApiClient) -> None:
+    context = client.rest_client.pool_manager.connection_pool_kw["ssl_context"]
+    (configured,) = context.get_ca_certs()
     context = client.store_client.pool_manager.connection_pool_kw["ssl_context"]
+    assert configured in context.get_ca_certs()
     assert len(context.get_ca_certs()) > 50
 
 
-def test_verify_ssl_false_asks_nothing(client: ApiClient, secure: ScriptedServer) -> None:
+def test_verify_ssl_false_disables_verification(client: ApiClient, secure: ScriptedServer) -> None:
     secure.script(OK)
     client.configuration.ssl_ca_cert = None
     client.configuration.verify_ssl = False
@@ -99,7 +102,7 @@ def test_verify_ssl_false_asks_nothing(client: ApiClient, secure: ScriptedServer
         ask(client)
 
 
-def test_certificate_for_another_name_is_refused(
+def test_certificate_of_other_host_is_rejected(
     client: ApiClient, certificates: Certificates, tmp_path: Path
 ) -> None:
     other = trustme.CA()
@@ -122,7 +125,7 @@ def test_certificate_for_another_name_is_refused(
     assert len(server.requests) == 2
 
 
-def test_certificate_that_has_run_out_is_refused(client: ApiClient, tmp_path: Path) -> None:
+def test_expired_certificate_is_rejected(client: ApiClient, tmp_path: Path) -> None:
     from datetime import datetime, timezone
 
     authority = trustme.CA()
@@ -140,7 +143,7 @@ def test_certificate_that_has_run_out_is_refused(client: ApiClient, tmp_path: Pa
 
 
 @pytest.mark.parametrize("files", ["both in one", "two"])
-def test_client_certificate_is_shown(
+def test_client_certificate_is_presented(
     client: ApiClient, certificates: Certificates, files: str
 ) -> None:
     configuration = client.configuration
@@ -154,7 +157,7 @@ def test_client_certificate_is_shown(
     assert len(server.requests) == 1
 
 
-def test_store_never_sees_the_client_certificate(
+def test_store_gets_no_client_certificate(
     client: ApiClient, certificates: Certificates, secure: ScriptedServer
 ) -> None:
     client.configuration.cert_file = certificates.client
@@ -171,7 +174,7 @@ def test_store_never_sees_the_client_certificate(
 
 @pytest.mark.parametrize("option", ["ssl_ca_cert", "cert_file", "key_file"])
 @pytest.mark.parametrize("content", [None, "", "nonsense"])
-def test_file_that_cannot_be_used_is_named(
+def test_invalid_certificate_file_is_named(
     client: ApiClient, certificates: Certificates, tmp_path: Path, option: str, content: str | None
 ) -> None:
     path = tmp_path / "file.pem"
@@ -190,7 +193,7 @@ def test_file_that_cannot_be_used_is_named(
         ask(client)
 
 
-def test_server_that_speaks_no_tls(client: ApiClient) -> None:
+def test_server_without_tls_is_an_unsent_error(client: ApiClient) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(60)
 
@@ -199,7 +202,7 @@ def test_server_that_speaks_no_tls(client: ApiClient) -> None:
             with connection:
                 connection.recv(1 << 16)
                 connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-                with suppress(ConnectionResetError):  # the client leaves it unread
+                with suppress(ConnectionResetError):  # the client does not read the answer
                     connection.recv(1)
 
         client.configuration.host = f"https://127.0.0.1:{listener.getsockname()[1]}"
@@ -212,7 +215,7 @@ def test_server_that_speaks_no_tls(client: ApiClient) -> None:
     assert caught.value.sent is False
 
 
-def test_handshake_that_takes_too_long(client: ApiClient) -> None:
+def test_handshake_timeout_is_an_unsent_error(client: ApiClient) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         client.configuration.retries = False
         client.configuration.connect_timeout = 0.2
@@ -222,13 +225,13 @@ def test_handshake_that_takes_too_long(client: ApiClient) -> None:
     assert caught.value.sent is False
 
 
-def test_resets_over_tls_are_repeated(client: ApiClient, secure: ScriptedServer) -> None:
+def test_reset_over_tls_is_retried(client: ApiClient, secure: ScriptedServer) -> None:
     secure.script(Reset(), OK)
     ask(client)
     assert len(secure.requests) == 2
 
 
-def test_early_answer_to_a_large_body_is_told_over_tls(
+def test_early_error_answer_over_tls_is_raised(
     client: ApiClient, certificates: Certificates
 ) -> None:
     from lakefs_client.apis import ObjectsApi
@@ -242,11 +245,11 @@ def test_early_answer_to_a_large_body_is_told_over_tls(
     assert caught.value.status == 403
 
 
-# Authorities of the environment
+# Authorities from the environment
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"])
-def test_authority_of_the_environment_is_trusted(
+def test_environment_authority_is_trusted(
     client: ApiClient,
     certificates: Certificates,
     secure: ScriptedServer,
@@ -266,7 +269,7 @@ def test_authority_of_the_environment_is_trusted(
 
 
 def hashed_folder(authority: str, folder: Path) -> Path:
-    """Return a folder with a certificate under the name that OpenSSL looks for."""
+    """Return a folder with a certificate under its OpenSSL hash."""
     command = ["openssl", "x509", "-hash", "-noout", "-in", authority]
     name = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     target = folder / "certs"
@@ -275,7 +278,7 @@ def hashed_folder(authority: str, folder: Path) -> Path:
     return target
 
 
-def test_configured_authority_goes_before_the_environment(
+def test_configured_authority_precedes_environment(
     client: ApiClient, secure: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     secure.script(OK)
@@ -284,7 +287,7 @@ def test_configured_authority_goes_before_the_environment(
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
-def test_variable_that_names_no_certificates_is_named(
+def test_invalid_certificate_variable_is_named(
     client: ApiClient, variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client.configuration.ssl_ca_cert = None
@@ -293,7 +296,9 @@ def test_variable_that_names_no_certificates_is_named(
         ask(client)
 
 
-def test_empty_variable_is_no_authority(client: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_certificate_variable_is_ignored(
+    client: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     client.configuration.ssl_ca_cert = None
     monkeypatch.setenv("SSL_CERT_FILE", "")
     with pytest.raises(ApiException, match="certificate verify failed"):

@@ -1,4 +1,4 @@
-"""Tokens that renew themselves: before their end, upon a 401, by one thread for all."""
+"""Token renewal: before expiry, after status 401, by one thread at a time."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from lakefs_client.tokens import AccessKeyLogin, AwsIamLogin, LoginProvider, Sts
 from lakefs_client.transfer import Transfer, TransferConfig
 
 DATE = "Fri, 27 Nov 2026 16:00:00 GMT"
-NOW = 1795795200  # the same
+NOW = 1795795200  # DATE as a Unix timestamp
 
 USER = Answer(json={"user": {"id": "u", "creation_date": 1}})
-REFUSED = Answer(401, json={"message": "error authenticating request"})
+REJECTED = Answer(401, json={"message": "error authenticating request"})
 
 
 def issued(token: str, lifetime: int | None = 3600, date: str | None = DATE) -> Answer:
@@ -68,9 +68,7 @@ def sent(server: ScriptedServer) -> list[str]:
     ]
 
 
-def test_first_request_logs_in_and_later_ones_use_the_token(
-    keys: ApiClient, server: ScriptedServer
-) -> None:
+def test_first_request_logs_in_and_token_is_reused(keys: ApiClient, server: ScriptedServer) -> None:
     server.script(issued("t1"), USER, USER)
     ask(keys)
     ask(keys)
@@ -82,21 +80,21 @@ def test_first_request_logs_in_and_later_ones_use_the_token(
 
 
 @pytest.mark.parametrize(
-    ("lifetime", "valid", "due"), [(3600, 3299, 3301), (600, 479, 481), (1, 0.79, 0.81)]
+    ("lifetime", "valid", "expiring"), [(3600, 3299, 3301), (600, 479, 481), (1, 0.79, 0.81)]
 )
-def test_token_is_renewed_before_its_end(
+def test_token_is_renewed_before_expiry(
     keys: ApiClient,
     server: ScriptedServer,
     time: FakeTime,
     lifetime: int,
     valid: float,
-    due: float,
+    expiring: float,
 ) -> None:
     server.script(issued("t1", lifetime), USER, USER, issued("t2", lifetime), USER)
     ask(keys)
     time.now = valid
     ask(keys)
-    time.now = due
+    time.now = expiring
     ask(keys)
     assert sent(server) == ["login", "t1", "t1", "login", "t2"]
 
@@ -104,10 +102,10 @@ def test_token_is_renewed_before_its_end(
 @pytest.mark.parametrize(
     ("lifetime", "date"), [(None, DATE), (0, DATE), (-60, DATE), (3600, None), (3600, "yesterday")]
 )
-def test_token_of_unknown_life_is_used_until_the_server_rejects_it(
+def test_token_without_expiry_is_used_until_rejected(
     keys: ApiClient, server: ScriptedServer, time: FakeTime, lifetime: int | None, date: str | None
 ) -> None:
-    server.script(issued("t1", lifetime, date), USER, USER, REFUSED, issued("t2"), USER)
+    server.script(issued("t1", lifetime, date), USER, USER, REJECTED, issued("t2"), USER)
     ask(keys)
     time.now = 1e9
     ask(keys)
@@ -116,13 +114,13 @@ def test_token_of_unknown_life_is_used_until_the_server_rejects_it(
 
 
 def test_rejected_token_is_renewed_once(keys: ApiClient, server: ScriptedServer) -> None:
-    server.script(issued("t1"), REFUSED, issued("t2"), REFUSED)
+    server.script(issued("t1"), REJECTED, issued("t2"), REJECTED)
     with pytest.raises(UnauthorizedException, match="error authenticating request"):
         ask(keys)
     assert sent(server) == ["login", "t1", "login", "t2"]
 
 
-def test_missing_permission_is_no_reason_for_a_login(
+def test_insufficient_permissions_do_not_renew_token(
     keys: ApiClient, server: ScriptedServer
 ) -> None:
     server.script(issued("t1"), Answer(401, json={"message": "insufficient permissions"}), USER)
@@ -132,9 +130,7 @@ def test_missing_permission_is_no_reason_for_a_login(
     assert sent(server) == ["login", "t1", "t1"]
 
 
-def test_body_that_cannot_be_sent_again_raises_the_401(
-    keys: ApiClient, server: ScriptedServer
-) -> None:
+def test_unseekable_body_raises_unauthorized(keys: ApiClient, server: ScriptedServer) -> None:
     class Pipe:
         def __init__(self) -> None:
             self.left = [b"data", b""]
@@ -142,14 +138,14 @@ def test_body_that_cannot_be_sent_again_raises_the_401(
         def read(self, size: int = -1) -> bytes:
             return self.left.pop(0) if self.left else b""
 
-    server.script(issued("t1"), REFUSED, issued("t2"), USER)
+    server.script(issued("t1"), REJECTED, issued("t2"), USER)
     with pytest.raises(UnauthorizedException):
         ObjectsApi(keys).upload_object("repo", "main", "a", content=Pipe())
     ask(keys)  # the next request logs in
     assert sent(server) == ["login", "t1", "login", "t2"]
 
 
-def test_body_is_sent_again_with_the_new_token(keys: ApiClient, server: ScriptedServer) -> None:
+def test_body_is_resent_with_renewed_token(keys: ApiClient, server: ScriptedServer) -> None:
     stats = {
         "path": "a",
         "path_type": "object",
@@ -157,13 +153,13 @@ def test_body_is_sent_again_with_the_new_token(keys: ApiClient, server: Scripted
         "checksum": "c",
         "mtime": 1,
     }
-    server.script(issued("t1"), REFUSED, issued("t2"), Answer(201, json=stats))
+    server.script(issued("t1"), REJECTED, issued("t2"), Answer(201, json=stats))
     ObjectsApi(keys).upload_object("repo", "main", "a", content=b"data")
     assert [request.body for request in server.requests[1::2]] == [b"data", b"data"]
 
 
-def test_configured_token_wins_over_the_provider(keys: ApiClient, server: ScriptedServer) -> None:
-    server.script(USER, REFUSED)
+def test_configured_token_precedes_provider(keys: ApiClient, server: ScriptedServer) -> None:
+    server.script(USER, REJECTED)
     keys.configuration.access_token = "static"
     ask(keys)
     with pytest.raises(UnauthorizedException):
@@ -171,22 +167,20 @@ def test_configured_token_wins_over_the_provider(keys: ApiClient, server: Script
     assert sent(server) == ["static", "static"]
 
 
-def test_provider_wins_over_user_name_and_password(keys: ApiClient, server: ScriptedServer) -> None:
+def test_provider_precedes_username_and_password(keys: ApiClient, server: ScriptedServer) -> None:
     server.script(issued("t1"), USER)
     keys.configuration.username, keys.configuration.password = "u", "p"
     ask(keys)
     assert sent(server) == ["login", "t1"]
 
 
-def test_operation_without_authentication_needs_no_token(
-    keys: ApiClient, server: ScriptedServer
-) -> None:
+def test_unauthenticated_operation_needs_no_token(keys: ApiClient, server: ScriptedServer) -> None:
     server.script(issued("other"))
     AuthApi(keys).login(login_information={"access_key_id": "a", "secret_access_key": "b"})
     assert sent(server) == ["login"]
 
 
-def test_token_is_not_sent_to_another_server(keys: ApiClient, server: ScriptedServer) -> None:
+def test_token_is_not_sent_to_other_server(keys: ApiClient, server: ScriptedServer) -> None:
     server.script(issued("t1"), USER)
     ask(keys)
     with ScriptedServer(issued("t2"), USER) as other:
@@ -197,39 +191,37 @@ def test_token_is_not_sent_to_another_server(keys: ApiClient, server: ScriptedSe
         assert sent(other) == ["login", "t2"]
 
 
-def test_control_character_in_a_token_is_refused(keys: ApiClient, server: ScriptedServer) -> None:
+def test_token_with_control_characters_is_rejected(keys: ApiClient, server: ScriptedServer) -> None:
     server.script(issued("t\r\nX: y"))
     with pytest.raises(ApiValueError, match="control characters"):
         ask(keys)
 
 
-# The login fails
+# Failed logins
 
 
-def test_failed_login_is_raised_and_tried_again_by_the_next_request(
-    keys: ApiClient, server: ScriptedServer
-) -> None:
-    server.script(REFUSED, issued("t1"), USER)
+def test_next_request_retries_failed_login(keys: ApiClient, server: ScriptedServer) -> None:
+    server.script(REJECTED, issued("t1"), USER)
     with pytest.raises(UnauthorizedException):
         ask(keys)
     ask(keys)
     assert sent(server) == ["login", "login", "t1"]
 
 
-def test_lost_response_to_a_login_is_repeated(keys: ApiClient, server: ScriptedServer) -> None:
+def test_lost_login_response_is_retried(keys: ApiClient, server: ScriptedServer) -> None:
     server.script(Reset(), Answer(502), issued("t1"), USER)
     ask(keys)
     assert sent(server) == ["login", "login", "login", "t1"]
 
 
-def test_valid_token_outlasts_a_failed_renewal(
+def test_valid_token_is_used_after_failed_renewal(
     keys: ApiClient, server: ScriptedServer, time: FakeTime, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.script(issued("t1"), USER, Answer(500), USER, USER, issued("t2"), USER)
     ask(keys)
     time.now = 3400
     ask(keys)
-    time.now = 3405  # too early for another try
+    time.now = 3405  # too early for another renewal
     ask(keys)
     time.now = 3411
     ask(keys)
@@ -238,7 +230,7 @@ def test_valid_token_outlasts_a_failed_renewal(
     assert "test-secret" not in caplog.text
 
 
-def test_expired_token_is_not_used_when_the_renewal_fails(
+def test_failed_renewal_of_expired_token_raises(
     keys: ApiClient, server: ScriptedServer, time: FakeTime
 ) -> None:
     server.script(issued("t1"), USER, Answer(500))
@@ -251,19 +243,19 @@ def test_expired_token_is_not_used_when_the_renewal_fails(
 # Threads and processes
 
 
-class Counting(LoginProvider):
-    """A provider whose logins a test lets through."""
+class BlockingProvider(LoginProvider):
+    """A provider whose logins wait for an event; counts the logins."""
 
     def __init__(self, error: Exception | None = None) -> None:
         super().__init__()
         self.logins = 0
         self.error = error
-        self.go = threading.Event()
+        self.may_log_in = threading.Event()
 
     def log_in(self, api_client: ApiClient) -> Any:
         self.logins += 1
         number = self.logins
-        assert self.go.wait(60)
+        assert self.may_log_in.wait(60)
         if self.error:
             raise self.error
         answer = AuthApi(api_client).login(
@@ -273,8 +265,8 @@ class Counting(LoginProvider):
         return answer, 200, {"Date": DATE}
 
 
-class Counted(threading.Event):
-    """An event that counts the threads that begin to wait for it."""
+class CountingEvent(threading.Event):
+    """An event that counts the threads that wait for it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -285,16 +277,16 @@ class Counted(threading.Event):
         return super().wait(timeout)
 
 
-class Waiting:
-    """Ten threads that want a token."""
+class TokenRequests:
+    """Ten threads that request a token."""
 
-    def __init__(self, provider: Counting, client: ApiClient) -> None:
+    def __init__(self, provider: BlockingProvider, client: ApiClient) -> None:
         self.pool = ThreadPoolExecutor(10)
         self.barrier = threading.Barrier(11)
-        self.results = [self.pool.submit(self.take, provider, client) for _ in range(10)]
+        self.results = [self.pool.submit(self.request, provider, client) for _ in range(10)]
         self.barrier.wait(60)
 
-    def take(self, provider: Counting, client: ApiClient) -> str:
+    def request(self, provider: BlockingProvider, client: ApiClient) -> str:
         self.barrier.wait(60)
         return provider.token(client)
 
@@ -306,74 +298,74 @@ def anonymous(server: ScriptedServer, time: FakeTime) -> Iterator[ApiClient]:
         yield client
 
 
-def test_ten_threads_share_one_login(anonymous: ApiClient, server: ScriptedServer) -> None:
+def test_concurrent_requests_share_one_login(anonymous: ApiClient, server: ScriptedServer) -> None:
     server.script(issued("x"))
-    provider = Counting()
-    waiting = Waiting(provider, anonymous)
-    provider.go.set()
-    assert {result.result(60) for result in waiting.results} == {"t1"}
+    provider = BlockingProvider()
+    requests = TokenRequests(provider, anonymous)
+    provider.may_log_in.set()
+    assert {result.result(60) for result in requests.results} == {"t1"}
     assert provider.logins == 1
 
 
-def test_ten_rejections_of_one_token_cause_one_login(
+def test_concurrent_rejections_cause_one_login(
     anonymous: ApiClient, server: ScriptedServer
 ) -> None:
     server.script(issued("x"), issued("x"))
-    provider = Counting()
-    provider.go.set()
+    provider = BlockingProvider()
+    provider.may_log_in.set()
     assert provider.token(anonymous) == "t1"
 
-    def again() -> str:
+    def renew() -> str:
         provider.reject("t1")
         return provider.token(anonymous)
 
     with ThreadPoolExecutor(10) as pool:
-        results = [pool.submit(again) for _ in range(10)]
+        results = [pool.submit(renew) for _ in range(10)]
         assert {result.result(60) for result in results} == {"t2"}
     assert provider.logins == 2
 
 
-def test_failure_of_one_login_is_everybody_s_who_waited(anonymous: ApiClient) -> None:
-    provider = Counting(ForbiddenException(403, "no"))
+def test_failed_login_is_raised_in_waiting_threads(anonymous: ApiClient) -> None:
+    provider = BlockingProvider(ForbiddenException(403, "no"))
     with ThreadPoolExecutor(4) as pool:
         results = [pool.submit(provider.token, anonymous)]
         while provider._login is None:
             pass
-        provider._login.done = done = Counted()
+        provider._login.done = done = CountingEvent()
         results += [pool.submit(provider.token, anonymous) for _ in range(3)]
         for _ in range(3):
             assert done.waiting.acquire(timeout=60)
-        provider.go.set()
+        provider.may_log_in.set()
     for result in results:
         assert result.exception() is provider.error
     assert provider.logins == 1
 
 
-def test_valid_token_is_used_while_another_thread_renews(
+def test_valid_token_is_used_during_renewal(
     anonymous: ApiClient, server: ScriptedServer, time: FakeTime
 ) -> None:
     server.script(issued("x"), issued("x"))
-    provider = Counting()
-    provider.go.set()
+    provider = BlockingProvider()
+    provider.may_log_in.set()
     assert provider.token(anonymous) == "t1"
-    provider.go.clear()
+    provider.may_log_in.clear()
     time.now = 3400
     with ThreadPoolExecutor(1) as pool:
         renewal = pool.submit(provider.token, anonymous)
         while provider._login is None:
             pass
         assert provider.token(anonymous) == "t1"
-        provider.go.set()
+        provider.may_log_in.set()
         assert renewal.result(60) == "t2"
     assert provider.token(anonymous) == "t2"
 
 
-def test_interrupted_login_leaves_nobody_waiting(
+def test_interrupted_login_does_not_block_the_next(
     anonymous: ApiClient, server: ScriptedServer
 ) -> None:
     server.script(issued("x"))
-    provider = Counting()
-    provider.go.set()
+    provider = BlockingProvider()
+    provider.may_log_in.set()
     provider.error = KeyboardInterrupt()  # type: ignore[assignment]
     with pytest.raises(KeyboardInterrupt):
         provider.token(anonymous)
@@ -381,7 +373,7 @@ def test_interrupted_login_leaves_nobody_waiting(
     assert provider.token(anonymous) == "t2"
 
 
-def test_login_that_needs_its_own_token_is_refused(anonymous: ApiClient) -> None:
+def test_recursive_login_is_an_error(anonymous: ApiClient) -> None:
     def code() -> dict[str, Any]:
         AuthApi(anonymous).get_current_user()
         return {}
@@ -393,8 +385,8 @@ def test_login_that_needs_its_own_token_is_refused(anonymous: ApiClient) -> None
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="fork of POSIX")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_forked_child_does_not_wait_for_a_login_of_its_parent(anonymous: ApiClient) -> None:
-    provider = Counting(ApiException(0, "over"))
+def test_forked_child_does_not_wait_for_parents_login(anonymous: ApiClient) -> None:
+    provider = BlockingProvider(ApiException(0, "login failed"))
     pool = ThreadPoolExecutor(1)
     login = pool.submit(provider.token, anonymous)
     while provider._login is None:
@@ -410,8 +402,8 @@ def test_forked_child_does_not_wait_for_a_login_of_its_parent(anonymous: ApiClie
         finally:
             os._exit(1)
     assert os.waitpid(child, 0)[1] == 0
-    provider.go.set()
-    with pytest.raises(ApiException, match="over"):
+    provider.may_log_in.set()
+    with pytest.raises(ApiException, match="login failed"):
         login.result(60)
     pool.shutdown()
 
@@ -423,27 +415,27 @@ def module_level_code() -> dict[str, str]:
 @pytest.mark.parametrize(
     "provider", [AccessKeyLogin("id", "secret"), StsLogin(module_level_code), AwsIamLogin(60)]
 )
-def test_provider_pickles_without_its_token(
+def test_pickled_provider_has_no_token(
     keys: ApiClient, server: ScriptedServer, provider: LoginProvider
 ) -> None:
     other: LoginProvider = pickle.loads(pickle.dumps(provider))
     assert repr(other) == repr(provider)
     assert "secret" not in repr(provider)
     server.script(issued("t1"))
-    mine = keys.configuration.token_provider
-    assert mine is not None
-    assert mine.token(keys) == "t1"
-    assert b"t1" not in pickle.dumps(mine)
-    assert "t1" not in repr(mine._issued)  # type: ignore[attr-defined]
-    assert copy.deepcopy(keys.configuration).token_provider is mine
+    used = keys.configuration.token_provider
+    assert used is not None
+    assert used.token(keys) == "t1"
+    assert b"t1" not in pickle.dumps(used)
+    assert "t1" not in repr(used._issued)  # type: ignore[attr-defined]
+    assert copy.deepcopy(keys.configuration).token_provider is used
 
 
-def test_function_that_cannot_be_pickled_is_named() -> None:
+def test_unpicklable_function_names_the_provider() -> None:
     with pytest.raises(ApiTypeError, match="StsLogin cannot be pickled"):
         pickle.dumps(StsLogin(lambda: {"code": "c"}))
 
 
-# The three logins, in the sandbox
+# Logins in the sandbox
 
 
 @pytest.fixture
@@ -462,7 +454,7 @@ def logins(sandbox: Sandbox) -> list[str]:
     return [r.operation for r in sandbox.requests if "login" in r.operation]
 
 
-def test_access_keys_in_the_sandbox(external: Sandbox) -> None:
+def test_sandbox_accepts_access_key_login(external: Sandbox) -> None:
     provider = AccessKeyLogin(external.access_key_id, external.secret_access_key)
     with using(external, provider) as client:
         ask(client)
@@ -472,7 +464,7 @@ def test_access_keys_in_the_sandbox(external: Sandbox) -> None:
         ask(client)
 
 
-def test_sts_in_the_sandbox_takes_a_new_code_for_each_login(external: Sandbox) -> None:
+def test_sts_login_gets_new_code_per_login(external: Sandbox) -> None:
     codes = iter(["one", "two"])
 
     def code() -> StsAuthRequest:
@@ -480,14 +472,14 @@ def test_sts_in_the_sandbox_takes_a_new_code_for_each_login(external: Sandbox) -
 
     with using(external, StsLogin(code)) as client:
         assert AuthApi(client).get_current_user().user.id == "admin"
-        external.clock.advance(601)  # the client has not noticed, because its clock does not move
+        external.clock.advance(601)  # the client's clock does not move
         assert AuthApi(client).get_current_user().user.id == "admin"
     assert logins(external) == ["sts_login", "sts_login"]
     with pytest.raises(ApiTypeError, match="get_code must be a function"):
         StsLogin({"code": "x"})  # type: ignore[arg-type]
 
 
-def test_long_transfer_outlives_its_tokens(external: Sandbox, tmp_path: Path) -> None:
+def test_long_transfer_renews_tokens(external: Sandbox, tmp_path: Path) -> None:
     with ApiClient(external.configuration()) as admin:
         namespace = f"{external.storage_namespace}repo"
         RepositoriesApi(admin).create_repository(RepositoryCreation("repo", namespace))
@@ -495,27 +487,31 @@ def test_long_transfer_outlives_its_tokens(external: Sandbox, tmp_path: Path) ->
     source.write_bytes(os.urandom(6 * 5 * 2**20))
     config = TransferConfig(part_size=5 * 2**20, max_concurrency=1)
 
-    def age(sent: int) -> None:
-        external.clock.advance(700)  # beyond the life of a token, once a window
+    def expire_token(sent: int) -> None:
+        external.clock.advance(700)  # longer than a token's lifetime
 
     external.requests.clear()
     provider = StsLogin(lambda: StsAuthRequest("code", "s", "http://x", ttl_seconds=600))
     with using(external, provider) as client:
-        Transfer(client, config).upload_file(source, "repo", "main", "large.bin", progress=age)
+        Transfer(client, config).upload_file(
+            source, "repo", "main", "large.bin", progress=expire_token
+        )
         target = tmp_path / "back.bin"
-        Transfer(client, config).download_file("repo", "main", "large.bin", target, progress=age)
+        Transfer(client, config).download_file(
+            "repo", "main", "large.bin", target, progress=expire_token
+        )
     assert target.read_bytes() == source.read_bytes()
     assert len(logins(external)) > 2
 
 
-# The identity of AWS
+# AWS identities
 
 ARN = "arn:aws:sts::123456789012:assumed-role/team/session"
 
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Credentials of AWS, in the environment."""
+    """Set AWS credentials in the environment."""
     for name in list(os.environ):
         if name.startswith("AWS_"):
             monkeypatch.delenv(name)
@@ -540,7 +536,7 @@ def proof_in(request: Any) -> dict[str, Any]:
 
 
 def signature_of(proof: dict[str, Any], headers: dict[str, str]) -> str:
-    """Return the signature that AWS computes for a proof, by the rules of Signature Version 4."""
+    """Return the AWS Signature Version 4 of a proof."""
     day = proof["date"][:8]
     scope = f"{day}/{proof['region']}/sts/aws4_request"
     query = {
@@ -574,7 +570,7 @@ def signature_of(proof: dict[str, Any], headers: dict[str, str]) -> str:
 
 
 @pytest.mark.usefixtures("aws")
-def test_aws_identity_is_proved_by_a_signed_request(api: ApiClient, server: ScriptedServer) -> None:
+def test_aws_login_sends_signed_identity_request(api: ApiClient, server: ScriptedServer) -> None:
     server.script(issued("t1"), USER)
     api.configuration.token_provider = AwsIamLogin(1800, 90)
     ask(api)
@@ -600,7 +596,7 @@ def test_aws_identity_is_proved_by_a_signed_request(api: ApiClient, server: Scri
 
 
 @pytest.mark.usefixtures("aws")
-def test_aws_identity_signs_other_headers_and_needs_no_region(
+def test_aws_login_signs_custom_headers_without_region(
     api: ApiClient, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
@@ -646,12 +642,12 @@ def test_missing_botocore_names_the_extra(api: ApiClient, monkeypatch: pytest.Mo
         ((True,), ApiTypeError),
     ],
 )
-def test_unusable_time_to_live_is_refused(arguments: Any, error: type[Exception]) -> None:
+def test_invalid_token_ttl_is_rejected(arguments: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="_ttl_seconds must be"):
         AwsIamLogin(*arguments)
 
 
-def test_external_principal_in_the_sandbox(external: Sandbox) -> None:
+def test_sandbox_accepts_external_principal_login(external: Sandbox) -> None:
     with ApiClient(external.configuration()) as admin:
         ExperimentalApi(admin).create_user_external_principal("admin", ARN)
 

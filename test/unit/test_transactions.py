@@ -1,4 +1,4 @@
-"""Transactions: all changes arrive or none, whatever fails on the way."""
+"""Transactions: atomic changes, and rollback after failures."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ REPO = "repo"
 
 @pytest.fixture
 def lake(client: ApiClient, sandbox: Sandbox) -> ApiClient:
-    """Provide a client of a sandbox with a repository, which does not really sleep."""
+    """Provide a client of a sandbox with a repository, on a fake clock."""
     namespace = f"{sandbox.storage_namespace}repo"
     RepositoriesApi(client).create_repository(RepositoryCreation(REPO, namespace))
     write(client, "main", "base")
@@ -72,14 +72,14 @@ def start(client: ApiClient, **options: Any) -> Transaction:
     return transaction(client, REPO, "main", message="nightly", **options)
 
 
-def test_changes_arrive_together_at_the_end(lake: ApiClient) -> None:
+def test_changes_are_merged_when_the_block_ends(lake: ApiClient) -> None:
     with transaction(lake, REPO, "main", message="nightly", metadata={"run": "7"}) as tx:
         write(lake, tx.branch, "a")
         write(lake, tx.branch, "b")
         assert tx.result is None
         assert paths(lake) == ["base"]
         names = [branch.id for branch in BranchesApi(lake).list_branches(REPO).results]
-        assert names == ["main"]  # the transaction's is hidden
+        assert names == ["main"]  # the transaction's branch is hidden
         assert tx.branch in branches(lake)
     assert paths(lake) == ["a", "b", "base"]
     assert branches(lake) == ["main"]
@@ -90,11 +90,11 @@ def test_changes_arrive_together_at_the_end(lake: ApiClient) -> None:
     assert merge.metadata["run"] == commit.metadata["run"] == "7"
 
 
-def test_function_stays_callable_after_its_module_is_imported() -> None:
+def test_module_import_does_not_shadow_the_function() -> None:
     assert lakefs_client.transactions.transaction is lakefs_client.transaction
 
 
-def test_no_changes_are_skipped_by_default(lake: ApiClient) -> None:
+def test_empty_transaction_is_skipped_by_default(lake: ApiClient) -> None:
     before = log(lake)
     with start(lake) as tx:
         pass
@@ -103,7 +103,7 @@ def test_no_changes_are_skipped_by_default(lake: ApiClient) -> None:
     assert branches(lake) == ["main"]
 
 
-def test_no_changes_are_an_error_on_request(lake: ApiClient) -> None:
+def test_empty_transaction_is_an_error_on_request(lake: ApiClient) -> None:
     with (
         pytest.raises(NothingToCommitError, match="main is unchanged"),
         start(lake, if_empty="error"),
@@ -121,7 +121,7 @@ def test_commits_within_the_block_are_merged(lake: ApiClient) -> None:
     assert paths(lake) == ["a", "base"]
 
 
-def test_base_that_moved_is_merged_into(lake: ApiClient) -> None:
+def test_base_with_new_commits_is_merged_into(lake: ApiClient) -> None:
     with start(lake) as tx:
         write(lake, tx.branch, "a")
         write(lake, "main", "theirs")
@@ -129,7 +129,7 @@ def test_base_that_moved_is_merged_into(lake: ApiClient) -> None:
     assert paths(lake) == ["a", "base", "theirs"]
 
 
-def test_commits_that_change_nothing_together_need_no_merge(lake: ApiClient) -> None:
+def test_commits_without_net_change_are_not_merged(lake: ApiClient) -> None:
     with start(lake) as tx:
         write(lake, tx.branch, "a")
         CommitsApi(lake).commit(REPO, tx.branch, CommitCreation("there"))
@@ -140,10 +140,10 @@ def test_commits_that_change_nothing_together_need_no_merge(lake: ApiClient) -> 
     assert paths(lake) == ["base"]
 
 
-# The block fails
+# Failed blocks
 
 
-def test_exception_leaves_the_base_and_deletes_the_branch(
+def test_exception_keeps_base_and_deletes_branch(
     lake: ApiClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = log(lake)
@@ -152,14 +152,14 @@ def test_exception_leaves_the_base_and_deletes_the_branch(
         raise RuntimeError("mine")
     assert log(lake) == before
     assert branches(lake) == ["main"]
-    told = f"transaction {tx.branch} on repo/main failed: main is unchanged. The branch {tx.branch}"
-    assert told in caplog.text
+    note = f"transaction {tx.branch} on repo/main failed: main is unchanged. The branch {tx.branch}"
+    assert note in caplog.text
     if sys.version_info >= (3, 11):
-        assert told in caught.value.__notes__[0]
+        assert note in caught.value.__notes__[0]
     assert tx.result is None
 
 
-def test_error_of_the_client_names_the_branch_in_its_text(lake: ApiClient) -> None:
+def test_client_error_names_the_branch(lake: ApiClient) -> None:
     with pytest.raises(NotFoundException) as caught, start(lake, on_error="keep") as tx:
         write(lake, tx.branch, "a")
         ObjectsApi(lake).stat_object(REPO, tx.branch, "missing")
@@ -171,7 +171,7 @@ def test_error_of_the_client_names_the_branch_in_its_text(lake: ApiClient) -> No
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
-def test_interruption_rolls_back(lake: ApiClient, error: type[BaseException]) -> None:
+def test_interrupt_rolls_back(lake: ApiClient, error: type[BaseException]) -> None:
     with pytest.raises(error), start(lake) as tx:
         write(lake, tx.branch, "a")
         raise error
@@ -179,12 +179,10 @@ def test_interruption_rolls_back(lake: ApiClient, error: type[BaseException]) ->
     assert paths(lake) == ["base"]
 
 
-# The end fails
+# Failed commits and merges
 
 
-def test_conflict_names_paths_though_the_branch_is_deleted(
-    lake: ApiClient, sandbox: Sandbox
-) -> None:
+def test_conflict_paths_survive_branch_deletion(lake: ApiClient, sandbox: Sandbox) -> None:
     with pytest.raises(MergeConflictError, match="main is unchanged") as caught, start(lake) as tx:
         write(lake, tx.branch, "base", "mine")
         write(lake, "main", "base", "theirs")
@@ -207,7 +205,7 @@ def test_failed_lookup_of_paths_does_not_hide_the_conflict(
     assert branches(lake) == ["main"]
 
 
-def test_conflict_keeps_the_branch_on_request(lake: ApiClient) -> None:
+def test_on_error_keep_keeps_the_conflicting_branch(lake: ApiClient) -> None:
     with pytest.raises(MergeConflictError) as caught, start(lake, on_error="keep") as tx:
         write(lake, tx.branch, "base", "mine")
         write(lake, "main", "base", "theirs")
@@ -223,9 +221,7 @@ REFUSAL = {
 
 
 @pytest.mark.parametrize("operation", ["commit", "merge_into_branch"])
-def test_refusal_of_a_hook_leaves_the_base(
-    lake: ApiClient, sandbox: Sandbox, operation: str
-) -> None:
+def test_hook_error_keeps_the_base(lake: ApiClient, sandbox: Sandbox, operation: str) -> None:
     sandbox.faults.add(operation, "status", status=412, body=REFUSAL)
     with pytest.raises(HookRefusedError, match="main is unchanged") as caught, start(lake) as tx:
         write(lake, tx.branch, "a")
@@ -234,7 +230,7 @@ def test_refusal_of_a_hook_leaves_the_base(
     assert paths(lake) == ["base"]
 
 
-def test_uncommitted_changes_of_the_base_are_no_part_of_it(lake: ApiClient) -> None:
+def test_uncommitted_base_changes_prevent_the_merge(lake: ApiClient) -> None:
     write(lake, "main", "dirt")
     with pytest.raises(ApiException, match="dirty branch"), start(lake) as tx:
         assert paths(lake, tx.branch) == ["base"]
@@ -242,7 +238,7 @@ def test_uncommitted_changes_of_the_base_are_no_part_of_it(lake: ApiClient) -> N
     assert branches(lake) == ["main"]
 
 
-# The base moved while it was merged into
+# Concurrent changes of the base
 
 MOVED = [
     {"status": 500, "body": {"message": "update branch main: update branch: predicate failed"}},
@@ -253,7 +249,7 @@ MOVED = [
 
 
 @pytest.mark.parametrize("fault", MOVED, ids=lambda fault: str(fault["status"]))
-def test_merge_is_repeated_if_the_base_moved(
+def test_merge_is_retried_after_concurrent_change(
     lake: ApiClient, sandbox: Sandbox, fault: dict[str, Any]
 ) -> None:
     sandbox.faults.add("merge_into_branch", "status", times=2, **fault)
@@ -264,7 +260,7 @@ def test_merge_is_repeated_if_the_base_moved(
     assert branches(lake) == ["main"]
 
 
-def test_merge_is_repeated_a_bounded_number_of_times(lake: ApiClient, sandbox: Sandbox) -> None:
+def test_merge_retries_are_limited(lake: ApiClient, sandbox: Sandbox) -> None:
     sandbox.faults.add("merge_into_branch", "status", times=100, **MOVED[0])
     with pytest.raises(ApiException, match="main is unchanged"), start(lake) as tx:
         write(lake, tx.branch, "a")
@@ -272,12 +268,12 @@ def test_merge_is_repeated_a_bounded_number_of_times(lake: ApiClient, sandbox: S
     assert branches(lake) == ["main"]
 
 
-# Answers are lost
+# Lost responses
 
 
 @pytest.mark.parametrize("operation", ["create_branch", "commit", "merge_into_branch"])
 @pytest.mark.parametrize("kind", ["lost_answer", "late_error"])
-def test_lost_response_is_settled_without_a_second_effect(
+def test_lost_response_does_not_repeat_the_effect(
     lake: ApiClient, sandbox: Sandbox, operation: str, kind: Any
 ) -> None:
     status = {"status": 502} if kind == "late_error" else {}
@@ -293,9 +289,7 @@ def test_lost_response_is_settled_without_a_second_effect(
 
 
 @pytest.mark.parametrize("operation", ["commit", "merge_into_branch"])
-def test_request_that_never_arrived_is_repeated(
-    lake: ApiClient, sandbox: Sandbox, operation: str
-) -> None:
+def test_undelivered_request_is_retried(lake: ApiClient, sandbox: Sandbox, operation: str) -> None:
     sandbox.faults.add(operation, "reset_before", times=2)
     with start(lake) as tx:
         write(lake, tx.branch, "a")
@@ -303,9 +297,7 @@ def test_request_that_never_arrived_is_repeated(
     assert tx.result == TransactionResult(*(c.id for c in reversed(log(lake)[:2])))
 
 
-def test_unsettled_merge_keeps_the_branch_whatever_was_asked(
-    lake: ApiClient, sandbox: Sandbox
-) -> None:
+def test_merge_of_unknown_outcome_keeps_the_branch(lake: ApiClient, sandbox: Sandbox) -> None:
     sandbox.faults.add("merge_into_branch", "reset_after", times=100)
     with pytest.raises(ApiConnectionError) as caught, start(lake, on_error="delete") as tx:
         write(lake, tx.branch, "a")
@@ -318,9 +310,7 @@ def test_unsettled_merge_keeps_the_branch_whatever_was_asked(
     assert paths(lake) == ["a", "base"]
 
 
-def test_server_gone_at_the_end_names_the_branch_that_is_left(
-    lake: ApiClient, sandbox: Sandbox
-) -> None:
+def test_unreachable_server_error_names_remaining_branch(lake: ApiClient, sandbox: Sandbox) -> None:
     lake.configuration.retries = False
     with pytest.raises(ApiConnectionError) as caught, start(lake) as tx:
         write(lake, tx.branch, "a")
@@ -329,7 +319,7 @@ def test_server_gone_at_the_end_names_the_branch_that_is_left(
     assert "main is unchanged" in str(caught.value)
 
 
-def test_failed_deletion_at_the_end_is_a_warning(
+def test_failed_branch_deletion_is_a_warning(
     lake: ApiClient, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     sandbox.faults.add("delete_branch", "status", status=403)
@@ -339,7 +329,7 @@ def test_failed_deletion_at_the_end_is_a_warning(
     assert f"{tx.branch} on repo/main is done, but deleting its branch failed" in caplog.text
 
 
-def test_interrupt_during_the_merge_reports_what_became_of_it(
+def test_interrupt_during_merge_reports_the_outcome(
     lake: ApiClient, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     def interrupt(*_: object, **__: object) -> None:
@@ -350,7 +340,7 @@ def test_interrupt_during_the_merge_reports_what_became_of_it(
         write(lake, tx.branch, "a")
         sandbox.faults.add("merge_into_branch", "lost_answer")
         lake.rest_client.timing = lake.rest_client.timing._replace(sleep=interrupt)
-        # The look after the lost response fails, so that the loop waits, and is interrupted.
+        # The lookup after the lost response fails, so the loop sleeps and is interrupted.
         sandbox.faults.add("log_commits", "status", status=400)
     assert tx.result is not None
     assert f"is done: main has it as commit {tx.result.merge_commit_id}" in caplog.text
@@ -358,10 +348,10 @@ def test_interrupt_during_the_merge_reports_what_became_of_it(
     assert branches(lake) == ["main"]
 
 
-# The beginning fails
+# Failed starts
 
 
-def test_base_that_is_no_branch_is_refused_at_once(lake: ApiClient) -> None:
+def test_base_other_than_branch_is_rejected(lake: ApiClient) -> None:
     commit = log(lake)[0].id
     for base in (commit, "missing"):
         with pytest.raises(NotFoundException), transaction(lake, REPO, base, message="m"):
@@ -369,7 +359,7 @@ def test_base_that_is_no_branch_is_refused_at_once(lake: ApiClient) -> None:
     assert branches(lake) == ["main"]
 
 
-def test_creation_of_unknown_outcome_leaves_no_branch(lake: ApiClient, sandbox: Sandbox) -> None:
+def test_branch_creation_of_unknown_outcome_is_undone(lake: ApiClient, sandbox: Sandbox) -> None:
     sandbox.faults.add("create_branch", "lost_answer")
     sandbox.faults.add("get_branch", "reset_after", after=1, times=5)
     with pytest.raises(ApiConnectionError), start(lake):
@@ -377,21 +367,21 @@ def test_creation_of_unknown_outcome_leaves_no_branch(lake: ApiClient, sandbox: 
     assert branches(lake) == ["main"]
 
 
-def test_creation_that_never_arrived_runs_no_block(lake: ApiClient, sandbox: Sandbox) -> None:
+def test_undelivered_branch_creation_skips_the_block(lake: ApiClient, sandbox: Sandbox) -> None:
     sandbox.faults.add("create_branch", "reset_before", times=10)
     with pytest.raises(ApiConnectionError), start(lake):
         pytest.fail("the block must not run")
     assert branches(lake) == ["main"]
 
 
-def test_creation_that_is_refused_runs_no_block(lake: ApiClient, sandbox: Sandbox) -> None:
+def test_rejected_branch_creation_skips_the_block(lake: ApiClient, sandbox: Sandbox) -> None:
     sandbox.faults.add("create_branch", "status", status=403)
     with pytest.raises(ForbiddenException), start(lake):
         pytest.fail("the block must not run")
     assert branches(lake) == ["main"]
 
 
-def test_server_without_hidden_branches_gets_a_visible_one(
+def test_server_without_hidden_branches_gets_visible_branch(
     lake: ApiClient, sandbox: Sandbox
 ) -> None:
     sandbox.faults.add("create_branch", "status", status=400)
@@ -411,7 +401,7 @@ def test_server_without_hidden_branches_gets_a_visible_one(
         ({"message": None}, ApiTypeError, "message"),
     ],
 )
-def test_unusable_argument_is_named_before_anything_is_sent(
+def test_invalid_argument_is_named_before_sending(
     lake: ApiClient, sandbox: Sandbox, options: Any, error: type[Exception], named: str
 ) -> None:
     sandbox.requests.clear()
@@ -420,12 +410,12 @@ def test_unusable_argument_is_named_before_anything_is_sent(
     assert not sandbox.requests
 
 
-def test_configuration_in_place_of_a_client_is_refused(sandbox: Sandbox) -> None:
+def test_configuration_as_client_is_rejected(sandbox: Sandbox) -> None:
     with pytest.raises(ApiTypeError, match="must be an ApiClient, not Configuration"):
         transaction(sandbox.configuration(), REPO, "main", message="m")  # type: ignore[arg-type]
 
 
-def test_transaction_is_entered_once(lake: ApiClient) -> None:
+def test_transaction_cannot_be_entered_twice(lake: ApiClient) -> None:
     with start(lake) as tx:
         pass
     with pytest.raises(ApiValueError, match="twice"), tx:
@@ -451,7 +441,7 @@ def test_transactions_nest_and_run_in_threads(lake: ApiClient) -> None:
     assert paths(lake) == ["base", "inner", "outer", "t0", "t1", "t2", "t3"]
 
 
-def test_signal_handlers_are_left_as_they_were(lake: ApiClient) -> None:
+def test_signal_handlers_are_restored(lake: ApiClient) -> None:
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     with start(lake):
         assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
@@ -471,7 +461,7 @@ def test_signal_handlers_are_left_as_they_were(lake: ApiClient) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="fork of POSIX")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_forked_child_that_leaves_the_block_changes_nothing(lake: ApiClient) -> None:
+def test_forked_child_does_not_end_the_transaction(lake: ApiClient) -> None:
     with start(lake) as tx:
         write(lake, tx.branch, "a")
         child = os.fork()
@@ -502,7 +492,7 @@ PROGRAM = """\
 
 @pytest.fixture
 def program(sandbox: Sandbox, lake: ApiClient, tmp_path: Path) -> Iterator[Callable[[], Any]]:
-    """Start a program within a transaction, and wait until it has written to its branch."""
+    """Provide a function that starts a program within a transaction, after its write."""
     path = tmp_path / "program.py"
     path.write_text(textwrap.dedent(PROGRAM))
     running = []
@@ -530,7 +520,7 @@ def program(sandbox: Sandbox, lake: ApiClient, tmp_path: Path) -> Iterator[Calla
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 128 + signal.SIGTERM)]
 )
-def test_signal_rolls_back_and_ends_the_program(
+def test_signal_rolls_back_and_exits(
     lake: ApiClient, program: Callable[[], Any], number: signal.Signals, code: int
 ) -> None:
     process = program()

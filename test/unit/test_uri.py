@@ -1,4 +1,4 @@
-"""Addresses of objects: parsed as lakectl parses them, and formatted so that every key fits."""
+"""Addresses of objects: parsing like lakectl's, and formatting of every key."""
 
 from __future__ import annotations
 
@@ -22,19 +22,17 @@ keys = st.text(characters | st.sampled_from("/?#% &+~^@:\\"), min_size=1)
 
 
 @given(repositories, refs, keys)
-def test_object_ref_round_trips_through_its_address(repository: str, ref: str, key: str) -> None:
+def test_object_ref_round_trips_as_address(repository: str, ref: str, key: str) -> None:
     place = ObjectRef(repository, ref, key)
     address = str(place)
     assert ObjectRef.parse(address) == place
-    assert "?" not in address  # which ends the path for lakectl
+    assert "?" not in address  # lakectl would end the path there
     assert "#" not in address
     assert address.isprintable() or any(ord(c) > 127 for c in address)
 
 
 @given(repositories, st.none() | refs, st.none() | keys | st.just(""))
-def test_address_round_trips_with_and_without_ref_and_path(
-    repository: str, ref: str | None, path: str | None
-) -> None:
+def test_partial_address_round_trips(repository: str, ref: str | None, path: str | None) -> None:
     address = Address(repository, ref, path if ref else None)
     assert Address.parse(str(address)) == address
 
@@ -66,7 +64,7 @@ def test_address_round_trips_with_and_without_ref_and_path(
         ("lakefs://repo/main/a://b", ("repo", "main", "a://b")),
     ],
 )
-def test_address_is_parsed_as_lakectl_parses_it(
+def test_address_is_parsed_like_lakectl(
     text: str, parts: tuple[str, str | None, str | None]
 ) -> None:
     assert Address.parse(text) == Address(*parts)
@@ -90,14 +88,14 @@ def test_address_is_parsed_as_lakectl_parses_it(
         ("lakefs://repo/main/%ff", "invalid escapes in an address"),
     ],
 )
-def test_malformed_address_is_refused(text: str, message: str) -> None:
+def test_malformed_address_is_rejected(text: str, message: str) -> None:
     with pytest.raises(ApiValueError) as caught:
         Address.parse(text)
     assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["lakefs://me:pass@repo/main/a", "https://me:pass@host/a"])
-def test_password_in_an_address_is_not_quoted(text: str) -> None:
+def test_error_hides_password_of_address(text: str) -> None:
     with pytest.raises(ApiValueError) as caught:
         Address.parse(text)
     assert "pass" not in str(caught.value)
@@ -117,7 +115,7 @@ def test_object_ref_needs_ref_and_path(text: str, message: str) -> None:
     assert message in str(caught.value)
 
 
-def test_parts_that_no_address_can_hold_are_refused() -> None:
+def test_invalid_address_parts_are_rejected() -> None:
     for repository, ref in (("a/b", "main"), ("", "main"), ("repo", "a/b"), ("repo", "")):
         with pytest.raises(ApiValueError, match=r"invalid (repository|ref)"):
             ObjectRef(repository, ref, "a")

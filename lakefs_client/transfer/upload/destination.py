@@ -63,9 +63,6 @@ class Destination:
 
     def __post_init__(self) -> None:
         self._key = (self.ref.repository, self.ref.ref, self.ref.path)
-        self._experimental = ExperimentalApi(self.client)
-        self._objects = ObjectsApi(self.client)
-        self._staging = StagingApi(self.client)
 
     def __str__(self) -> str:
         return str(self.ref)
@@ -80,7 +77,7 @@ class Destination:
     def create(self, parts: int) -> tuple[MultipartId, list[SignedUrl]]:
         """Create a multipart upload. Return its identity, and the URLs of its first parts."""
         try:
-            answer: Any = self._experimental.create_presign_multipart_upload(
+            answer: Any = ExperimentalApi(self.client).create_presign_multipart_upload(
                 *self._key, parts=parts, _return_http_data_only=False
             )
         except ApiConnectionError as error:
@@ -134,7 +131,7 @@ class Destination:
 
     def complete(self, upload: MultipartId, body: CompletePresignMultipartUpload) -> ObjectStats:
         """Assemble the parts and record the object."""
-        return self._experimental.complete_presign_multipart_upload(
+        return ExperimentalApi(self.client).complete_presign_multipart_upload(
             *self._path_arguments(upload), complete_presign_multipart_upload=body
         )
 
@@ -159,7 +156,7 @@ class Destination:
     def stage(self) -> tuple[str, SignedUrl | None]:
         """Return a physical address and its URL, or None if the store has no presigned URLs."""
         try:
-            answer: Any = self._staging.get_physical_address(
+            answer: Any = StagingApi(self.client).get_physical_address(
                 *self._key, presign=True, _return_http_data_only=False
             )
         except ApiException as error:
@@ -172,7 +169,7 @@ class Destination:
 
     def upload(self, content: Any) -> ObjectStats:
         """Upload a stream through the lakeFS server."""
-        return self._objects.upload_object(
+        return ObjectsApi(self.client).upload_object(
             *self._key,
             content=content,
             content_type=self.content_type,

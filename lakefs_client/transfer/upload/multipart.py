@@ -123,6 +123,8 @@ class MultipartUpload:
             if error.status != 501:
                 raise
             raise NoMultipartError(error) from error
+        for url in self._urls[:1]:
+            self.context.warn_if_plain(url.url)
         self._start_workers()
         logger.debug("%s: upload id %s, %d parts", self.destination, self._id.upload_id, parts)
 

@@ -61,6 +61,7 @@ def upload_single(
     if first is None:
         context.require_server(destination)
         return _upload_through_server(context, source, destination, progress)
+    context.warn_if_plain(first.url)
     if instead is not None:
         require_single_put(context, destination, source.size, instead)
         logger.debug("%s: no presigned multipart upload, sending one PUT", destination)
@@ -95,7 +96,7 @@ def require_single_put(
     """Check that one PUT of `size` bytes is allowed and possible.
 
     Raises:
-        TransferError: It is not.
+        TransferError: The PUT is not allowed, or the size exceeds its limit.
     """
     limit = context.limits.max_single_put
     if not context.config.fallback:

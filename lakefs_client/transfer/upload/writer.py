@@ -53,7 +53,27 @@ _open = _OpenWriters()
 atexit.register(_open.abort)
 
 
-class ObjectWriter(io.BufferedIOBase):
+class AbortOnError:
+    """Context manager of a written file: close it, or abort it if the block raised."""
+
+    if TYPE_CHECKING:
+
+        def close(self) -> None: ...
+        def abort(self) -> None: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+
+class ObjectWriter(AbortOnError, io.BufferedIOBase):
     """A binary file whose bytes become an object when it is closed.
 
     No object is made if the ``with`` block raises, a write fails, or the file is never closed; an
@@ -125,17 +145,6 @@ class ObjectWriter(io.BufferedIOBase):
             self._fail(Cancelled())
         super().close()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
-
     def __del__(self) -> None:
         # The base class would close the file, which makes an object of half the bytes.
         if getattr(self, "_upload", None) is not None:
@@ -151,7 +160,7 @@ class ObjectWriter(io.BufferedIOBase):
         return upload.fail(error)
 
 
-class TextWriter(io.TextIOWrapper):
+class TextWriter(AbortOnError, io.TextIOWrapper):
     """A text file whose text becomes an object when it is closed, on top of an ObjectWriter.
 
     No object is made if the ``with`` block raises, or the file is never closed.
@@ -169,17 +178,6 @@ class TextWriter(io.TextIOWrapper):
     def abort(self) -> None:
         """Close the file without making an object."""
         self._writer.abort()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
 
     def __del__(self) -> None:
         # The base class would close the file, which makes an object of half the text.

@@ -1,1 +1,1 @@
-"""Small programs in the manner of those that were written for lakefs_client 1.44."""
+"""Small programs in the style of code written for lakefs_client 1.44."""

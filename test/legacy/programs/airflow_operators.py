@@ -1,4 +1,4 @@
-"""A hook, operators and a sensor in the manner of an Airflow provider, and a run of them."""
+"""A hook, operators and a sensor like those of an Airflow provider, and a run of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lakefs_client.exceptions import NotFoundException
 
 
 class Connection:
-    """A connection as Airflow stores it."""
+    """An Airflow connection."""
 
     def __init__(self, host: str, login: str, password: str, extra: str = "{}") -> None:
         self.host = host
@@ -22,7 +22,7 @@ class Connection:
 
 
 class LakeFSHook:
-    """Calls lakeFS for the operators."""
+    """The operators' client of lakeFS."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -83,7 +83,7 @@ class LakeFSHook:
 
 
 class CommitSensor:
-    """Polls a branch until it has moved."""
+    """A sensor that waits for a new commit on a branch."""
 
     def __init__(self, hook: LakeFSHook, repo: str, branch: str) -> None:
         self.hook = hook

@@ -1,4 +1,4 @@
-"""Calls in the threads of the client, with `async_req` and `get`."""
+"""Asynchronous calls with `async_req` and `get`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A library's own code and its own tests, which build exceptions of the client by hand."""
+"""A library and its tests, which construct the client's exceptions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lakefs_client.exceptions import (
 
 
 def branch_exists(api: Any, repository: str, branch: str) -> bool:
-    """Return the library's code."""
+    """Run a function of the library."""
     try:
         api.get_branch(repository, branch)
     except NotFoundException:
@@ -31,7 +31,7 @@ def branch_exists(api: Any, repository: str, branch: str) -> bool:
 
 
 class StubBranches:
-    """The stub of the library's tests."""
+    """A stub in the library's tests."""
 
     def __init__(self, outcome: Exception | models.Ref) -> None:
         self.outcome = outcome
@@ -65,7 +65,7 @@ def main(endpoint: str, key: str, secret: str) -> dict[str, Any]:
         ApiException(status=500, reason="Internal Server Error"),
         ServiceException(503, "Unavailable"),
     ]
-    # The same against a server.
+    # The same function against a server.
     api = LakeFSClient(
         lakefs_client.Configuration(host=endpoint, username=key, password=secret)
     ).branches_api

@@ -1,4 +1,4 @@
-"""A resource and an I/O manager in the manner of a Dagster library."""
+"""A resource and an I/O manager like those of a Dagster library."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def lakefs_resource(context: dict[str, Any]) -> Iterator[LakeFSClient]:
 
 
 class JsonIOManager:
-    """Keeps the outputs of steps as objects of a branch."""
+    """An I/O manager that stores step outputs as objects on a branch."""
 
     def __init__(self, client: LakeFSClient, repository: str, branch: str) -> None:
         self.client = client

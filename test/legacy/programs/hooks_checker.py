@@ -1,4 +1,4 @@
-"""A web hook's checks of what is about to be merged, with the older names of the groups."""
+"""Checks of a pre-merge web hook, with the deprecated names of the API groups."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def list_dirty(client: Any, repository: str, branch: str) -> Iterator[Any]:
 
 
 def check_format(client: Any, event: dict[str, Any], allow: list[str], prefix: str) -> list[str]:
-    """Return the paths below a prefix that are of no allowed format."""
+    """Return the paths below a prefix whose format is not allowed."""
     refused = []
     for change in get_diff(client, event["repository_id"], event["source_ref"], event["branch_id"]):
         if change.path_type != "object" or change.type == "removed":
@@ -49,7 +49,7 @@ def check_format(client: Any, event: dict[str, Any], allow: list[str], prefix: s
 
 
 def check_header(client: Any, event: dict[str, Any], header: bytes) -> list[str]:
-    """Return the changed CSV files whose first bytes are another header."""
+    """Return the changed CSV files that start with another header."""
     refused = []
     for change in get_diff(client, event["repository_id"], event["source_ref"], event["branch_id"]):
         stats = client.objects.stat_object(

@@ -1,4 +1,4 @@
-"""Cells of a notebook: star imports, items, both kinds of arguments, everything at the top."""
+"""Notebook cells: star imports, items, positional and keyword arguments, top-level code."""
 
 # ruff: noqa: F403, F405
 

@@ -1,4 +1,4 @@
-"""A hand-written pipeline: create what is missing, upload in several ways, commit, merge, tag."""
+"""A pipeline: create missing resources, upload in several ways, commit, merge, tag."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings of urllib3 that are reached through `rest_client.pool_manager`."""
+"""Settings of urllib3 through `rest_client.pool_manager`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def main(endpoint: str, key: str, secret: str) -> dict[str, Any]:
     manager = client._api.rest_client.pool_manager
     before = manager.connection_pool_kw["maxsize"]
 
-    # One's own manager, with other limits, in place of the client's.
+    # A custom pool manager with other limits.
     own = urllib3.PoolManager(num_pools=2, maxsize=8, block=True)
     client._api.rest_client.pool_manager = own
 
@@ -35,7 +35,7 @@ def main(endpoint: str, key: str, secret: str) -> dict[str, Any]:
     with ThreadPoolExecutor(8) as executor:
         created = list(executor.map(branch, range(16)))
     branches = client.branches_api.list_branches("pools", prefix="b", amount=100).results
-    # The same pool, for a request of one's own.
+    # The same pool, for a separate request.
     raw = own.request("GET", f"{endpoint}/api/v1/healthcheck")
     pools = len(own.pools)
     own.clear()

@@ -1,4 +1,4 @@
-"""A credentials block and tasks in the manner of a Prefect collection."""
+"""A credentials block and tasks like those of a Prefect collection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A seekable reader of objects in the manner of smart_open's transports."""
+"""A seekable reader of objects like smart_open's transports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lakefs_client.exceptions import NotFoundException
 
 
 class RawReader(io.RawIOBase):
-    """Reads an object by ranges."""
+    """A reader that requests ranges of an object."""
 
     def __init__(self, lakefs: client.LakeFSClient, repo: str, ref: str, path: str) -> None:
         self._client = lakefs
@@ -81,7 +81,7 @@ def main(endpoint: str, key: str, secret: str) -> dict[str, Any]:
         open_reader(lakefs, "lakefs://smart/main/missing").read()
     except NotFoundException as error:
         missing = error.status
-    # The whole object at once, by iteration over what get_object returns.
+    # The whole object, by iteration over the file that get_object returns.
     whole = b"".join(lakefs.objects_api.get_object("smart", "main", "a/b.txt"))
     return {
         "lines": lines,

@@ -1,4 +1,4 @@
-"""A file system in the manner of fsspec's, with listings by delimiter and errors translated."""
+"""A file system like fsspec's, with listings by delimiter and translated errors."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def translated(path: str) -> Iterator[None]:
 
 
 class LakeFSFileSystem:
-    """Paths are repository/ref/path."""
+    """A file system with paths of the form repository/ref/path."""
 
     def __init__(self, host: str, username: str, password: str) -> None:
         self.client = LakeFSClient(

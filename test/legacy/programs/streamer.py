@@ -1,4 +1,4 @@
-"""Objects as streams: the raw response of `_preload_content=False`, copied to disk in pieces."""
+"""Objects as streams: the raw response of `_preload_content=False`, copied to disk."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def main(endpoint: str, key: str, secret: str) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             first, second = os.path.join(folder, "1"), os.path.join(folder, "2")
             download(api, "big.bin", first)
-            # The whole response as a file, as shutil takes it.
+            # The response as a file object for shutil.
             response = api.get_object("stream", "main", "big.bin", _preload_content=False)
             with open(second, "wb") as file:
                 shutil.copyfileobj(response, file)

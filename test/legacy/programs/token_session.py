@@ -1,4 +1,4 @@
-"""A session by login: a bearer token, default headers, and calls by path."""
+"""A session with a login: a bearer token, default headers, and calls by path."""
 
 from __future__ import annotations
 

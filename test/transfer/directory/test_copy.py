@@ -57,7 +57,7 @@ def test_copy_from_commit_and_other_branch(folders: Folders) -> None:
     copy(folders, "p", "p/q", ref=commit.id)
     assert folders.remote()["p/q/a"] == b"committed"
     copy(folders, "p", "p", branch="other")
-    assert folders.bench.held("p/a", "other") == b"changed"
+    assert folders.bench.stored_bytes("p/a", "other") == b"changed"
 
 
 def test_copy_with_delete_makes_target_equal(folders: Folders) -> None:

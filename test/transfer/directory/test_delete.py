@@ -292,12 +292,12 @@ NAMES = st.lists(
 @given(names=NAMES, existing=NAMES)
 def test_sync_makes_target_equal(
     tmp_path_factory: pytest.TempPathFactory,
-    law_bench: Bench,
+    module_bench: Bench,
     names: list[str],
     existing: list[str],
 ) -> None:
-    law_bench.folder = tmp_path_factory.mktemp("sync")
-    folders = Folders(law_bench)
+    module_bench.folder = tmp_path_factory.mktemp("sync")
+    folders = Folders(module_bench)
     folders.transfer().delete_directory("repo", "main", "")
     files = folders.write(dict.fromkeys(names, b"x"))
     folders.put(dict.fromkeys(existing, b"x"))

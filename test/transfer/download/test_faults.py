@@ -79,7 +79,7 @@ def add_fault(bench: Bench, row: Row, times: int, after: int = 0) -> None:
 
 
 def assert_nothing_left(bench: Bench) -> None:
-    assert bench.beside == ["target.bin"]
+    assert bench.download_names == ["target.bin"]
     assert bench.target.read_bytes() == b"old"
     assert list(bench.folder.glob("journals/*")) == []
 
@@ -376,7 +376,7 @@ def test_changed_object_restarts_download(
     assert ready.target.read_bytes() == content(SIZE)[::-1]
     assert stats.size_bytes == SIZE
     assert sum(progress.counts) == SIZE  # type: ignore[attr-defined]
-    assert ready.beside == ["target.bin"]
+    assert ready.download_names == ["target.bin"]
     assert list(ready.folder.glob("journals/*")) == []
     warnings = [r for r in caplog.records if "restarting the download" in r.getMessage()]
     assert [r.levelname for r in warnings] == ["WARNING"] * times
@@ -444,7 +444,7 @@ def test_first_failure_cancels_stalled_bodies(
     def stall(response: Any, request: Any) -> None:
         if request.headers["range"].startswith("bytes=0-"):
             both.wait()
-            assert stalls[0].begun.wait(60)
+            assert stalls[0].started.wait(60)
             response.status = 403
         else:
             (segment,) = response.content
@@ -458,7 +458,7 @@ def test_first_failure_cancels_stalled_bodies(
         with pytest.raises(TransferError, match="range 1: 403"):
             ready.download(part_size=SIZE // 2, max_concurrency=2)
     finally:
-        stalls[0].over.set()
+        stalls[0].released.set()
     assert_nothing_left(ready)
 
 
@@ -479,12 +479,12 @@ def test_interrupt_cancels_download(
     stall = Stall(10)
     tamper(lambda response, request: setattr(response, "content", cut(response, stall)))
     try:
-        with interrupt_once(stall.begun.is_set), pytest.raises(KeyboardInterrupt):
+        with interrupt_once(stall.started.is_set), pytest.raises(KeyboardInterrupt):
             ready.download(part_size=part_size, resume=resume)
     finally:
-        stall.over.set()
+        stall.released.set()
     if resume:
-        assert len(ready.beside) == 2
+        assert len(ready.download_names) == 2
     else:
         assert_nothing_left(ready)
     assert ready.target.read_bytes() == b"old"
@@ -515,7 +515,7 @@ def test_disk_errors_are_raised(
         assert_nothing_left(ready)
     ready.download(part_size=RANGE, resume=resume)
     assert ready.target.read_bytes() == content(SIZE)
-    assert ready.beside == ["target.bin"]
+    assert ready.download_names == ["target.bin"]
 
 
 def test_short_writes_are_completed(ready: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -688,7 +688,7 @@ def test_resume_requests_missing_ranges_only(ready: Bench) -> None:
     assert sorted(ready.ranges) == ["600-899", "900-999"]
     assert ready.target.read_bytes() == content(SIZE)
     assert sum(counts) == SIZE
-    assert ready.beside == ["target.bin"]
+    assert ready.download_names == ["target.bin"]
     assert list(ready.folder.glob("journals/*")) == []
 
 
@@ -718,7 +718,7 @@ def test_resume_restarts_without_partial_file(
     assert "restarting the download" in caplog.text
     assert len(ready.ranges) == 4
     assert ready.target.read_bytes() == content(SIZE)
-    assert ready.beside == ["target.bin"]
+    assert ready.download_names == ["target.bin"]
 
 
 @pytest.mark.parametrize("name", ["../victim", "victim", "/victim", ".target.bin.part", "", "."])
@@ -760,7 +760,7 @@ def test_resume_restarts_if_object_changed(ready: Bench, caplog: pytest.LogCaptu
     assert "has changed; restarting the download" in caplog.text
     assert len(ready.ranges) == 4
     assert ready.target.read_bytes() == content(SIZE)[::-1]
-    assert ready.beside == ["target.bin"]
+    assert ready.download_names == ["target.bin"]
 
 
 def test_call_without_resume_keeps_journal(ready: Bench) -> None:
@@ -840,5 +840,5 @@ def test_resume_after_kill(ready: Bench, kill_after: int, ranges: int) -> None:
     ready.download(part_size=RANGE, resume=True)
     assert len(ready.ranges) == ranges
     assert ready.target.read_bytes() == content(SIZE)
-    assert ready.beside == ["target.bin"]
+    assert ready.download_names == ["target.bin"]
     assert list(ready.folder.glob("journals/*")) == []

@@ -60,7 +60,7 @@ def test_download_returns_bytes_and_stats(bench: Bench, size: int, verify: bool)
     counts: list[int] = []
     stats = bench.download(verify=verify, progress=counts.append)
     assert bench.target.read_bytes() == content(size)
-    assert bench.beside == ["target.bin"]
+    assert bench.download_names == ["target.bin"]
     assert sum(counts) == size
     assert all(count > 0 for count in counts)
     assert bench.operations["stat_object"] == 1
@@ -71,14 +71,14 @@ def test_download_returns_bytes_and_stats(bench: Bench, size: int, verify: bool)
 
 
 @given(st.data())
-def test_ranges_cover_object_of_any_size(law_bench: Bench, data: st.DataObject) -> None:
-    bench = law_bench
+def test_ranges_cover_object_of_any_size(module_bench: Bench, data: st.DataObject) -> None:
+    bench = module_bench
     size = data.draw(st.integers(0, 3000))
     part_size = data.draw(st.integers(max(1, size // 20), 3001))
     bench.put(content(size))
     bench.download(part_size=part_size, max_concurrency=data.draw(st.integers(1, 4)))
     assert bench.target.read_bytes() == content(size)
-    assert bench.beside == ["target.bin"]
+    assert bench.download_names == ["target.bin"]
     firsts = range(0, size, part_size)
     wanted = [f"{first}-{min(size, first + part_size) - 1}" for first in firsts]
     assert sorted(bench.ranges) == sorted(wanted)
@@ -131,7 +131,7 @@ def test_target_accepts_str_and_path(bench: Bench, convert: Callable[[Path], Any
     bench.target.write_bytes(b"an existing file, which is longer")
     bench.download(target=convert(bench.target))
     assert bench.target.read_bytes() == b"new"
-    assert bench.beside == ["target.bin"]
+    assert bench.download_names == ["target.bin"]
 
 
 def test_target_may_be_relative(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +145,7 @@ def test_target_may_be_relative(bench: Bench, monkeypatch: pytest.MonkeyPatch) -
 def test_target_name_may_have_255_bytes(bench: Bench, name: str) -> None:
     bench.put(b"new")
     bench.download(target=bench.target.with_name(name))
-    assert bench.beside == [name]
+    assert bench.download_names == [name]
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -180,7 +180,7 @@ def test_new_file_has_mode_of_umask(bench: Bench, mask: int) -> None:
         bench.download()
         assert os.umask(mask) == mask
     assert mode(bench.target) == 0o666 & ~mask
-    assert bench.beside == ["target.bin"]
+    assert bench.download_names == ["target.bin"]
 
 
 @pytest.mark.parametrize("former", [0o600, 0o644, 0o755, 0o444])
@@ -202,7 +202,7 @@ def test_partial_file_is_hidden_and_private(
 
     def progress(count: int) -> None:
         (hidden,) = bench.target.parent.glob(".target.bin.*.part")
-        seen.append((bench.beside, mode(hidden)))
+        seen.append((bench.download_names, mode(hidden)))
         assert bench.target.read_bytes() == b"old"
 
     on_bytes(progress)
@@ -264,11 +264,11 @@ def test_invalid_target_raises_before_any_request(
 ) -> None:
     bench.put(b"new")
     target = make(bench.target)
-    before = bench.beside
+    before = bench.download_names
     with pytest.raises(error):
         bench.transfer().download_file("repo", "main", PATH, target, resume=resume)
     assert not bench.sandbox.requests
-    assert bench.beside == before
+    assert bench.download_names == before
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ def test_lakefs_errors_are_raised_unchanged(bench: Bench, resume: bool) -> None:
     bench.client.configuration.password = "wrong"
     with pytest.raises(UnauthorizedException):
         bench.download(resume=resume)
-    assert bench.beside == []
+    assert bench.download_names == []
     assert list(bench.folder.glob("journals/*")) == []
 
 
@@ -323,7 +323,7 @@ def test_refused_mode_is_logged(
             patch.setattr(os, name, refuse)
         bench.download()
     assert bench.target.read_bytes() == b"new"
-    assert bench.beside == ["target.bin"]
+    assert bench.download_names == ["target.bin"]
     assert ("the mode stays as it is" in caplog.text) == exists
 
 
@@ -339,7 +339,7 @@ def test_refused_rename_is_replaced_by_copy(
             patch.setattr(os, name, refuse)
         bench.download()
     assert bench.target.read_bytes() == content(SIZE)
-    assert bench.beside == ["target.bin"]
+    assert bench.download_names == ["target.bin"]
     assert "copied, since the rename failed" in caplog.text
 
 
@@ -367,7 +367,7 @@ def test_checksum_mismatch_raises(bench: Bench, size: int) -> None:
         assert caught.value.outcome == "aborted"
         assert md5(content(size)) in str(caught.value)
         assert bench.target.read_bytes() == b"old"
-        assert bench.beside == ["target.bin"]
+        assert bench.download_names == ["target.bin"]
         assert list(bench.folder.glob("journals/*")) == []
     bench.download(verify=False)
     assert bench.target.read_bytes() == content(size)
@@ -579,7 +579,7 @@ def test_progress_exception_is_raised_unchanged(
         bench.download(part_size=part_size, progress=progress)
     assert caught.value is error
     assert len(calls) == min(2, 1000 // part_size)
-    assert bench.beside == []
+    assert bench.download_names == []
 
 
 def test_fallback_false_forbids_server(make_bench: Callable[..., Bench]) -> None:
@@ -589,4 +589,4 @@ def test_fallback_false_forbids_server(make_bench: Callable[..., Bench]) -> None
         bench.download(fallback=False)
     assert caught.value.outcome == "aborted"
     assert bench.operations["get_object"] == 0
-    assert bench.beside == []
+    assert bench.download_names == []

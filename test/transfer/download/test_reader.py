@@ -66,9 +66,9 @@ def step(file: Any, name: str, *arguments: int) -> Any:
 
 @given(st.sampled_from([0, 1, 700, 2048]), STEPS)
 def test_reads_and_seeks_equal_those_of_a_file(
-    law_bench: Bench, size: int, steps: list[tuple[Any, ...]]
+    module_bench: Bench, size: int, steps: list[tuple[Any, ...]]
 ) -> None:
-    bench = law_bench
+    bench = module_bench
     with pytest.MonkeyPatch.context() as patch:
         # Small buffers make small objects behave as large ones.
         patch.setattr(reader_module, "BUFFER", 64)

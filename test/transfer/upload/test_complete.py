@@ -227,7 +227,7 @@ def test_unknown_outcome_names_the_calls_that_settle_it(
     # The store may have assembled the object: nothing is aborted.
     assert bench.operations[ABORT] == 0
     settle(bench, error)
-    assert bench.held() == content(SIZE)
+    assert bench.stored_bytes() == content(SIZE)
 
 
 def settle(bench: Bench, error: TransferError) -> None:
@@ -281,7 +281,7 @@ def test_spent_upload_is_unknown_and_nothing_is_linked(
     assert (bench.operations[LINK], bench.operations[ABORT]) == (0, 0)
     assert bench.operations["store_get_object"] == 0
     settle(bench, caught.value)
-    assert bench.held() == content(SIZE)
+    assert bench.stored_bytes() == content(SIZE)
 
 
 @pytest.mark.parametrize("before", [None, 77], ids=["a new path", "an existing object"])
@@ -354,7 +354,7 @@ def test_deleted_branch_names_the_outcome(bench: Bench, size: int, outcome: str)
             size_bytes=size,
         ),
     )
-    assert bench.held(branch="short-lived") == content(size)
+    assert bench.stored_bytes(branch="short-lived") == content(size)
 
 
 def one_part(bench: Bench) -> tuple[Any, list[StoredPart]]:

@@ -1,4 +1,4 @@
-"""One object from several processes of a Dask cluster. Needs `distributed`: ``tox -e dask``."""
+"""Parts that the workers of a Dask cluster send. Needs `distributed`: ``tox -e dask``."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def client(cluster: Any) -> Iterator[Any]:
         yield client
 
 
-def where(task: PartTask) -> StoredPart | Expired:
-    """Send a part, and leave this process's number beside the file."""
+def send_and_record_pid(task: PartTask) -> StoredPart | Expired:
+    """Send a part, and write the process id to a file next to the source."""
     Path(f"{task.path}.{task.part.number}").write_text(str(os.getpid()))
     return send_part(task)
 
 
-class Watched(Executor):
-    """Dask's executor, with a look at what is handed in, and `where` in place of it."""
+class RecordingExecutor(Executor):
+    """Records the submitted tasks, and runs them as `send_and_record_pid` on Dask's executor."""
 
     def __init__(self, client: Any) -> None:
         self._executor = client.get_executor()
@@ -59,7 +59,7 @@ class Watched(Executor):
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
         assert fn is send_part
         self.tasks += args
-        future: Future[Any] = self._executor.submit(where, *args, **kwargs)
+        future: Future[Any] = self._executor.submit(send_and_record_pid, *args, **kwargs)
         return future
 
 
@@ -74,28 +74,27 @@ def secrets(tasks: list[PartTask]) -> Iterator[str]:
         yield query["X-Amz-Credential"][0]
 
 
-def test_one_object_from_several_processes(bench: Bench, client: Any) -> None:
+def test_workers_send_parts_of_one_object(bench: Bench, client: Any) -> None:
     counts: list[int] = []
-    watched = Watched(client)
+    recording = RecordingExecutor(client)
     source = bench.file(SIZE)
-    bench.upload(source, executor=watched, progress=counts.append)
+    bench.upload(source, executor=recording, progress=counts.append)
     bench.assert_whole(content(SIZE))
     assert sorted(counts) == [9, *[PART] * 5]
     assert os.getpid() not in pids(bench.folder)
     assert len(pids(bench.folder)) == 2
 
 
-def test_dasks_own_executor(bench: Bench, client: Any) -> None:
+def test_client_executor_stays_open(bench: Bench, client: Any) -> None:
     executor = client.get_executor()
     bench.upload(SIZE, executor=executor)
     bench.assert_whole(content(SIZE))
     assert executor.submit(len, "left open").result(60) == 9
 
 
-def test_a_worker_that_is_killed_in_the_middle(bench: Bench, client: Any) -> None:
-    """Dask has its parts sent by another, and the object is whole."""
+def test_parts_of_killed_worker_are_sent_by_another(bench: Bench, client: Any) -> None:
     bench.sandbox.faults.add("store_put_part", "stall", seconds=600, part_number=1)
-    watched = Watched(client)
+    recording = RecordingExecutor(client)
     source = bench.file(SIZE)
     first = Path(f"{source}.1")
     killed: list[int] = []
@@ -110,33 +109,33 @@ def test_a_worker_that_is_killed_in_the_middle(bench: Bench, client: Any) -> Non
     killer = threading.Thread(target=kill)
     killer.start()
     counts: list[int] = []
-    bench.upload(source, executor=watched, progress=counts.append)
+    bench.upload(source, executor=recording, progress=counts.append)
     killer.join()
     bench.assert_whole(content(SIZE))
     assert int(first.read_text()) != killed[0]
     assert sum(counts) == SIZE
 
 
-def test_keys_logs_and_errors_do_not_tell_the_signature(
+def test_keys_logs_and_errors_have_no_signature(
     bench: Bench, client: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    watched = Watched(client)
+    recording = RecordingExecutor(client)
     keys: list[str] = []
     submit = client.submit
 
-    def note(*args: Any, **kwargs: Any) -> Any:
+    def record_key(*args: Any, **kwargs: Any) -> Any:
         future = submit(*args, **kwargs)
         keys.append(f"{future.key} {future!r}")
         return future
 
-    client.submit = note
+    client.submit = record_key
     bench.sandbox.faults.add("store_put_part", "status", status=403, part_number=2)
     with caplog.at_level(logging.DEBUG), pytest.raises(TransferError, match="part 2: 403") as error:
-        bench.upload(bench.file(SIZE), executor=watched)
+        bench.upload(bench.file(SIZE), executor=recording)
     bench.assert_nothing_left()
-    assert len(keys) == len(watched.tasks) > 1
+    assert len(keys) == len(recording.tasks) > 1
     logs = io.StringIO()
-    # Of all workers, with the failure of the task among them, and of the scheduler.
+    # The logs of all workers, which report the failed task, and of the scheduler.
     json.dump({**client.get_worker_logs(), "scheduler": client.get_scheduler_logs()}, logs)
     assert "Compute Failed" in logs.getvalue()
     chain: list[str] = []
@@ -145,11 +144,11 @@ def test_keys_logs_and_errors_do_not_tell_the_signature(
         chain += [str(cause), repr(cause)]
         cause = cause.__cause__ or cause.__context__
     for text in (*keys, logs.getvalue(), caplog.text, *chain):
-        for secret in secrets(watched.tasks):
+        for secret in secrets(recording.tasks):
             assert secret not in unquote(text)
 
 
-def test_urls_are_renewed_here(bench: Bench, client: Any) -> None:
+def test_expired_url_is_renewed(bench: Bench, client: Any) -> None:
     bench.sandbox.faults.add("store_put_part", "expired", part_number=2, times=2)
     bench.upload(SIZE, executor=client.get_executor())
     assert bench.sandbox.faults.pending == []
@@ -157,32 +156,30 @@ def test_urls_are_renewed_here(bench: Bench, client: Any) -> None:
     bench.assert_whole(content(SIZE))
 
 
-def test_the_store_may_ask_to_slow_down(bench: Bench, client: Any) -> None:
+def test_throttled_part_is_retried(bench: Bench, client: Any) -> None:
     bench.sandbox.faults.add("store_put_part", "status", status=503, part_number=1)
     bench.upload(SIZE, executor=client.get_executor())
     assert bench.sandbox.faults.pending == []
     bench.assert_whole(content(SIZE))
 
 
-def test_a_cluster_that_goes_away_ends_the_upload(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_closed_client_aborts_upload(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(multipart, "CANCEL_WAIT", 0.5)
     bench.sandbox.faults.add("store_put_part", "stall", seconds=600, part_number=3)
     cluster = distributed.LocalCluster(
         n_workers=1, threads_per_worker=2, processes=True, dashboard_address=":0"
     )
     with cluster, distributed.Client(cluster) as client:
-        gone: list[threading.Thread] = []
+        closers: list[threading.Thread] = []
 
         def close(count: int) -> None:
-            if not gone:
-                gone.append(threading.Thread(target=client.close))
-                gone[0].start()
+            if not closers:
+                closers.append(threading.Thread(target=client.close))
+                closers[0].start()
 
         with pytest.raises(TransferError) as caught:
             bench.upload(SIZE, executor=client.get_executor(), progress=close)
-        gone[0].join()
+        closers[0].join()
     assert caught.value.outcome == "aborted"
     bench.sandbox.faults.clear()
     bench.assert_nothing_left()

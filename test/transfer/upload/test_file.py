@@ -141,7 +141,7 @@ def test_another_branch(bench: Bench, size: int) -> None:
     branch = "feature_x-1"
     BranchesApi(bench.client).create_branch("repo", BranchCreation(name=branch, source="main"))
     bench.upload(size, branch=branch)
-    assert bench.held(branch=branch) == content(size)
+    assert bench.stored_bytes(branch=branch) == content(size)
     assert bench.stat() is None
 
 

@@ -1,16 +1,16 @@
-"""The fault matrix: every fault at every step of an upload, and the end of the upload.
+"""The fault matrix: every fault at every step of an upload, and the result of the upload.
 
-A cell has the end if the fault happens once, and if it happens at every attempt at the step: for
-an upload in parts, in parts with a journal, and in one PUT.
+A cell has six results: for a fault that happens once and one that happens in every attempt, each
+for an upload in parts, in parts with a journal, and in one PUT.
 
     W   the object exists, whole and verified
     E   an error; no object, no pending upload, no journal
     R   an error; with the journal, the same call resumes and ends in W
-    U   an error that names what is unknown or left, and the call that settles it; the call works
-    -   the upload has no such step, or the fault cannot happen at every attempt
+    U   an error that names the unknown or pending state, and the call that settles it
+    -   the upload has no such step, or the fault cannot happen in every attempt
 
-Each test compares the blockstore's bytes. `IMPOSSIBLE` has the cells that cannot occur, with the
-reason. Parts have 64 KiB here, as in `test_schedules.py`.
+Each test compares the blockstore's bytes. `IMPOSSIBLE` lists the cells that cannot occur, with the
+reason. Parts have 64 KiB, as in `test_schedules.py`.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ LIMITS = StoreLimits(min_part=PART, window=16 * KIB)
 SIZE = 2 * PART + 9
 PARTS = 3
 ALWAYS = 99
-"""Number of faults that covers every attempt at a step."""
+"""A number of faults that covers every attempt at a step."""
 
 CREATE = "create_presign_multipart_upload"
 COMPLETE = "complete_presign_multipart_upload"
@@ -70,7 +70,7 @@ STAT = "stat_object"
 PUT_PART = "store_put_part"
 PUT = "store_put_object"
 
-WAYS = ("parts", "parts with a journal", "one PUT")
+METHODS = ("parts", "parts with a journal", "one PUT")
 
 STEPS: dict[str, tuple[str | None, str | None]] = {
     "create": (CREATE, STAGE),
@@ -81,9 +81,9 @@ STEPS: dict[str, tuple[str | None, str | None]] = {
     "stat": (STAT, STAT),
     "link": (None, LINK),
 }
-"""The requests of a step: in an upload in parts, and in one PUT.
+"""The request of each step: in an upload in parts, and in one PUT.
 
-`stat` comes after a complete or a link that failed although it succeeded.
+`stat` follows a complete or a link that reported an error although it succeeded.
 """
 
 _TABLE = """
@@ -122,11 +122,11 @@ CELLS: dict[str, tuple[str, ...]] = {
     for line in _TABLE.strip("\n").split("\n")[1:]
 }
 
-_NO_BODY = "The request has no body: a reset is one before the body"
-_OF_THE_STORE = "The store's word about a presigned URL; lakeFS's own failures have other rows"
-_OF_A_PART = "No bytes of the object pass, and no ETag comes back"
+_NO_BODY = "The request has no body, so every reset is a reset before the body"
+_OF_THE_STORE = "Only stores reject presigned URLs. Other rows have lakeFS's own failures"
+_OF_A_PART = "The request has no bytes of the object, and the response has no ETag"
 _NOTHING_READ = "No byte of the source is read at this step"
-_NOTHING_WRITTEN = "Nothing is written into the journal at this step"
+_NOTHING_WRITTEN = "Nothing is written to the journal at this step"
 _NO_UPLOAD = "The request names no upload"
 _REST = ("create", "renewal", "complete", "abort", "stat", "link")
 
@@ -137,39 +137,42 @@ IMPOSSIBLE: dict[tuple[str, str], str] = {
        for step in _REST},
     **{("404 NoSuchUpload", step): _NO_UPLOAD for step in ("create", "stat", "link")},
     ("404 NoSuchUpload", "renewal"):
-        "lakeFS signs URLs of uploads that are gone: the part meets the 404",
-    ("404 NoSuchUpload", "abort"): "lakeFS answers 204 where there is nothing to abort",
+        "lakeFS signs URLs of missing uploads, so the part gets the 404",
+    ("404 NoSuchUpload", "abort"): "lakeFS answers 204 if there is nothing to abort",
     **{(fault, step): _OF_A_PART
        for fault in ("wrong ETag", "missing ETag", "opaque ETag", "corrupted body")
        for step in _REST},
     **{("disk read error", step): _NOTHING_READ for step in _REST},
     **{("no space for the journal", step): _NOTHING_WRITTEN
        for step in ("renewal", "abort", "stat", "link")},
-    ("token expired", "part"): "Stores know no tokens of lakeFS",
+    ("token expired", "part"): "Stores do not receive lakeFS's tokens",
 }  # fmt: skip
 
 
 @dataclass
 class Stage:
-    """One upload, and what is to happen to it.
+    """One upload, and the fault that is injected into it.
 
     Attributes:
-        bench: The sandbox, and a client of it to which nothing happens.
-        patch: Undone after the upload.
-        step: Where the fault happens.
-        way: Index into `WAYS`.
-        often: How often the fault happens.
-        client: Who uploads.
-        path: Where the object is to be.
-        journals: The folder of journals.
-        pending: Of what was arranged apart from the sandbox's faults: how often it is still due.
+        bench: The sandbox, and a client without faults.
+        patch: Patches that end with the upload.
+        step: The step of the fault.
+        way: Index into `METHODS`.
+        times: Number of times that the fault happens.
+        client: The client that uploads.
+        path: Path of the object.
+        folder: Folder of the source and of the journals.
+        pending: Remaining number of times, for faults that the sandbox does not inject.
+        threads: Threads to join after the upload.
+        undo: Calls that restore the server's settings.
+        policy: The retry policy of the transfer.
     """
 
     bench: Bench
     patch: pytest.MonkeyPatch
     step: str
-    way: int
-    often: int
+    method: int
+    times: int
     client: ApiClient
     path: str
     folder: Path
@@ -179,16 +182,16 @@ class Stage:
     policy: RetryPolicy = NO_WAIT
 
     @property
-    def one(self) -> bool:
-        return WAYS[self.way] == "one PUT"
+    def single_put(self) -> bool:
+        return METHODS[self.method] == "one PUT"
 
     @property
     def journal(self) -> bool:
-        return WAYS[self.way] == "parts with a journal"
+        return METHODS[self.method] == "parts with a journal"
 
     @property
     def size(self) -> int:
-        return PART - 1 if self.one else SIZE
+        return PART - 1 if self.single_put else SIZE
 
     @property
     def source(self) -> Path:
@@ -200,68 +203,75 @@ class Stage:
 
     @property
     def operation(self) -> str:
-        operation = STEPS[self.step][self.one]
+        operation = STEPS[self.step][self.single_put]
         assert operation is not None
         return operation
 
-    def order(self, kind: FaultKind, operation: str | None = None, **details: Any) -> None:
-        """Order a fault of the sandbox, at this step unless another operation is named."""
+    def add_fault(self, kind: FaultKind, operation: str | None = None, **details: Any) -> None:
+        """Inject a fault of the sandbox, at this step unless another operation is given."""
         operation = operation or self.operation
         if operation == PUT_PART:
             details["part_number"] = 2
         if (self.step, operation) == ("renewal", STAGE):
             details["after"] = 1
-        self.bench.sandbox.faults.add(operation, kind, **{"times": self.often, **details})
+        self.bench.sandbox.faults.add(operation, kind, **{"times": self.times, **details})
 
-    def when(self, operation: str, action: Callable[[], object], skip: int = 0) -> None:
-        """Do something as soon as a request has arrived at the sandbox, once."""
+    def on_request(self, operation: str, action: Callable[[], object], skip: int = 0) -> None:
+        """Run an action once, when a request arrives at the sandbox."""
         faults = self.bench.sandbox.faults
-        take, lock, left = faults.take, threading.Lock(), [skip]
+        take, lock, remaining = faults.take, threading.Lock(), [skip]
         self.pending[operation] = 1
 
-        def taken(arrived: str, part_number: int | None = None) -> Any:
+        def take_and_run(recorded: str, part_number: int | None = None) -> Any:
             with lock:
-                due = arrived == operation and bool(self.pending[operation])
-                if due and left[0]:
-                    left[0] -= 1
-                    due = False
-                if due:
+                matches = recorded == operation and bool(self.pending[operation])
+                if matches and remaining[0]:
+                    remaining[0] -= 1
+                    matches = False
+                if matches:
                     self.pending[operation] -= 1
-            if due:
+            if matches:
                 action()
-            return take(arrived, part_number)
+            return take(recorded, part_number)
 
-        self.patch.setattr(faults, "take", taken)
+        self.patch.setattr(faults, "take", take_and_run)
 
-    def at_step(self, action: Callable[[], object]) -> None:
-        """Do something as soon as the request of this step has arrived, once."""
-        self.when(self.operation, action, skip=(self.step, self.one) == ("renewal", True))
+    def on_step(self, action: Callable[[], object]) -> None:
+        """Run an action once, when the request of this step arrives."""
+        self.on_request(
+            self.operation, action, skip=(self.step, self.single_put) == ("renewal", True)
+        )
 
-    def lead(self, origin: str, *, down: bool) -> None:
-        """Redirect requests of this step to another scheme, host and port; where `down` is true
-        and it happens as often as it is tried, all later ones to the same server as well."""
-        self.pending["origin"] = self.often
-        skip = [(self.step, self.one) == ("renewal", True)]
+    def redirect(self, origin: str, *, down: bool) -> None:
+        """Send the requests of this step to another scheme, host and port.
+
+        If `down` is true and the fault happens in every attempt, all later requests to the same
+        server follow.
+        """
+        self.pending["origin"] = self.times
+        skip = [(self.step, self.single_put) == ("renewal", True)]
         servers: set[str] = set()
         lock = threading.Lock()
         for client in (self.client.rest_client, self.client.store_client):
             exchange = client.exchange
 
-            def exchanged(
+            def redirected_exchange(
                 request: Message, exchange: Callable[..., Any] = exchange, **options: Any
             ) -> Any:
                 server, path = re.match(r"(\w+://[^/]+)(.*)", request.url).groups()  # type: ignore[union-attr]
                 with lock:
-                    due = server in servers
+                    redirected = server in servers
                     if self.pending["origin"] and _operation(request) == self.operation:
-                        due = not skip[0]
+                        redirected = not skip[0]
                         skip[0] = False
-                        self.pending["origin"] -= due
-                        if due and down and self.often == ALWAYS:
+                        self.pending["origin"] -= redirected
+                        if redirected and down and self.times == ALWAYS:
                             servers.add(server)
-                return exchange(request._replace(url=origin + path) if due else request, **options)
+                if redirected:
+                    request = request._replace(url=origin + path)
+                return exchange(request, **options)
 
-            self.patch.setattr(client, "exchange", exchanged)
+            self.patch.setattr(client, "exchange", redirected_exchange)
 
     def upload(self, client: ApiClient, progress: Callable[[int], object] | None = None) -> Any:
         transfer = make_transfer(
@@ -277,13 +287,13 @@ class Stage:
         return transfer.pending_uploads()
 
     def change_source(self) -> None:
-        """As another program does that writes to it; what it writes is the same."""
+        """Change the source's time, but not its bytes."""
         status = self.source.stat()
         os.utime(self.source, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
 
 
 def _operation(request: Message) -> str:
-    """Which operation a request of the client's is."""
+    """Return the operation of a request."""
     if "/api/v1/" not in request.url:
         return PUT_PART if "partNumber=2" in request.url else PUT
     path = request.url.partition("?")[0]
@@ -297,84 +307,84 @@ def _operation(request: Message) -> str:
     return STAT if path.endswith("/objects/stat") else ""
 
 
-# What leads to each step, where an upload does not come to it by itself.
+# Preparations for the steps that an upload without faults does not reach
 
 
 def _to_renewal(stage: Stage) -> None:
-    # A failed renewal counts as a failure of its part, which is sent to the old URL again.
-    times = ALWAYS if stage.often == ALWAYS else 1
-    stage.order("expired", PUT if stage.one else PUT_PART, times=times)
+    # A failed renewal fails the attempt at the part, and the next attempt uses the old URL.
+    times = ALWAYS if stage.times == ALWAYS else 1
+    stage.add_fault("expired", PUT if stage.single_put else PUT_PART, times=times)
 
 
 def _to_stat(stage: Stage) -> None:
-    stage.order("late_error", LINK if stage.one else COMPLETE, status=500, times=1)
+    stage.add_fault("late_error", LINK if stage.single_put else COMPLETE, status=500, times=1)
 
 
-LEADING = {"renewal": _to_renewal, "stat": _to_stat}
+PREPARATIONS = {"renewal": _to_renewal, "stat": _to_stat}
 
 
-# The faults.
+# Faults
 
 
-def ordered(kind: FaultKind, **details: Any) -> Callable[[Stage], None]:
-    return lambda stage: stage.order(kind, **details)
+def sandbox_fault(kind: FaultKind, **details: Any) -> Callable[[Stage], None]:
+    return lambda stage: stage.add_fault(kind, **details)
 
 
 def _stall(stage: Stage) -> None:
-    # Long enough for a busy machine to answer whatever does not stall.
+    # The timeout leaves a busy machine enough time for the other answers.
     stage.client.configuration.read_timeout = 1
     stage.patch.setattr(destination, "ABORT_TIMEOUT", (10, 1))
     times = 1
-    if stage.often == ALWAYS:
+    if stage.times == ALWAYS:
         stage.policy = stage.client.configuration.retries = RetryPolicy(attempts=1)
-    stage.order("stall", seconds=600, times=times)
+    stage.add_fault("stall", seconds=600, times=times)
 
 
 def _forbidden(stage: Stage) -> None:
     if stage.step != "complete":
-        stage.order("status", status=403)
+        stage.add_fault("status", status=403)
         return
-    # lakeFS says so when the store has assembled the object. Only who may not ask for the rules
-    # gets that far.
+    # lakeFS rejects the write after the store assembled the object. Only users who may not read
+    # the protection rules get there.
     protect = RepositoriesApi(stage.bench.client).set_branch_protection_rules
     protect("repo", [BranchProtectionRule(pattern="main")])
     stage.undo.append(lambda: protect("repo", []))
-    stage.order("status", "get_branch_protection_rules", status=403, times=1)
+    stage.add_fault("status", "get_branch_protection_rules", status=403, times=1)
 
 
 def _gone(stage: Stage) -> None:
     if stage.step == "part":
-        stage.order("status", status=404, code="NoSuchUpload")
+        stage.add_fault("status", status=404, code="NoSuchUpload")
     else:
         message = "operation error S3: CompleteMultipartUpload, api error NoSuchUpload: x"
-        stage.order("status", status=500, body={"message": message})
+        stage.add_fault("status", status=500, body={"message": message})
 
 
 def _no_such_name(stage: Stage) -> None:
-    stage.lead("http://nonexistent.invalid:80", down=False)
+    stage.redirect("http://nonexistent.invalid:80", down=False)
 
 
 def _refused(stage: Stage) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    stage.lead(f"http://127.0.0.1:{port}", down=True)
+    stage.redirect(f"http://127.0.0.1:{port}", down=True)
 
 
 def _read_error(stage: Stage) -> None:
     preadv = os.preadv
     stage.pending["preadv"] = 1
 
-    def failing(descriptor: int, buffers: Any, offset: int, *flags: int) -> int:
-        if offset >= (0 if stage.one else PART):
+    def fail(descriptor: int, buffers: Any, offset: int, *flags: int) -> int:
+        if offset >= (0 if stage.single_put else PART):
             stage.pending["preadv"] = 0
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return preadv(descriptor, buffers, offset, *flags)
 
-    stage.patch.setattr(os, "preadv", failing)
+    stage.patch.setattr(os, "preadv", fail)
 
 
 def _truncated(stage: Stage) -> None:
-    stage.at_step(lambda: os.truncate(stage.source, 9))
+    stage.on_step(lambda: os.truncate(stage.source, 9))
 
 
 def _grown(stage: Stage) -> None:
@@ -382,32 +392,32 @@ def _grown(stage: Stage) -> None:
         with stage.source.open("ab") as file:
             file.write(b"more")
 
-    stage.at_step(grow)
+    stage.on_step(grow)
 
 
 def _no_space(stage: Stage) -> None:
-    # The records are written one by one: the first, the parts, that it is being completed.
+    # The journal has a first record, one record per part, and one for the completion.
     first = {"create": 1, "part": 2, "complete": 2 + PARTS}[stage.step]
     fsync, lock, count = os.fsync, threading.Lock(), [0]
     stage.pending["fsync"] = 1
 
-    def failing(descriptor: int) -> None:
+    def fail(descriptor: int) -> None:
         status = os.fstat(descriptor)
-        ours = stat.S_ISREG(status.st_mode) and any(
+        is_journal = stat.S_ISREG(status.st_mode) and any(
             os.path.samestat(status, path.stat()) for path in stage.journals.iterdir()
         )
         with lock:
-            count[0] += ours
-            if ours and count[0] >= first:
+            count[0] += is_journal
+            if is_journal and count[0] >= first:
                 stage.pending["fsync"] = 0
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         fsync(descriptor)
 
-    stage.patch.setattr(os, "fsync", failing)
+    stage.patch.setattr(os, "fsync", fail)
 
 
 def _restart(stage: Stage) -> None:
-    # How long that takes nobody knows: these waits last for 10 s, were they needed.
+    # The duration of a restart varies. These retries wait up to 10 s.
     stage.policy = RetryPolicy(attempts=10, min_wait=0.02, max_wait=2)
     stage.client.configuration.retries = stage.policy
     for client in (stage.client.rest_client, stage.client.store_client):
@@ -419,7 +429,7 @@ def _restart(stage: Stage) -> None:
         thread.start()
         raise Reset
 
-    stage.at_step(restart)
+    stage.on_step(restart)
 
 
 def _token_expired(stage: Stage) -> None:
@@ -428,29 +438,29 @@ def _token_expired(stage: Stage) -> None:
     configuration = stage.client.configuration
     configuration.username = configuration.password = None
     configuration.access_token = token
-    stage.at_step(lambda: stage.bench.sandbox.clock.advance(61))
+    stage.on_step(lambda: stage.bench.sandbox.clock.advance(61))
 
 
 FAULTS: dict[str, Callable[[Stage], None]] = {
-    "reset before the body": ordered("reset_before"),
-    "reset during the body": ordered("reset_during", at=8),
-    "reset after the body": ordered("reset_after"),
-    "lost answer": ordered("lost_answer"),
-    "truncated answer": ordered("truncate"),
+    "reset before the body": sandbox_fault("reset_before"),
+    "reset during the body": sandbox_fault("reset_during", at=8),
+    "reset after the body": sandbox_fault("reset_after"),
+    "lost answer": sandbox_fault("lost_answer"),
+    "truncated answer": sandbox_fault("truncate"),
     "stall": _stall,
-    "400": ordered("status", status=400),
-    "400 ExpiredToken": ordered("expired_token"),
-    "403 expired": ordered("expired"),
+    "400": sandbox_fault("status", status=400),
+    "400 ExpiredToken": sandbox_fault("expired_token"),
+    "403 expired": sandbox_fault("expired"),
     "403 other": _forbidden,
     "404 NoSuchUpload": _gone,
-    "408": ordered("status", status=408),
-    "429": ordered("status", status=429),
-    "500": ordered("status", status=500),
-    "503 SlowDown": ordered("status", status=503),
-    "wrong ETag": ordered("wrong_etag"),
-    "missing ETag": ordered("missing_etag"),
-    "opaque ETag": ordered("opaque_etag"),
-    "corrupted body": ordered("corrupt"),
+    "408": sandbox_fault("status", status=408),
+    "429": sandbox_fault("status", status=429),
+    "500": sandbox_fault("status", status=500),
+    "503 SlowDown": sandbox_fault("status", status=503),
+    "wrong ETag": sandbox_fault("wrong_etag"),
+    "missing ETag": sandbox_fault("missing_etag"),
+    "opaque ETag": sandbox_fault("opaque_etag"),
+    "corrupted body": sandbox_fault("corrupt"),
     "DNS": _no_such_name,
     "connection refused": _refused,
     "disk read error": _read_error,
@@ -463,27 +473,32 @@ FAULTS: dict[str, Callable[[Stage], None]] = {
 
 
 class Case:
-    """One upload of the matrix, named for the test's id."""
+    """One upload of the matrix. Its text is the test's id."""
 
-    def __init__(self, fault: str, step: str, often: str, way: int, ending: str) -> None:
-        self.fault, self.step, self.often, self.way, self.ending = fault, step, often, way, ending
+    def __init__(self, fault: str, step: str, frequency: str, method: int, result: str) -> None:
+        self.fault = fault
+        self.step = step
+        self.frequency = frequency
+        self.method = method
+        self.result = result
 
     def __str__(self) -> str:
-        return f"{self.fault} at {self.step}, {self.often}, {WAYS[self.way]}: {self.ending}"
+        method = METHODS[self.method]
+        return f"{self.fault} at {self.step}, {self.frequency}, {method}: {self.result}"
 
 
 def cases() -> Iterator[Case]:
     for fault, row in CELLS.items():
         for step, cell in zip(STEPS, row, strict=True):
-            for often, endings in zip(("once", "always"), cell.split("/") if cell else ()):
-                for way, ending in enumerate(endings):
-                    if ending != "-":
-                        yield Case(fault, step, often, way, ending)
+            for frequency, results in zip(("once", "always"), cell.split("/") if cell else ()):
+                for method, result in enumerate(results):
+                    if result != "-":
+                        yield Case(fault, step, frequency, method, result)
 
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    """One for all cells: each has a path of its own."""
+    """Provide one bench for all cells. Each cell has its own path."""
     with (
         pytest.MonkeyPatch.context() as patch,
         Sandbox(external_principals=True) as sandbox,
@@ -502,9 +517,9 @@ def make_stage(
         client.configuration.verify_ssl = False
 
         def make(case: Case) -> Stage:
-            often = ALWAYS if case.often == "always" else 1
+            times = ALWAYS if case.frequency == "always" else 1
             path = re.sub(r"\W+", "-", str(case))
-            return Stage(bench, monkeypatch, case.step, case.way, often, client, path, tmp_path)
+            return Stage(bench, monkeypatch, case.step, case.method, times, client, path, tmp_path)
 
         bench.sandbox.requests.clear()
         yield make
@@ -514,13 +529,13 @@ def make_stage(
 
 
 @pytest.mark.parametrize("case", list(cases()), ids=str)
-def test_cell(make_stage: Callable[[Case], Stage], bench: Bench, case: Case) -> None:
+def test_fault_gives_result(make_stage: Callable[[Case], Stage], bench: Bench, case: Case) -> None:
     stage = make_stage(case)
     stage.source.write_bytes(content(stage.size))
     before = set(bench.sandbox.blockstore.objects())
     with stage.patch.context() as patch:
         stage.patch = patch
-        LEADING.get(case.step, lambda stage: None)(stage)
+        PREPARATIONS.get(case.step, lambda stage: None)(stage)
         FAULTS[case.fault](stage)
         result = _run(stage)
     for thread in stage.threads:
@@ -529,10 +544,10 @@ def test_cell(make_stage: Callable[[Case], Stage], bench: Bench, case: Case) -> 
     bench.sandbox.faults.clear()
     for undo in stage.undo:
         undo()
-    ENDINGS[case.ending](stage, *result)
-    if not stage.one:
-        # What is not at the path is nowhere.
-        assert len(set(bench.sandbox.blockstore.objects()) - before) == (case.ending != "E")
+    CHECKS[case.result](stage, *result)
+    if not stage.single_put:
+        # An object that is not at the path does not exist in the blockstore.
+        assert len(set(bench.sandbox.blockstore.objects()) - before) == (case.result != "E")
 
 
 def _run(stage: Stage) -> tuple[Any, int]:
@@ -551,23 +566,20 @@ def _run(stage: Stage) -> tuple[Any, int]:
 
 
 def assert_consumed(stage: Stage) -> None:
-    """Everything that was arranged has happened; what happens always has at least once."""
-    assert all(
-        left in (0, stage.often - 1) or left < stage.often for left in stage.pending.values()
-    )
-    for name, left in stage.pending.items():
-        assert left == 0 or (stage.often == ALWAYS and left < ALWAYS), name
+    """Check that the fault happened: as often as requested, or at least once for `ALWAYS`."""
+    for name, remaining in stage.pending.items():
+        assert remaining == 0 or (stage.times == ALWAYS and remaining < ALWAYS), name
     for fault in stage.bench.sandbox.faults.pending:
-        assert stage.often == ALWAYS, fault
+        assert stage.times == ALWAYS, fault
         assert fault.times < ALWAYS, fault
         assert not fault.after, fault
 
 
-# The endings.
+# Results
 
 
-def whole(stage: Stage, stats: Any, sent: int | None = None) -> None:
-    """Check that the object is there, byte for byte, and nothing else."""
+def assert_success(stage: Stage, stats: Any, sent: int | None = None) -> None:
+    """Check that the object has the file's bytes, without a pending upload or a journal."""
     if isinstance(stats, BaseException):
         raise stats
     assert stats.size_bytes == stage.size
@@ -581,8 +593,8 @@ def assert_no_journal(stage: Stage) -> None:
     assert not stage.journals.exists() or not list(stage.journals.iterdir())
 
 
-def nothing_left(stage: Stage, error: Any, sent: int) -> None:
-    """There is no object, no pending upload, and no journal."""
+def assert_clean_failure(stage: Stage, error: Any, sent: int) -> None:
+    """Check that there is no object, no pending upload, and no journal."""
     assert isinstance(error, BaseException)
     if isinstance(error, TransferError):
         assert error.outcome == "aborted"
@@ -590,28 +602,28 @@ def nothing_left(stage: Stage, error: Any, sent: int) -> None:
     assert_no_journal(stage)
 
 
-def resumable(stage: Stage, error: Any, sent: int) -> None:
+def assert_resumable(stage: Stage, error: Any, sent: int) -> None:
     """Check that the same call resumes, and sends no part that the journal lists."""
     assert isinstance(error, TransferError)
     assert "resume=True" in str(error)
     (pending,) = stage.pending_uploads()
     assert pending.upload_id == error.upload_id
     ((_, *records),) = read_all(stage.journals, KIND)
-    arrived = {record["part"] for record in records if "part" in record}
-    assert len(arrived) == pending.parts
+    recorded = {record["part"] for record in records if "part" in record}
+    assert len(recorded) == pending.parts
     stage.bench.sandbox.requests.clear()
-    whole(stage, stage.upload(stage.bench.client))
-    if stage.step != "abort":  # a changed source is sent as a whole
-        assert not arrived & parts_sent(stage.bench)
+    assert_success(stage, stage.upload(stage.bench.client))
+    if stage.step != "abort":  # a changed source is sent again completely
+        assert not recorded & sent_parts(stage.bench)
 
 
-def parts_sent(bench: Bench) -> set[int]:
-    """Return the parts that the sandbox received."""
+def sent_parts(bench: Bench) -> set[int]:
+    """Return the numbers of the parts that the store received."""
     queries = [r.query for r in bench.sandbox.requests if r.operation == PUT_PART]
     return {int(dict(parse_qsl(query))["partNumber"]) for query in queries}
 
 
-def settled(stage: Stage, error: Any, sent: int) -> None:
+def assert_settled(stage: Stage, error: Any, sent: int) -> None:
     """Check that the call that the error names settles the upload."""
     bench, text = stage.bench, str(error)
     if stage.step == "create":
@@ -619,7 +631,7 @@ def settled(stage: Stage, error: Any, sent: int) -> None:
         assert not any(upload.parts for upload in bench.sandbox.blockstore.uploads().values())
         assert bench.stat(stage.path) is None
         assert_no_journal(stage)
-        whole_afterwards(stage)
+        assert_retry_succeeds(stage)
         return
     assert isinstance(error, TransferError)
     assert error.physical_address is not None
@@ -634,25 +646,25 @@ def settled(stage: Stage, error: Any, sent: int) -> None:
             ),
         )  # fmt: skip
         bench.assert_nothing_left(stage.path)
-        whole_afterwards(stage)
+        assert_retry_succeeds(stage)
         return
     assert error.outcome in ("unknown", "not linked")
-    there = bench.stat(stage.path)
-    if there is None or there.physical_address != error.physical_address:
-        _make_object(stage, error, text)
+    stats = bench.stat(stage.path)
+    if stats is None or stats.physical_address != error.physical_address:
+        _complete_or_link(stage, error, text)
     bench.assert_whole(content(stage.size), stage.path)
 
 
-def whole_afterwards(stage: Stage) -> None:
+def assert_retry_succeeds(stage: Stage) -> None:
     """Check that the same upload succeeds afterwards."""
     known = set(stage.bench.sandbox.blockstore.uploads())
     stage.source.write_bytes(content(stage.size))
     assert stage.upload(stage.bench.client).size_bytes == stage.size
-    assert stage.bench.held(stage.path) == content(stage.size)
+    assert stage.bench.stored_bytes(stage.path) == content(stage.size)
     assert set(stage.bench.sandbox.blockstore.uploads()) == known
 
 
-def _make_object(stage: Stage, error: TransferError, text: str) -> None:
+def _complete_or_link(stage: Stage, error: TransferError, text: str) -> None:
     """Complete the upload, or link the assembled object."""
     assert error.physical_address is not None
     upload = stage.bench.sandbox.blockstore.uploads().get(error.upload_id or "")
@@ -685,40 +697,40 @@ def _make_object(stage: Stage, error: TransferError, text: str) -> None:
     )
 
 
-ENDINGS: dict[str, Callable[..., None]] = {
-    "W": whole,
-    "E": nothing_left,
-    "R": resumable,
-    "U": settled,
+CHECKS: dict[str, Callable[..., None]] = {
+    "W": assert_success,
+    "E": assert_clean_failure,
+    "R": assert_resumable,
+    "U": assert_settled,
 }
 
 
-# The matrix itself.
+# Matrix
 
 
-def test_each_fault_meets_each_step() -> None:
+def test_matrix_covers_each_fault_at_each_step() -> None:
     assert CELLS.keys() == FAULTS.keys()
     for fault, row in CELLS.items():
         assert len(row) == len(STEPS)
         for step, cell in zip(STEPS, row):
             assert bool(cell) != ((fault, step) in IMPOSSIBLE), (fault, step)
             assert re.fullmatch("|[WERU-]{3}/[WERU-]{3}", cell), (fault, step)
-            for way, operation in zip((0, 2), STEPS[step]):
+            for method, operation in zip((0, 2), STEPS[step]):
                 if operation is None:
-                    assert cell[way : way + 1] + cell[way + 4 : way + 5] in ("", "--")
+                    assert cell[method : method + 1] + cell[method + 4 : method + 5] in ("", "--")
     assert len(CELLS) * len(STEPS) == sum(map(bool, sum(CELLS.values(), ()))) + len(IMPOSSIBLE)
 
 
 def page() -> str:
-    """Return the matrix in the guide's form."""
+    """Return the matrix as the guide shows it."""
     reasons = list(dict.fromkeys(IMPOSSIBLE.values()))
     lines = ["| | " + " | ".join(STEPS) + " |", "|---" * (len(STEPS) + 1) + "|"]
     for fault, row in CELLS.items():
-        shown = [
+        row_cells = [
             _shown(cell) if cell else f"{reasons.index(IMPOSSIBLE[fault, step]) + 1})"
             for step, cell in zip(STEPS, row)
         ]
-        lines.append(f"| {fault} | " + " | ".join(shown) + " |")
+        lines.append(f"| {fault} | " + " | ".join(row_cells) + " |")
     notes = [f"{number}. {reason}." for number, reason in
              enumerate(reasons, 1)]  # fmt: skip
     count = sum(map(bool, sum(CELLS.values(), ())))
@@ -730,13 +742,13 @@ def page() -> str:
 
 
 def _shown(cell: str) -> str:
-    """Return the end after one fault, then after faults at every attempt, if it differs."""
-    ends = [ending.replace("-", "") for ending in cell.split("/")]
-    ends = [end[0] if len(set(end)) == 1 else end for end in ends if end]
-    return " → ".join(dict.fromkeys(ends))
+    """Return the results after one fault and, if they differ, after faults in every attempt."""
+    shown = [result.replace("-", "") for result in cell.split("/")]
+    shown = [end[0] if len(set(end)) == 1 else end for end in shown if end]
+    return " → ".join(dict.fromkeys(shown))
 
 
-def test_guide_shows_the_matrix() -> None:
-    """If this fails, pytest prints the page."""
+def test_guide_shows_matrix() -> None:
+    """A failure prints the expected text."""
     guide = (ROOT / "docs/guides/guarantees.md").read_text("utf-8")
     assert page() in guide, page()

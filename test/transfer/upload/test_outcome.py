@@ -29,10 +29,10 @@ def http(status: int, body: str = "") -> ApiException:
     return error
 
 
-GONE = http(404, "<Code>NoSuchUpload</Code>")
+NO_SUCH_UPLOAD = http(404, "<Code>NoSuchUpload</Code>")
 EXPIRED = http(400, "link address expired")
 REFUSED = http(403)
-UNRENEWABLE = RenewalUnsupportedError(404, "no upload_part")
+NO_RENEWAL = RenewalUnsupportedError(404, "no upload_part")
 SENDING = UploadState(begun=True, stored=True, journaled=False, resumed=False)
 JOURNALED = SENDING._replace(journaled=True)
 RESUMED = JOURNALED._replace(resumed=True)
@@ -47,25 +47,25 @@ def transfer_error(outcome: Any) -> TransferError:
 @pytest.mark.parametrize(
     ("error", "state", "action", "report", "restart"),
     [
-        # Nothing was begun: the error itself is raised.
+        # No upload exists: the error itself is raised.
         (REFUSED, UNBEGUN, "nothing", False, None),
-        # A part failed: its parts are of use only to a later process.
+        # A part failed: only a later process can use the stored parts.
         (PartError(3, REFUSED), SENDING, "abort", True, None),
         (PartError(3, REFUSED), JOURNALED, "keep", True, None),
         (PartError(3, SourceError("disk")), JOURNALED, "keep", True, None),
         (PartError(3, SourceChangedError("grown")), JOURNALED, "abort", True, None),
         (PartError(3, KeyError("bug")), SENDING, "abort", True, None),
-        # The branch rejects writes: so would it the next time.
+        # The branch rejects writes, also the next time.
         (WriteRefusedError(403, "protected"), JOURNALED, "abort", True, None),
-        # The upload is gone, or cannot be continued: only a new one can succeed.
-        (PartError(3, GONE), JOURNALED, "abort", True, "404 words"),
+        # The upload does not exist or cannot continue: only a new one can succeed.
+        (PartError(3, NO_SUCH_UPLOAD), JOURNALED, "abort", True, "404 words"),
         (UploadGoneError(http(409)), JOURNALED, "abort", True, "409 words"),
-        (PartError(3, UNRENEWABLE), FRESH, "abort", True, "404 no upload_part"),
-        (PartError(3, UNRENEWABLE), SENDING, "abort", True, None),
-        (PartError(3, UNRENEWABLE), RESUMED, "abort", True, "404 no upload_part"),
+        (PartError(3, NO_RENEWAL), FRESH, "abort", True, "404 no upload_part"),
+        (PartError(3, NO_RENEWAL), SENDING, "abort", True, None),
+        (PartError(3, NO_RENEWAL), RESUMED, "abort", True, "404 no upload_part"),
         (PartError(3, EXPIRED), RESUMED, "keep", True, ADDRESS_EXPIRED),
         (PartError(3, EXPIRED), JOURNALED, "keep", True, None),
-        # The request to complete did not get through, or the store rejects the parts.
+        # The complete request was not executed, or the store rejects the parts.
         (NotAssembledError(http(0)), SENDING, "abort", True, None),
         (NotAssembledError(http(0)), JOURNALED, "keep", True, None),
         (PartsRejectedError(http(500)), JOURNALED, "abort", True, None),
@@ -74,14 +74,14 @@ def transfer_error(outcome: Any) -> TransferError:
         (transfer_error("unknown"), JOURNALED, "nothing", False, None),
         (transfer_error("mismatch"), JOURNALED, "forget", False, None),
         (transfer_error("not linked"), JOURNALED, "forget", False, None),
-        # The caller's own exceptions and interrupts are raised as they are.
+        # The caller's exceptions and interrupts are raised unchanged.
         (CallbackError(ValueError("mine")), SENDING, "abort", False, None),
         (PartError(3, CallbackError(ValueError("mine"))), SENDING, "abort", False, None),
         (KeyboardInterrupt(), JOURNALED, "keep", False, None),
         (OSError("temporary files"), SENDING, "abort", False, None),
     ],
 )
-def test_decision(
+def test_decide(
     error: BaseException, state: UploadState, action: str, report: bool, restart: str | None
 ) -> None:
     outcome = decide(error, state)

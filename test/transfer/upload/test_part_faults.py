@@ -1,7 +1,7 @@
-"""Faults of the bytes on their way to the store, and the outcome of the upload.
+"""Faults of requests to the store, and the outcomes of the uploads.
 
-Each row happens to a part of a multipart upload and to a single PUT. With `NO_WAIT` each is sent
-twice at most.
+Each fault is injected into a part of a multipart upload and into a single PUT. The policy `NO_WAIT`
+allows two attempts.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ ABORT = "abort_presign_multipart_upload"
 COMPLETE = "complete_presign_multipart_upload"
 
 
-class Way(NamedTuple):
-    """One of the two ways in which bytes go up."""
+class Method(NamedTuple):
+    """One of the two methods to upload bytes: parts, or one PUT."""
 
     size: int
     operation: str
     part_number: int | None
 
 
-WAYS = pytest.mark.parametrize(
-    "way",
-    [Way(PART + MIB + 17, "store_put_part", 2), Way(MIB + 17, "store_put_object", None)],
+METHODS = pytest.mark.parametrize(
+    "method",
+    [Method(PART + MIB + 17, "store_put_part", 2), Method(MIB + 17, "store_put_object", None)],
     ids=["part", "one PUT"],
 )
 
 
-REPEATED = [
+TRANSIENT = [
     status(408),
     status(420),
     status(429),
@@ -83,25 +83,25 @@ def rows(table: list[Row]) -> Any:
     return pytest.mark.parametrize("row", table, ids=lambda row: row.id)
 
 
-def order(bench: Bench, way: Way, row: Row, times: int) -> None:
+def add_fault(bench: Bench, method: Method, row: Row, times: int) -> None:
     bench.sandbox.faults.add(
-        way.operation, row.kind, part_number=way.part_number, times=times, **row.details
+        method.operation, row.kind, part_number=method.part_number, times=times, **row.details
     )
 
 
-def assert_given_up(bench: Bench, way: Way, error: TransferError, row: Row) -> None:
-    """Everything was tried, nothing is left, and the error says so."""
+def assert_aborted(bench: Bench, method: Method, error: TransferError, row: Row) -> None:
+    """Check that the upload is aborted, and that the error describes the fault."""
     assert bench.sandbox.faults.pending == []
     assert (error.outcome, error.status) == ("aborted", row.status)
     cause = error.__cause__
     assert type(cause) is row.error or (row.error is ApiException and isinstance(cause, row.error))
     assert (cause.status, cause.body) == (error.status, error.body)
-    assert error.part_number == way.part_number
+    assert error.part_number == method.part_number
     assert f"lakefs://repo/main/{PATH}" in str(error)
-    if way.part_number is None:
+    if method.part_number is None:
         assert error.upload_id is None
     else:
-        assert f"part {way.part_number}: " in str(error)
+        assert f"part {method.part_number}: " in str(error)
         assert error.upload_id is not None
         assert error.upload_id in str(error)
         assert error.physical_address is not None
@@ -112,99 +112,99 @@ def assert_given_up(bench: Bench, way: Way, error: TransferError, row: Row) -> N
     bench.assert_nothing_left()
 
 
-@WAYS
-@rows(REPEATED)
-def test_once_is_mended(bench: Bench, way: Way, row: Row) -> None:
-    order(bench, way, row, 1)
+@METHODS
+@rows(TRANSIENT)
+def test_transient_fault_is_retried(bench: Bench, method: Method, row: Row) -> None:
+    add_fault(bench, method, row, 1)
     counts: list[int] = []
-    stats = bench.upload(way.size, progress=counts.append)
+    stats = bench.upload(method.size, progress=counts.append)
     assert bench.sandbox.faults.pending == []
-    bench.assert_whole(content(way.size))
-    assert stats.size_bytes == sum(counts) == way.size
+    bench.assert_whole(content(method.size))
+    assert stats.size_bytes == sum(counts) == method.size
     assert bench.operations[ABORT] == 0
 
 
-@WAYS
-@rows(REPEATED)
-def test_as_often_as_it_is_tried_ends_the_upload(bench: Bench, way: Way, row: Row) -> None:
-    order(bench, way, row, 2)
+@METHODS
+@rows(TRANSIENT)
+def test_fault_in_every_attempt_aborts_upload(bench: Bench, method: Method, row: Row) -> None:
+    add_fault(bench, method, row, 2)
     with pytest.raises(TransferError) as caught:
-        bench.upload(way.size)
-    assert_given_up(bench, way, caught.value, row)
+        bench.upload(method.size)
+    assert_aborted(bench, method, caught.value, row)
 
 
-@WAYS
+@METHODS
 @rows(FATAL)
-def test_a_refusal_ends_the_upload_at_once(bench: Bench, way: Way, row: Row) -> None:
-    order(bench, way, row, 1)
+def test_fatal_status_is_not_retried(bench: Bench, method: Method, row: Row) -> None:
+    add_fault(bench, method, row, 1)
     with pytest.raises(TransferError) as caught:
-        bench.upload(way.size, retry=RetryPolicy(min_wait=0))
-    assert_given_up(bench, way, caught.value, row)
+        bench.upload(method.size, retry=RetryPolicy(min_wait=0))
+    assert_aborted(bench, method, caught.value, row)
 
 
-@WAYS
-def test_a_store_that_stalls(bench: Bench, way: Way) -> None:
+@METHODS
+def test_stalled_request_is_retried(bench: Bench, method: Method) -> None:
     bench.client.configuration.read_timeout = 2
     row = Row("stall", {"seconds": 600}, ApiTimeoutError)
-    order(bench, way, row, 1)
-    bench.upload(way.size)
+    add_fault(bench, method, row, 1)
+    bench.upload(method.size)
     assert bench.sandbox.faults.pending == []
-    bench.assert_whole(content(way.size))
+    bench.assert_whole(content(method.size))
 
 
-def test_a_store_that_stalls_too_often(bench: Bench) -> None:
-    way = Way(9, "store_put_object", None)
+def test_stall_in_every_attempt_aborts_upload(bench: Bench) -> None:
+    method = Method(9, "store_put_object", None)
     bench.client.configuration.read_timeout = 2
     row = Row("stall", {"seconds": 600}, ApiTimeoutError)
-    order(bench, way, row, 1)
+    add_fault(bench, method, row, 1)
     with pytest.raises(TransferError, match="no progress within 2 s") as caught:
-        bench.upload(way.size, retry=RetryPolicy(attempts=1))
-    assert_given_up(bench, way, caught.value, row)
+        bench.upload(method.size, retry=RetryPolicy(attempts=1))
+    assert_aborted(bench, method, caught.value, row)
 
 
-@WAYS
-def test_the_callers_own_policy_counts(bench: Bench, way: Way) -> None:
-    order(bench, way, status(503), 6)
-    bench.upload(way.size, retry=RetryPolicy(attempts=7, min_wait=0))
+@METHODS
+def test_retry_policy_sets_attempts(bench: Bench, method: Method) -> None:
+    add_fault(bench, method, status(503), 6)
+    bench.upload(method.size, retry=RetryPolicy(attempts=7, min_wait=0))
     assert bench.sandbox.faults.pending == []
-    bench.assert_whole(content(way.size))
+    bench.assert_whole(content(method.size))
 
 
-@WAYS
+@METHODS
 @pytest.mark.parametrize("kind", ["corrupt", "wrong_etag"])
-def test_damage_twice_in_a_row_is_no_accident(bench: Bench, way: Way, kind: FaultKind) -> None:
-    order(bench, way, Row(kind, {}), 2)
-    with pytest.raises(TransferError, match=r"checksum mismatch.*verify=False") as caught:
-        bench.upload(way.size, retry=RetryPolicy(attempts=9, min_wait=0))
-    assert_given_up(bench, way, caught.value, Row(kind, {}, DamagedError, 200))
-
-
-@WAYS
-def test_damage_twice_but_not_in_a_row_is_mended(bench: Bench, way: Way) -> None:
-    for kind in ("corrupt", "reset_during", "corrupt"):
-        order(bench, way, Row(kind, {"at": 9} if kind == "reset_during" else {}), 1)
-    bench.upload(way.size, retry=RetryPolicy(attempts=9, min_wait=0))
-    assert bench.sandbox.faults.pending == []
-    bench.assert_whole(content(way.size))
-
-
-@WAYS
-@pytest.mark.parametrize("verify", [True, False])
-def test_an_opaque_etag_is_held_against_nothing(bench: Bench, way: Way, verify: bool) -> None:
-    order(bench, way, Row("opaque_etag", {}), 1)
-    bench.upload(way.size, verify=verify)
-    assert bench.sandbox.faults.pending == []
-    assert bench.operations[way.operation] == (2 if way.part_number else 1)
-    bench.assert_whole(content(way.size))
-
-
-@pytest.mark.parametrize(("verify", "tries"), [(True, 2), (False, 1)])
-def test_without_verification_etags_are_taken_as_they_come(
-    bench: Bench, verify: bool, tries: int
+def test_consecutive_checksum_mismatches_abort_upload(
+    bench: Bench, method: Method, kind: FaultKind
 ) -> None:
-    """A store whose ETags look like MD5s, are none, and which does not say so."""
+    add_fault(bench, method, Row(kind, {}), 2)
+    with pytest.raises(TransferError, match=r"checksum mismatch.*verify=False") as caught:
+        bench.upload(method.size, retry=RetryPolicy(attempts=9, min_wait=0))
+    assert_aborted(bench, method, caught.value, Row(kind, {}, DamagedError, 200))
+
+
+@METHODS
+def test_nonconsecutive_checksum_mismatches_are_retried(bench: Bench, method: Method) -> None:
+    for kind in ("corrupt", "reset_during", "corrupt"):
+        add_fault(bench, method, Row(kind, {"at": 9} if kind == "reset_during" else {}), 1)
+    bench.upload(method.size, retry=RetryPolicy(attempts=9, min_wait=0))
+    assert bench.sandbox.faults.pending == []
+    bench.assert_whole(content(method.size))
+
+
+@METHODS
+@pytest.mark.parametrize("verify", [True, False])
+def test_opaque_etag_is_not_verified(bench: Bench, method: Method, verify: bool) -> None:
+    add_fault(bench, method, Row("opaque_etag", {}), 1)
+    bench.upload(method.size, verify=verify)
+    assert bench.sandbox.faults.pending == []
+    assert bench.operations[method.operation] == (2 if method.part_number else 1)
+    bench.assert_whole(content(method.size))
+
+
+@pytest.mark.parametrize(("verify", "attempts"), [(True, 2), (False, 1)])
+def test_verify_setting_decides_on_wrong_etag(bench: Bench, verify: bool, attempts: int) -> None:
+    """The store's ETags look like MD5s of other bytes."""
     etag = opaque_etag(hashlib.md5(content(PART)).hexdigest())
-    bench.sandbox.faults.add("store_put_part", "wrong_etag", etag=etag, times=tries)
+    bench.sandbox.faults.add("store_put_part", "wrong_etag", etag=etag, times=attempts)
     if verify:
         with pytest.raises(TransferError, match="verify=False"):
             bench.upload(PART, verify=True)
@@ -213,21 +213,19 @@ def test_without_verification_etags_are_taken_as_they_come(
         bench.upload(PART, verify=False)
         bench.assert_whole(content(PART))
     assert bench.sandbox.faults.pending == []
-    assert bench.operations["store_put_part"] == tries
+    assert bench.operations["store_put_part"] == attempts
 
 
 @pytest.mark.parametrize("etag", ["0x8DC5A0B1C2D3E4F", "d41d8cd98f00b204e9800998ecf8427e-1"])
-def test_an_etag_that_does_not_look_like_an_md5_is_not_held_against_one(
-    bench: Bench, etag: str
-) -> None:
+def test_etag_of_other_form_is_not_verified(bench: Bench, etag: str) -> None:
     bench.sandbox.faults.add("store_put_object", "wrong_etag", etag=etag)
     stats = bench.upload(9)
     assert stats.checksum == etag
     bench.assert_whole(content(9))
 
 
-def test_an_early_refusal_of_a_large_part_is_read(bench: Bench) -> None:
-    # More than sockets hold: the store answers, and closes, while the client still sends.
+def test_early_rejection_of_large_part_is_read(bench: Bench) -> None:
+    # The part exceeds the socket buffers, so the store answers and closes during the request.
     bench.sandbox.faults.add("store_put_part", "status", status=403, part_number=1)
     with pytest.raises(TransferError, match="part 1: 403") as caught:
         bench.upload(24 * MIB, part_size=16 * MIB, max_concurrency=1)
@@ -236,7 +234,7 @@ def test_an_early_refusal_of_a_large_part_is_read(bench: Bench) -> None:
     bench.assert_nothing_left()
 
 
-def test_the_first_failure_stops_the_rest(bench: Bench) -> None:
+def test_first_failure_cancels_later_parts(bench: Bench) -> None:
     bench.sandbox.faults.add("store_put_part", "status", status=403, part_number=2)
     with pytest.raises(TransferError, match="part 2"):
         bench.upload(5 * PART, max_concurrency=1)
@@ -244,10 +242,10 @@ def test_the_first_failure_stops_the_rest(bench: Bench) -> None:
     bench.assert_nothing_left()
 
 
-def test_the_first_failure_stops_parts_that_are_on_their_way(
+def test_first_failure_cancels_parts_in_flight(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # They would last ten minutes, and so would the wait for them.
+    # Without cancellation, the parts and the wait for them last ten minutes.
     monkeypatch.setattr(multipart, "CANCEL_WAIT", 600)
     for number in (1, 3):
         bench.sandbox.faults.add(
@@ -256,25 +254,25 @@ def test_the_first_failure_stops_parts_that_are_on_their_way(
     bench.sandbox.faults.add("store_put_part", "status", status=403, part_number=2)
     with pytest.raises(TransferError) as caught:
         bench.upload(3 * PART, max_concurrency=3)
-    # Not the cut of the other two, which came later.
+    # The error is not a cancellation of the other two parts.
     assert (caught.value.part_number, caught.value.status) == (2, 403)
     assert caught.value.outcome == "aborted"
     assert 200 not in {r.status for r in bench.sandbox.requests if r.operation == "store_put_part"}
     bench.assert_nothing_left()
 
 
-def test_the_first_failure_stops_those_that_wait_for_another_try(bench: Bench) -> None:
-    # Part 1 would be tried again in an hour.
+def test_first_failure_cancels_waiting_retries(bench: Bench) -> None:
+    # Part 1 waits an hour for its second attempt.
     bench.sandbox.faults.add("store_put_part", "status", status=503, part_number=1)
     bench.sandbox.faults.add("store_put_part", "status_late", status=403, part_number=2)
-    patient = RetryPolicy(min_wait=3600, max_wait=3600)
+    policy = RetryPolicy(min_wait=3600, max_wait=3600)
     with pytest.raises(TransferError) as caught:
-        bench.upload(2 * PART, max_concurrency=2, retry=patient)
+        bench.upload(2 * PART, max_concurrency=2, retry=policy)
     assert (caught.value.part_number, caught.value.status) == (2, 403)
     bench.assert_nothing_left()
 
 
-def test_a_wait_that_the_store_asks_for_is_kept_within_limits(bench: Bench) -> None:
+def test_retry_after_above_limit_fails_part(bench: Bench) -> None:
     bench.sandbox.faults.add(
         "store_put_part", "status", status=503, headers={"Retry-After": "61"}, part_number=1
     )
@@ -288,7 +286,7 @@ def test_a_wait_that_the_store_asks_for_is_kept_within_limits(bench: Bench) -> N
     ("kind", "details"),
     [("status", {"status": 500}), ("status", {"status": 403}), ("reset_before", {"times": 2})],
 )
-def test_a_failing_abort_does_not_hide_the_first_error(
+def test_failed_abort_keeps_first_error(
     bench: Bench, caplog: pytest.LogCaptureFixture, kind: FaultKind, details: dict[str, Any]
 ) -> None:
     bench.sandbox.faults.add("store_put_part", "status", status=418, part_number=2)
@@ -303,7 +301,7 @@ def test_a_failing_abort_does_not_hide_the_first_error(
     assert (error.outcome, error.status, error.part_number) == ("abort failed", 418, 2)
     assert isinstance(error.__cause__, ApiException)
     assert error.__cause__.status == 418
-    # What is left can be found by what the error and the log say.
+    # The error and the log identify the pending upload.
     ((upload_id, upload),) = bench.sandbox.blockstore.uploads().items()
     assert error.upload_id == upload_id
     assert upload_id in str(error)
@@ -314,7 +312,7 @@ def test_a_failing_abort_does_not_hide_the_first_error(
     assert bench.stat() is None
 
 
-def test_a_lost_answer_to_the_abort_is_asked_for_again(bench: Bench) -> None:
+def test_abort_is_retried_after_lost_answer(bench: Bench) -> None:
     bench.sandbox.faults.add("store_put_part", "status", status=403)
     bench.sandbox.faults.add(ABORT, "lost_answer")
     with pytest.raises(TransferError) as caught:
@@ -324,7 +322,7 @@ def test_a_lost_answer_to_the_abort_is_asked_for_again(bench: Bench) -> None:
     bench.assert_nothing_left()
 
 
-def test_what_stood_at_the_path_stays_when_an_upload_fails(bench: Bench) -> None:
+def test_failed_upload_keeps_existing_object(bench: Bench) -> None:
     bench.upload(77)
     for size, operation in ((3, "store_put_object"), (PART + 1, "store_put_part")):
         bench.sandbox.faults.add(operation, "status", status=403)
@@ -333,17 +331,17 @@ def test_what_stood_at_the_path_stays_when_an_upload_fails(bench: Bench) -> None
     bench.assert_whole(content(77))
 
 
-def test_the_last_parts_failure_is_known_before_it_counts_as_done(
+def test_failure_of_last_part_prevents_completion(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise the object is made of the parts that did arrive."""
+    """A completion without the last part would create a truncated object."""
     fail = multipart.MultipartUpload._set_failure
 
-    def late(upload: Any, failure: BaseException) -> None:
-        time.sleep(0.2)  # whoever does not wait for it, completes in between
+    def delay_failure(upload: Any, failure: BaseException) -> None:
+        time.sleep(0.2)  # a completion that does not wait would start now
         fail(upload, failure)
 
-    monkeypatch.setattr(multipart.MultipartUpload, "_set_failure", late)
+    monkeypatch.setattr(multipart.MultipartUpload, "_set_failure", delay_failure)
     bench.sandbox.faults.add("store_put_part", "status", status=418, part_number=2)
     with pytest.raises(TransferError, match="part 2: 418"):
         bench.upload(PART + 9)

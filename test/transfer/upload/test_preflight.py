@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from support.bench import PART, PATH, PERMISSION, Bench, content
+from support.bench import PART, PATH, PREFLIGHT, Bench, content
 
 from lakefs_client.api.branches_api import BranchesApi
 from lakefs_client.api.repositories_api import RepositoriesApi
@@ -49,7 +49,7 @@ def answered(transfer: Transfer, repository: str = "repo", branch: str = "main")
 
 
 def preflight_requests(bench: Bench) -> list[str]:
-    return [r.operation for r in bench.sandbox.requests if r.operation in PERMISSION]
+    return [r.operation for r in bench.sandbox.requests if r.operation in PREFLIGHT]
 
 
 class Stream:
@@ -157,7 +157,7 @@ def test_each_branch_is_checked_once(bench: Bench) -> None:
     for branch in ("main", "dev", "main", "dev"):
         transfer.upload_file(source, "repo", branch, PATH)
         answered(transfer, "repo", branch)
-    assert sorted(preflight_requests(bench)) == sorted(PERMISSION * 2)
+    assert sorted(preflight_requests(bench)) == sorted(PREFLIGHT * 2)
     other = Transfer(bench.client, TransferConfig(part_size=PART))
     other.upload_file(source, "repo", "main", PATH)
     answered(other)
@@ -172,7 +172,7 @@ def test_concurrent_uploads_share_one_check(bench: Bench) -> None:
             source = bench.file(PART, f"{n}.dat")
             pool.submit(transfer.upload_file, source, "repo", "main", f"{n}")
     answered(transfer)
-    assert sorted(preflight_requests(bench)) == sorted(PERMISSION)
+    assert sorted(preflight_requests(bench)) == sorted(PREFLIGHT)
 
 
 def test_refusal_is_checked_again(bench: Bench) -> None:
@@ -197,11 +197,11 @@ def test_first_part_follows_one_request(bench: Bench, kind: str) -> None:
     before = operations[: operations.index("store_put_part")]
     assert before[0] == CREATE
     # The other requests run beside it, and may end earlier or later.
-    assert set(before[1:]) <= set(PERMISSION)
+    assert set(before[1:]) <= set(PREFLIGHT)
     assert bench.operations == {CREATE: 1, "store_put_part": 4, COMPLETE: 1}
 
 
-@pytest.mark.parametrize("stalled", PERMISSION)
+@pytest.mark.parametrize("stalled", PREFLIGHT)
 @pytest.mark.parametrize("kind", ["file", "stream"])
 def test_upload_does_not_wait_for_the_check(bench: Bench, kind: str, stalled: str) -> None:
     bench.sandbox.faults.add(stalled, "stall", seconds=3600)
@@ -212,7 +212,7 @@ def test_upload_does_not_wait_for_the_check(bench: Bench, kind: str, stalled: st
     assert not refusal(transfer._context, "repo", "main").done()
 
 
-@pytest.mark.parametrize("operation", PERMISSION)
+@pytest.mark.parametrize("operation", PREFLIGHT)
 @pytest.mark.parametrize(
     ("kind", "options"),
     [
@@ -250,4 +250,4 @@ def test_single_put_skips_the_check(bench: Bench, size: int) -> None:
     # No earlier check: this is the first one.
     assert preflight_requests(bench) == []
     assert answered(transfer) is None
-    assert preflight_requests(bench) == list(PERMISSION)
+    assert preflight_requests(bench) == list(PREFLIGHT)

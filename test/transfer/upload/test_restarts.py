@@ -1,4 +1,4 @@
-"""Uploads whose place only another one can take: begun anew, a few times, or said to be lost."""
+"""Uploads that cannot continue, and restart at another address."""
 
 from __future__ import annotations
 
@@ -27,38 +27,47 @@ NO_SUCH_UPLOAD = {
 }
 
 
-def conflict(bench: Bench, times: int) -> None:
+def complete_conflicts(bench: Bench, times: int) -> None:
     bench.sandbox.faults.add(COMPLETE, "status", status=409, times=times)
 
 
-def spent(bench: Bench, times: int) -> None:
-    """Let a lifecycle rule remove the upload before the first complete."""
+def missing_at_complete(bench: Bench, times: int) -> None:
+    """Let complete find no upload, as after a lifecycle rule."""
     bench.sandbox.faults.add(COMPLETE, "status", status=500, body=NO_SUCH_UPLOAD, times=times)
 
 
-def part_gone(bench: Bench, times: int) -> None:
+def missing_at_part(bench: Bench, times: int) -> None:
     bench.sandbox.faults.add(
         "store_put_part", "status", status=404, code="NoSuchUpload", part_number=2, times=times
     )
 
 
-def last_part_gone(bench: Bench, times: int) -> None:
-    """When other parts have arrived."""
+def missing_at_last_part(bench: Bench, times: int) -> None:
+    """Let the last part find no upload, after the others arrived."""
     bench.sandbox.faults.add(
         "store_put_part", "status_late", status=404, code="NoSuchUpload", part_number=3,
         times=times,
     )  # fmt: skip
 
 
-def not_renewable(bench: Bench, times: int) -> None:
+def renewal_unsupported(bench: Bench, times: int) -> None:
     bench.sandbox.faults.add("store_put_part", "expired", part_number=1, times=times)
     bench.sandbox.faults.add(
         "upload_part", "status", status=404, body={"message": "invalid API endpoint"}, times=times
     )
 
 
-Order = Callable[[Bench, int], None]
-WAYS = pytest.mark.parametrize("order", [conflict, spent, part_gone, last_part_gone, not_renewable])
+FaultAdder = Callable[[Bench, int], None]
+REASONS = pytest.mark.parametrize(
+    "add_faults",
+    [
+        complete_conflicts,
+        missing_at_complete,
+        missing_at_part,
+        missing_at_last_part,
+        renewal_unsupported,
+    ],
+)
 
 
 def addresses(bench: Bench) -> set[str]:
@@ -66,36 +75,36 @@ def addresses(bench: Bench) -> set[str]:
     return {r.path for r in bench.sandbox.requests if r.operation == "store_put_part"}
 
 
-@WAYS
-@pytest.mark.parametrize("starts", [1, MAX_RESTARTS])
+@REASONS
+@pytest.mark.parametrize("restarts", [1, MAX_RESTARTS])
 def test_restart_uses_another_address(
-    bench: Bench, caplog: pytest.LogCaptureFixture, order: Order, starts: int
+    bench: Bench, caplog: pytest.LogCaptureFixture, add_faults: FaultAdder, restarts: int
 ) -> None:
-    order(bench, starts)
+    add_faults(bench, restarts)
     counts: list[int] = []
     with caplog.at_level(logging.WARNING):
         stats = bench.upload(SIZE, progress=counts.append, max_concurrency=1)
     assert bench.sandbox.faults.pending == []
     operations = bench.operations
-    assert operations[CREATE] == starts + 1
-    assert operations[ABORT] == starts
-    assert len(addresses(bench)) == starts + 1
+    assert operations[CREATE] == restarts + 1
+    assert operations[ABORT] == restarts
+    assert len(addresses(bench)) == restarts + 1
     assert sum(counts) == SIZE
     sums = [sum(counts[: n + 1]) for n in range(len(counts))]
     assert min(sums) >= 0
     assert max(sums) <= SIZE
-    # It says so, and nothing is said to be left.
+    # Each restart is logged, and no pending upload is.
     assert [record.getMessage().count("starting a new one") for record in caplog.records] == (
-        [1] * starts
+        [1] * restarts
     )
     assert stats.size_bytes == SIZE
     bench.assert_whole(content(SIZE))
 
 
-@WAYS
+@REASONS
 @pytest.mark.parametrize("kind", ["file", "bytes"])
-def test_open_file_and_bytes_restart(bench: Bench, order: Order, kind: str) -> None:
-    order(bench, 1)
+def test_open_file_and_bytes_io_restart(bench: Bench, add_faults: FaultAdder, kind: str) -> None:
+    add_faults(bench, 1)
     transfer = Transfer(bench.client, TransferConfig(part_size=PART, max_concurrency=1))
     with bench.file(SIZE + 3).open("rb") as file:
         fileobj: Any = file if kind == "file" else io.BytesIO(content(SIZE + 3))
@@ -106,9 +115,17 @@ def test_open_file_and_bytes_restart(bench: Bench, order: Order, kind: str) -> N
     bench.assert_whole(content(SIZE + 3)[3:])
 
 
-@pytest.mark.parametrize("order", [conflict, spent, part_gone, last_part_gone])
-def test_restart_with_parts_in_flight(bench: Bench, order: Order) -> None:
-    order(bench, 1)
+@pytest.mark.parametrize(
+    "add_faults",
+    [
+        complete_conflicts,
+        missing_at_complete,
+        missing_at_part,
+        missing_at_last_part,
+    ],
+)
+def test_restart_with_parts_in_flight(bench: Bench, add_faults: FaultAdder) -> None:
+    add_faults(bench, 1)
     counts: list[int] = []
     bench.upload(5 * PART, progress=counts.append)
     assert bench.operations[CREATE] == 2
@@ -116,9 +133,9 @@ def test_restart_with_parts_in_flight(bench: Bench, order: Order) -> None:
     bench.assert_whole(content(5 * PART))
 
 
-@WAYS
-def test_restarts_are_limited(bench: Bench, order: Order) -> None:
-    order(bench, MAX_RESTARTS + 1)
+@REASONS
+def test_restarts_are_limited(bench: Bench, add_faults: FaultAdder) -> None:
+    add_faults(bench, MAX_RESTARTS + 1)
     with pytest.raises(TransferError) as caught:
         bench.upload(SIZE, max_concurrency=1)
     assert bench.sandbox.faults.pending == []
@@ -129,9 +146,9 @@ def test_restarts_are_limited(bench: Bench, order: Order) -> None:
 
 
 def test_restarts_for_different_reasons_add_up(bench: Bench) -> None:
-    conflict(bench, 1)
-    part_gone(bench, 1)
-    last_part_gone(bench, 1)
+    complete_conflicts(bench, 1)
+    missing_at_part(bench, 1)
+    missing_at_last_part(bench, 1)
     with pytest.raises(TransferError, match="409"):
         bench.upload(SIZE, max_concurrency=1)
     assert bench.sandbox.faults.pending == []
@@ -144,9 +161,9 @@ class Stream:
         self.read = io.BytesIO(content(size)).read
 
 
-@WAYS
-def test_stream_error_says_that_it_cannot_restart(bench: Bench, order: Order) -> None:
-    order(bench, 1)
+@REASONS
+def test_stream_error_names_missing_restart(bench: Bench, add_faults: FaultAdder) -> None:
+    add_faults(bench, 1)
     transfer = Transfer(bench.client, TransferConfig(part_size=PART, max_concurrency=1))
     with pytest.raises(TransferError, match="a stream cannot be read again") as caught:
         transfer.upload_fileobj(Stream(SIZE), "repo", "main", PATH)
@@ -157,7 +174,7 @@ def test_stream_error_says_that_it_cannot_restart(bench: Bench, order: Order) ->
     bench.assert_nothing_left()
 
 
-def test_other_stream_errors_do_not_mention_a_restart(bench: Bench) -> None:
+def test_other_stream_errors_do_not_mention_restart(bench: Bench) -> None:
     bench.sandbox.faults.add("store_put_part", "status", status=418)
     transfer = Transfer(bench.client, TransferConfig(part_size=PART, max_concurrency=1))
     with pytest.raises(TransferError, match="418") as caught:
@@ -165,8 +182,8 @@ def test_other_stream_errors_do_not_mention_a_restart(bench: Bench) -> None:
     assert "stream" not in str(caught.value)
 
 
-def test_upload_restarts_after_a_foreign_abort(bench: Bench) -> None:
-    """Not a fault on order: the upload is gone, as after a lifecycle rule."""
+def test_upload_restarts_after_foreign_abort(bench: Bench) -> None:
+    """Without an injected fault: another client aborts the upload."""
     store = bench.sandbox.blockstore
     aborted = 0
     sent = 0
@@ -186,24 +203,23 @@ def test_upload_restarts_after_a_foreign_abort(bench: Bench) -> None:
     bench.assert_whole(content(SIZE))
 
 
-def test_what_stands_at_the_path_does_not_pass_for_the_new_object(bench: Bench) -> None:
+def test_existing_object_is_not_taken_for_new_one(bench: Bench) -> None:
     bench.upload(9)
-    conflict(bench, 1)
+    complete_conflicts(bench, 1)
     bench.upload(SIZE)
     assert bench.operations[CREATE] == 2
     bench.assert_whole(content(SIZE))
 
 
-def test_a_conflict_after_which_the_object_is_there_is_none(bench: Bench) -> None:
+def test_conflict_after_completion_is_reconciled(bench: Bench) -> None:
     bench.sandbox.faults.add(COMPLETE, "late_error", status=409)
     bench.upload(SIZE)
     assert bench.operations[CREATE] == 1
     bench.assert_whole(content(SIZE))
 
 
-def test_no_start_where_lakefs_refuses_it(bench: Bench) -> None:
-    """The error is lakeFS's own, as at the first start; nothing is left of the former upload."""
-    part_gone(bench, 1)
+def test_failed_create_of_restart_is_raised_unchanged(bench: Bench) -> None:
+    missing_at_part(bench, 1)
     bench.sandbox.faults.add(CREATE, "status", status=401, after=1)
     with pytest.raises(ApiException, match="401") as caught:
         bench.upload(SIZE, max_concurrency=1)
@@ -211,32 +227,32 @@ def test_no_start_where_lakefs_refuses_it(bench: Bench) -> None:
     bench.assert_nothing_left()
 
 
-def test_the_callback_may_refuse_to_go_back(bench: Bench) -> None:
-    class OwnError(Exception):
+def test_callback_exception_prevents_restart(bench: Bench) -> None:
+    class CallbackError(Exception):
         pass
 
     def progress(count: int) -> None:
         if count < 0:
-            raise OwnError
+            raise CallbackError
 
-    conflict(bench, 1)
-    with pytest.raises(OwnError):
+    complete_conflicts(bench, 1)
+    with pytest.raises(CallbackError):
         bench.upload(SIZE, progress=progress)
     assert bench.operations[CREATE] == 1
     bench.assert_nothing_left()
 
 
-def test_a_failing_abort_does_not_hinder_a_fresh_start(
+def test_failed_abort_does_not_prevent_restart(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    conflict(bench, 1)
+    complete_conflicts(bench, 1)
     bench.sandbox.faults.add(ABORT, "status", status=403)
     bench.upload(SIZE)
     assert "failed (403" in caplog.text
-    assert bench.held() == content(SIZE)
+    assert bench.stored_bytes() == content(SIZE)
 
 
-def test_urls_of_the_new_upload_are_as_good_as_new(bench: Bench) -> None:
+def test_restart_uses_new_urls(bench: Bench) -> None:
     clock = MovableClock()
     bench.client.store_client.timing = Timing(clock=clock, sleep=time.sleep)
     sent = 0
@@ -245,16 +261,16 @@ def test_urls_of_the_new_upload_are_as_good_as_new(bench: Bench) -> None:
         nonlocal sent
         sent += count
         if sent == SIZE and count > 0:
-            clock.now += 890  # the first upload's URLs are over now
+            clock.now += 890  # the URLs of the first upload expire
             bench.sandbox.clock.advance(890)
 
-    conflict(bench, 1)
+    complete_conflicts(bench, 1)
     bench.upload(SIZE, progress=progress, max_concurrency=1)
     assert bench.operations["upload_part"] == 0
     bench.assert_whole(content(SIZE))
 
 
-def test_a_409_of_a_part_is_no_reason(bench: Bench) -> None:
+def test_part_status_409_does_not_restart(bench: Bench) -> None:
     bench.sandbox.faults.add("store_put_part", "status", status=409, part_number=1)
     with pytest.raises(TransferError, match="part 1: 409") as caught:
         bench.upload(SIZE)

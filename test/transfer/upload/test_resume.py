@@ -1,8 +1,7 @@
-"""Uploads that were interrupted and resumed.
+"""Uploads that are interrupted and resumed.
 
-Processes are killed by SIGKILL: at random, at each request of the protocol before and after the
-server has carried it out, and at each write of the journal, before it, in its middle and after it.
-Parts are of 64 KiB here, as in `test_schedules.py`.
+SIGKILL ends the processes: at random, at each request before and after the server executes it, and
+before, during and after each write of the journal. Parts have 64 KiB, as in `test_schedules.py`.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from support import uploader
 from support.bench import Bench, bench_of, content, make_transfer
 from support.uploader import LIMITS, PART, PATH, Job, make_job_transfer, start
 
-from lakefs_client import ApiClient
+from lakefs_client import ApiClient, RetryPolicy, retry
 from lakefs_client.api.branches_api import BranchesApi
 from lakefs_client.api.objects_api import ObjectsApi
 from lakefs_client.api.repositories_api import RepositoriesApi
@@ -42,7 +41,7 @@ from lakefs_client.exceptions import (
 from lakefs_client.models import BranchCreation, RepositoryCreation
 from lakefs_client.sandbox import RecordedRequest, Sandbox, blocks
 from lakefs_client.sandbox.http_server import Reset
-from lakefs_client.transfer import PendingUpload, Transfer
+from lakefs_client.transfer import PendingUpload, Transfer, context
 from lakefs_client.transfer.journal import read_all
 from lakefs_client.transfer.upload import resume
 
@@ -75,8 +74,8 @@ class Scene:
 
     Attributes:
         bench: The sandbox and a client of it.
-        job: What is uploaded.
-        kills: How many processes were killed so far.
+        job: The upload.
+        kills: Number of processes that were killed.
     """
 
     def __init__(self, bench: Bench, folder: Path, patch: pytest.MonkeyPatch) -> None:
@@ -96,29 +95,29 @@ class Scene:
 
     @property
     def uploads(self) -> dict[str, blocks.Upload]:
-        """Uploads that are pending in the store."""
+        """The uploads that are pending in the store."""
         return dict(self.bench.sandbox.blockstore.uploads())
 
     def journals(self) -> list[list[dict[str, Any]]]:
         """Return the records of each journal."""
         return list(read_all(self.job.journals, "upload"))
 
-    def arrived(self) -> set[int]:
-        """Return the parts that the journal says to be in the store."""
+    def recorded_parts(self) -> set[int]:
+        """Return the numbers of the parts that the journals record."""
         records = [record for journal in self.journals() for record in journal]
         return {record["part"] for record in records if "part" in record}
 
-    def sent(self) -> set[int]:
-        """Return the parts that the sandbox was sent."""
+    def sent_parts(self) -> set[int]:
+        """Return the numbers of the parts that the store received."""
         queries = [r.query for r in self.bench.sandbox.requests if r.operation == PUT_PART]
         return {int(dict(parse_qsl(query))["partNumber"]) for query in queries}
 
     def upload(self, **options: Any) -> Any:
-        """Make the call, in this process."""
+        """Run the upload in this process."""
         return uploader.upload(self.job, self.transfer, **options)
 
     def interrupt(self, number: int = PARTS // 2, **options: Any) -> TransferError:
-        """End the upload early, with parts in the store."""
+        """Let part `number` fail, and return the error. The upload can be resumed."""
         fault = {"status": 403, "part_number": number}
         self.bench.sandbox.faults.add(PUT_PART, "status", **fault)
         with pytest.raises(TransferError) as caught:
@@ -129,7 +128,7 @@ class Scene:
         return caught.value
 
     def kill(self, process: Any) -> bool:
-        """Kill a process, unless it has ended; tells which."""
+        """Kill a process. Return False if it had already ended."""
         process.kill()
         process.join()
         killed = bool(process.exitcode)
@@ -139,58 +138,63 @@ class Scene:
         return killed
 
     def kill_at(self, operation: str, after: int, *, carried_out: bool) -> None:
-        """Run a process, and kill it when the sandbox has received a request, or carried it out
-        and not answered yet."""
+        """Run the upload in a process, and kill the process at a request.
+
+        Args:
+            operation: The operation of the request.
+            after: Number of earlier requests of the operation.
+            carried_out: Kill after the request is executed, and before its answer.
+        """
         faults, requests, process = self.bench.sandbox.faults, self.bench.sandbox.requests, None
         take, append = faults.take, requests.append
-        lock, left, started, over = threading.Lock(), [after], threading.Event(), threading.Event()
+        lock, remaining = threading.Lock(), [after]
+        started, done = threading.Event(), threading.Event()
 
-        def pass_by(passing: str) -> None:
+        def kill_at_operation(current: str) -> None:
             with lock:
-                left[0] -= passing == operation
-                if left[0] < 0 and not over.is_set():
+                remaining[0] -= current == operation
+                if remaining[0] < 0 and not done.is_set():
                     started.wait()
                     assert process is not None
                     self.kill(process)
-                    over.set()
+                    done.set()
 
-        def taken(arrived: str, part_number: int | None = None) -> Any:
+        def take_or_kill(current: str, part_number: int | None = None) -> Any:
             if not carried_out:
-                pass_by(arrived)
-            if over.is_set():
-                raise Reset  # nothing more of what was under way gets through
-            return take(arrived, part_number)
+                kill_at_operation(current)
+            if done.is_set():
+                raise Reset  # rejects the requests that were in flight
+            return take(current, part_number)
 
-        def recorded(request: RecordedRequest) -> None:
+        def append_or_kill(request: RecordedRequest) -> None:
             append(request)
             if carried_out:
-                pass_by(request.operation)
+                kill_at_operation(request.operation)
 
         with self.patch.context() as patch:
-            patch.setattr(faults, "take", taken)
-            patch.setattr(requests, "append", recorded)
+            patch.setattr(faults, "take", take_or_kill)
+            patch.setattr(requests, "append", append_or_kill)
             process = start(self.job)
             started.set()
-            assert over.wait(60)
+            assert done.wait(60)
 
     def assert_whole(self) -> None:
-        """Check that the object is there, byte for byte, without parts or a journal.
+        """Check that the object has the file's bytes, without pending parts or a journal.
 
-        The answer to the beginning may have been lost, so that nobody knows that upload; it has
-        no parts.
+        An upload without parts may be pending, if the answer to its create call was lost.
         """
-        assert self.bench.held(PATH) == content(SIZE)
+        assert self.bench.stored_bytes(PATH) == content(SIZE)
         assert not any(upload.parts for upload in self.uploads.values())
         assert not self.transfer.pending_uploads()
         assert not list(self.job.journals.iterdir())
 
-    def assert_goes_on(self) -> None:
-        """Check that the same call succeeds, and sends no stored part again."""
-        arrived = self.arrived()
+    def assert_resumes(self) -> None:
+        """Check that the same call succeeds without sending a stored part again."""
+        recorded_parts = self.recorded_parts()
         self.bench.sandbox.requests.clear()
         counts: list[int] = []
         assert self.upload(progress=counts.append).size_bytes == SIZE == sum(counts)
-        assert not arrived & self.sent()
+        assert not recorded_parts & self.sent_parts()
         self.assert_whole()
 
 
@@ -212,7 +216,7 @@ def delete(bench: Bench) -> None:
 
 
 def pending(scene: Scene) -> PendingUpload:
-    """Return the one upload that is pending."""
+    """Return the only pending upload."""
     (one,) = scene.transfer.pending_uploads()
     return one
 
@@ -221,37 +225,37 @@ def pending(scene: Scene) -> PendingUpload:
 
 
 def kill_at_random(scene: Scene, kills: int, seed: int) -> None:
-    """Kill process after process. Each resumes the upload of the one before."""
+    """Kill one process after another. Each resumes the upload of the previous one."""
     chance, requests = random.Random(seed), scene.bench.sandbox.requests
     while scene.kills < kills:
-        arrived, before = scene.arrived(), scene.journals()
+        recorded_parts, before = scene.recorded_parts(), scene.journals()
         requests.clear()
         process = start(scene.job)
-        # By requests, since a busy machine may take any time for them, and then by time.
-        many = chance.randrange(2 * PARTS)
-        while len(requests) < many and process.is_alive():
+        # Wait for requests first, because their duration varies on a busy machine, then for a time.
+        request_count = chance.randrange(2 * PARTS)
+        while len(requests) < request_count and process.is_alive():
             process.join(0.001)
         process.join(chance.uniform(0, 0.01))
         killed = scene.kill(process)
-        assert not arrived & scene.sent()
+        assert not recorded_parts & scene.sent_parts()
         after = scene.journals()
         if not killed:
-            # It was quicker than we.
+            # The process finished before the kill.
             scene.assert_whole()
             delete(scene.bench)
         elif before and after:
             assert after[0][: len(before[0])] == before[0]
-    scene.assert_goes_on()
+    scene.assert_resumes()
 
 
-def test_kills_at_random(scene: Scene) -> None:
+def test_upload_resumes_after_random_kills(scene: Scene) -> None:
     kill_at_random(scene, KILLS, 1)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", range(2, 5))
-def test_many_kills_at_random(scene: Scene, seed: int) -> None:
+def test_upload_resumes_after_many_random_kills(scene: Scene, seed: int) -> None:
     kill_at_random(scene, ALL_KILLS // 3, seed)
 
 
@@ -260,38 +264,42 @@ def test_many_kills_at_random(scene: Scene, seed: int) -> None:
     ("operation", "after"),
     [(CREATE, 0), (PUT_PART, 0), (PUT_PART, 1), (PUT_PART, PARTS - 1), (COMPLETE, 0)],
 )
-def test_a_kill_at_a_request(scene: Scene, operation: str, after: int, carried_out: bool) -> None:
+def test_upload_resumes_after_kill_at_request(
+    scene: Scene, operation: str, after: int, carried_out: bool
+) -> None:
     scene.kill_at(operation, after, carried_out=carried_out)
     assert scene.kills == 1
     assert (scene.bench.stat(PATH) is not None) == (operation == COMPLETE and carried_out)
     assert bool(scene.journals()) == (operation != CREATE)
-    scene.assert_goes_on()
+    scene.assert_resumes()
     assert (COMPLETE in scene.bench.operations) == (operation != COMPLETE or not carried_out)
 
 
 @pytest.mark.parametrize("carried_out", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("operation", ["upload_part", PUT_PART, COMPLETE])
-def test_a_kill_of_what_goes_on(scene: Scene, operation: str, carried_out: bool) -> None:
+def test_upload_resumes_after_second_kill(scene: Scene, operation: str, carried_out: bool) -> None:
     scene.interrupt()
     scene.kill_at(operation, 0, carried_out=carried_out)
     assert scene.kills == 1
     assert scene.journals()
-    scene.assert_goes_on()
+    scene.assert_resumes()
 
 
 @pytest.mark.parametrize("written", [0, 0.5, 1], ids=["before", "within", "after"])
 @pytest.mark.parametrize("number", [1, 2, PARTS + 1, PARTS + 2])
-def test_a_kill_at_a_write_of_the_journal(scene: Scene, number: int, written: float) -> None:
-    """The writes are that it was begun, its parts, and that it is about to be completed."""
-    process = start(scene.job._replace(dies=number, written=written))
+def test_upload_resumes_after_kill_at_journal_write(
+    scene: Scene, number: int, written: float
+) -> None:
+    """The writes record the start, each part, and the completion."""
+    process = start(scene.job._replace(fatal_write=number, written=written))
     process.join()
     scene.kill(process)
     assert scene.kills == 1
-    assert len(scene.arrived()) == max(0, min(number - 1 + int(written), PARTS + 1) - 1)
-    scene.assert_goes_on()
+    assert len(scene.recorded_parts()) == max(0, min(number - 1 + int(written), PARTS + 1) - 1)
+    scene.assert_resumes()
 
 
-def test_what_was_completed_unseen_is_not_sent_again(scene: Scene) -> None:
+def test_resume_recognizes_completed_upload(scene: Scene) -> None:
     scene.kill_at(COMPLETE, 0, carried_out=True)
     scene.bench.sandbox.requests.clear()
     scene.upload()
@@ -302,54 +310,54 @@ def test_what_was_completed_unseen_is_not_sent_again(scene: Scene) -> None:
 # Resumed uploads
 
 
-def test_it_goes_on_with_the_same_upload(scene: Scene) -> None:
+def test_resume_reuses_upload_id(scene: Scene) -> None:
     error = scene.interrupt()
     assert error.upload_id in scene.uploads
-    scene.assert_goes_on()
+    scene.assert_resumes()
     assert CREATE not in scene.bench.operations
 
 
-def test_without_resume_nothing_is_kept_and_nothing_taken_up(scene: Scene) -> None:
+def test_call_without_resume_ignores_journal(scene: Scene) -> None:
     scene.interrupt()
     journals = scene.journals()
     scene.transfer.upload_file(scene.job.source, "repo", "main", PATH)
-    assert scene.sent() == set(range(1, PARTS + 1))
+    assert scene.sent_parts() == set(range(1, PARTS + 1))
     assert scene.journals() == journals
 
 
-def test_resume_without_verify_compares_parts_with_the_file(scene: Scene) -> None:
+def test_resume_without_verify_compares_parts_with_file(scene: Scene) -> None:
     scene.settings = {"verify": False}
     scene.interrupt()
-    scene.assert_goes_on()
+    scene.assert_resumes()
     scene.interrupt()
     change_bytes(scene.job.source, 0)
     scene.upload()
     assert CREATE in scene.bench.operations
 
 
-def test_journal_records_parts_of_an_executor(scene: Scene) -> None:
+def test_executor_upload_resumes(scene: Scene) -> None:
     with ThreadPoolExecutor(2) as executor:
         scene.settings = {"executor": executor}
         scene.interrupt()
-        assert scene.arrived()
-        scene.assert_goes_on()
+        assert scene.recorded_parts()
+        scene.assert_resumes()
 
 
-def test_an_interrupt_by_the_caller_can_go_on(scene: Scene) -> None:
-    class Enough(Exception):
+def test_upload_resumes_after_callback_exception(scene: Scene) -> None:
+    class StopUpload(Exception):
         pass
 
     def progress(count: int) -> None:
-        if len(scene.arrived()) > 2:
-            raise Enough
+        if len(scene.recorded_parts()) > 2:
+            raise StopUpload
 
-    with pytest.raises(Enough):
+    with pytest.raises(StopUpload):
         scene.upload(progress=progress)
-    assert len(scene.arrived()) > 2
-    scene.assert_goes_on()
+    assert len(scene.recorded_parts()) > 2
+    scene.assert_resumes()
 
 
-def test_one_process_at_a_time(scene: Scene) -> None:
+def test_concurrent_resume_or_discard_raises(scene: Scene) -> None:
     errors: list[str] = []
 
     def progress(count: int) -> None:
@@ -364,7 +372,7 @@ def test_one_process_at_a_time(scene: Scene) -> None:
     scene.assert_whole()
 
 
-def test_a_small_file_has_no_journal(scene: Scene) -> None:
+def test_small_file_has_no_journal(scene: Scene) -> None:
     scene.job.source.write_bytes(content(9))
     transfer = make_transfer(
         scene.bench.client, LIMITS, part_size=PART, journal_dir=scene.job.journals
@@ -377,7 +385,7 @@ def test_a_small_file_has_no_journal(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("size", [PART - 1, 0])
-def test_a_file_that_became_small_starts_afresh_and_says_so(
+def test_source_below_threshold_starts_new_upload(
     scene: Scene, caplog: pytest.LogCaptureFixture, size: int
 ) -> None:
     error = scene.interrupt()
@@ -387,12 +395,12 @@ def test_a_file_that_became_small_starts_afresh_and_says_so(
         scene.upload()
     assert f"cannot resume the upload {error.upload_id}" in caplog.text
     assert scene.bench.operations["store_put_object"] == 1
-    assert scene.bench.held(PATH) == content(size)
+    assert scene.bench.stored_bytes(PATH) == content(size)
     assert not scene.uploads
     assert not list(scene.job.journals.iterdir())
 
 
-def test_what_was_begun_in_parts_goes_on_in_parts(scene: Scene) -> None:
+def test_resume_ignores_new_multipart_threshold(scene: Scene) -> None:
     scene.interrupt()
     scene.settings = {"multipart_threshold": 2 * SIZE}
     scene.upload()
@@ -400,7 +408,7 @@ def test_what_was_begun_in_parts_goes_on_in_parts(scene: Scene) -> None:
     scene.assert_whole()
 
 
-# What makes it the same
+# Identity of an upload
 
 
 @pytest.mark.parametrize(
@@ -417,8 +425,8 @@ def test_what_was_begun_in_parts_goes_on_in_parts(scene: Scene) -> None:
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_another_upload_has_another_journal(scene: Scene, change: dict[str, Any]) -> None:
-    furnish(scene.bench)
+def test_different_arguments_start_separate_upload(scene: Scene, change: dict[str, Any]) -> None:
+    create_other_repository_and_branch(scene.bench)
     scene.interrupt()
     journals = scene.journals()
     call: dict[str, Any] = {
@@ -437,8 +445,8 @@ def test_another_upload_has_another_journal(scene: Scene, change: dict[str, Any]
     assert scene.journals() == journals
 
 
-def furnish(bench: Bench) -> None:
-    """Another repository, and another branch."""
+def create_other_repository_and_branch(bench: Bench) -> None:
+    """Create the repository `other` and the branch `dev`."""
     with contextlib.suppress(ConflictException):
         RepositoriesApi(bench.client).create_repository(
             RepositoryCreation("other", f"{bench.sandbox.storage_namespace}other")
@@ -446,8 +454,8 @@ def furnish(bench: Bench) -> None:
         BranchesApi(bench.client).create_branch("repo", BranchCreation("dev", "main"))
 
 
-def test_the_same_upload_by_other_words(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A relative path; the type that would be guessed; metadata in another order."""
+def test_equivalent_arguments_resume_upload(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative path, the media type of the name, and metadata in another order are equivalent."""
     scene.interrupt(user_metadata={"a": "1", "b": "2"})
     monkeypatch.chdir(scene.job.source.parent)
     job = scene.job._replace(source=Path(scene.job.source.name))
@@ -459,11 +467,11 @@ def test_the_same_upload_by_other_words(scene: Scene, monkeypatch: pytest.Monkey
     scene.assert_whole()
 
 
-# What it is bound to
+# Changed sources, expired addresses and old servers
 
 
 def change_bytes(source: Path, offset: int) -> None:
-    """Change a byte and leave size and time as they are."""
+    """Change a byte, but not the size or the time."""
     status = source.stat()
     with source.open("r+b") as file:
         file.seek(offset)
@@ -473,7 +481,7 @@ def change_bytes(source: Path, offset: int) -> None:
     os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def touch(source: Path) -> None:
+def change_time(source: Path) -> None:
     status = source.stat()
     os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
 
@@ -494,18 +502,18 @@ def shrink(source: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (touch, "the file changed since"),
+        (change_time, "the file changed since"),
         (grow, "the file changed since"),
         (shrink, "the file changed since"),
         (lambda source: change_bytes(source, PART + 1), "the file has different bytes now"),
     ],
     ids=["time", "longer", "shorter", "bytes"],
 )
-def test_a_changed_source_starts_afresh_and_says_so(
+def test_changed_source_starts_new_upload(
     scene: Scene, caplog: pytest.LogCaptureFixture, change: Callable[[Path], None], why: str
 ) -> None:
     error = scene.interrupt()
-    assert 2 in scene.arrived()
+    assert 2 in scene.recorded_parts()
     change(scene.job.source)
     with caplog.at_level(logging.WARNING, "lakefs_client.transfer"):
         scene.upload()
@@ -514,24 +522,22 @@ def test_a_changed_source_starts_afresh_and_says_so(
     assert "starting a new one" in record.getMessage()
     assert why in record.getMessage()
     assert scene.bench.operations[ABORT] == scene.bench.operations[CREATE] == 1
-    assert scene.sent() == set(range(1, PARTS + 1))
-    assert scene.bench.held(PATH) == scene.job.source.read_bytes()
+    assert scene.sent_parts() == set(range(1, PARTS + 1))
+    assert scene.bench.stored_bytes(PATH) == scene.job.source.read_bytes()
     assert not scene.uploads
     assert not scene.journals()
 
 
-def test_bytes_that_were_not_sent_yet_are_not_held_against_anything(scene: Scene) -> None:
+def test_change_in_missing_part_resumes_upload(scene: Scene) -> None:
     scene.interrupt(1)
-    missing = min(set(range(1, PARTS + 1)) - scene.arrived())
+    missing = min(set(range(1, PARTS + 1)) - scene.recorded_parts())
     change_bytes(scene.job.source, (missing - 1) * PART)
     scene.upload()
     assert CREATE not in scene.bench.operations
-    assert scene.bench.held(PATH) == scene.job.source.read_bytes()
+    assert scene.bench.stored_bytes(PATH) == scene.job.source.read_bytes()
 
 
-def test_a_source_that_cannot_be_read_keeps_the_upload(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreadable_source_keeps_journal(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.interrupt()
     journals = scene.journals()
 
@@ -543,10 +549,10 @@ def test_a_source_that_cannot_be_read_keeps_the_upload(
         with pytest.raises(OSError, match="cannot be read at offset"):
             scene.upload()
     assert scene.journals() == journals
-    scene.assert_goes_on()
+    scene.assert_resumes()
 
 
-def test_an_address_that_is_over_by_our_reckoning(
+def test_address_expired_by_local_clock_starts_new_upload(
     scene: Scene, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     error = scene.interrupt()
@@ -555,15 +561,15 @@ def test_an_address_that_is_over_by_our_reckoning(
     monkeypatch.setattr(resume.time, "time", lambda: now + DAY)
     with caplog.at_level(logging.WARNING, "lakefs_client.transfer"):
         scene.upload()
-    assert_said_to_be_over(scene, caplog.text, error.upload_id)
-    assert not scene.sent() - set(range(1, PARTS + 1))
+    assert_expired_upload_is_replaced(scene, caplog.text, error.upload_id)
+    assert scene.sent_parts() == set(range(1, PARTS + 1))
 
 
 @pytest.mark.parametrize("number", [PARTS // 2, None], ids=["at a part", "at complete"])
-def test_an_address_that_is_over_by_the_servers_word(
+def test_address_expired_on_server_starts_new_upload(
     scene: Scene, caplog: pytest.LogCaptureFixture, number: int | None
 ) -> None:
-    """Servers before 1.80 gave it six hours, and clocks differ."""
+    """Addresses of servers before 1.80 live six hours, and clocks differ."""
     if number is None:
         scene.kill_at(COMPLETE, 0, carried_out=False)
         ((first, *_),) = scene.journals()
@@ -574,24 +580,22 @@ def test_an_address_that_is_over_by_the_servers_word(
     scene.bench.sandbox.requests.clear()
     with caplog.at_level(logging.WARNING, "lakefs_client.transfer"):
         scene.upload()
-    assert_said_to_be_over(scene, caplog.text, upload_id)
+    assert_expired_upload_is_replaced(scene, caplog.text, upload_id)
 
 
-def assert_said_to_be_over(scene: Scene, text: str, upload_id: str | None) -> None:
-    """Check that a new upload was made; the old one's parts are still there, as the log says."""
+def assert_expired_upload_is_replaced(scene: Scene, text: str, upload_id: str | None) -> None:
+    """Check that a new upload succeeded. The log says that the expired one's parts remain."""
     assert upload_id is not None
     assert "starting a new one" in text
     assert upload_id in text
     assert "only a lifecycle rule of the bucket (AbortIncompleteMultipartUpload)" in text
     assert scene.bench.operations[CREATE] == 1
-    assert scene.bench.held(PATH) == content(SIZE)
+    assert scene.bench.stored_bytes(PATH) == content(SIZE)
     assert not list(scene.job.journals.iterdir())
     assert set(scene.uploads) == {upload_id}
 
 
-def test_an_upload_that_was_ended_meanwhile_starts_afresh(
-    scene: Scene, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_aborted_upload_starts_new_upload(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     scene.interrupt()
     for upload in scene.uploads.values():
         scene.bench.sandbox.blockstore.abort(upload.key, upload.upload_id)
@@ -601,10 +605,10 @@ def test_an_upload_that_was_ended_meanwhile_starts_afresh(
     scene.assert_whole()
 
 
-def test_a_server_that_cannot_renew_urls_starts_afresh(
+def test_unsupported_url_renewal_starts_new_upload(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Before 1.55 the URLs that came with an upload were all that there were."""
+    """Servers before 1.55 have no operation that renews URLs."""
     scene.interrupt()
     scene.bench.sandbox.faults.add(
         "upload_part", "status", status=404, body={"message": "invalid API endpoint"}, times=99
@@ -616,7 +620,7 @@ def test_a_server_that_cannot_renew_urls_starts_afresh(
     scene.assert_whole()
 
 
-def test_what_such_a_server_cannot_go_on_with_is_aborted(scene: Scene) -> None:
+def test_unsupported_url_renewal_of_new_upload_aborts(scene: Scene) -> None:
     scene.bench.sandbox.faults.add(PUT_PART, "expired", part_number=PARTS)
     scene.bench.sandbox.faults.add(
         "upload_part", "status", status=404, body={"message": "invalid API endpoint"}
@@ -629,7 +633,7 @@ def test_what_such_a_server_cannot_go_on_with_is_aborted(scene: Scene) -> None:
     assert not list(scene.job.journals.iterdir())
 
 
-def test_of_an_abort_that_failed_the_error_says_how_to_repeat_it(scene: Scene) -> None:
+def test_failed_abort_names_discard_upload(scene: Scene) -> None:
     faults = scene.bench.sandbox.faults
     faults.add(PUT_PART, "expired", part_number=PARTS)
     faults.add("upload_part", "status", status=404, body={"message": "invalid API endpoint"})
@@ -644,10 +648,10 @@ def test_of_an_abort_that_failed_the_error_says_how_to_repeat_it(scene: Scene) -
     assert not list(scene.job.journals.iterdir())
 
 
-# What leaves no journal
+# Failures that delete the journal
 
 
-def test_a_wrong_object_is_not_gone_on_with(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mismatched_object_deletes_journal(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     store = scene.bench.sandbox.blockstore
     with monkeypatch.context() as patch:
         assemble = store.complete
@@ -656,11 +660,10 @@ def test_a_wrong_object_is_not_gone_on_with(scene: Scene, monkeypatch: pytest.Mo
             scene.upload()
     assert caught.value.outcome == "mismatch"
     assert not list(scene.job.journals.iterdir())
-    scene.assert_goes_on()
+    scene.assert_resumes()
 
 
-def test_an_upload_in_the_place_of_another_that_cannot_begin(scene: Scene) -> None:
-    """The former one is gone, and its journal with it."""
+def test_failed_restart_deletes_journal(scene: Scene) -> None:
     scene.interrupt()
     faults = scene.bench.sandbox.faults
     faults.add(PUT_PART, "status", status=404, code="NoSuchUpload", times=2)
@@ -672,9 +675,9 @@ def test_an_upload_in_the_place_of_another_that_cannot_begin(scene: Scene) -> No
     assert not list(scene.job.journals.iterdir())
 
 
-def test_a_changed_source_whose_new_upload_cannot_begin(scene: Scene) -> None:
+def test_failed_create_after_source_change_deletes_journal(scene: Scene) -> None:
     scene.interrupt()
-    touch(scene.job.source)
+    change_time(scene.job.source)
     scene.bench.sandbox.faults.add(CREATE, "status", status=500)
     with pytest.raises(ApiException):
         scene.upload()
@@ -682,7 +685,7 @@ def test_a_changed_source_whose_new_upload_cannot_begin(scene: Scene) -> None:
     assert not list(scene.job.journals.iterdir())
 
 
-# Those that are pending
+# Pending uploads
 
 
 def test_pending_uploads_are_listed(scene: Scene) -> None:
@@ -695,36 +698,49 @@ def test_pending_uploads_are_listed(scene: Scene) -> None:
         source=str(scene.job.source), size=SIZE, part_size=PART,
         content_type="application/octet-stream", user_metadata={"run": "42"},
         upload_id=error.upload_id or "", physical_address=error.physical_address or "",
-        began=first["began"], parts=len(scene.arrived()),
+        began=first["began"], parts=len(scene.recorded_parts()),
     )  # fmt: skip
     assert abs(one.began - time.time()) < DAY
     with ApiClient() as elsewhere:
         assert make_job_transfer(scene.job, elsewhere).pending_uploads() == []
 
 
-def test_a_pending_upload_is_resumed(scene: Scene) -> None:
+def test_resume_upload_keeps_type_and_metadata(scene: Scene) -> None:
     scene.interrupt(user_metadata={"run": "42"}, content_type="text/x")
-    arrived, counts = scene.arrived(), list[int]()
+    recorded_parts, counts = scene.recorded_parts(), list[int]()
     transfer = make_transfer(scene.bench.client, LIMITS, journal_dir=scene.job.journals)
     stats = transfer.resume_upload(pending(scene), progress=counts.append)
     assert (stats.content_type, stats.metadata.to_dict()) == ("text/x", {"run": "42"})
     assert sum(counts) == SIZE
     assert CREATE not in scene.bench.operations
-    assert not arrived & scene.sent()
+    assert not recorded_parts & scene.sent_parts()
     scene.assert_whole()
 
 
-def test_a_pending_upload_is_discarded(scene: Scene) -> None:
+def test_resume_upload_survives_outage(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.interrupt()
+    configuration = scene.bench.client.configuration
+    monkeypatch.setattr(configuration, "retries", None)
+    monkeypatch.setattr(retry, "_DEFAULT", RetryPolicy(5, 0, 0))
+    monkeypatch.setattr(context, "PATIENCE", RetryPolicy(context.PATIENCE.attempts, 0, 0))
+    transfer = make_transfer(scene.bench.client, LIMITS, journal_dir=scene.job.journals)
+    scene.bench.sandbox.faults.add("upload_part", "status", status=503, times=20)
+    transfer.resume_upload(pending(scene))
+    assert not scene.bench.sandbox.faults.pending
+    scene.assert_whole()
+
+
+def test_discard_upload_aborts_and_deletes_journal(scene: Scene) -> None:
     scene.interrupt()
     one = pending(scene)
-    for _ in range(2):  # which is as good as once
+    for _ in range(2):  # the second call does nothing
         scene.transfer.discard_upload(one)
         assert not scene.uploads
         assert not list(scene.job.journals.iterdir())
     assert scene.bench.stat(PATH) is None
 
 
-def test_a_discard_that_does_not_reach_the_server_can_be_repeated(scene: Scene) -> None:
+def test_failed_discard_can_be_retried(scene: Scene) -> None:
     scene.interrupt()
     one, journals = pending(scene), scene.journals()
     scene.bench.sandbox.faults.add(ABORT, "reset_before", times=2)
@@ -736,7 +752,7 @@ def test_a_discard_that_does_not_reach_the_server_can_be_repeated(scene: Scene) 
     assert not list(scene.job.journals.iterdir())
 
 
-def test_a_discard_of_what_is_over_forgets_it(scene: Scene) -> None:
+def test_discard_of_expired_upload_deletes_journal(scene: Scene) -> None:
     scene.interrupt()
     scene.bench.sandbox.clock.advance(DAY + 60)
     with pytest.raises(ApiException, match="address expired"):
@@ -744,16 +760,16 @@ def test_a_discard_of_what_is_over_forgets_it(scene: Scene) -> None:
     assert not list(scene.job.journals.iterdir())
 
 
-def test_a_torn_journal_goes_on_from_what_is_whole(scene: Scene) -> None:
+def test_truncated_journal_resumes_from_whole_records(scene: Scene) -> None:
     scene.interrupt()
     (path,) = scene.job.journals.iterdir()
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) - 40])
-    assert len(scene.arrived()) > 2
-    scene.assert_goes_on()
+    assert len(scene.recorded_parts()) > 2
+    scene.assert_resumes()
 
 
-# Journals that something else wrote
+# Invalid journals
 
 
 def rewrite_journal(scene: Scene, change: Callable[[list[Any]], object]) -> None:
@@ -788,11 +804,11 @@ def test_journal_of_another_format_starts_a_new_upload(
     assert scene.transfer.pending_uploads() == []
     scene.upload()
     assert scene.bench.operations[CREATE] == 1
-    assert scene.bench.held(PATH) == content(SIZE)
+    assert scene.bench.stored_bytes(PATH) == content(SIZE)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")
-def test_journal_folder_that_every_user_may_write_to_is_refused(scene: Scene) -> None:
+def test_world_writable_journal_folder_raises(scene: Scene) -> None:
     scene.job.journals.mkdir()
     scene.job.journals.chmod(0o777)
     for call in (scene.upload, scene.transfer.pending_uploads):

@@ -1,11 +1,11 @@
-"""Random schedules of faults: whatever happens, the object is whole, or not there, or the error
-says what is unknown; and where there is a journal, the same call resumes without faults.
+"""Random schedules of faults.
 
-The schedules are drawn by Hypothesis from a fixed seed: of a file, of a file with a journal, and of
-a stream that can be read once. Parts are of 64 KiB here and windows of 16 KiB, for which the limits
-of the plan, of the settings and of the sandbox are lowered: faults at 5 MiB are in
-`test_part_faults.py`. Servers and stores that stall for longer than the client waits, which takes
-time, are in `test_matrix.py`.
+The object is complete or missing, or the error says what is unknown. If a journal remains, the same
+call resumes without faults.
+
+Hypothesis draws the schedules from a fixed seed: for a file, a file with a journal, and a stream.
+Parts have 64 KiB and windows 16 KiB, for which the limits of the plan, the settings and the sandbox
+are lowered. Faults with parts of 5 MiB are in `test_part_faults.py`, timeouts in `test_matrix.py`.
 """
 
 from __future__ import annotations
@@ -52,21 +52,21 @@ OPERATIONS = (
     "get_repository",
     "get_branch_protection_rules",
     *STORE,
-    # What the others depend on is drawn more often.
+    # Operations that the others depend on are drawn more often.
     *STORE * 3,
     COMPLETE,
     COMPLETE,
     ABORT,
 )
 STATUSES = (400, 401, 403, 404, 408, 409, 412, 420, 429, 500, 501, 502, 503, 504)
-REFUSALS = ("NoSuchUpload", "InvalidPart", "EntityTooSmall")
-WAYS = ("file", "journal", "stream")
+CODES = ("NoSuchUpload", "InvalidPart", "EntityTooSmall")
+MODES = ("file", "journal", "stream")
 SIZES = (0, 9, PART - 1, PART, 2 * PART + 9, 4 * PART)
 
 
 @dataclass(frozen=True)
-class Order:
-    """A fault on order."""
+class Fault:
+    """A fault to inject."""
 
     operation: str
     kind: str
@@ -74,14 +74,14 @@ class Order:
 
 
 @st.composite
-def orders(draw: st.DrawFn) -> Order:
+def faults(draw: st.DrawFn) -> Fault:
     operation = draw(st.sampled_from(OPERATIONS))
     kinds = ["status", "status_late", "reset_before", "reset_during", "reset_after"]
     kinds += ["lost_answer", "truncate", "stall"]
     if operation != CREATE:
-        kinds += ["late_error"]  # of an upload that nobody knows of: see `test_complete.py`
+        kinds += ["late_error"]  # an upload with an unknown id is in `test_complete.py`
     if operation in STORE:
-        # A URL that expires and bytes that are damaged are what stores do most.
+        # Expired URLs and damaged bytes are the most frequent faults of stores.
         kinds += ["corrupt", "wrong_etag", "missing_etag", "opaque_etag"]
         kinds += ["expired", "expired", "expired_token"]
     kind = draw(st.sampled_from(kinds))
@@ -92,31 +92,31 @@ def orders(draw: st.DrawFn) -> Order:
     if kind == "reset_during":
         options["at"] = draw(st.sampled_from([0, 1, 8, PART - 1]))
     if kind == "stall":
-        options["seconds"] = 0.01  # others overtake it
+        options["seconds"] = 0.01  # other requests overtake this one
     if kind in ("status", "status_late", "late_error"):
         options["status"] = draw(st.sampled_from(STATUSES))
         if operation == COMPLETE:
-            # By these a server says that nothing was assembled; after the fact it would be a lie.
+            # These codes say that nothing was assembled, which is false in a late error.
             late = kind == "late_error"
             if late and options["status"] == 400:
                 options["status"] = 500
-            code = draw(st.sampled_from([None, "NoSuchUpload"] if late else [None, *REFUSALS]))
+            code = draw(st.sampled_from([None, "NoSuchUpload"] if late else [None, *CODES]))
             if options["status"] == 500 and code:
                 options["body"] = {"message": f"operation error S3: api error {code}: x"}
         if operation in STORE and options["status"] == 400:
             options["code"] = draw(st.sampled_from(["RequestTimeout", "InvalidRequest"]))
     if operation == "store_put_part":
         options["part_number"] = draw(st.sampled_from([None, 1, 2, 3]))
-    return Order(operation, kind, options)
+    return Fault(operation, kind, options)
 
 
 @st.composite
 def schedules(draw: st.DrawFn) -> dict[str, Any]:
     return {
-        "orders": draw(st.lists(orders(), max_size=7)),
+        "faults": draw(st.lists(faults(), max_size=7)),
         "size": draw(st.sampled_from(SIZES)),
         "before": draw(st.booleans()),
-        "way": draw(st.sampled_from(WAYS)),
+        "mode": draw(st.sampled_from(MODES)),
         "settings": {
             "max_concurrency": draw(st.integers(1, 3)),
             "part_size": PART,
@@ -128,7 +128,7 @@ def schedules(draw: st.DrawFn) -> dict[str, Any]:
 
 
 class Stream:
-    """Bytes that can be read once, and come as they like."""
+    """A stream whose reads return fewer bytes than requested."""
 
     def __init__(self, data: bytes) -> None:
         self._data = io.BytesIO(data)
@@ -137,8 +137,8 @@ class Stream:
         return self._data.read(max(1, size // 3))
 
 
-class Named(logging.Handler):
-    """Keeps what is warned of: which uploads may be left."""
+class WarningCollector(logging.Handler):
+    """Collects warnings, which name the uploads that may remain."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -150,16 +150,16 @@ class Named(logging.Handler):
 
 @dataclass
 class Run:
-    """One upload: where to, of what and how, and what there is of it in the end."""
+    """One upload and its result."""
 
     path: str
     size: int
-    way: str
+    mode: str
     settings: dict[str, Any]
     stats: ObjectStats | None = None
     failure: ApiException | None = None
-    told: str = ""
-    denied: bool = False
+    warnings: str = ""
+    stat_denies_object: bool = False
 
     @property
     def outcome(self) -> str:
@@ -169,7 +169,7 @@ class Run:
 
 
 class Runner:
-    """Runs schedules on one sandbox, each at a path of its own."""
+    """Runs schedules on one sandbox, each at its own path."""
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
@@ -178,86 +178,91 @@ class Runner:
         self.outcomes: dict[str, int] = {}
 
     def run(
-        self, orders: list[Order], size: int, before: bool, way: str, settings: dict[str, Any]
+        self,
+        faults: list[Fault],
+        size: int,
+        before: bool,
+        mode: str,
+        settings: dict[str, Any],
     ) -> None:
-        """Upload under these faults and check what is left behind."""
+        """Upload with these faults, and check the result."""
         bench = self._bench
         self._count += 1
         path = f"run-{self._count}"
-        former = bench.upload(9, path, user_metadata={"run": "0"}) if before else None
-        run = Run(path, size, way, {**settings, "journal_dir": bench.folder / path})
-        # As a server that says 404 of an object that is there: then that is all that is known.
-        run.denied = any(
-            (order.operation, order.options.get("status")) == ("stat_object", 404)
-            for order in orders
+        previous = bench.upload(9, path, user_metadata={"run": "0"}) if before else None
+        run = Run(path, size, mode, {**settings, "journal_dir": bench.folder / path})
+        # A false 404 for an existing object hides that the upload succeeded.
+        run.stat_denies_object = any(
+            (fault.operation, fault.options.get("status")) == ("stat_object", 404)
+            for fault in faults
         )
-        for order in orders:
-            bench.sandbox.faults.add(order.operation, order.kind, **order.options)  # type: ignore[arg-type]
+        for fault in faults:
+            bench.sandbox.faults.add(fault.operation, fault.kind, **fault.options)  # type: ignore[arg-type]
         try:
             self._upload(run)
         except ApiException as error:
             run.failure = error
         bench.sandbox.faults.clear()
-        self._check(run, former)
-        name = f"{way}: {run.outcome}"
+        self._check(run, previous)
+        name = f"{mode}: {run.outcome}"
         self.outcomes[name] = self.outcomes.get(name, 0) + 1
-        if way == "journal":
-            self._go_on(run)
+        if mode == "journal":
+            self._resume(run)
         for upload in bench.sandbox.blockstore.uploads().values():
             bench.sandbox.blockstore.abort(upload.key, upload.upload_id)
 
     def _upload(self, run: Run) -> None:
         transfer = make_transfer(self._bench.client, LIMITS, **run.settings)
-        target, counts, named = ("repo", "main", run.path), list[int](), Named()
-        logging.getLogger("lakefs_client.transfer").addHandler(named)
+        target, counts, warnings = ("repo", "main", run.path), list[int](), WarningCollector()
+        logging.getLogger("lakefs_client.transfer").addHandler(warnings)
         try:
-            if run.way == "stream":
+            if run.mode == "stream":
                 stream = Stream(content(run.size))
                 run.stats = transfer.upload_fileobj(stream, *target, progress=counts.append)
             else:
-                source, resume = self._sources[run.size], run.way == "journal"
+                source, resume = self._sources[run.size], run.mode == "journal"
                 run.stats = transfer.upload_file(
                     source, *target, progress=counts.append, resume=resume
                 )
         finally:
-            logging.getLogger("lakefs_client.transfer").removeHandler(named)
-            run.told += named.text
+            logging.getLogger("lakefs_client.transfer").removeHandler(warnings)
+            run.warnings += warnings.text
         assert sum(counts) == run.size
 
-    def _go_on(self, run: Run) -> None:
-        """If there is a journal, the same call succeeds without faults."""
+    def _resume(self, run: Run) -> None:
+        """Check that the same call succeeds without faults, if there is a journal."""
         folder: Path = run.settings["journal_dir"]
         journals = list(read_all(folder, "upload"))
         outcome = run.outcome
         if outcome in ("done", "aborted", "mismatch", "not begun"):
             assert not folder.exists() or not list(folder.iterdir())
             return
-        if not journals:  # it went up in one PUT
+        if not journals:  # an upload in one PUT
             assert outcome in ("not linked", "unknown")
             return
         (_, *records), *others = journals
         assert not others
         assert "resume=True" in str(run.failure)
-        arrived = {record["part"] for record in records if "part" in record}
+        recorded = {record["part"] for record in records if "part" in record}
         self._bench.sandbox.requests.clear()
         run.failure = None
         self._upload(run)
         assert not list(folder.iterdir())
         self._check(run, None)
-        if outcome != "abort failed":  # where it begins anew
+        if outcome != "abort failed":  # which starts a new upload
             queries = [
                 r.query for r in self._bench.sandbox.requests if r.operation == "store_put_part"
             ]
-            assert not arrived & {int(dict(parse_qsl(query))["partNumber"]) for query in queries}
+            assert not recorded & {int(dict(parse_qsl(query))["partNumber"]) for query in queries}
         name = f"{outcome}, then done"
         self.outcomes[name] = self.outcomes.get(name, 0) + 1
 
-    def _check(self, run: Run, former: ObjectStats | None) -> None:
+    def _check(self, run: Run, previous: ObjectStats | None) -> None:
         bench, failure, outcome = self._bench, run.failure, run.outcome
         pending = {
             upload_id: upload
             for upload_id, upload in bench.sandbox.blockstore.uploads().items()
-            if upload_id not in run.told
+            if upload_id not in run.warnings
         }
         found = bench.stat(run.path)
         if run.stats is not None:
@@ -266,19 +271,19 @@ class Runner:
             self._assert_whole(found, run)
             return
         assert failure is not None
-        standing = found is not None and not (
-            former is not None
-            and found.physical_address.endswith(former.physical_address.rpartition("/")[2])
+        is_new = found is not None and not (
+            previous is not None
+            and found.physical_address.endswith(previous.physical_address.rpartition("/")[2])
         )
-        if outcome == "not linked" and standing and run.denied:
+        if outcome == "not linked" and is_new and run.stat_denies_object:
             assert found is not None
             self._assert_whole(found, run)
         elif outcome in ("aborted", "not begun", "not linked", "abort failed", "resumable"):
-            # The former object is still there.
-            assert not standing
-            assert (found is not None) == (former is not None)
+            # The previous object remains.
+            assert not is_new
+            assert (found is not None) == (previous is not None)
         if outcome == "not begun" and "AbortIncompleteMultipartUpload" in str(failure):
-            # Nobody knows its id, and it has no parts.
+            # The upload has an unknown id, and no parts.
             assert not any(upload.parts for upload in pending.values())
             return
         if outcome in ("aborted", "not begun"):
@@ -293,17 +298,17 @@ class Runner:
             assert failure.upload_id in str(failure)
         if outcome == "resumable":
             assert set(pending) == {failure.upload_id}
-        if outcome == "unknown" and standing and "is linked now" not in str(failure):
+        if outcome == "unknown" and is_new and "is linked now" not in str(failure):
             assert found is not None
             self._assert_whole(found, run)
         assert outcome in ("abort failed", "not linked", "resumable", "unknown")
 
     def _assert_whole(self, found: ObjectStats, run: Run) -> None:
         assert found.size_bytes == run.size
-        held = self._bench.at(found.physical_address)
-        assert len(held) == run.size
+        stored = self._bench.bytes_at(found.physical_address)
+        assert len(stored) == run.size
         if run.settings["verify"]:
-            assert held == content(run.size)
+            assert stored == content(run.size)
 
 
 @pytest.fixture(scope="module")
@@ -323,7 +328,7 @@ common = settings(
     deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),
-    # Shrinking runs for minutes where timing matters, and the schedules are short as they are.
+    # Shrinking takes minutes if timing matters, and the schedules are short anyway.
     phases=[Phase.explicit, Phase.generate],
 )
 
@@ -342,12 +347,12 @@ def test_many_schedules(runner: Runner, schedule: dict[str, Any]) -> None:
     runner.run(**schedule)
 
 
-def test_the_schedules_lead_everywhere(runner: Runner) -> None:
-    """Else they would prove little: this looks at what the schedules before it ended in."""
+def test_schedules_reach_every_outcome(runner: Runner) -> None:
+    """Check the outcomes of the schedules in the tests above."""
     if not runner.outcomes:
-        pytest.skip("no schedules were run")
+        pytest.skip("no schedule has run")
     print(runner.outcomes)
     assert runner.outcomes.keys() >= {
-        *(f"{way}: {outcome}" for way in WAYS for outcome in ("done", "aborted")),
+        *(f"{mode}: {outcome}" for mode in MODES for outcome in ("done", "aborted")),
         "file: not begun", "file: unknown", "resumable, then done",
     }  # fmt: skip

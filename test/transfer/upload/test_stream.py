@@ -1,4 +1,4 @@
-"""Uploads of open files and of streams: every byte, in temporary files that nobody else sees."""
+"""Uploads of open files and streams, and their spool files."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def upload(
 
 
 class Chunks:
-    """Has nothing but a `read`, which returns the chunks one by one, whatever is asked for."""
+    """A stream whose `read` returns one chunk per call, whatever size is requested."""
 
     def __init__(self, chunks: Iterable[Any]) -> None:
         self._chunks = iter(chunks)
@@ -80,8 +80,10 @@ def spools(bench: Bench) -> Path:
 
 
 def open_files(folder: Path) -> dict[int, int]:
-    """Return the unnamed files below a folder that this process has open: their modes
-    by number. No file there has a name."""
+    """Return the modes of the unnamed files in a folder that this process has open, by inode.
+
+    Files with a name fail the test.
+    """
     assert list(folder.iterdir()) == []
     found = {}
     for link in Path("/proc/self/fd").iterdir():
@@ -99,7 +101,7 @@ def open_files(folder: Path) -> dict[int, int]:
 linux = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks into Linux's /proc")
 
 
-# What arrives
+# Objects
 
 
 @pytest.mark.parametrize("kind", ["stream", "bytes", "file"])
@@ -122,7 +124,7 @@ linux = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks int
         (3 * PART, {"max_concurrency": 1, "verify": False}, 3),
     ],
 )
-def test_every_byte_arrives(
+def test_object_has_bytes_of_source(
     bench: Bench, size: int, settings: dict[str, Any], parts: int, kind: str
 ) -> None:
     data = content(size)
@@ -134,7 +136,7 @@ def test_every_byte_arrives(
         fileobj = bench.file(size).open("rb")
     stats = upload(bench, fileobj, progress=counts.append, **settings)
     if kind != "stream":
-        assert fileobj.read() == b""  # at its end
+        assert fileobj.read() == b""
         fileobj.close()
     operations = bench.operations
     assert sum(counts) == size == stats.size_bytes
@@ -149,9 +151,7 @@ def test_every_byte_arrives(
 
 
 @pytest.mark.parametrize(("size", "parts"), [(4 * PART, 1), (4 * PART + 1, 2), (5 * PART + 1, 3)])
-def test_the_first_part_has_what_would_have_gone_up_in_one_put(
-    bench: Bench, size: int, parts: int
-) -> None:
+def test_first_part_has_size_of_threshold(bench: Bench, size: int, parts: int) -> None:
     upload(bench, Chunks(windows(content(size))), multipart_threshold=4 * PART)
     assert bench.operations["store_put_part"] == parts
     bench.assert_whole(content(size))
@@ -159,7 +159,7 @@ def test_the_first_part_has_what_would_have_gone_up_in_one_put(
 
 @st.composite
 def chunkings(draw: st.DrawFn) -> list[int]:
-    """Sizes of what a stream's `read` returns, one after another."""
+    """Return the sizes of a stream's chunks."""
     total = draw(st.sampled_from([0, 1, KIB, 4 * KIB, 8 * KIB, 100 * KIB]))
     total = max(0, total + draw(st.integers(-2, 2)))
     sizes = []
@@ -170,7 +170,7 @@ def chunkings(draw: st.DrawFn) -> list[int]:
 
 
 @pytest.fixture(scope="class")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def small_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     with (
         pytest.MonkeyPatch.context() as patch,
         Sandbox() as sandbox,
@@ -181,7 +181,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 
 class TestSmallParts:
-    """Parts of KiB, which grow as those of MiB do."""
+    """Parts of a few KiB, which grow in the same way as larger ones."""
 
     @settings(max_examples=30, suppress_health_check=list(HealthCheck))
     @given(
@@ -191,9 +191,9 @@ class TestSmallParts:
         threshold=st.sampled_from([None, 0, 1, 4 * KIB]),
         concurrency=st.integers(1, 4),
     )
-    def test_any_size_in_any_chunks(
+    def test_any_chunk_sizes_give_same_object(
         self,
-        small: Bench,
+        small_bench: Bench,
         chunks: list[int],
         offset: int,
         part_size: int,
@@ -207,30 +207,30 @@ class TestSmallParts:
             "max_concurrency": concurrency,
         }
         ends = [sum(chunks[: n + 1]) for n in range(len(chunks))]
-        small.sandbox.requests.clear()
+        small_bench.sandbox.requests.clear()
         stream = Chunks(data[end - size : end] for end, size in zip(ends, chunks))
-        upload(small, stream, limits=SMALL, **options)
-        small.assert_whole(data)
-        parts = small.operations["store_put_part"]
+        upload(small_bench, stream, limits=SMALL, **options)
+        small_bench.assert_whole(data)
+        parts = small_bench.operations["store_put_part"]
         assert parts == 0 or parts <= max(1, len(data) // part_size + 1)
-        # In place, from its position.
-        held = io.BytesIO(bytes(offset) + data)
-        held.seek(offset)
-        upload(small, held, limits=SMALL, **options)
-        assert held.tell() == offset + len(data)
-        small.assert_whole(data)
+        # A seekable source is read in place, from its position.
+        fileobj = io.BytesIO(bytes(offset) + data)
+        fileobj.seek(offset)
+        upload(small_bench, fileobj, limits=SMALL, **options)
+        assert fileobj.tell() == offset + len(data)
+        small_bench.assert_whole(data)
 
-    def test_too_many_parts_are_an_error(self, small: Bench) -> None:
+    def test_too_many_parts_raise(self, small_bench: Bench) -> None:
         limits = replace(SMALL, max_parts=3)
-        upload(small, Chunks(windows(content(3 * KIB))), part_size=KIB, limits=limits)
-        small.assert_whole(content(3 * KIB))
+        upload(small_bench, Chunks(windows(content(3 * KIB))), part_size=KIB, limits=limits)
+        small_bench.assert_whole(content(3 * KIB))
         stream = Chunks(windows(content(3 * KIB + 1)))
         with pytest.raises(ApiValueError, match="more bytes than 3 parts hold"):
-            upload(small, stream, "other", part_size=KIB, limits=limits)
-        small.assert_nothing_left("other")
+            upload(small_bench, stream, "other", part_size=KIB, limits=limits)
+        small_bench.assert_nothing_left("other")
 
 
-# Where it comes from
+# Sources
 
 
 def write_and_close(descriptor: int, data: bytes) -> None:
@@ -239,7 +239,7 @@ def write_and_close(descriptor: int, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 7, 2 * PART + 7])
-def test_a_pipe(bench: Bench, size: int) -> None:
+def test_pipe_is_uploaded(bench: Bench, size: int) -> None:
     reading, writing = os.pipe()
     with (
         ThreadPoolExecutor(1) as pool,
@@ -250,7 +250,7 @@ def test_a_pipe(bench: Bench, size: int) -> None:
     bench.assert_whole(content(size))
 
 
-def test_an_unbuffered_pipe_that_gives_little_at_a_time(bench: Bench) -> None:
+def test_unbuffered_pipe_is_uploaded(bench: Bench) -> None:
     reading, writing = os.pipe()
     with (
         ThreadPoolExecutor(1) as pool,
@@ -261,7 +261,7 @@ def test_an_unbuffered_pipe_that_gives_little_at_a_time(bench: Bench) -> None:
     bench.assert_whole(content(PART + 7))
 
 
-def test_a_named_pipe(bench: Bench) -> None:
+def test_named_pipe_is_uploaded(bench: Bench) -> None:
     path = bench.folder / "fifo"
     os.mkfifo(path)
     with ThreadPoolExecutor(1) as pool:
@@ -272,7 +272,7 @@ def test_a_named_pipe(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("buffering", [-1, 0])
-def test_a_socket(bench: Bench, buffering: int) -> None:
+def test_socket_is_uploaded(bench: Bench, buffering: int) -> None:
     here, there = socket.socketpair()
     with ThreadPoolExecutor(1) as pool, here:
 
@@ -288,8 +288,10 @@ def test_a_socket(bench: Bench, buffering: int) -> None:
 
 @pytest.mark.parametrize("module", [gzip, bz2, lzma])
 @pytest.mark.parametrize("buffered", [False, True])
-def test_what_is_decompressed_on_the_way(bench: Bench, module: Any, buffered: bool) -> None:
-    """A compressed file has the descriptor of the file below it, whose bytes are not meant."""
+def test_compressed_file_is_uploaded_decompressed(
+    bench: Bench, module: Any, buffered: bool
+) -> None:
+    """A compressed file has the descriptor of the underlying file, which must not be read."""
     data = content(64 * KIB) + bytes(PART + 7)
     path = bench.folder / "compressed"
     with module.open(path, "wb") as file:
@@ -299,7 +301,7 @@ def test_what_is_decompressed_on_the_way(bench: Bench, module: Any, buffered: bo
     bench.assert_whole(data)
 
 
-def test_a_member_of_an_archive(bench: Bench) -> None:
+def test_archive_member_is_uploaded(bench: Bench) -> None:
     path = bench.folder / "archive.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("member", content(PART + 7))
@@ -314,10 +316,12 @@ SIZES = pytest.mark.parametrize("size", [9, 2 * PART + 9])
 @SIZES
 @pytest.mark.parametrize("buffering", [-1, 0, 16])
 @pytest.mark.parametrize("mode", ["rb", "rb+", "ab+"])
-def test_a_file_from_where_it_stands(bench: Bench, size: int, mode: str, buffering: int) -> None:
+def test_file_is_uploaded_from_its_position(
+    bench: Bench, size: int, mode: str, buffering: int
+) -> None:
     with open(bench.file(size), mode, buffering=buffering) as file:
         file.seek(4)
-        assert file.read(1) == content(size)[4:5]  # with more in its buffer
+        assert file.read(1) == content(size)[4:5]  # fills the buffer
         upload(bench, file)
         assert file.tell() == size
         file.seek(0)
@@ -326,7 +330,7 @@ def test_a_file_from_where_it_stands(bench: Bench, size: int, mode: str, bufferi
 
 
 @pytest.mark.parametrize("position", [0, 5, 9, 12])
-def test_a_small_file_from_anywhere(bench: Bench, position: int) -> None:
+def test_small_file_is_uploaded_from_any_position(bench: Bench, position: int) -> None:
     with bench.file(9).open("rb") as file:
         file.seek(position)
         upload(bench, file)
@@ -334,7 +338,7 @@ def test_a_small_file_from_anywhere(bench: Bench, position: int) -> None:
     bench.assert_whole(content(9)[position:])
 
 
-def test_what_was_just_written_to_a_file_belongs_to_it(bench: Bench) -> None:
+def test_unflushed_writes_are_uploaded(bench: Bench) -> None:
     with (bench.folder / "new").open("wb+") as file:
         file.write(content(9))
         file.seek(2)
@@ -344,7 +348,7 @@ def test_what_was_just_written_to_a_file_belongs_to_it(bench: Bench) -> None:
     bench.assert_whole(content(2) + b"##" + content(9)[4:])
 
 
-def test_an_open_file_that_lost_its_name(bench: Bench) -> None:
+def test_unlinked_file_is_uploaded(bench: Bench) -> None:
     path = bench.file(PART + 9)
     with path.open("rb") as file:
         path.unlink()
@@ -352,7 +356,7 @@ def test_an_open_file_that_lost_its_name(bench: Bench) -> None:
     bench.assert_whole(content(PART + 9))
 
 
-def test_a_file_that_is_changed_meanwhile_is_refused(bench: Bench) -> None:
+def test_changed_file_aborts_upload(bench: Bench) -> None:
     path = bench.file(2 * PART)
 
     def grow(count: int) -> None:
@@ -365,7 +369,7 @@ def test_a_file_that_is_changed_meanwhile_is_refused(bench: Bench) -> None:
 
 
 @SIZES
-def test_temporary_files(bench: Bench, size: int) -> None:
+def test_temporary_files_are_uploaded_from_their_position(bench: Bench, size: int) -> None:
     with tempfile.NamedTemporaryFile() as file:
         file.write(content(size))
         file.seek(2)
@@ -381,35 +385,35 @@ def test_temporary_files(bench: Bench, size: int) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
-def test_a_file_that_does_not_know_its_size(bench: Bench) -> None:
+def test_file_without_size_is_uploaded(bench: Bench) -> None:
     with open("/proc/version", "rb") as file:
         upload(bench, file)
     bench.assert_whole(Path("/proc/version").read_bytes())
 
 
-class Own(io.BytesIO):
+class UpperCaseFile(io.BytesIO):
     def read(self, size: int | None = -1, /) -> bytes:
         return super().read(size).upper()
 
 
-def test_a_subclass_is_asked_for_its_bytes(bench: Bench) -> None:
-    upload(bench, Own(b"small"))
+def test_overridden_read_is_used(bench: Bench) -> None:
+    upload(bench, UpperCaseFile(b"small"))
     bench.assert_whole(b"SMALL")
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
-def test_reads_may_return_any_bytes(bench: Bench, kind: Any) -> None:
+def test_read_may_return_any_bytes_like_object(bench: Bench, kind: Any) -> None:
     upload(bench, Chunks(map(kind, windows(content(PART + 9)))))
     bench.assert_whole(content(PART + 9))
 
 
-def test_items_are_not_taken_for_bytes(bench: Bench) -> None:
+def test_buffer_length_counts_bytes_not_items(bench: Bench) -> None:
     upload(bench, Chunks([memoryview(content(PART + 12)).cast("I")]))
     bench.assert_whole(content(PART + 12))
 
 
 @pytest.mark.parametrize("buffer", [bytearray(99)])
-def test_a_buffer_may_be_used_again(bench: Bench, buffer: bytearray) -> None:
+def test_read_may_reuse_its_buffer(bench: Bench, buffer: bytearray) -> None:
     def read() -> Iterator[memoryview]:
         for chunk in windows(content(999), 99):
             buffer[: len(chunk)] = chunk
@@ -419,14 +423,14 @@ def test_a_buffer_may_be_used_again(bench: Bench, buffer: bytearray) -> None:
     bench.assert_whole(content(999))
 
 
-def test_the_content_type_is_that_of_the_path_or_the_file(bench: Bench) -> None:
+def test_content_type_follows_path_or_file_name(bench: Bench) -> None:
     with bench.file(9, "table.csv").open("rb") as file:
         assert upload(bench, file, "x").content_type == "text/csv"
     assert upload(bench, Chunks([b"x"]), "x.json").content_type == "application/json"
     assert upload(bench, Chunks([b"x"]), "x").content_type == "application/octet-stream"
 
 
-# What cannot be uploaded
+# Invalid sources
 
 
 @pytest.mark.parametrize(
@@ -440,7 +444,7 @@ def test_the_content_type_is_that_of_the_path_or_the_file(bench: Bench) -> None:
         (7, ApiTypeError, "got int"),
     ],
 )
-def test_what_is_no_stream_is_refused(
+def test_invalid_fileobj_raises(
     bench: Bench, fileobj: Any, error: type[Exception], match: str
 ) -> None:
     with pytest.raises(error, match=match):
@@ -448,7 +452,7 @@ def test_what_is_no_stream_is_refused(
     assert list(bench.sandbox.requests) == []
 
 
-def test_files_of_text_closed_ones_and_those_to_write_are_refused(bench: Bench) -> None:
+def test_text_closed_and_write_only_files_raise(bench: Bench) -> None:
     path = bench.file(9)
     with path.open() as file, pytest.raises(ApiTypeError, match="binary mode"):
         upload(bench, file)
@@ -464,17 +468,17 @@ def test_files_of_text_closed_ones_and_those_to_write_are_refused(bench: Bench) 
 
 
 @pytest.mark.parametrize("options", [{"path": ""}, {"progress": 7}])
-def test_a_refusal_leaves_the_file_as_it_was(bench: Bench, options: dict[str, Any]) -> None:
+def test_invalid_arguments_keep_file_position(bench: Bench, options: dict[str, Any]) -> None:
     with bench.file(9).open("rb") as file:
         file.seek(3)
         with pytest.raises((ApiValueError, ApiTypeError)):
             upload(bench, file, **options)
         assert file.tell() == 3
-    held = io.BytesIO(b"123")
+    fileobj = io.BytesIO(b"123")
     with pytest.raises((ApiValueError, ApiTypeError)):
-        upload(bench, held, **options)
-    held.seek(0, io.SEEK_END)
-    held.write(b"it can grow again")
+        upload(bench, fileobj, **options)
+    fileobj.seek(0, io.SEEK_END)
+    fileobj.write(b"no exported buffer blocks a resize")
 
 
 BEFORE = pytest.mark.parametrize("before", [0, 9, 2 * PART + 9])
@@ -497,7 +501,7 @@ BEFORE = pytest.mark.parametrize("before", [0, 9, 2 * PART + 9])
     ids=lambda value: str(value) if isinstance(value, (str, int)) else type(value).__name__,
 )
 @linux
-def test_reads_that_fail(
+def test_failed_or_invalid_read_aborts_upload(
     bench: Bench, spools: Path, before: int, chunk: Any, error: type[Exception], match: str
 ) -> None:
     with pytest.raises(error, match=match) as caught:
@@ -508,7 +512,7 @@ def test_reads_that_fail(
     bench.assert_nothing_left()
 
 
-def test_a_pipe_that_does_not_block(bench: Bench) -> None:
+def test_nonblocking_pipe_raises(bench: Bench) -> None:
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
     with (
@@ -520,19 +524,19 @@ def test_a_pipe_that_does_not_block(bench: Bench) -> None:
     bench.assert_nothing_left()
 
 
-def test_a_repository_that_is_not_there(bench: Bench) -> None:
+def test_missing_repository_raises(bench: Bench) -> None:
     for fileobj in (Chunks([content(PART), b"x"]), io.BytesIO(content(PART))):
         with pytest.raises(NotFoundException):
             Transfer(bench.client).upload_fileobj(fileobj, "nope", "main", PATH)
 
 
-# Stores that can do less
+# Stores with fewer features
 
 
 @pytest.mark.parametrize("size", [9, PART, 3 * PART + 9])
 @pytest.mark.parametrize("kind", ["stream", "bytes"])
 @pytest.mark.parametrize("presign", [True, False])
-def test_stores_that_can_do_less(
+def test_upload_falls_back_to_one_request(
     make_bench: Callable[..., Bench], presign: bool, kind: str, size: int
 ) -> None:
     bench = make_bench(presigned_multipart=False, presign=presign)
@@ -548,7 +552,7 @@ def test_stores_that_can_do_less(
 
 @pytest.mark.parametrize("presign", [True, False])
 @linux
-def test_refused_fallback_is_an_error_before_the_stream_ends(
+def test_fallback_false_raises_before_stream_ends(
     make_bench: Callable[..., Bench], presign: bool
 ) -> None:
     bench = make_bench(presigned_multipart=False, presign=presign)
@@ -561,7 +565,7 @@ def test_refused_fallback_is_an_error_before_the_stream_ends(
     bench.assert_nothing_left()
 
 
-def test_what_one_put_cannot_take_is_refused_once_there_is_too_much(
+def test_stream_above_limit_of_one_put_raises(
     make_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = make_bench(presigned_multipart=False)
@@ -573,19 +577,19 @@ def test_what_one_put_cannot_take_is_refused_once_there_is_too_much(
     bench.assert_nothing_left("other")
 
 
-# Temporary files
+# Spool files
 
 
 @linux
 @pytest.mark.parametrize("concurrency", [1, 2])
-def test_temporary_files_are_few_private_and_nameless(
+def test_spool_files_are_limited_private_and_unnamed(
     bench: Bench, spools: Path, concurrency: int
 ) -> None:
     most = 0
     full = threading.Event()
     waited = False
 
-    def look() -> None:
+    def check_spools() -> None:
         nonlocal most
         found = open_files(spools)
         most = max(most, len(found))
@@ -594,19 +598,19 @@ def test_temporary_files_are_few_private_and_nameless(
     def read() -> Iterator[bytes]:
         sent = 0
         for window in windows(content(6 * PART + 9)):
-            look()
+            check_spools()
             sent += len(window)
             if sent == (concurrency + 1) * PART:
                 full.set()
             yield window
 
     def progress(count: int) -> None:
-        # No part ends before as much is kept as can be.
+        # The first part ends only when the maximum of spool files is open.
         nonlocal waited
         if not waited:
             assert full.wait(60)
             waited = True
-        look()
+        check_spools()
 
     upload(bench, Chunks(read()), progress=progress, max_concurrency=concurrency)
     assert most == concurrency + 1
@@ -616,7 +620,7 @@ def test_temporary_files_are_few_private_and_nameless(
 
 @linux
 @pytest.mark.parametrize("size", [9, 3 * PART + 9])
-def test_nothing_is_kept_after_a_failure(bench: Bench, spools: Path, size: int) -> None:
+def test_failure_deletes_spool_files(bench: Bench, spools: Path, size: int) -> None:
     operation = "store_put_part" if size > PART else "store_put_object"
     bench.sandbox.faults.add(operation, "status", status=418)
     with pytest.raises(TransferError, match="418") as caught:
@@ -627,9 +631,9 @@ def test_nothing_is_kept_after_a_failure(bench: Bench, spools: Path, size: int) 
 
 
 @pytest.mark.parametrize("size", [0, 9, 2 * PART])
-def test_what_is_read_in_place_is_not_kept(bench: Bench, size: int) -> None:
+def test_seekable_sources_need_no_spool_file(bench: Bench, size: int) -> None:
     bench.client.configuration.temp_folder_path = str(bench.folder / "not there")
-    if size:  # an empty file may be one that does not know its size
+    if size:  # a file of size 0 may have bytes, as in /proc, and is spooled
         with bench.file(size).open("rb") as file:
             upload(bench, file)
     upload(bench, io.BytesIO(content(size)))
@@ -638,28 +642,28 @@ def test_what_is_read_in_place_is_not_kept(bench: Bench, size: int) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_aborts_upload(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     count = 0
 
-    def temporary(**options: Any) -> Any:
+    def fill_third_file(**options: Any) -> Any:
         nonlocal count
         count += 1
         return open("/dev/full", "r+b", buffering=0) if count == 3 else make(**options)
 
     make = tempfile.TemporaryFile
-    monkeypatch.setattr(tempfile, "TemporaryFile", temporary)
+    monkeypatch.setattr(tempfile, "TemporaryFile", fill_third_file)
     with pytest.raises(OSError, match="No space left") as caught:
         upload(bench, Chunks(windows(content(3 * PART))))
     assert caught.value.errno == errno.ENOSPC
     bench.assert_nothing_left()
 
 
-# Failures on the way
+# Failures
 
 
 @linux
-def test_a_parts_failure_ends_a_stream_that_trickles(bench: Bench, spools: Path) -> None:
-    """Without waiting for another part's worth of bytes."""
+def test_failed_part_ends_slow_stream(bench: Bench, spools: Path) -> None:
+    """The upload fails before the stream has the bytes of another part."""
     bench.sandbox.faults.add("store_put_part", "status", status=418)
     more = 0
 
@@ -688,7 +692,7 @@ def test_a_parts_failure_ends_a_stream_that_trickles(bench: Bench, spools: Path)
     ],
 )
 @pytest.mark.parametrize("size", [2 * MIB, 2 * PART + 9])
-def test_parts_of_a_stream_are_sent_again(
+def test_parts_of_stream_are_retried(
     bench: Bench, kind: Any, details: dict[str, Any], size: int
 ) -> None:
     operation = "store_put_part" if size > PART else "store_put_object"
@@ -700,7 +704,7 @@ def test_parts_of_a_stream_are_sent_again(
     bench.assert_whole(content(size))
 
 
-def test_more_parts_than_urls_came_at_the_beginning(
+def test_urls_beyond_first_batch_are_requested(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream, "FIRST_URLS", 2)
@@ -712,15 +716,15 @@ def test_more_parts_than_urls_came_at_the_beginning(
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 @linux
 @pytest.mark.parametrize("sent", [9, PART + 9])
-def test_an_interrupt_while_a_pipe_gives_nothing(bench: Bench, spools: Path, sent: int) -> None:
+def test_interrupt_ends_read_of_blocked_pipe(bench: Bench, spools: Path, sent: int) -> None:
     reading, writing = os.pipe()
     read = 0
-    waits = False
+    waiting = False
 
     class Counted(io.FileIO):
         def read(self, size: int | None = -1, /) -> bytes:
-            nonlocal read, waits
-            waits = read == sent
+            nonlocal read, waiting
+            waiting = read == sent
             data = super().read(size)
             read += len(data)
             return data
@@ -731,7 +735,7 @@ def test_an_interrupt_while_a_pipe_gives_nothing(bench: Bench, spools: Path, sen
         Counted(reading) as file,
     ):
         pool.submit(pipe.write, content(sent)).add_done_callback(lambda future: pipe.flush())
-        with interrupt_once(lambda: waits), pytest.raises(KeyboardInterrupt):
+        with interrupt_once(lambda: waiting), pytest.raises(KeyboardInterrupt):
             upload(bench, file)
     assert open_files(spools) == {}
     bench.assert_nothing_left()
@@ -740,16 +744,17 @@ def test_an_interrupt_while_a_pipe_gives_nothing(bench: Bench, spools: Path, sen
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 @linux
 @pytest.mark.parametrize("size", [9, 3 * PART + 9])
-def test_an_interrupt_while_the_store_does_not_answer(
-    bench: Bench, spools: Path, size: int
-) -> None:
+def test_interrupt_cancels_stalled_requests(bench: Bench, spools: Path, size: int) -> None:
     faults = bench.sandbox.faults
     faults.add(
         "store_put_part" if size > PART else "store_put_object", "stall", seconds=600, times=9
     )
-    # Not before all of it is on its way: at any other moment a file may be just about to be made.
-    left = 9 - -(-size // PART)
-    with interrupt_once(lambda: faults.pending[0].times == left), pytest.raises(KeyboardInterrupt):
+    # Interrupt when every part is in flight, because a spool file may be under creation before.
+    pending_times = 9 - -(-size // PART)
+    with (
+        interrupt_once(lambda: faults.pending[0].times == pending_times),
+        pytest.raises(KeyboardInterrupt),
+    ):
         upload(bench, Chunks(windows(content(size))))
     faults.clear()
     assert open_files(spools) == {}

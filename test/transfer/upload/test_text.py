@@ -21,7 +21,7 @@ def test_text_comes_back_as_it_was_written(bench: Bench, encoding: str) -> None:
     with transfer.open("repo", "main", PATH, "w", encoding=encoding, newline="") as file:
         file.write(text)
     assert file.stats is not None
-    assert bench.held() == text.encode(encoding)
+    assert bench.stored_bytes() == text.encode(encoding)
     with transfer.open("repo", "main", PATH, "r", encoding=encoding, newline="") as reader:
         assert reader.read() == text
     with transfer.open("repo", "main", PATH, "rt", encoding=encoding) as reader:

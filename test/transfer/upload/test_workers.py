@@ -1,4 +1,4 @@
-"""Parts that are sent by an executor of the caller's: threads, processes, and some that break."""
+"""Parts that the caller's executor sends: threads, processes and failing executors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ COMPLETE = "complete_presign_multipart_upload"
 
 @pytest.fixture(scope="module")
 def processes() -> Iterator[ProcessPoolExecutor]:
-    # What forks while threads run may hang, and is warned of.
+    # A fork with running threads may hang, and Python warns of it.
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
         yield pool
 
@@ -54,12 +54,12 @@ def executor(request: pytest.FixtureRequest) -> Executor:
     return pool
 
 
-class Watched(Executor):
-    """Another executor, with a look at what is handed in.
+class RecordingExecutor(Executor):
+    """Passes tasks on to another executor, and records them.
 
     Attributes:
-        tasks: What was submitted.
-        most: How much of it was unfinished at a time.
+        tasks: The submitted tasks.
+        max_unfinished: Maximum number of unfinished tasks.
     """
 
     def __init__(self, pool: Executor, alter: Callable[[PartTask], PartTask] | None = None) -> None:
@@ -67,7 +67,7 @@ class Watched(Executor):
         self._alter = alter
         self._lock = threading.Lock()
         self._unfinished = 0
-        self.most = 0
+        self.max_unfinished = 0
         self.tasks: list[PartTask] = []
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -77,7 +77,7 @@ class Watched(Executor):
         with self._lock:
             self.tasks.append(task)
             self._unfinished += 1
-            self.most = max(self.most, self._unfinished)
+            self.max_unfinished = max(self.max_unfinished, self._unfinished)
         future = self._pool.submit(fn, self._alter(task) if self._alter else task)
         future.add_done_callback(self._finished)
         return future
@@ -88,50 +88,50 @@ class Watched(Executor):
 
 
 @pytest.mark.parametrize("size", [0, 9, PART, SIZE])
-def test_every_byte_arrives(bench: Bench, executor: Executor, size: int) -> None:
+def test_object_has_bytes_of_source(bench: Bench, executor: Executor, size: int) -> None:
     counts: list[int] = []
     stats = bench.upload(size, executor=executor, progress=counts.append, multipart_threshold=0)
     bench.assert_whole(content(size))
     assert stats.checksum.endswith(f"-{max(1, -(-size // PART))}")
-    # Each part when it is there.
+    # One count per part.
     assert sorted(counts) == sorted(
         count for count in [size % PART] + size // PART * [PART] if count
     )
 
 
-def test_small_files_do_not_trouble_the_executor(bench: Bench, threads: Executor) -> None:
-    watched = Watched(threads)
-    bench.upload(9, executor=watched)
-    assert watched.tasks == []
+def test_small_file_does_not_use_executor(bench: Bench, threads: Executor) -> None:
+    recording = RecordingExecutor(threads)
+    bench.upload(9, executor=recording)
+    assert recording.tasks == []
     bench.assert_whole(content(9))
 
 
-def where(task: PartTask) -> StoredPart | Expired:
-    """Send a part, and leave this process's number beside the file."""
+def send_and_record_pid(task: PartTask) -> StoredPart | Expired:
+    """Send a part, and write the process id to a file next to the source."""
     Path(f"{task.path}.{task.part.number}").write_text(str(os.getpid()))
     return send_part(task)
 
 
-class Elsewhere(Executor):
-    """Has `where` done in place of what is submitted."""
+class PidRecordingExecutor(Executor):
+    """Submits `send_and_record_pid` instead of `send_part`."""
 
     def __init__(self, pool: Executor) -> None:
         self._pool = pool
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        return self._pool.submit(where, *args, **kwargs)
+        return self._pool.submit(send_and_record_pid, *args, **kwargs)
 
 
-def test_one_object_from_several_processes(bench: Bench, processes: Executor) -> None:
+def test_processes_send_parts_of_one_object(bench: Bench, processes: Executor) -> None:
     source = bench.file(6 * PART)
-    bench.upload(source, executor=Elsewhere(processes))
+    bench.upload(source, executor=PidRecordingExecutor(processes))
     bench.assert_whole(content(6 * PART))
     pids = {int(path.read_text()) for path in bench.folder.glob("source.dat.*")}
     assert os.getpid() not in pids
     assert len(pids) == 2
 
 
-def test_a_relative_path_is_found_by_workers_with_another_folder(
+def test_relative_path_is_resolved_before_submission(
     bench: Bench, processes: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.file(PART + 9, "here.dat")
@@ -140,33 +140,33 @@ def test_a_relative_path_is_found_by_workers_with_another_folder(
     bench.assert_whole(content(PART + 9))
 
 
-def test_the_executor_is_left_open(bench: Bench, executor: Executor) -> None:
+def test_executor_stays_open(bench: Bench, executor: Executor) -> None:
     for _ in range(2):
         bench.upload(PART, executor=executor)
     assert executor.submit(len, "four").result() == 4
 
 
-def test_streams_are_refused(bench: Bench, threads: Executor) -> None:
+def test_stream_with_executor_raises(bench: Bench, threads: Executor) -> None:
     transfer = Transfer(bench.client, TransferConfig(executor=threads))
     with bench.file(9).open("rb") as file, pytest.raises(ApiValueError, match="executor"):
         transfer.upload_fileobj(file, "repo", "main", PATH)
     assert list(bench.sandbox.requests) == []
 
 
-@pytest.mark.parametrize("most", [1, 2, 5])
-def test_no_more_is_submitted_than_is_to_be_sent_at_a_time(
-    bench: Bench, threads: Executor, most: int
+@pytest.mark.parametrize("concurrency", [1, 2, 5])
+def test_max_concurrency_limits_submitted_tasks(
+    bench: Bench, threads: Executor, concurrency: int
 ) -> None:
-    watched = Watched(threads)
-    bench.upload(6 * PART, executor=watched, max_concurrency=most)
-    assert watched.most == most
-    assert len(watched.tasks) == 6
+    recording = RecordingExecutor(threads)
+    bench.upload(6 * PART, executor=recording, max_concurrency=concurrency)
+    assert recording.max_unfinished == concurrency
+    assert len(recording.tasks) == 6
     bench.assert_whole(content(6 * PART))
 
 
 def test_throttled_store_receives_fewer_tasks(bench: Bench, executor: Executor) -> None:
-    watched = Watched(executor)
-    transfer = Transfer(bench.client, TransferConfig(part_size=PART, executor=watched))
+    recording = RecordingExecutor(executor)
+    transfer = Transfer(bench.client, TransferConfig(part_size=PART, executor=recording))
     throttle = transfer._context.throttle
     throttle.release(throttle.acquire(never) or 0)
     bench.sandbox.faults.add("store_put_part", "status", status=503, part_number=1)
@@ -174,11 +174,11 @@ def test_throttled_store_receives_fewer_tasks(bench: Bench, executor: Executor) 
     assert throttle.epoch == 1
     assert throttle.limit == 4
     transfer.upload_file(bench.file(6 * PART), "repo", "main", PATH)
-    assert watched.most <= 5
+    assert recording.max_unfinished <= 5
     bench.assert_whole(content(6 * PART))
 
 
-def test_two_uploads_at_a_time(bench: Bench, threads: Executor) -> None:
+def test_concurrent_uploads_share_executor(bench: Bench, threads: Executor) -> None:
     transfer = Transfer(
         bench.client, TransferConfig(part_size=PART, max_concurrency=2, executor=threads)
     )
@@ -190,7 +190,7 @@ def test_two_uploads_at_a_time(bench: Bench, threads: Executor) -> None:
 
 
 @pytest.mark.parametrize("kind", ["reset_after", "lost_answer", "corrupt"])
-def test_workers_repeat_what_can_be_repeated(bench: Bench, executor: Executor, kind: Any) -> None:
+def test_workers_retry_transient_failures(bench: Bench, executor: Executor, kind: Any) -> None:
     counts: list[int] = []
     bench.sandbox.faults.add("store_put_part", kind, part_number=2)
     bench.upload(SIZE, executor=executor, progress=counts.append)
@@ -206,7 +206,7 @@ def test_workers_repeat_what_can_be_repeated(bench: Bench, executor: Executor, k
         ("corrupt", {"times": 2}, DamagedError, 200),
     ],
 )
-def test_errors_of_workers_are_those_of_the_part(
+def test_worker_error_names_part(
     bench: Bench, executor: Executor, kind: Any, details: Any, error: Any, status: int
 ) -> None:
     bench.sandbox.faults.add("store_put_part", kind, part_number=2, **details)
@@ -219,50 +219,52 @@ def test_errors_of_workers_are_those_of_the_part(
     bench.assert_nothing_left()
 
 
-def test_a_file_that_is_not_there_for_workers(bench: Bench, executor: Executor) -> None:
-    elsewhere = Watched(executor, lambda task: dataclasses.replace(task, path=f"{task.path}.not"))
+def test_missing_file_on_worker_aborts_upload(bench: Bench, executor: Executor) -> None:
+    altering = RecordingExecutor(
+        executor, lambda task: dataclasses.replace(task, path=f"{task.path}.not")
+    )
     with pytest.raises(TransferError, match=r"part \d: .*No such file") as caught:
-        bench.upload(SIZE, executor=elsewhere)
+        bench.upload(SIZE, executor=altering)
     assert isinstance(caught.value.__cause__, FileNotFoundError)
     bench.assert_nothing_left()
 
 
 @pytest.mark.parametrize("stamp", [(SIZE + 1, 0), (SIZE, 0)])
-def test_another_file_under_the_same_path_for_workers(
+def test_different_file_on_worker_aborts_upload(
     bench: Bench, executor: Executor, stamp: tuple[int, int]
 ) -> None:
-    elsewhere = Watched(executor, lambda task: dataclasses.replace(task, stamp=stamp))
+    altering = RecordingExecutor(executor, lambda task: dataclasses.replace(task, stamp=stamp))
     with pytest.raises(TransferError, match="not the same file on this worker") as caught:
-        bench.upload(SIZE, executor=elsewhere)
+        bench.upload(SIZE, executor=altering)
     assert isinstance(caught.value.__cause__, SourceChangedError)
     bench.assert_nothing_left()
 
 
-def test_file_systems_that_know_no_fractions_of_seconds(bench: Bench, threads: Executor) -> None:
-    def coarse(task: PartTask) -> PartTask:
+def test_file_times_may_lack_fractions_of_seconds(bench: Bench, threads: Executor) -> None:
+    def drop_fraction(task: PartTask) -> PartTask:
         size, changed = task.stamp
         return dataclasses.replace(task, stamp=(size, changed // 10**9 * 10**9))
 
-    bench.upload(SIZE, executor=Watched(threads, coarse))
+    bench.upload(SIZE, executor=RecordingExecutor(threads, drop_fraction))
     bench.assert_whole(content(SIZE))
 
 
 @pytest.mark.parametrize("kind", ["expired", "expired_token"])
-def test_urls_are_renewed_here_upon_the_stores_refusal(
+def test_expired_url_is_renewed_in_this_process(
     bench: Bench, executor: Executor, kind: Any
 ) -> None:
-    watched = Watched(executor)
+    recording = RecordingExecutor(executor)
     counts: list[int] = []
     bench.sandbox.faults.add("store_put_part", kind, part_number=2, times=2)
-    bench.upload(SIZE, executor=watched, progress=counts.append)
+    bench.upload(SIZE, executor=recording, progress=counts.append)
     assert bench.sandbox.faults.pending == []
     assert bench.operations["upload_part"] == 2
-    assert sorted(task.part.number for task in watched.tasks) == [1, 2, 2, 2, 3, 4]
+    assert sorted(task.part.number for task in recording.tasks) == [1, 2, 2, 2, 3, 4]
     assert sum(counts) == SIZE
     bench.assert_whole(content(SIZE))
 
 
-def test_a_third_refusal_in_a_row_is_an_answer(bench: Bench, executor: Executor) -> None:
+def test_third_expired_url_fails_part(bench: Bench, executor: Executor) -> None:
     bench.sandbox.faults.add("store_put_part", "expired", part_number=2, times=3)
     with pytest.raises(TransferError, match=r"part 2: 403 .*expired") as caught:
         bench.upload(SIZE, executor=executor)
@@ -272,7 +274,7 @@ def test_a_third_refusal_in_a_row_is_an_answer(bench: Bench, executor: Executor)
     bench.assert_nothing_left()
 
 
-def test_a_renewal_that_fails_is_a_failure_of_the_part(bench: Bench, threads: Executor) -> None:
+def test_failed_renewal_fails_part(bench: Bench, threads: Executor) -> None:
     bench.sandbox.faults.add("store_put_part", "expired", part_number=2)
     bench.sandbox.faults.add("upload_part", "status", status=401)
     with pytest.raises(TransferError, match="part 2: 401") as caught:
@@ -281,7 +283,7 @@ def test_a_renewal_that_fails_is_a_failure_of_the_part(bench: Bench, threads: Ex
     bench.assert_nothing_left()
 
 
-def test_an_upload_that_is_gone_begins_anew(bench: Bench, executor: Executor) -> None:
+def test_missing_upload_restarts(bench: Bench, executor: Executor) -> None:
     counts: list[int] = []
     bench.sandbox.faults.add(
         "store_put_part", "status", status=404, code="NoSuchUpload", part_number=2
@@ -293,7 +295,7 @@ def test_an_upload_that_is_gone_begins_anew(bench: Bench, executor: Executor) ->
     bench.assert_whole(content(SIZE))
 
 
-def test_an_exception_in_the_callback_stops_the_upload(bench: Bench, executor: Executor) -> None:
+def test_callback_exception_is_raised_unchanged(bench: Bench, executor: Executor) -> None:
     error = ValueError("mine")
     calls = 0
 
@@ -309,8 +311,8 @@ def test_an_exception_in_the_callback_stops_the_upload(bench: Bench, executor: E
     bench.assert_nothing_left()
 
 
-def test_a_process_that_is_killed_ends_the_upload(bench: Bench) -> None:
-    """The pool is of no more use, as the standard library has it: the upload says so."""
+def test_killed_worker_process_aborts_upload(bench: Bench) -> None:
+    """A pool that lost a process is broken, and the errors name that cause."""
     bench.sandbox.faults.add("store_put_part", "stall", seconds=600, part_number=3)
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
         # The pool begins its processes with the first tasks.
@@ -327,7 +329,7 @@ def test_a_process_that_is_killed_ends_the_upload(bench: Bench) -> None:
         assert caught.value.outcome == "aborted"
         bench.sandbox.faults.clear()
         bench.assert_nothing_left()
-        # It cannot be submitted to either.
+        # A broken pool rejects submissions too.
         with pytest.raises(TransferError, match="part 1: ") as caught:
             bench.upload(SIZE, executor=pool)
     assert isinstance(caught.value.__cause__, BrokenProcessPool)
@@ -336,8 +338,8 @@ def test_a_process_that_is_killed_ends_the_upload(bench: Bench) -> None:
     bench.assert_whole(content(SIZE))
 
 
-class Raising(Executor):
-    """Raises on submission, once; or has tasks that raise, once."""
+class RaisingExecutor(Executor):
+    """Raises an error once: on submission, or from a task."""
 
     def __init__(self, pool: Executor, error: BaseException, *, in_task: bool) -> None:
         self._pool = pool
@@ -357,10 +359,10 @@ class Raising(Executor):
 
 @pytest.mark.parametrize("in_task", [False, True], ids=["on submission", "in a task"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3), RuntimeError("shut down")])
-def test_what_an_executor_raises_ends_the_upload_and_no_later_one(
+def test_executor_exception_ends_only_one_upload(
     bench: Bench, threads: Executor, error: BaseException, in_task: bool
 ) -> None:
-    raising = Raising(threads, error, in_task=in_task)
+    raising = RaisingExecutor(threads, error, in_task=in_task)
     transfer = Transfer(
         bench.client, TransferConfig(part_size=PART, max_concurrency=1, executor=raising)
     )
@@ -373,33 +375,33 @@ def test_what_an_executor_raises_ends_the_upload_and_no_later_one(
     else:
         assert caught.value is error
     bench.assert_nothing_left()
-    # Its place is free again.
+    # The slot of the failed part is free again.
     transfer.upload_file(source, "repo", "main", PATH)
     bench.assert_whole(content(SIZE))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_an_interrupt_aborts_though_workers_go_on(
+def test_interrupt_aborts_upload_despite_running_workers(
     bench: Bench, processes: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(multipart, "CANCEL_WAIT", 0.1)
     faults = bench.sandbox.faults
     faults.add("store_put_part", "stall", seconds=1, times=4)
-    told: list[int] = []
-    watched = Watched(processes)
+    counts: list[int] = []
+    recording = RecordingExecutor(processes)
     with (
         interrupt_once(lambda: faults.pending[0].times < 4),
         pytest.raises(KeyboardInterrupt),
     ):
-        bench.upload(SIZE, executor=watched, progress=told.append)
+        bench.upload(SIZE, executor=recording, progress=counts.append)
     faults.clear()
-    # A worker that cannot be stopped finds the upload gone, and reports nothing.
+    # A running worker finds no upload, and reports no progress.
     processes.submit(len, "").result()
     bench.assert_nothing_left()
-    assert told == []
+    assert counts == []
 
 
-def test_nothing_of_lakefs_goes_to_workers(
+def test_tasks_have_no_lakefs_credentials(
     bench: Bench, threads: Executor, caplog: pytest.LogCaptureFixture
 ) -> None:
     configuration = bench.client.configuration
@@ -408,18 +410,18 @@ def test_nothing_of_lakefs_goes_to_workers(
     bench.client.set_default_header("X-Default", "SECRET-DEFAULT")
     user, password = bench.sandbox.access_key_id, bench.sandbox.secret_access_key
     pair = base64.b64encode(f"{user}:{password}".encode()).decode()
-    watched = Watched(threads)
+    recording = RecordingExecutor(threads)
     with caplog.at_level(logging.DEBUG):
-        bench.upload(SIZE, executor=watched, user_metadata={"run": "SECRET-METADATA"})
+        bench.upload(SIZE, executor=recording, user_metadata={"run": "SECRET-METADATA"})
         login = LoginInformation(access_key_id=user, secret_access_key=password)
         token = AuthApi(bench.client).login(login_information=login).token
         configuration.username = configuration.password = None
         configuration.access_token = token
-        bench.upload(SIZE, executor=watched)
-    assert len(watched.tasks) == 8
-    for task in watched.tasks:
+        bench.upload(SIZE, executor=recording)
+    assert len(recording.tasks) == 8
+    for task in recording.tasks:
         sent = pickle.dumps(task)
-        # The store's own credentials are other ones: their public half is a part of the URL.
+        # The store has credentials of its own, and its access key is a part of the URL.
         for secret in ("SECRET", password, pair, token, "uthorization", "Basic ", "Bearer "):
             assert secret.encode() not in sent, secret
         assert user.encode() not in sent
@@ -432,34 +434,34 @@ def test_nothing_of_lakefs_goes_to_workers(
             assert query["X-Amz-Credential"][0] not in urllib.parse.unquote(text)
 
 
-def test_a_workers_error_does_not_tell_the_signature(
+def test_worker_error_has_no_signature(
     bench: Bench, processes: Executor, caplog: pytest.LogCaptureFixture
 ) -> None:
-    watched = Watched(processes)
+    recording = RecordingExecutor(processes)
     bench.sandbox.faults.add("store_put_part", "reset_after", part_number=2, times=2)
     with caplog.at_level(logging.DEBUG), pytest.raises(TransferError, match="part 2") as caught:
-        bench.upload(SIZE, executor=watched)
+        bench.upload(SIZE, executor=recording)
     chain: list[str] = [caplog.text]
     error: BaseException | None = caught.value
     while error is not None:
         chain += [str(error), repr(error)]
         error = error.__cause__ or error.__context__
     text = "\n".join(chain)
-    assert "Traceback" in text  # of the worker
-    for task in watched.tasks:
+    assert "Traceback" in text  # from the worker
+    for task in recording.tasks:
         query = urllib.parse.parse_qs(urllib.parse.urlsplit(task.url).query)
         assert query["X-Amz-Signature"][0] not in text
         assert query["X-Amz-Credential"][0] not in urllib.parse.unquote(text)
 
 
-def test_workers_reach_the_store_as_this_process_does(bench: Bench, threads: Executor) -> None:
+def test_workers_use_connection_settings_of_client(bench: Bench, threads: Executor) -> None:
     configuration = bench.client.configuration
     configuration.proxy_headers = {"X-Proxy": "yes"}
     configuration.connect_timeout, configuration.read_timeout = 3, 7
     configuration.socket_options = [(6, 1, 1)]
-    watched = Watched(threads)
-    bench.upload(PART, executor=watched)
-    (task,) = watched.tasks
+    recording = RecordingExecutor(threads)
+    bench.upload(PART, executor=recording)
+    (task,) = recording.tasks
     settings = task.common.settings
     assert settings.proxy_headers == (("X-Proxy", "yes"),)
     assert (settings.connect_timeout, settings.read_timeout) == (3, 7)
@@ -471,18 +473,18 @@ def test_workers_reach_the_store_as_this_process_does(bench: Bench, threads: Exe
 
 
 @pytest.mark.parametrize("verify", [True, False])
-def test_verification_is_as_ordered(bench: Bench, executor: Executor, verify: bool) -> None:
+def test_workers_follow_verify_setting(bench: Bench, executor: Executor, verify: bool) -> None:
     bench.sandbox.faults.add("store_put_part", "wrong_etag", part_number=1, times=2)
     if verify:
         with pytest.raises(TransferError, match="checksum mismatch"):
             bench.upload(PART + 9, executor=executor)
         bench.assert_nothing_left()
     else:
-        with pytest.raises(TransferError, match="InvalidPart"):  # what the store makes of it
+        with pytest.raises(TransferError, match="InvalidPart"):  # the store's answer to the ETag
             bench.upload(PART + 9, executor=executor, verify=False)
 
 
 @pytest.mark.parametrize("executor", [7, "threads", print])
-def test_what_is_no_executor_is_refused(executor: Any) -> None:
+def test_invalid_executor_raises(executor: Any) -> None:
     with pytest.raises(ApiTypeError, match=r"executor must be an executor of concurrent\.futures"):
         TransferConfig(executor=executor)

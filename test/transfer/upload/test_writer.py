@@ -56,14 +56,14 @@ def files(bench: Bench) -> Files:
 
 
 def write(file: ObjectWriter, *sizes: int) -> None:
-    """Write a number of bytes, and close."""
+    """Write chunks of these sizes, and close."""
     with file:
         for size in sizes:
             file.write(content(size))
 
 
 def fail(file: ObjectWriter, size: int, error: BaseException) -> None:
-    """Write a number of bytes, and fail before the end of the block."""
+    """Write a number of bytes, and raise an error in the block."""
     with file:
         file.write(content(size))
         raise error
@@ -71,7 +71,7 @@ def fail(file: ObjectWriter, size: int, error: BaseException) -> None:
 
 @pytest.mark.parametrize("size", [0, 1, PART - 1, PART, PART + 1, 2 * PART, 3 * PART + 7])
 @pytest.mark.parametrize("chunk", [MIB - 1, 4 * PART])
-def test_what_is_written_is_what_stands_there(files: Files, size: int, chunk: int) -> None:
+def test_object_has_written_bytes(files: Files, size: int, chunk: int) -> None:
     data = content(size)
     with files.write(user_metadata={"k": "v"}, content_type="x/y") as file:
         for start in range(0, size, chunk):
@@ -90,26 +90,26 @@ def test_what_is_written_is_what_stands_there(files: Files, size: int, chunk: in
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lengths=st.lists(st.integers(0, 2 * MIB), max_size=9))
-def test_whatever_the_chunks(files: Files, lengths: list[int]) -> None:
+def test_any_chunk_sizes_give_same_object(files: Files, lengths: list[int]) -> None:
     data = content(sum(lengths))
     with files.write() as file:
-        at = 0
+        position = 0
         for length in lengths:
-            file.write(memoryview(data)[at : at + length])
-            at += length
-            assert file.tell() == at
+            file.write(memoryview(data)[position : position + length])
+            position += length
+            assert file.tell() == position
     files.bench.assert_whole(data)
 
 
-def test_what_it_can_do(files: Files) -> None:
+def test_writer_is_write_only_binary_file(files: Files) -> None:
     with files.write() as file:
         assert (file.writable(), file.readable(), file.seekable()) == (True, False, False)
         assert file.name == f"lakefs://repo/main/{PATH}"
         assert isinstance(file, io.BufferedIOBase)
         file.flush()
-        for refused in (file.read, lambda: file.seek(0), file.fileno, file.detach):
+        for unsupported in (file.read, lambda: file.seek(0), file.fileno, file.detach):
             with pytest.raises(io.UnsupportedOperation):
-                refused()
+                unsupported()
         assert not file.isatty()
         file.writelines([b"a", b"b"])
     files.bench.assert_whole(b"ab")
@@ -128,7 +128,7 @@ def test_what_it_can_do(files: Files) -> None:
     ],
     ids=lambda data: f"{type(data).__name__} {getattr(data, 'format', '')}",
 )
-def test_whatever_holds_bytes(files: Files, data: Any) -> None:
+def test_write_accepts_bytes_like_objects(files: Files, data: Any) -> None:
     with files.write() as file:
         assert file.write(data) == 8
         assert file.write(b"i") == 1
@@ -136,16 +136,16 @@ def test_whatever_holds_bytes(files: Files, data: Any) -> None:
     files.bench.assert_whole(b"abcdefghi")
 
 
-def test_the_callers_buffer_is_free_after_the_write(files: Files) -> None:
+def test_write_releases_buffer_of_caller(files: Files) -> None:
     data = bytearray(b"first")
     with files.write() as file:
         file.write(data)
-        data[:] = b"other, and longer"  # a BufferError, if it was held
+        data[:] = b"other, and longer"  # raises BufferError if the buffer is still exported
     files.bench.assert_whole(b"first")
 
 
 @pytest.mark.parametrize("data", ["text", None, 7, [1, 2]])
-def test_what_holds_no_bytes_is_refused_and_does_no_harm(files: Files, data: Any) -> None:
+def test_rejected_write_keeps_writer_usable(files: Files, data: Any) -> None:
     with files.write() as file:
         file.write(b"a")
         with pytest.raises(TypeError):
@@ -155,7 +155,7 @@ def test_what_holds_no_bytes_is_refused_and_does_no_harm(files: Files, data: Any
 
 
 @pytest.mark.parametrize("size", [0, 9, 2 * PART])
-def test_an_exception_in_the_block_makes_no_object(files: Files, size: int) -> None:
+def test_exception_in_block_aborts_upload(files: Files, size: int) -> None:
     mine = RuntimeError("mine")
     file = files.write()
     with pytest.raises(RuntimeError) as caught:
@@ -166,7 +166,7 @@ def test_an_exception_in_the_block_makes_no_object(files: Files, size: int) -> N
     files.bench.assert_nothing_left()
 
 
-def test_an_exception_in_the_block_leaves_what_stood_there(files: Files) -> None:
+def test_exception_in_block_keeps_existing_object(files: Files) -> None:
     files.bench.upload(7)
     with pytest.raises(KeyboardInterrupt):
         fail(files.write(), PART + 1, KeyboardInterrupt())
@@ -174,7 +174,7 @@ def test_an_exception_in_the_block_leaves_what_stood_there(files: Files) -> None
 
 
 @pytest.mark.parametrize("size", [9, 2 * PART])
-def test_abort_makes_no_object(files: Files, size: int) -> None:
+def test_abort_creates_no_object(files: Files, size: int) -> None:
     file = files.write()
     file.write(content(size))
     file.abort()
@@ -193,7 +193,7 @@ def test_abort_after_close_does_nothing(files: Files) -> None:
 
 
 @pytest.mark.parametrize("size", [9, 2 * PART])
-def test_closing_twice_makes_one_object(files: Files, size: int) -> None:
+def test_second_close_does_nothing(files: Files, size: int) -> None:
     with files.write() as file:
         file.write(content(size))
         file.close()
@@ -210,7 +210,7 @@ def test_closing_twice_makes_one_object(files: Files, size: int) -> None:
     files.bench.assert_whole(content(size))
 
 
-def test_nothing_is_asked_for_before_there_is_a_part(files: Files) -> None:
+def test_first_request_follows_first_full_part(files: Files) -> None:
     with files.write() as file:
         file.write(content(PART))
         assert not files.bench.operations
@@ -219,15 +219,15 @@ def test_nothing_is_asked_for_before_there_is_a_part(files: Files) -> None:
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["write", "close"])
-def test_a_part_that_fails_aborts(files: Files, late: bool) -> None:
-    """The next write, or close, raises it, with the store's error as cause."""
+def test_failed_part_is_raised_by_write_or_close(files: Files, late: bool) -> None:
+    """The cause of the error is the store's answer."""
     files.bench.sandbox.faults.add("store_put_part", "status", status=403, part_number=1)
     file = files.write()
-    fails = file.close if late else lambda: write(file, *[PART] * 99)
+    raising_call = file.close if late else lambda: write(file, *[PART] * 99)
     file.write(content(PART if late else 0))
     file.write(content(PART if late else 0))
     with pytest.raises(TransferError) as caught:
-        fails()
+        raising_call()
     error = caught.value
     assert (error.status, error.outcome, error.part_number) == (403, "aborted", 1)
     assert error.__cause__ is not error
@@ -242,7 +242,7 @@ def test_a_part_that_fails_aborts(files: Files, late: bool) -> None:
 
 
 @pytest.mark.parametrize("size", [9, 2 * PART])
-def test_close_fails_in_the_end(files: Files, size: int) -> None:
+def test_failed_completion_is_raised_by_close(files: Files, size: int) -> None:
     for operation in ("link_physical_address", "complete_presign_multipart_upload"):
         files.bench.sandbox.faults.add(operation, "status", status=400)
     file = files.write()
@@ -255,15 +255,14 @@ def test_close_fails_in_the_end(files: Files, size: int) -> None:
 
 
 @pytest.mark.parametrize(("size", "kind"), [(9, TransferError), (2 * PART, NotFoundException)])
-def test_a_branch_that_is_not_there(files: Files, size: int, kind: type[ApiException]) -> None:
+def test_missing_branch_raises(files: Files, size: int, kind: type[ApiException]) -> None:
     with pytest.raises(kind) as caught:
         write(files.transfer.open("repo", "nope", PATH, "wb"), size)
     assert caught.value.status == 404
     assert caught.value.__cause__ is not caught.value
 
 
-def test_a_failing_block_is_what_is_told_of(files: Files) -> None:
-    """If the abort fails as well, the first exception is raised."""
+def test_failed_abort_does_not_replace_exception_of_block(files: Files) -> None:
     files.bench.sandbox.faults.add(ABORT, "status", status=500, times=9)
     with pytest.raises(RuntimeError, match="mine"):
         fail(files.write(), PART + 1, RuntimeError("mine"))
@@ -271,20 +270,20 @@ def test_a_failing_block_is_what_is_told_of(files: Files) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 9, PART + 1])
-def test_collected_writer_makes_no_object(files: Files, size: int) -> None:
+def test_collected_writer_creates_no_object(files: Files, size: int) -> None:
     file = [files.write()]
     file[0].write(content(size))
-    gone = weakref.ref(file[0])
+    reference = weakref.ref(file[0])
     with pytest.warns(ResourceWarning, match=f"{PATH} was not closed: no object is made"):
         file.clear()
-    # The record of the warning, and a thread that just sent a part, may still refer to the writer.
-    eventually(lambda: gc.collect() >= 0 and gone() is None)
+    # The recorded warning, and a thread that just sent a part, may still refer to the writer.
+    eventually(lambda: gc.collect() >= 0 and reference() is None)
     files.bench.assert_nothing_left()
 
 
 @pytest.mark.filterwarnings("error::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_what_nobody_closes_is_aborted_where_warnings_are_errors(files: Files) -> None:
+def test_collected_writer_is_aborted_if_warnings_are_errors(files: Files) -> None:
     file = files.write()
     file.write(content(PART + 1))
     assert files.bench.sandbox.blockstore.uploads()
@@ -293,13 +292,13 @@ def test_what_nobody_closes_is_aborted_where_warnings_are_errors(files: Files) -
     files.bench.assert_nothing_left()
 
 
-def test_what_could_not_be_opened_is_silent_when_it_is_collected() -> None:
+def test_uninitialized_writer_is_collected_without_error() -> None:
     file = ObjectWriter.__new__(ObjectWriter)
     del file
     gc.collect()
 
 
-def test_ctrl_c_in_a_write_aborts(files: Files) -> None:
+def test_interrupt_in_write_aborts_upload(files: Files) -> None:
     faults = files.bench.sandbox.faults
     faults.add("store_put_part", "stall", seconds=1000)
     with pytest.raises(KeyboardInterrupt), interrupt_once(lambda: not faults.pending):
@@ -307,24 +306,24 @@ def test_ctrl_c_in_a_write_aborts(files: Files) -> None:
     files.bench.assert_nothing_left()
 
 
-def test_a_store_without_multipart_uploads(make_bench: Callable[..., Bench]) -> None:
+def test_writer_works_without_multipart_uploads(make_bench: Callable[..., Bench]) -> None:
     files = Files(make_bench(presigned_multipart=False))
     with files.write() as file:
         file.write(content(2 * PART + 1))
     files.bench.assert_whole(content(2 * PART + 1))
 
 
-def test_a_store_without_presigned_urls(make_bench: Callable[..., Bench]) -> None:
+def test_writer_works_without_presigned_urls(make_bench: Callable[..., Bench]) -> None:
     files = Files(make_bench(presign=False, presigned_multipart=False))
     with files.write() as file:
         file.write(content(PART + 1))
     files.bench.assert_whole(content(PART + 1))
 
 
-def test_an_executor_is_left_out(files: Files) -> None:
+def test_writer_ignores_executor(files: Files) -> None:
     class Refusing:
         def submit(self, *ignored: object) -> None:
-            raise AssertionError("its workers cannot read what was written")
+            raise AssertionError("workers cannot read the written bytes")
 
     config = TransferConfig(part_size=PART, executor=Refusing())  # type: ignore[arg-type]
     with Transfer(files.bench.client, config).open("repo", "main", PATH, "wb") as file:
@@ -345,7 +344,7 @@ def test_an_executor_is_left_out(files: Files) -> None:
         (("repo", "main", PATH, "wb"), {"user_metadata": {"a": 1}}, ApiTypeError),
     ],
 )
-def test_bad_arguments_are_refused_at_once(
+def test_invalid_arguments_raise_before_any_request(
     files: Files, arguments: Any, options: Any, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
@@ -353,7 +352,7 @@ def test_bad_arguments_are_refused_at_once(
     assert not files.bench.operations
 
 
-def test_a_server_that_fails_is_told_as_it_is(files: Files) -> None:
+def test_failed_create_is_raised_unchanged(files: Files) -> None:
     files.bench.sandbox.faults.add(CREATE, "status", status=500, times=9)
     file = files.write()
     with pytest.raises(ServiceException) as caught:
@@ -362,10 +361,10 @@ def test_a_server_that_fails_is_told_as_it_is(files: Files) -> None:
     file.close()
 
 
-# What people put on top.
+# Libraries on top of the writer
 
 
-def test_text(files: Files) -> None:
+def test_text_wrapper_round_trip(files: Files) -> None:
     with io.TextIOWrapper(files.write(), "utf-8", newline="\n") as text:
         for n in range(1000):
             print(f"Zeile {n}: é", file=text)
@@ -373,7 +372,7 @@ def test_text(files: Files) -> None:
         assert [line.rstrip() for line in text] == [f"Zeile {n}: é" for n in range(1000)]
 
 
-def test_text_that_is_aborted_is_no_object(files: Files) -> None:
+def test_abort_below_text_wrapper_creates_no_object(files: Files) -> None:
     file = files.write()
     with io.TextIOWrapper(file, "utf-8") as text:
         text.write("half")
@@ -382,7 +381,7 @@ def test_text_that_is_aborted_is_no_object(files: Files) -> None:
     files.bench.assert_nothing_left()
 
 
-def test_tables(files: Files) -> None:
+def test_csv_round_trip(files: Files) -> None:
     rows = [[str(n), f"a,{n}", 'with "quotes"'] for n in range(100)]
     with io.TextIOWrapper(files.write("t.csv"), "utf-8", newline="") as text:
         csv.writer(text).writerows(rows)
@@ -391,7 +390,7 @@ def test_tables(files: Files) -> None:
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-def test_zip(files: Files, compression: int) -> None:
+def test_zip_round_trip(files: Files, compression: int) -> None:
     names = {f"{n}.bin": content(MIB + n) for n in range(6)}
     with files.write() as file, zipfile.ZipFile(file, "w", compression) as archive:
         for name, data in names.items():
@@ -401,7 +400,7 @@ def test_zip(files: Files, compression: int) -> None:
         assert {name: archive.read(name) for name in archive.namelist()} == names
 
 
-def test_gzip(files: Files) -> None:
+def test_gzip_round_trip(files: Files) -> None:
     with files.write() as file, gzip.GzipFile(fileobj=file, mode="wb", compresslevel=1) as packed:
         packed.write(content(PART + 9))
     with files.read() as file, gzip.GzipFile(fileobj=file) as packed:
@@ -409,7 +408,7 @@ def test_gzip(files: Files) -> None:
 
 
 @pytest.mark.parametrize("mode", ["w|", "w|gz", "w:gz", "w"])
-def test_tar(files: Files, mode: Any) -> None:
+def test_tar_round_trip(files: Files, mode: Any) -> None:
     with files.write() as file, tarfile.open(fileobj=file, mode=mode) as archive:
         for n in range(3):
             member = tarfile.TarInfo(f"{n}")
@@ -422,7 +421,7 @@ def test_tar(files: Files, mode: Any) -> None:
             assert found.read() == content(MIB + n)
 
 
-def test_pandas(files: Files) -> None:
+def test_pandas_round_trip(files: Files) -> None:
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"n": range(20_000), "text": [f"line {n}" for n in range(20_000)]})
     with files.write("t.csv") as file:
@@ -440,7 +439,7 @@ def test_pandas(files: Files) -> None:
         assert pandas.read_parquet(file).equals(frame)
 
 
-def test_pyarrow(files: Files) -> None:
+def test_pyarrow_round_trip(files: Files) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     csv_module = pytest.importorskip("pyarrow.csv")
     parquet = pytest.importorskip("pyarrow.parquet")
