@@ -50,7 +50,10 @@ def test_hard_reset_moves_a_branch(cli: Cli, repo: Repo, uri: str) -> None:
     first = repo.change("a")
     repo.change("b")
     assert "no terminal" in cli("hard-reset", f"{uri}/main", "main~1", code=2).err
-    moved = cli("hard-reset", f"{uri}/main", "main~1", "--yes", "--json").json
+    assert (
+        "expected a commit of" in cli("hard-reset", f"{uri}/main", "lakefs://other/v1", code=2).err
+    )
+    moved = cli("hard-reset", f"{uri}/main", f"{uri}/main~1", "--yes", "--json").json
     assert moved["commit_id"] == repo.head() == first
 
 
