@@ -831,7 +831,7 @@ def count_concurrent_calls(
     yield lambda: most
 
 
-def test_one_throttle_limits_files_and_parts(
+def test_files_and_parts_share_throttle(
     folders: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folders.write({**{f"{n}": 9 for n in range(8)}, "3l": 3 * PART, "5l": 3 * PART})

@@ -94,7 +94,7 @@ def ready(bench: Bench) -> Bench:
 
 @rows(TRANSIENT)
 @pytest.mark.parametrize("part_size", [RANGE, SIZE])
-def test_one_fault_is_retried(ready: Bench, row: Row, part_size: int) -> None:
+def test_transient_fault_is_retried(ready: Bench, row: Row, part_size: int) -> None:
     add_fault(ready, row, 1)
     counts: list[int] = []
     ready.download(part_size=part_size, progress=counts.append)

@@ -256,7 +256,7 @@ def settle(bench: Bench, error: TransferError) -> None:
     )
 
 
-# The store assembled the object, and lakeFS did not record it. The failed stat stands for that.
+# The store assembled the object, and lakeFS did not record it. The stat fails for that reason.
 ASSEMBLED_ONLY: list[Fault] = [
     (COMPLETE, "late_error", {"status": 500}),
     (STAT, "status", {"status": 404, "times": 2}),

@@ -273,7 +273,7 @@ def test_complete_sends_unquoted_etags(scripted: Scripted) -> None:
     ]
 
 
-def test_create_without_urls_requests_them_per_part(scripted: Scripted) -> None:
+def test_create_without_urls_requests_one_per_part(scripted: Scripted) -> None:
     etags = [hashlib.md5(part).hexdigest() for part in (content(PART), content(PART + 9)[PART:])]
     url = f"{scripted.server.url}/bucket/key?n="
     scripted.server.script(
