@@ -105,10 +105,13 @@ def kind_of(declared: Any, find: Callable[[str], Any]) -> Kind:
         return _SIMPLE[declared]
     if issubclass(declared, io.IOBase):
         return File()
-    if not issubclass(declared, list):
-        return ModelKind(declared)
-    (base,) = declared.__orig_bases__
-    return ListModelKind(declared, resolve(base.__args__[0], names_beside(declared)))
+    return _list_model(declared) if issubclass(declared, list) else ModelKind(declared)
+
+
+def _list_model(cls: Any) -> Kind:
+    """Return the kind of a class that is declared as ``ListModel["Item"]``."""
+    (base,) = cls.__orig_bases__
+    return ListModelKind(cls, resolve(base.__args__[0], names_beside(cls)))
 
 
 def _union(kinds: Sequence[Kind]) -> Kind:

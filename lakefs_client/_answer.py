@@ -1,4 +1,4 @@
-"""Bodies of answers, read within limits: a server may send more than a client can hold."""
+"""Reading of response bodies within limits: a server may send more than a client can hold."""
 
 from __future__ import annotations
 

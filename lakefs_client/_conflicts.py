@@ -1,4 +1,4 @@
-"""Paths that kept a merge from happening."""
+"""Paths that conflict in a merge."""
 
 from __future__ import annotations
 

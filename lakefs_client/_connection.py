@@ -81,7 +81,7 @@ class Cancellation(threading.Event):
                 _shut(sock)
 
     def detach(self) -> None:
-        """Forget the socket of this thread's exchange, which is over."""
+        """Forget the socket of this thread's exchange, which has ended."""
         with self._lock:
             self._sockets.pop(threading.get_ident(), None)
 
@@ -139,7 +139,7 @@ class Deadline:
 class Exchange(threading.local):
     """The state of this thread's exchange, for its connection.
 
-    urllib3 sends a body under the connect timeout and has no place to say otherwise.
+    urllib3 sends a body under the connect timeout and offers no way to change that.
     """
 
     write_timeout: float | None = None

@@ -125,7 +125,7 @@ class Kind:
 class Primitive(Kind):
     """str, int, bool or float. No bool is an int here; an int may stand for a float.
 
-    Only callers are held to a list of values: servers may know more.
+    Only a caller's value must be one of the known values: servers may know more.
     """
 
     def __init__(self, cls: type, enum: tuple[str, ...] = ()) -> None:
@@ -367,7 +367,7 @@ class ListModelKind(Kind):
 
 
 class MergedMap(Kind):
-    """A map model that is sent as one object, though a list of them is how it is documented.
+    """A map model that is sent as one object, though the API document has a list of them.
 
     Callers may give the model, a list of models, or a dict; servers accept an object only.
     """

@@ -343,8 +343,9 @@ class Model:
         values: Any = plain(self, hide=True)
         results = values.get("results")
         if "pagination" in values and all(isinstance(one, dict) for one in results):
-            return listing_table(type(self).__name__, results)
-        return properties_table(type(self).__name__, values)
+            rows = [_in_order(type(one), row) for one, row in zip(self["results"], results)]
+            return listing_table(type(self).__name__, rows)
+        return properties_table(type(self).__name__, _in_order(type(self), values))
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -361,6 +362,11 @@ class Model:
         return _restore, (type(self), dict(self._items()))
 
 
+def _in_order(cls: Any, values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values in the order of the properties' declaration, unknown ones last."""
+    return {name: values[name] for name in (*cls.openapi_types, *values) if name in values}
+
+
 _set_dict = Model.__dict__["__dict__"].__set__
 
 
@@ -374,7 +380,7 @@ class ListModel(list[Item]):
 
 
 def _restore(cls: type[Model], values: dict[str, Any]) -> Model:
-    """Make a model of values that were one's before: they need no check."""
+    """Make a model from the values of another, which need no check."""
     known = cls._schema().properties
     model = cls.__new__(cls)
     for name, value in values.items():
@@ -390,8 +396,8 @@ def plain(value: Any, *, wire: bool = False, hide: bool = False) -> Any:
 
     Args:
         value: A model, or what may hold some.
-        wire: Whether names are those in JSON.
-        hide: Whether secrets are hidden.
+        wire: True for names in JSON.
+        hide: True to hide secrets.
     """
     if isinstance(value, Model):
         secret = value._secret if hide else ()

@@ -26,7 +26,7 @@ def network_error(
     deadline: Deadline | None = None,
     proxy: str = "",
 ) -> ApiConnectionError:
-    """Return the error to raise for an error of urllib3's.
+    """Return the client's error for an error of urllib3.
 
     Args:
         error: The error.

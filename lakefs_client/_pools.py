@@ -156,7 +156,7 @@ def close_pools(manager: urllib3.PoolManager) -> None:
 
 def _options(c: Configuration, for_store: bool) -> dict[str, Any]:
     options: dict[str, Any] = {
-        # 0 keeps every connection, so that none is made anew for want of room.
+        # 0 keeps every connection, so that none is closed and opened again.
         "maxsize": 0 if for_store else c.connection_pool_maxsize or 0,
         "retries": False,
         "ssl_context": _tls(c, for_store),

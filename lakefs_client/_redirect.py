@@ -1,4 +1,4 @@
-"""Redirects: the address that one means, and if credentials may go there."""
+"""Redirects: their target, and the check that credentials may go there."""
 
 from __future__ import annotations
 

@@ -323,7 +323,7 @@ class ApiClient:
     def _download(
         self, response: urllib3.BaseHTTPResponse
     ) -> tuple[urllib3.BaseHTTPResponse, BinaryIO]:
-        """Read an object into a file of nobody's name, which is gone when it is closed."""
+        """Read an object into a temporary file without a name, which its closing deletes."""
         length = response.headers.get("Content-Length", "")
         small = length.isdecimal() and int(length) <= _IN_MEMORY
         folder = self.configuration.temp_folder_path
@@ -369,14 +369,14 @@ class ApiClient:
             body: Sent as JSON; bytes and binary files as they are.
             post_params: Fields of a form, in place of `body`.
             files: Open files of a form by field name, in place of `body`.
-            response_type: What the answer's JSON is, for instance ``(Repository,)``.
-            auth_settings: The ways to authenticate that are allowed; none by default.
+            response_type: Type of the answer's JSON, for instance ``(Repository,)``.
+            auth_settings: Allowed security schemes; none by default.
             async_req: As for every method, like `_preload_content` and `_request_timeout`.
             _return_http_data_only: Return the result alone. Default: a tuple of result, status
                 and headers.
             collection_formats: Accepted for compatibility: lists repeat their name.
             _host: Address to call instead of the configured one.
-            _check_type: Whether types in the answer are checked. Default True.
+            _check_type: False: do not check the types in the answer. Default True.
 
         Raises:
             ApiException: As for every method.
@@ -433,7 +433,7 @@ class ApiClient:
         """Read the JSON in ``response.data`` as a type, for instance ``(Repository,)``.
 
         Raises:
-            ApiTypeError: It is something else.
+            ApiTypeError: The JSON has another type.
         """
         answer = SimpleNamespace(status=200, reason="OK", headers={}, data=response.data)
         return self._decoded(answer, kind_of(response_type, _model), _check_type, "deserialize")

@@ -100,10 +100,10 @@ class ApiKeyError(_LocatedError, KeyError):
 
 
 class ApiException(OpenApiException):
-    """A request failed. Catching this one catches everything a server or the network does.
+    """A request failed. Catching it catches every failure of a server or the network.
 
     Attributes:
-        status: HTTP status; 0 where no answer was received.
+        status: HTTP status; 0 without an answer.
         reason: The status's reason phrase, or what happened on the network.
         body: The answer's body as text, None without one.
         headers: The answer's headers, looked up in any case; None without an answer.

@@ -32,31 +32,6 @@ def size(text: str) -> int:
     return int(float(match[1]) * UNITS[match[2].upper()])
 
 
-class Bar:
-    """A progress bar in one line of the terminal; a line at the end where there is none."""
-
-    def __init__(self, total: int) -> None:
-        self.total = total
-        self.done = 0
-        self.live = sys.stdout.isatty()
-        self.started = time.monotonic()
-
-    def update(self, count: int) -> None:
-        self.done += count
-        if self.live:
-            print(f"\r  {self}", end="", flush=True)
-
-    def close(self) -> None:
-        print(f"\r  {self}" if self.live else f"  {self}")
-
-    def __str__(self) -> str:
-        share = self.done / self.total if self.total else 1.0
-        rate = self.done / MIB / max(1e-9, time.monotonic() - self.started)
-        filled = int(40 * share)
-        bar = "#" * filled + "." * (40 - filled)
-        return f"[{bar}] {share:4.0%}  {self.done / MIB:.0f} MiB  {rate:.0f} MiB/s"
-
-
 @contextlib.contextmanager
 def server(arguments: argparse.Namespace) -> Iterator[tuple[lakefs_client.Configuration, str]]:
     """Return a real server's configuration, or a sandbox's; and where repositories may be made."""
@@ -113,14 +88,12 @@ def demo(arguments: argparse.Namespace) -> int:
             expected = make_file(source, arguments.size)
 
             print(f"Uploading it in parts to lakefs://{repository}/main/{path}")
-            bar = Bar(arguments.size)
             transfer = Transfer(client, TransferConfig(part_size=5 * MIB, max_concurrency=4))
             started = time.monotonic()
             stats = transfer.upload_file(
-                source, repository, "main", path, user_metadata={"run": "demo"}, progress=bar.update
+                source, repository, "main", path, user_metadata={"run": "demo"}, progress=True
             )
             seconds = time.monotonic() - started
-            bar.close()
 
             print("Reading it back and comparing")
             if read_back(ObjectsApi(client), repository, path) != expected:

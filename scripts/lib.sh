@@ -15,11 +15,11 @@ find_python() {
     return 1
 }
 
-# Make .venv with the named requirement files; again only when one of them has changed.
+# Make .venv with the named requirement files, once for each set of them.
 make_venv() {
-    local python stamp=.venv/requirements.stamp wanted
-    wanted=$(cat "$@" setup.py pyproject.toml | cksum)
-    if [ -x .venv/bin/python ] && [ "$(cat "$stamp.$#" 2>/dev/null)" = "$wanted" ]; then
+    local python stamp
+    stamp=.venv/requirements-$(cat "$@" setup.py pyproject.toml | cksum | tr ' ' -)
+    if [ -x .venv/bin/python ] && [ -e "$stamp" ]; then
         return
     fi
     python=$(find_python)
@@ -37,5 +37,5 @@ make_venv() {
     # setuptools warns of every editable install, whatever the folder.
     PYTHONWARNINGS=ignore .venv/bin/python -m pip install --quiet --disable-pip-version-check \
         --no-deps --editable .
-    echo "$wanted" >"$stamp.$#"
+    touch "$stamp"
 }

@@ -99,7 +99,17 @@ class LakeFSFileSystem(Tree):
             self.client, TransferConfig(max_concurrency=CONCURRENCY)
         )
         self.listings = Listings(self.objects, self.dircache)
+        self.transactions: list[LakeFSTransaction] = []
         self._branches: set[tuple[str, str]] = set()
+
+    @property
+    def transaction(self) -> LakeFSTransaction:
+        """A new transaction: ``with fs.transaction("repository", "main") as tx``."""
+        return LakeFSTransaction(self)
+
+    def start_transaction(self) -> Any:
+        """Raise ValueError, since a transaction needs a repository."""
+        return self.transaction.__enter__()
 
     def reader(self, place: Location) -> ObjectReader:
         """Return a reader of an object, which asks for no byte yet."""
@@ -178,8 +188,9 @@ class LakeFSFileSystem(Tree):
                 *place, mode="wb", content_type=content_type, user_metadata=metadata
             )
         file = WriteFile(self, path, mode, writer, autocommit)
-        if self._intrans and not autocommit:
-            self.transaction.files.append(file)
+        if not autocommit:
+            for transaction in [*self.transactions]:
+                transaction.collect(place, file)
         return file
 
     def require_branch(self, place: Location) -> None:

@@ -68,7 +68,7 @@ class Call:
         cancellation: Cancels the call.
 
     Raises:
-        ApiTypeError: The callback is not one.
+        ApiTypeError: `callback` is not a callback.
         ApiValueError: A bar requires tqdm, which is not installed.
     """
 

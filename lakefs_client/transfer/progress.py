@@ -50,7 +50,7 @@ class Progress:
         """Return a progress that reports to a callback, or to nobody if it is None.
 
         Raises:
-            ApiTypeError: The callback is not one.
+            ApiTypeError: It is not a callback.
         """
         return cls(None if callback is None else Reporter(callback))
 

@@ -1,4 +1,4 @@
-"""`Transfer`: the public methods, their documentation, and the dispatch to the wings."""
+"""`Transfer`: the public methods, their documentation, and their dispatch."""
 
 from __future__ import annotations
 
@@ -110,6 +110,7 @@ class Transfer(DirectoryMethods):
                 at a time. The number is negative when a part is sent again; the sum at the end
                 is the file's size. An exception in the callback stops the upload. tqdm's
                 ``bar.update`` fits, as does an fsspec callback, which also gets the size.
+                True shows a bar of tqdm (extra ``[progress]``).
             resume: Keep a journal of an upload in parts. After an interruption, the same call
                 resumes the upload, even in another process, and sends only the missing parts.
                 See `TransferConfig.journal_dir`.

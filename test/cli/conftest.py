@@ -1,6 +1,6 @@
-"""The command line as a process, against the sandbox or the server that the environment names.
+"""Fixtures: the command line as a process, against the sandbox or a named server.
 
-The variables are those of `test/integration`. Tests that inject faults use the sandbox always.
+The variables are those of `test/integration`. Tests that inject faults always use the sandbox.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ VARIABLES = (
 
 @pytest.fixture(scope="session")
 def lakefs_server() -> Iterator[Server]:
-    """Provide the server that the environment names, or a sandbox."""
+    """Provide the server of the environment variables, or a sandbox."""
     if os.environ.get(VARIABLES[0]):
         yield Server(*(os.environ[name] for name in VARIABLES))
         return
     with Sandbox() as sandbox:
-        yield of_sandbox(sandbox)
+        yield sandbox_server(sandbox)
 
 
-def of_sandbox(sandbox: Sandbox) -> Server:
+def sandbox_server(sandbox: Sandbox) -> Server:
     return Server(
         sandbox.endpoint,
         sandbox.access_key_id,
@@ -45,17 +45,17 @@ def of_sandbox(sandbox: Sandbox) -> Server:
 
 @pytest.fixture(scope="session")
 def lakefs(lakefs_server: Server) -> Iterator[LakeFSClient]:
-    """Every API, to look at what commands did."""
+    """Provide a client with all API groups, to check the effects of commands."""
     with LakeFSClient(lakefs_server.configuration()) as client:
         yield client
 
 
 @pytest.fixture
 def repositories(lakefs: LakeFSClient, lakefs_server: Server) -> Iterator[Repositories]:
-    """Make repositories, and delete them in the end."""
-    made = Repositories(lakefs, lakefs_server)
-    yield made
-    made.delete_all()
+    """Provide a factory of repositories, and delete these after the test."""
+    repositories = Repositories(lakefs, lakefs_server)
+    yield repositories
+    repositories.delete_all()
 
 
 @pytest.fixture
@@ -72,11 +72,11 @@ def uri(repo: Repo) -> str:
 
 @pytest.fixture
 def cli(lakefs_server: Server, tmp_path: Path) -> Cli:
-    """Run commands in an empty folder, with the server's credentials in the environment."""
+    """Provide a runner of commands in an empty folder, with the server's credentials."""
     return Cli(lakefs_server, tmp_path)
 
 
 @pytest.fixture
 def sandbox_cli(sandbox: Sandbox, tmp_path: Path) -> Cli:
-    """Run commands against the sandbox of this test, whose faults can be set."""
-    return Cli(of_sandbox(sandbox), tmp_path)
+    """Provide a runner of commands against this test's own sandbox."""
+    return Cli(sandbox_server(sandbox), tmp_path)

@@ -1,4 +1,4 @@
-"""Run `lakefs-client` as people and jobs do."""
+"""A runner of `lakefs-client` as a process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from integration.support import Server
 
 PROGRAM = (sys.executable, "-m", "lakefs_client")
 PATIENCE = 60
-PASSED_ON = ("PATH", "SYSTEMROOT", "COVERAGE_PROCESS_CONFIG")
+INHERITED = ("PATH", "SYSTEMROOT", "COVERAGE_PROCESS_CONFIG")
 
 
 @dataclass
@@ -49,14 +49,14 @@ Process = subprocess.Popen[bytes]
 
 
 class Cli:
-    """Runs commands, and asserts their exit codes."""
+    """A runner of commands that checks their exit codes."""
 
     def __init__(self, server: Server, folder: Path) -> None:
         self.folder = folder
         home = folder / "home"
         home.mkdir()
         self.environment = {
-            **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
+            **{name: os.environ[name] for name in INHERITED if name in os.environ},
             "HOME": str(home),
             "LAKECTL_SERVER_ENDPOINT_URL": server.endpoint,
             "LAKECTL_CREDENTIALS_ACCESS_KEY_ID": server.access_key_id,
@@ -73,7 +73,7 @@ class Cli:
         return result
 
     def run(self, *arguments: object, stdin: bytes = b"", **environment: str | None) -> Result:
-        """Run a command, whatever its exit code."""
+        """Run a command, with any exit code."""
         done = subprocess.run(
             [*PROGRAM, *map(str, arguments)],
             input=stdin,
@@ -86,7 +86,7 @@ class Cli:
 
     @contextmanager
     def start(self, *arguments: object, stdout: Any = subprocess.PIPE) -> Iterator[Process]:
-        """Start a command, which is killed if it outlives the block."""
+        """Start a command, and kill the process at the end of the block."""
         command = [*PROGRAM, *map(str, arguments)]
         process = subprocess.Popen(
             command, stdout=stdout, stderr=subprocess.PIPE, cwd=self.folder, env=self.environment
@@ -102,7 +102,7 @@ class Cli:
         return {name: value for name, value in changed.items() if value is not None}
 
     def file(self, name: str, content: bytes) -> Path:
-        """Write a file into the folder that commands run in."""
+        """Write a file into the commands' working folder."""
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)

@@ -16,7 +16,7 @@ KEYS = (
 )  # fmt: skip
 
 
-def test_upload_and_download_of_a_file(cli: Cli, repo: Repo, uri: str) -> None:
+def test_cp_uploads_and_downloads_a_file(cli: Cli, repo: Repo, uri: str) -> None:
     cli.file("model.bin", b"weights")
     cli("cp", "model.bin", f"{uri}/main/models/v1.bin")
     assert repo.read("models/v1.bin") == b"weights"
@@ -24,7 +24,7 @@ def test_upload_and_download_of_a_file(cli: Cli, repo: Repo, uri: str) -> None:
     assert (cli.folder / "copy.bin").read_bytes() == b"weights"
 
 
-def test_copy_to_a_folder_keeps_the_name(cli: Cli, repo: Repo, uri: str) -> None:
+def test_cp_to_folder_keeps_the_name(cli: Cli, repo: Repo, uri: str) -> None:
     cli.file("a.txt", b"a")
     cli("cp", "a.txt", f"{uri}/main/folder/")
     cli("cp", "a.txt", f"{uri}/main")
@@ -35,14 +35,14 @@ def test_copy_to_a_folder_keeps_the_name(cli: Cli, repo: Repo, uri: str) -> None
     assert (cli.folder / "down" / "a.txt").read_bytes() == b"a"
 
 
-def test_copy_from_stdin_to_stdout(cli: Cli, repo: Repo, uri: str) -> None:
+def test_cp_reads_stdin_and_writes_stdout(cli: Cli, repo: Repo, uri: str) -> None:
     content = bytes(range(256)) * 1000
     cli("cp", "-", f"{uri}/main/stream", stdin=content)
     assert repo.read("stream") == content
     assert cli("cp", f"{uri}/main/stream", "-").out == content
 
 
-def test_metadata_and_content_type_of_an_upload(cli: Cli, repo: Repo, uri: str) -> None:
+def test_cp_sets_metadata_and_content_type(cli: Cli, repo: Repo, uri: str) -> None:
     cli.file("a.txt", b"a")
     cli(
         "cp", "a.txt", f"{uri}/main/a", "--content-type", "text/x-special",
@@ -53,13 +53,13 @@ def test_metadata_and_content_type_of_an_upload(cli: Cli, repo: Repo, uri: str) 
     assert stats.metadata.to_dict() == {"run": "42", "stage": "dev", "note": "a, b"}
 
 
-def test_json_of_a_copy_is_the_object(cli: Cli, uri: str) -> None:
+def test_cp_json_output_is_the_object(cli: Cli, uri: str) -> None:
     cli.file("a.txt", b"abc")
     stats = cli("cp", "--json", "a.txt", f"{uri}/main/a").json
     assert (stats["path"], stats["size_bytes"]) == ("a", 3)
 
 
-def test_folders_there_and_back(cli: Cli, repo: Repo, uri: str) -> None:
+def test_recursive_cp_filters_and_skips_files(cli: Cli, repo: Repo, uri: str) -> None:
     cli.file("set/a.txt", b"a")
     cli.file("set/sub/b.txt", b"b")
     cli.file("set/sub/c.log", b"c")
@@ -96,13 +96,11 @@ def test_folders_there_and_back(cli: Cli, repo: Repo, uri: str) -> None:
         (("a.txt", "lakefs://repo-1/main/a", "--meta", "x"), "expected KEY=VALUE"),
     ],
 )
-def test_copies_that_make_no_sense_are_refused(
-    cli: Cli, arguments: tuple[str, ...], message: str
-) -> None:
+def test_cp_rejects_invalid_arguments(cli: Cli, arguments: tuple[str, ...], message: str) -> None:
     assert message in cli("cp", *arguments, code=2).err
 
 
-def test_every_key_has_an_address_that_is_listed_and_copied(cli: Cli, repo: Repo, uri: str) -> None:
+def test_special_keys_have_readable_addresses(cli: Cli, repo: Repo, uri: str) -> None:
     for number, key in enumerate(KEYS):
         repo.upload(key, str(number).encode())
     listed = [item["path"] for item in cli("ls", "-r", f"{uri}/main/", "--json").items]
@@ -113,7 +111,7 @@ def test_every_key_has_an_address_that_is_listed_and_copied(cli: Cli, repo: Repo
     assert cli("cat", *addresses).text == "".join(map(str, range(len(KEYS))))
 
 
-def test_list_shows_folders_unless_recursive(cli: Cli, repo: Repo, uri: str) -> None:
+def test_ls_shows_folders_unless_recursive(cli: Cli, repo: Repo, uri: str) -> None:
     for path in ("a.txt", "dir/b.txt", "dir/sub/c.txt"):
         repo.upload(path, b"123")
     kinds = [line.split("\t")[0::3] for line in cli("ls", f"{uri}/main/").lines]
@@ -125,7 +123,7 @@ def test_list_shows_folders_unless_recursive(cli: Cli, repo: Repo, uri: str) -> 
     assert [line.split("\t")[3] for line in after] == ["dir/sub/c.txt"]
 
 
-def test_names_cannot_command_the_terminal(cli: Cli, repo: Repo, uri: str) -> None:
+def test_ls_escapes_control_characters(cli: Cli, repo: Repo, uri: str) -> None:
     repo.upload("red\x1b[31m\nname", b"x")
     listed = cli("ls", f"{uri}/main/")
     assert listed.lines[0].split("\t")[3] == r"red\x1b[31m\nname"
@@ -141,14 +139,14 @@ def test_stat_shows_an_object(cli: Cli, repo: Repo, uri: str) -> None:
     assert cli("stat", f"{uri}/main/a.txt", "--json").json["size_bytes"] == 3
 
 
-def test_removal_of_an_object(cli: Cli, repo: Repo, uri: str) -> None:
+def test_rm_deletes_an_object(cli: Cli, repo: Repo, uri: str) -> None:
     repo.upload("a.txt")
     cli("rm", f"{uri}/main/a.txt")
     assert repo.paths() == []
     assert "a.txt" in cli("rm", f"{uri}/main/a.txt", code=3).err
 
 
-def test_presigned_url(cli: Cli, repo: Repo, uri: str) -> None:
+def test_presign_prints_a_url(cli: Cli, repo: Repo, uri: str) -> None:
     if not repo.lakefs.config_api.get_config().storage_config.pre_sign_support:
         pytest.skip("this server's store has no presigned URLs (pre_sign_support)")
     repo.upload("a.txt", b"abc")
@@ -168,9 +166,7 @@ def folder(cli: Cli) -> Path:
     return cli.folder / "set"
 
 
-def test_sync_makes_a_prefix_equal_to_a_folder(
-    cli: Cli, repo: Repo, uri: str, folder: Path
-) -> None:
+def test_sync_uploads_and_deletes(cli: Cli, repo: Repo, uri: str, folder: Path) -> None:
     repo.upload("set/old.txt", b"old")
     repo.upload("setting", b"another")
     target = f"{uri}/main/set"
@@ -185,7 +181,7 @@ def test_sync_makes_a_prefix_equal_to_a_folder(
     assert done.err == "2 unchanged (5 B), 1 deleted (1 B)\n"
 
 
-def test_sync_makes_a_folder_equal_to_a_prefix(cli: Cli, repo: Repo, uri: str) -> None:
+def test_sync_downloads_and_deletes(cli: Cli, repo: Repo, uri: str) -> None:
     for path in ("set/a.txt", "set/sub/b.txt"):
         repo.upload(path)
     cli.file("down/old.txt", b"old")
@@ -194,7 +190,7 @@ def test_sync_makes_a_folder_equal_to_a_prefix(cli: Cli, repo: Repo, uri: str) -
     assert files == ["down/a.txt", "down/sub/b.txt"]
 
 
-def test_sync_within_a_repository(cli: Cli, repo: Repo, uri: str) -> None:
+def test_sync_copies_within_a_repository(cli: Cli, repo: Repo, uri: str) -> None:
     repo.upload("set/a.txt", b"a")
     repo.upload("copy/old.txt", b"old")
     cli("sync", f"{uri}/main/set", f"{uri}/main/copy", "--delete")
@@ -221,7 +217,7 @@ def test_dry_run_changes_nothing(cli: Cli, repo: Repo, uri: str, folder: Path) -
     assert repo.paths() == ["set/a.txt", "set/old.txt"]
 
 
-def test_mistyped_source_is_not_found(cli: Cli, repo: Repo, uri: str) -> None:
+def test_missing_source_is_not_found(cli: Cli, repo: Repo, uri: str) -> None:
     repo.upload("set/a.txt")
     cli.file("down/a.txt", b"a")
     for command in (("cp", "-r"), ("sync", "--delete")):
@@ -233,7 +229,7 @@ def test_mistyped_source_is_not_found(cli: Cli, repo: Repo, uri: str) -> None:
     assert (cli.folder / "down/a.txt").exists()
 
 
-def test_removal_of_a_folder(cli: Cli, repo: Repo, uri: str) -> None:
+def test_recursive_rm_filters_and_needs_confirmation(cli: Cli, repo: Repo, uri: str) -> None:
     for path in ("set/a.txt", "set/sub/b.txt", "set/sub/c.log", "setting"):
         repo.upload(path, b"123")
     dry = cli("rm", "-r", f"{uri}/main/set", "--dry-run", "--include", "*.txt")

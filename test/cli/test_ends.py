@@ -1,4 +1,4 @@
-"""Hard ends: signals, closed pipes, terminals, homes that are missing or read-only."""
+"""Signals, closed pipes, terminals, locales, and missing or read-only home directories."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and terminal
 
 
 @pytest.fixture
-def uploading(sandbox_cli: Cli, sandbox: Sandbox) -> tuple[str, ...]:
-    """Provide the arguments of an upload in parts whose second part does not come to an end."""
+def stalled_upload(sandbox_cli: Cli, sandbox: Sandbox) -> tuple[str, ...]:
+    """Provide the arguments of a multipart upload whose second part stalls."""
     sandbox_cli("repo", "create", "lakefs://repo-1", f"{sandbox.storage_namespace}repo-1")
     with sandbox_cli.file("large.bin", b"").open("wb") as file:
         file.truncate(12 * MIB)
@@ -29,7 +29,7 @@ def uploading(sandbox_cli: Cli, sandbox: Sandbox) -> tuple[str, ...]:
 
 
 def wait_for_a_part(sandbox: Sandbox) -> None:
-    """Wait until the store has the first part, or another one."""
+    """Wait until the store has a part."""
     end = time.monotonic() + PATIENCE
     while not any(upload.parts for upload in sandbox.blockstore.uploads().values()):
         assert time.monotonic() < end
@@ -38,9 +38,9 @@ def wait_for_a_part(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signal_aborts_an_upload(
-    sandbox_cli: Cli, sandbox: Sandbox, uploading: tuple[str, ...], number: int
+    sandbox_cli: Cli, sandbox: Sandbox, stalled_upload: tuple[str, ...], number: int
 ) -> None:
-    with sandbox_cli.start(*uploading) as process:
+    with sandbox_cli.start(*stalled_upload) as process:
         wait_for_a_part(sandbox)
         process.send_signal(number)
         _, err = process.communicate(timeout=PATIENCE)
@@ -50,11 +50,11 @@ def test_signal_aborts_an_upload(
     assert sandbox_cli("ls", "lakefs://repo-1/main/").out == b""
 
 
-def test_second_signal_does_not_disturb_the_abort(
-    sandbox_cli: Cli, sandbox: Sandbox, uploading: tuple[str, ...]
+def test_second_signal_does_not_interrupt_the_abort(
+    sandbox_cli: Cli, sandbox: Sandbox, stalled_upload: tuple[str, ...]
 ) -> None:
     sandbox.faults.add("abort_presign_multipart_upload", "stall", seconds=1)
-    with sandbox_cli.start(*uploading) as process:
+    with sandbox_cli.start(*stalled_upload) as process:
         wait_for_a_part(sandbox)
         process.send_signal(signal.SIGINT)
         time.sleep(0.5)
@@ -65,9 +65,9 @@ def test_second_signal_does_not_disturb_the_abort(
 
 
 def test_interrupted_upload_is_listed_and_resumed(
-    sandbox_cli: Cli, sandbox: Sandbox, uploading: tuple[str, ...]
+    sandbox_cli: Cli, sandbox: Sandbox, stalled_upload: tuple[str, ...]
 ) -> None:
-    with sandbox_cli.start(*uploading, "--resume") as process:
+    with sandbox_cli.start(*stalled_upload, "--resume") as process:
         wait_for_a_part(sandbox)
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=PATIENCE)
@@ -87,9 +87,9 @@ def test_interrupted_upload_is_listed_and_resumed(
 
 
 def test_interrupted_upload_is_discarded(
-    sandbox_cli: Cli, sandbox: Sandbox, uploading: tuple[str, ...]
+    sandbox_cli: Cli, sandbox: Sandbox, stalled_upload: tuple[str, ...]
 ) -> None:
-    with sandbox_cli.start(*uploading, "--resume") as process:
+    with sandbox_cli.start(*stalled_upload, "--resume") as process:
         wait_for_a_part(sandbox)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=PATIENCE)
@@ -99,7 +99,7 @@ def test_interrupted_upload_is_discarded(
     assert sandbox_cli("transfers", "list").out == b""
 
 
-def test_reader_that_stops_early_is_no_error(cli: Cli, repo: Repo, uri: str) -> None:
+def test_closed_stdout_is_not_an_error(cli: Cli, repo: Repo, uri: str) -> None:
     repo.upload("large", b"x" * 4 * MIB)
     for arguments in (("cat", f"{uri}/main/large"), ("api", "repositories")):
         with cli.start(*arguments) as process:
@@ -110,7 +110,7 @@ def test_reader_that_stops_early_is_no_error(cli: Cli, repo: Repo, uri: str) -> 
             assert process.wait(PATIENCE) == 0
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_full_disk_is_an_error(cli: Cli, repo: Repo, uri: str) -> None:
     repo.upload("a")
     with open("/dev/full", "wb") as full:
@@ -122,15 +122,15 @@ def test_full_disk_is_an_error(cli: Cli, repo: Repo, uri: str) -> None:
             assert b"Traceback" not in err
 
 
-def closing(*descriptors: int) -> list[str]:
-    """Return a command that closes descriptors and becomes the one behind it."""
+def close_and_run(*descriptors: int) -> list[str]:
+    """Return a command that closes descriptors, then executes its arguments."""
     code = "import os, sys; [os.close(int(n)) for n in sys.argv[1].split()]; "
     code += "os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
     return [sys.executable, "-c", code, " ".join(map(str, descriptors))]
 
 
 @pytest.mark.parametrize("descriptors", [(0,), (2,), (0, 2)])
-def test_streams_may_be_closed(
+def test_closed_stdin_and_stderr_are_supported(
     cli: Cli, repo: Repo, uri: str, descriptors: tuple[int, ...]
 ) -> None:
     repo.upload("a")
@@ -141,7 +141,7 @@ def test_streams_may_be_closed(
         (("cp", "-", f"{uri}/main/b"), 2 if 0 in descriptors else 0),
     ):
         done = subprocess.run(
-            [*closing(*descriptors), *PROGRAM[1:], *arguments], stdin=subprocess.DEVNULL,
+            [*close_and_run(*descriptors), *PROGRAM[1:], *arguments], stdin=subprocess.DEVNULL,
             capture_output=True, env=cli.environment, cwd=cli.folder, timeout=PATIENCE,
         )  # fmt: skip
         assert done.returncode == code, done
@@ -151,7 +151,7 @@ def test_streams_may_be_closed(
 def in_terminal(
     cli: Cli, *arguments: str, typed: bytes = b"", **environment: str
 ) -> tuple[int, str]:
-    """Run a command on a terminal of its own; return its exit code and what it shows."""
+    """Run a command on a new terminal; return its exit code and output."""
     import fcntl
     import pty
     import struct
@@ -169,7 +169,7 @@ def in_terminal(
     while True:
         try:
             read = os.read(terminal, 65536)
-        except OSError:  # Linux says so when the other end is closed
+        except OSError:  # on Linux, the other end is closed
             break
         if not read:
             break
@@ -179,7 +179,7 @@ def in_terminal(
     return os.waitstatus_to_exitcode(status), shown.decode().replace("\r\n", "\n")
 
 
-def test_deletion_asks_on_a_terminal(cli: Cli, repo: Repo, uri: str) -> None:
+def test_deletion_asks_for_confirmation_on_a_terminal(cli: Cli, repo: Repo, uri: str) -> None:
     repo.branch("dev")
     code, shown = in_terminal(cli, "branch", "delete", f"{uri}/dev", typed=b"n\n")
     assert code == 1
@@ -190,7 +190,7 @@ def test_deletion_asks_on_a_terminal(cli: Cli, repo: Repo, uri: str) -> None:
     cli("branch", "show", f"{uri}/dev", code=3)
 
 
-def test_colors_appear_on_a_terminal_unless_unwanted(cli: Cli, repo: Repo, uri: str) -> None:
+def test_colors_are_limited_to_terminals(cli: Cli, repo: Repo, uri: str) -> None:
     repo.upload("a")
     diff = ("diff", f"{uri}/main")
     assert in_terminal(cli, *diff)[1] == "\x1b[32m+ added a\x1b[0m\n"
@@ -202,7 +202,7 @@ def test_colors_appear_on_a_terminal_unless_unwanted(cli: Cli, repo: Repo, uri: 
     assert "\t" not in columns
 
 
-def test_progress_bar_on_a_terminal(sandbox_cli: Cli, sandbox: Sandbox) -> None:
+def test_progress_bar_is_shown_on_a_terminal(sandbox_cli: Cli, sandbox: Sandbox) -> None:
     pytest.importorskip("tqdm")
     sandbox_cli("repo", "create", "lakefs://repo-1", f"{sandbox.storage_namespace}repo-1")
     sandbox_cli.file("a.bin", b"x" * MIB)
@@ -216,7 +216,7 @@ def test_progress_bar_on_a_terminal(sandbox_cli: Cli, sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("home", [None, "/nonexistent", "read-only"])
-def test_commands_need_no_home(cli: Cli, repo: Repo, uri: str, home: str | None) -> None:
+def test_commands_work_without_home(cli: Cli, repo: Repo, uri: str, home: str | None) -> None:
     if home == "read-only":
         folder = cli.folder / "read-only"
         folder.mkdir(mode=0o500)
@@ -229,7 +229,7 @@ def test_commands_need_no_home(cli: Cli, repo: Repo, uri: str, home: str | None)
     assert (cli.folder / "b.txt").read_bytes() == b"a"
 
 
-def test_names_that_are_not_in_the_locale(cli: Cli, repo: Repo, uri: str) -> None:
+def test_names_outside_the_locale_are_printed(cli: Cli, repo: Repo, uri: str) -> None:
     repo.upload("ünï☃")
     for locale in ({"LC_ALL": "C"}, {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0"},
                    {"PYTHONIOENCODING": "ascii"}):  # fmt: skip
@@ -237,7 +237,7 @@ def test_names_that_are_not_in_the_locale(cli: Cli, repo: Repo, uri: str) -> Non
         assert cli("ls", f"{uri}/main/", "--json", **locale).json["path"] == "ünï☃"
 
 
-def test_file_names_that_are_not_utf8(cli: Cli, repo: Repo, uri: str) -> None:
+def test_undecodable_file_name_is_a_failure(cli: Cli, repo: Repo, uri: str) -> None:
     folder = os.fsencode(cli.folder / "set")
     os.mkdir(folder)
     for name in (b"good", b"bad\xff"):

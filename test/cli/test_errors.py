@@ -42,27 +42,27 @@ def make_repository(cli: Cli, sandbox: Sandbox, name: str = "repo-1") -> str:
     ],
     ids=" ".join,
 )
-def test_what_is_missing_is_named(cli: Cli, arguments: tuple[str, ...]) -> None:
-    refused = cli(*arguments, code=3)
-    assert refused.out == b""
-    assert "missing" in refused.err or "nothing" in refused.err
-    assert refused.err.startswith(f"lakefs-client {arguments[0]}: error: ")
-    assert len(refused.err.splitlines()) <= 2
+def test_missing_resource_is_named(cli: Cli, arguments: tuple[str, ...]) -> None:
+    failed = cli(*arguments, code=3)
+    assert failed.out == b""
+    assert "missing" in failed.err or "nothing" in failed.err
+    assert failed.err.startswith(f"lakefs-client {arguments[0]}: error: ")
+    assert len(failed.err.splitlines()) <= 2
 
 
-def test_wrong_credentials(cli: Cli, uri: str) -> None:
-    refused = cli("ls", f"{uri}/main/", code=5, LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY="wrong-one")
-    assert "401" in refused.err
-    assert "hint: " in refused.err
-    assert "wrong-one" not in refused.err
+def test_wrong_credentials_exit_with_5(cli: Cli, uri: str) -> None:
+    failed = cli("ls", f"{uri}/main/", code=5, LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY="wrong-one")
+    assert "401" in failed.err
+    assert "hint: " in failed.err
+    assert "wrong-one" not in failed.err
 
 
-def test_no_server_configured(cli: Cli) -> None:
-    refused = cli("repo", "list", code=2, LAKECTL_SERVER_ENDPOINT_URL=None)
-    assert "LAKECTL_SERVER_ENDPOINT_URL" in refused.err
+def test_missing_server_setting_is_named(cli: Cli) -> None:
+    failed = cli("repo", "list", code=2, LAKECTL_SERVER_ENDPOINT_URL=None)
+    assert "LAKECTL_SERVER_ENDPOINT_URL" in failed.err
 
 
-def test_credentials_in_a_file(cli: Cli) -> None:
+def test_config_file_option_selects_credentials(cli: Cli) -> None:
     import yaml
 
     content = {
@@ -86,26 +86,26 @@ def test_credentials_in_a_file(cli: Cli) -> None:
     assert len(exposed.err.splitlines()) == 1
 
 
-def test_unreachable_server(cli: Cli) -> None:
+def test_unreachable_server_exits_with_8(cli: Cli) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         endpoint = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        refused = cli("repo", "list", code=8, LAKECTL_SERVER_ENDPOINT_URL=endpoint)
-    assert endpoint in refused.err
-    assert "doctor" in refused.err
+        failed = cli("repo", "list", code=8, LAKECTL_SERVER_ENDPOINT_URL=endpoint)
+    assert endpoint in failed.err
+    assert "doctor" in failed.err
 
 
-def test_server_that_stays_unavailable(sandbox_cli: Cli, sandbox: Sandbox) -> None:
+def test_unavailable_server_exits_with_8(sandbox_cli: Cli, sandbox: Sandbox) -> None:
     sandbox.faults.add("list_repositories", "status", status=503, times=99)
     sandbox_cli("repo", "list", code=8)
 
 
-def test_server_that_fails(sandbox_cli: Cli, sandbox: Sandbox) -> None:
+def test_server_error_exits_with_1(sandbox_cli: Cli, sandbox: Sandbox) -> None:
     sandbox.faults.add("list_repositories", "status", status=500)
     sandbox_cli("repo", "list", code=1)
 
 
-def test_some_of_many_failed(sandbox_cli: Cli, sandbox: Sandbox) -> None:
+def test_partial_failure_exits_with_6(sandbox_cli: Cli, sandbox: Sandbox) -> None:
     main = make_repository(sandbox_cli, sandbox)
     for name in ("a", "b", "c"):
         sandbox_cli.file(f"set/{name}", name.encode())
@@ -122,7 +122,7 @@ def test_some_of_many_failed(sandbox_cli: Cli, sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("command", ["commit", "merge"])
-def test_refusal_of_a_hook(sandbox_cli: Cli, sandbox: Sandbox, command: str) -> None:
+def test_hook_failure_exits_with_7(sandbox_cli: Cli, sandbox: Sandbox, command: str) -> None:
     main = make_repository(sandbox_cli, sandbox)
     sandbox_cli("branch", "create", "lakefs://repo-1/dev", "-s", main)
     sandbox_cli("cp", "-", "lakefs://repo-1/dev/a", stdin=b"a")
@@ -132,22 +132,22 @@ def test_refusal_of_a_hook(sandbox_cli: Cli, sandbox: Sandbox, command: str) -> 
         body={"message": f"pre-{command} hook aborted, run id '5k': schema"},
     )  # fmt: skip
     if command == "commit":
-        refused = sandbox_cli("commit", "lakefs://repo-1/dev", "-m", "x", code=7)
+        failed = sandbox_cli("commit", "lakefs://repo-1/dev", "-m", "x", code=7)
     else:
-        refused = sandbox_cli("merge", "lakefs://repo-1/dev", main, code=7)
-    assert "hook" in refused.err
+        failed = sandbox_cli("merge", "lakefs://repo-1/dev", main, code=7)
+    assert "hook" in failed.err
 
 
-def test_errors_as_json(cli: Cli) -> None:
-    refused = cli("--json", "ls", f"{MISSING}/main/", code=3)
-    assert refused.out == b""
-    record = json.loads(refused.err)
+def test_json_error_has_status_and_exit_code(cli: Cli) -> None:
+    failed = cli("--json", "ls", f"{MISSING}/main/", code=3)
+    assert failed.out == b""
+    record = json.loads(failed.err)
     assert record["exit_code"] == 3
     assert record["status"] == 404
     assert MISSING in record["error"]
 
 
-def test_traceback_with_debug_alone(cli: Cli) -> None:
+def test_debug_shows_the_traceback(cli: Cli) -> None:
     with cli.start("--debug", "ls", f"{MISSING}/main/") as done:
         _, err = done.communicate(timeout=60)
     assert done.returncode == 3
@@ -155,22 +155,22 @@ def test_traceback_with_debug_alone(cli: Cli) -> None:
     assert cli.environment["LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY"].encode() not in err
 
 
-def test_wrong_use(cli: Cli) -> None:
+def test_usage_errors_exit_with_2(cli: Cli) -> None:
     assert "usage:" in cli(code=2).err
     assert "did you mean 'commit'?" in cli("comit", code=2).err
     assert "unrecognized arguments: --nonsense" in cli("repo", "list", "--nonsense", code=2).err
-    # An abbreviation would change its meaning with the next option.
+    # A new option would make an abbreviation ambiguous.
     cli("commit", "lakefs://repo-1/main", "--mess", "x", code=2)
     assert "VERB" in cli("repo", code=2).err
 
 
-def test_quiet_leaves_results_and_errors(cli: Cli, repo: Repo, uri: str) -> None:
+def test_quiet_suppresses_messages_but_not_errors(cli: Cli, repo: Repo, uri: str) -> None:
     repo.upload("a")
     assert cli("-q", "rm", f"{uri}/main/a").err == ""
     assert "error" in cli("-q", "rm", f"{uri}/main/a", code=3).err
 
 
-def test_options_of_every_command_stand_before_or_behind_it(cli: Cli, repo: Repo, uri: str) -> None:
+def test_global_options_precede_or_follow_the_command(cli: Cli, repo: Repo, uri: str) -> None:
     repo.upload("a")
     for arguments in (("--json", "ls", f"{uri}/main/"), ("ls", f"{uri}/main/", "--json")):
         assert cli(*arguments).json["path"] == "a"
@@ -178,11 +178,11 @@ def test_options_of_every_command_stand_before_or_behind_it(cli: Cli, repo: Repo
         assert cli(*arguments).json["id"] == "main"
 
 
-def test_every_exit_code_has_a_meaning() -> None:
+def test_exit_codes_are_documented() -> None:
     assert list(CODES) == [0, 1, 2, 3, 4, 5, 6, 7, 8, 130]
 
 
-def test_every_command_has_a_module() -> None:
+def test_command_has_a_description() -> None:
     from lakefs_client.cli import _parser
 
     for name in _commands.names():

@@ -1,4 +1,4 @@
-"""The guides are up to date, and their commands work."""
+"""Generated parts of the guides are current, and the guides' commands work."""
 
 from __future__ import annotations
 
@@ -35,12 +35,14 @@ def tool() -> ModuleType:
     return module
 
 
-def test_guide_is_what_the_parser_says(tool: ModuleType) -> None:
+def test_guide_matches_the_parser(tool: ModuleType) -> None:
     assert tool.GUIDE.read_text("utf-8") == tool.guide(), "run python tools/command_line.py"
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 13), reason="argparse of 3.13 words options otherwise")
-def test_completion_scripts_are_what_the_parser_says(tool: ModuleType) -> None:
+@pytest.mark.skipif(
+    sys.version_info >= (3, 13), reason="argparse of 3.13 formats options differently"
+)
+def test_completion_scripts_match_the_parser(tool: ModuleType) -> None:
     pytest.importorskip("shtab")
     for path, text in tool.scripts().items():
         assert path.read_text("utf-8") == text, "run python tools/command_line.py"
@@ -52,7 +54,7 @@ def test_completion_prints_the_script(cli: Cli, shell: str) -> None:
     assert cli("completion", shell).text == script.read_text("utf-8")
 
 
-@pytest.mark.skipif(BASH is None, reason="there is no bash")
+@pytest.mark.skipif(BASH is None, reason="needs bash")
 def test_completion_works_in_bash(cli: Cli) -> None:
     script = ROOT / "lakefs_client/cli/completions/lakefs-client.bash"
     lines = (
@@ -69,7 +71,7 @@ def test_completion_works_in_bash(cli: Cli) -> None:
 
 @pytest.fixture
 def program(cli: Cli) -> str:
-    """Provide a PATH on which `lakefs-client` and `python` are those under test."""
+    """Provide a PATH with `lakefs-client` and `python` of this environment."""
     folder = cli.folder / "bin"
     folder.mkdir()
     for name, command in (("lakefs-client", "-m lakefs_client"), ("python", "")):
@@ -80,13 +82,13 @@ def program(cli: Cli) -> str:
 
 
 def shell_blocks(page: Path) -> Iterator[str]:
-    """Yield the code that a page shows for a shell, up to its list of commands."""
+    """Yield the shell code of a page, up to its list of commands."""
     text = page.read_text("utf-8").partition("\n## Commands: ")[0]
     yield from re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def run_in_bash(cli: Cli, program: str, code: str, **variables: str) -> str:
-    """Run code as the shell of a CI job does, and return what it prints to stdout."""
+    """Run code like the shell of a CI job; return its output."""
     done = subprocess.run(
         [str(BASH), "-euo", "pipefail", "-c", code],
         cwd=cli.folder,
@@ -99,8 +101,8 @@ def run_in_bash(cli: Cli, program: str, code: str, **variables: str) -> str:
     return done.stdout
 
 
-@pytest.mark.skipif(BASH is None, reason="there is no bash")
-def test_commands_of_the_guide(
+@pytest.mark.skipif(BASH is None, reason="needs bash")
+def test_guide_commands_run(
     cli: Cli, program: str, repositories: Repositories, lakefs_server: Server
 ) -> None:
     name = repositories.new_name()
@@ -116,6 +118,33 @@ def test_commands_of_the_guide(
     assert "id,bird\n" in shown
     assert (cli.folder / "copy.bin").read_bytes() == b"weights"
     assert (cli.folder / "home/.local/share/bash-completion/completions/lakefs-client").exists()
+
+
+@pytest.mark.skipif(BASH is None, reason="there is no bash")
+def test_commands_of_the_readme(
+    cli: Cli, program: str, repositories: Repositories, lakefs_server: Server
+) -> None:
+    name = repositories.new_name()
+    cli.file("labels.csv", b"id,bird\n")
+    install, start, commands = shell_blocks(ROOT / "README.md")
+    assert install == 'pip install "lakefs_client[cli]"\n'
+    sandbox, create = start.splitlines()
+    assert sandbox == "lakefs-client sandbox -- bash"
+    namespace = lakefs_server.namespace(name).removesuffix(name)
+    code = f"{create}\n{commands}".replace("example-repo", name)
+    shown = run_in_bash(cli, program, code, LAKEFS_CLIENT_NAMESPACE=namespace)
+    assert shown.endswith("id,bird\n")
+    assert "example-repo" in run_in_bash(cli, program, f"{sandbox} -euc '{create}'")
+
+
+@pytest.mark.skipif(BASH is None, reason="there is no bash")
+def test_commands_that_delete_and_rename(cli: Cli, program: str, repo: Repo) -> None:
+    for path in ("birds/labels.csv", "birds/raw/1.txt"):
+        repo.change(path)
+    repo.branch("experiment")
+    (commands,) = shell_blocks(ROOT / "docs/guides/deleting.md")
+    run_in_bash(cli, program, commands.replace("example-repo", repo.name))
+    assert repo.paths() == ["birds/texts/1.txt"]
 
 
 CI = ROOT / "docs/guides/ci.md"
@@ -141,9 +170,9 @@ def jobs() -> list[tuple[str, list[str], dict[str, str]]]:
     ]
 
 
-@pytest.mark.skipif(BASH is None, reason="there is no bash")
+@pytest.mark.skipif(BASH is None, reason="needs bash")
 @pytest.mark.parametrize(("name", "commands", "variables"), jobs(), ids=[job[0] for job in jobs()])
-def test_jobs_of_the_guide(
+def test_guide_ci_jobs_run(
     cli: Cli,
     program: str,
     repo: Repo,
@@ -165,7 +194,7 @@ def test_jobs_of_the_guide(
         assert {"commit": "a1b2c3", "run": "17"}.items() <= commit.metadata.items()
 
 
-def test_jobs_take_their_credentials_from_secrets() -> None:
+def test_ci_jobs_read_credentials_from_secrets() -> None:
     github, gitlab = (yaml.safe_load(code) for code in code_blocks("yaml"))
     for variables in (github["jobs"]["publish"]["env"], gitlab["publish"]["variables"]):
         assert list(variables) == [

@@ -1,4 +1,4 @@
-"""Text, sizes, progress and places, without a server."""
+"""Formatting of text and sizes, parsing of options and addresses, progress lines."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from lakefs_client.uri import ObjectRef
         (999_950, "1.0 MB"), (5 * 10**12, "5.0 TB"), (10**16, "10000.0 TB"),
     ],
 )  # fmt: skip
-def test_sizes_for_people(count: int, text: str) -> None:
+def test_as_size_formats_bytes(count: int, text: str) -> None:
     assert as_size(count) == text
 
 
 @pytest.mark.parametrize(
     ("text", "count"), [("1", 1), ("64MiB", 64 << 20), ("5 gib", 5 << 30), ("16kib", 16 << 10)]
 )
-def test_sizes_of_options(text: str, count: int) -> None:
+def test_size_option_is_parsed(text: str, count: int) -> None:
     assert _options.size(text) == count
 
 
 @pytest.mark.parametrize("text", ["", "x", "-1", "1.5MiB", "5MB", "MiB", "²"])
-def test_sizes_of_options_that_are_refused(text: str) -> None:
+def test_invalid_size_option_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="expected a size"):
         _options.size(text)
 
 
-def test_text_holds_no_control_characters() -> None:
+def test_as_text_escapes_control_characters() -> None:
     assert as_text("a\x1b[0m\r\n\u2028\x9bü☃") == r"a\x1b[0m\r\n\u2028\x9bü☃"
     assert as_text({"a": "1", "b": "2"}) == "a=1, b=2"
 
 
-def test_times_are_in_utc() -> None:
+def test_as_time_formats_utc() -> None:
     assert as_time(0) == "1970-01-01T00:00:00Z"
 
 
@@ -54,11 +54,11 @@ def test_times_are_in_utc() -> None:
         "a b", "lakefs:x", "~/x", "./-",
     ],
 )  # fmt: skip
-def test_local_paths(text: str) -> None:
+def test_place_recognises_local_paths(text: str) -> None:
     assert place(text) == Local(text)
 
 
-def test_places_of_other_kinds() -> None:
+def test_place_recognises_streams_and_addresses() -> None:
     assert place("-") == Stream()
     assert str(Stream()) == "-"
     assert place("lakefs://repo-1/main/a/b") == ObjectRef("repo-1", "main", "a/b")
@@ -71,19 +71,19 @@ def test_places_of_other_kinds() -> None:
 
 
 @pytest.mark.parametrize("text", ["s3://bucket/key", "file:///tmp/x", "", "https://x/y"])
-def test_places_that_are_refused(text: str) -> None:
+def test_place_rejects_other_schemes(text: str) -> None:
     with pytest.raises(UsageError, match="expected lakefs://"):
         place(text)
 
 
-def test_base_of_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_base_uri_completes_refs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKECTL_BASE_URI", "lakefs://repo-1/")
     assert ref("main") == ("repo-1", "main")
     assert ref("lakefs://repo-2/dev") == ("repo-2", "dev")
     assert place("main") == Local("main")
 
 
-def test_metadata_pairs() -> None:
+def test_meta_option_is_parsed() -> None:
     pairs = [_parser._pairs("a=1,b=2"), _parser._pairs("c=x, y"), _parser._pairs("d=e=f,a=3")]
     assert _parser.meta(pairs) == {"a": "3", "b": "2", "c": "x, y", "d": "e=f"}
     for text in ("a", "=b", ""):
@@ -91,7 +91,7 @@ def test_metadata_pairs() -> None:
             _parser._pairs(text)
 
 
-def test_progress_without_a_terminal_is_a_line_at_intervals(
+def test_progress_without_terminal_prints_lines(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with Lines("upload of x", interval=0.01) as lines:

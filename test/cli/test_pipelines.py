@@ -1,4 +1,4 @@
-"""Commands of pipelines, and those around them."""
+"""Commands for pipelines, setup and diagnosis."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_revert_undoes_commits(cli: Cli, repo: Repo, uri: str) -> None:
     assert len(reverted["reverted"]) == 2
 
 
-def test_revert_of_a_merge_wants_the_parent(cli: Cli, repo: Repo, uri: str) -> None:
+def test_revert_of_merge_needs_the_parent(cli: Cli, repo: Repo, uri: str) -> None:
     repo.branch("dev")
     repo.change("a", branch="dev")
     cli("merge", f"{uri}/dev", f"{uri}/main")
@@ -37,7 +37,7 @@ def test_revert_of_a_merge_wants_the_parent(cli: Cli, repo: Repo, uri: str) -> N
     assert repo.paths() == []
 
 
-def test_cherry_pick_repeats_a_commit(cli: Cli, repo: Repo, uri: str) -> None:
+def test_cherry_pick_copies_a_commit(cli: Cli, repo: Repo, uri: str) -> None:
     repo.branch("dev")
     commit = repo.change("a", branch="dev")
     repo.change("b", branch="dev")
@@ -50,11 +50,14 @@ def test_hard_reset_moves_a_branch(cli: Cli, repo: Repo, uri: str) -> None:
     first = repo.change("a")
     repo.change("b")
     assert "no terminal" in cli("hard-reset", f"{uri}/main", "main~1", code=2).err
-    moved = cli("hard-reset", f"{uri}/main", "main~1", "--yes", "--json").json
+    assert (
+        "expected a commit of" in cli("hard-reset", f"{uri}/main", "lakefs://other/v1", code=2).err
+    )
+    moved = cli("hard-reset", f"{uri}/main", f"{uri}/main~1", "--yes", "--json").json
     assert moved["commit_id"] == repo.head() == first
 
 
-def test_wait_for_a_dump(cli: Cli, repo: Repo, uri: str) -> None:
+def test_wait_returns_the_status_of_a_dump(cli: Cli, repo: Repo, uri: str) -> None:
     task = cli("api", "repositories", "dump_submit", "--repository", repo.name).json["id"]
     status = cli("wait", "dump", uri, task, "--json").json
     assert status["done"] is True
@@ -62,7 +65,7 @@ def test_wait_for_a_dump(cli: Cli, repo: Repo, uri: str) -> None:
     cli("wait", "dump", uri, "no-such-task", code=3)
 
 
-def test_wait_ends_with_the_task(capsys: pytest.CaptureFixture[str]) -> None:
+def test_wait_polls_until_the_task_completes(capsys: pytest.CaptureFixture[str]) -> None:
     options = _parser.parse(["wait", "import", "lakefs://repo-1/main", "i-1", "--json"])
     statuses = iter([{"completed": False}, {"completed": False}, {"completed": True}])
     wait.until_done(App(options), options, lambda: next(statuses))
@@ -70,19 +73,19 @@ def test_wait_ends_with_the_task(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("error", ["no such bucket", {"message": "no such bucket"}])
-def test_wait_fails_with_the_task(error: object) -> None:
+def test_wait_raises_the_error_of_the_task(error: object) -> None:
     options = _parser.parse(["wait", "import", "lakefs://repo-1/main", "i-1"])
     with pytest.raises(CommandError, match="import i-1 failed: no such bucket"):
         wait.until_done(App(options), options, lambda: {"completed": False, "error": error})
 
 
-def test_wait_has_a_limit() -> None:
+def test_wait_times_out() -> None:
     options = _parser.parse(["wait", "dump", "lakefs://repo-1", "d-1", "--timeout", "1"])
     with pytest.raises(CommandError, match="dump d-1 is still running"):
         wait.until_done(App(options), options, lambda: {"done": False})
 
 
-def test_config_shows_where_settings_come_from(cli: Cli) -> None:
+def test_config_shows_origin_of_settings(cli: Cli) -> None:
     shown = cli("config")
     secret = cli.environment["LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY"]
     assert secret not in shown.text + shown.err
@@ -91,7 +94,7 @@ def test_config_shows_where_settings_come_from(cli: Cli) -> None:
     assert settings["password"] == "LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY"
 
 
-def test_login_writes_a_file_that_lakectl_reads(cli: Cli) -> None:
+def test_login_writes_lakectl_file(cli: Cli) -> None:
     environment = cli.environment
     endpoint = environment.pop("LAKECTL_SERVER_ENDPOINT_URL")
     key_id = environment.pop("LAKECTL_CREDENTIALS_ACCESS_KEY_ID")
@@ -108,7 +111,7 @@ def test_login_writes_a_file_that_lakectl_reads(cli: Cli) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     cli("repo", "list")
 
-    # Other settings stay, and lakectl refuses keys that it does not know.
+    # Other settings are kept; lakectl rejects unknown keys.
     content = yaml.safe_load(path.read_text())
     content["server"]["retries"] = {"enabled": True, "max_attempts": 3}
     path.write_text(yaml.safe_dump(content))
@@ -120,7 +123,7 @@ def test_login_writes_a_file_that_lakectl_reads(cli: Cli) -> None:
     }
 
 
-def test_doctor_finds_nothing_wrong(cli: Cli, repo: Repo, uri: str) -> None:
+def test_doctor_passes_all_checks(cli: Cli, repo: Repo, uri: str) -> None:
     assert cli("doctor").text.count("\nfailed") == 0
     findings = cli("doctor", f"{uri}/main", "--json").items
     assert [finding["check"] for finding in findings] == [
@@ -130,7 +133,7 @@ def test_doctor_finds_nothing_wrong(cli: Cli, repo: Repo, uri: str) -> None:
     assert repo.uncommitted() == []
 
 
-def test_doctor_says_what_to_do(cli: Cli) -> None:
+def test_doctor_suggests_a_fix(cli: Cli) -> None:
     wrong = cli("doctor", code=5, LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY="wrong")
     assert "failed   credentials" in wrong.text
     assert "lakefs-client config" in wrong.text
@@ -143,7 +146,7 @@ def test_doctor_says_what_to_do(cli: Cli) -> None:
     cli("doctor", "lakefs://cli-test-missing/main", code=3)
 
 
-def test_doctor_finds_a_wrong_clock(sandbox_cli: Cli, sandbox: Sandbox) -> None:
+def test_doctor_detects_wrong_clock(sandbox_cli: Cli, sandbox: Sandbox) -> None:
     sandbox.clock.advance(3600)
     findings = {item["check"]: item for item in sandbox_cli("doctor", "--json", code=1).items}
     assert findings["clock"]["status"] == "failed"
@@ -151,21 +154,21 @@ def test_doctor_finds_a_wrong_clock(sandbox_cli: Cli, sandbox: Sandbox) -> None:
     assert findings["credentials"]["status"] == "ok"
 
 
-def test_sandbox_announces_itself(cli: Cli) -> None:
+def test_sandbox_prints_its_settings(cli: Cli) -> None:
     with cli.start("sandbox", "--port", 0, "--store-port", 0, "--json") as process:
         assert process.stdout is not None
-        said = json.loads(process.stdout.readline())
+        settings = json.loads(process.stdout.readline())
         cli(
-            "repo", "create", "lakefs://repo-1", f"{said['storage_namespace']}repo-1",
-            LAKECTL_SERVER_ENDPOINT_URL=said["endpoint"],
-            LAKECTL_CREDENTIALS_ACCESS_KEY_ID=said["access_key_id"],
-            LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY=said["secret_access_key"],
+            "repo", "create", "lakefs://repo-1", f"{settings['storage_namespace']}repo-1",
+            LAKECTL_SERVER_ENDPOINT_URL=settings["endpoint"],
+            LAKECTL_CREDENTIALS_ACCESS_KEY_ID=settings["access_key_id"],
+            LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY=settings["secret_access_key"],
         )  # fmt: skip
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == 0
 
 
-def test_sandbox_serves_a_command(cli: Cli) -> None:
+def test_sandbox_runs_a_command(cli: Cli) -> None:
     script = shell(
         'lakefs-client repo create lakefs://repo-1 "${LAKEFS_CLIENT_NAMESPACE}x"; exit 3'
     )
@@ -204,7 +207,7 @@ def test_api_calls_any_operation(cli: Cli, repo: Repo, uri: str) -> None:
 
 
 @pytest.mark.parametrize("group", api.groups())
-def test_every_operation_has_a_parser(group: str) -> None:
+def test_operation_has_a_parser(group: str) -> None:
     for method in api.methods(group):
         assert "options of every command" in api.method_parser(group, method).format_help()
 
@@ -216,7 +219,7 @@ def shell(script: str) -> tuple[str, ...]:
 UPLOAD = 'echo new | lakefs-client -q cp - "$LAKEFS_CLIENT_URI/a"'
 
 
-def test_transaction_merges_what_the_command_did(cli: Cli, repo: Repo, uri: str) -> None:
+def test_transact_merges_changes_of_the_command(cli: Cli, repo: Repo, uri: str) -> None:
     transact = ("transact", f"{uri}/main", "-m", "nightly", "--meta", "run=1", "--json")
     done = cli(*transact, *shell(f'{UPLOAD} && test -n "$LAKEFS_CLIENT_BRANCH"'))
     assert done.json["merge_commit_id"] == repo.head()
@@ -229,7 +232,7 @@ def test_transaction_merges_what_the_command_did(cli: Cli, repo: Repo, uri: str)
     assert repo.head() == head
 
 
-def test_failed_command_leaves_the_branch_unchanged(cli: Cli, repo: Repo, uri: str) -> None:
+def test_transact_rolls_back_failed_command(cli: Cli, repo: Repo, uri: str) -> None:
     transact = ("transact", f"{uri}/main", "-m", "nightly")
     head = repo.head()
     failed = cli(*transact, *shell(f"{UPLOAD}; exit 17"), code=17)
@@ -244,15 +247,15 @@ def test_failed_command_leaves_the_branch_unchanged(cli: Cli, repo: Repo, uri: s
     assert repo.paths() == []
 
 
-def test_conflict_of_a_transaction(cli: Cli, repo: Repo, uri: str) -> None:
+def test_transact_conflict_exits_with_4(cli: Cli, repo: Repo, uri: str) -> None:
     other = f"echo other | lakefs-client -q cp - {uri}/main/a; lakefs-client commit {uri}/main -m o"
-    refused = cli("transact", f"{uri}/main", "-m", "x", *shell(f"{UPLOAD}; {other}"), code=4)
-    assert "is unchanged" in refused.err
+    failed = cli("transact", f"{uri}/main", "-m", "x", *shell(f"{UPLOAD}; {other}"), code=4)
+    assert "is unchanged" in failed.err
     assert repo.read("a") == b"other\n"
     assert branches(repo) == ["main"]
 
 
-def test_transaction_that_cannot_begin(cli: Cli, repo: Repo, uri: str) -> None:
+def test_transact_validates_command_and_branch(cli: Cli, repo: Repo, uri: str) -> None:
     assert "not found" in cli("transact", f"{uri}/main", "-m", "x", "--", "no-such", code=3).err
     cli("transact", f"{uri}/nothing", "-m", "x", "--", "true", code=3)
     assert "after --" in cli("transact", f"{uri}/main", "-m", "x", code=2).err
@@ -262,9 +265,7 @@ def test_transaction_that_cannot_begin(cli: Cli, repo: Repo, uri: str) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_ends_the_command_of_a_transaction(
-    cli: Cli, repo: Repo, uri: str, number: int
-) -> None:
+def test_signal_ends_the_transacted_command(cli: Cli, repo: Repo, uri: str, number: int) -> None:
     script = f"{UPLOAD}; echo ready; exec sleep 60"
     with cli.start("transact", f"{uri}/main", "-m", "x", *shell(script)) as process:
         assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""Help and version load next to nothing."""
+"""Startup: help and version load no heavy modules."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HEAVY = {
 
 
 def loaded_by(*arguments: str) -> set[str]:
-    """Return the modules that a run in a bare interpreter loads."""
+    """Return the modules that the command loads in a bare interpreter."""
     code = (
         f"import sys; sys.path[:0] = {[*sys.path[1:]]!r}; before = set(sys.modules)\n"
         "from lakefs_client.cli import main\n"
@@ -39,11 +39,11 @@ def loaded_by(*arguments: str) -> set[str]:
     [("--version",), ("-v",), ("--help",), *((name, "--help") for name in _commands.names())],
     ids=" ".join,
 )
-def test_help_and_version_load_nothing_heavy(arguments: tuple[str, ...]) -> None:
+def test_help_and_version_load_no_heavy_module(arguments: tuple[str, ...]) -> None:
     assert loaded_by(*arguments) & HEAVY == set()
 
 
-def test_version() -> None:
+def test_version_is_printed() -> None:
     for command in (["-m", "lakefs_client", "--version"], ["-m", "lakefs_client", "-v", "--json"]):
         done = subprocess.run(
             [sys.executable, *command], capture_output=True, text=True, check=True

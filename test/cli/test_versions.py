@@ -8,7 +8,9 @@ from support.waiting import eventually
 from cli.support import Cli
 
 
-def test_life_of_a_repository(cli: Cli, repositories: Repositories, lakefs_server: Server) -> None:
+def test_repo_is_created_listed_and_deleted(
+    cli: Cli, repositories: Repositories, lakefs_server: Server
+) -> None:
     name = repositories.new_name("cli-test-")
     namespace = lakefs_server.namespace(name)
     created = cli("repo", "create", f"lakefs://{name}", namespace, "-d", "trunk", "--json").json
@@ -21,18 +23,18 @@ def test_life_of_a_repository(cli: Cli, repositories: Repositories, lakefs_serve
     eventually(lambda: cli.run("repo", "show", f"lakefs://{name}").code == 3)
 
 
-def test_repository_that_exists_is_a_conflict(
+def test_existing_repository_is_a_conflict(
     cli: Cli, repo: Repo, uri: str, lakefs_server: Server
 ) -> None:
-    refused = cli("repo", "create", uri, lakefs_server.namespace(f"{repo.name}/b"), code=4)
-    assert "409" in refused.err
+    failed = cli("repo", "create", uri, lakefs_server.namespace(f"{repo.name}/b"), code=4)
+    assert "409" in failed.err
     existing = cli("repo", "create", uri, repo.storage_namespace, "--exist-ok", "--json").json
     assert existing["id"] == repo.name
     other = lakefs_server.namespace(f"{repo.name}/b")
     cli("repo", "create", uri, other, "--exist-ok", code=4)
 
 
-def test_life_of_a_branch(cli: Cli, repo: Repo, uri: str) -> None:
+def test_branch_is_created_listed_and_deleted(cli: Cli, repo: Repo, uri: str) -> None:
     head = repo.head()
     created = cli("branch", "create", f"{uri}/dev", "-s", f"{uri}/main")
     assert created.lines == [f"dev\t{head}"]
@@ -57,7 +59,7 @@ def test_reset_discards_uncommitted_changes(cli: Cli, repo: Repo, uri: str) -> N
     assert repo.paths() == []
 
 
-def test_rules_of_protected_branches(cli: Cli, uri: str) -> None:
+def test_branch_protection_is_added_listed_and_deleted(cli: Cli, uri: str) -> None:
     cli("branch", "protect", "add", uri, "main")
     cli("branch", "protect", "add", uri, "release-*")
     cli("branch", "protect", "add", uri, "main", code=4)
@@ -69,7 +71,7 @@ def test_rules_of_protected_branches(cli: Cli, uri: str) -> None:
     assert cli("branch", "protect", "list", uri, "--json").json == {"pattern": "release-*"}
 
 
-def test_life_of_a_tag(cli: Cli, repo: Repo, uri: str) -> None:
+def test_tag_is_created_moved_and_deleted(cli: Cli, repo: Repo, uri: str) -> None:
     first = repo.head()
     assert cli("tag", "create", f"{uri}/v1", f"{uri}/main").lines == [f"v1\t{first}"]
     second = repo.change("a")
@@ -87,19 +89,17 @@ def test_life_of_a_tag(cli: Cli, repo: Repo, uri: str) -> None:
 
 def test_commit_prints_its_id(cli: Cli, repo: Repo, uri: str) -> None:
     repo.upload("a")
-    made = cli("commit", f"{uri}/main", "-m", "add a", "--meta", "run=1")
-    assert made.lines == [repo.head()]
+    committed = cli("commit", f"{uri}/main", "-m", "add a", "--meta", "run=1")
+    assert committed.lines == [repo.head()]
     commit = repo.lakefs.commits_api.get_commit(repo.name, repo.head())
     assert (commit.message, commit.metadata) == ("add a", {"run": "1"})
 
 
-def test_nothing_to_commit_is_refused_unless_that_is_expected(
-    cli: Cli, repo: Repo, uri: str
-) -> None:
+def test_commit_without_changes_needs_if_changed(cli: Cli, repo: Repo, uri: str) -> None:
     head = repo.head()
-    refused = cli("commit", f"{uri}/main", "-m", "none", code=4)
-    assert "no changes" in refused.err
-    assert "--if-changed" in refused.err
+    failed = cli("commit", f"{uri}/main", "-m", "none", code=4)
+    assert "no changes" in failed.err
+    assert "--if-changed" in failed.err
     skipped = cli("commit", f"{uri}/main", "-m", "none", "--if-changed")
     assert skipped.out == b""
     assert "nothing to commit" in skipped.err
@@ -110,7 +110,7 @@ def test_nothing_to_commit_is_refused_unless_that_is_expected(
     assert repo.head() != head
 
 
-def test_commit_wants_a_message(cli: Cli, repo: Repo, uri: str) -> None:
+def test_commit_needs_a_message(cli: Cli, repo: Repo, uri: str) -> None:
     repo.upload("a")
     assert "needs a message" in cli("commit", f"{uri}/main", code=2).err
     cli("commit", f"{uri}/main", "--allow-empty-message")
@@ -128,7 +128,7 @@ def test_log_lists_the_newest_commit_first(cli: Cli, repo: Repo, uri: str) -> No
     assert newer.lines == []
 
 
-def test_log_without_merges(cli: Cli, repo: Repo, uri: str) -> None:
+def test_log_no_merges_excludes_merge_commits(cli: Cli, repo: Repo, uri: str) -> None:
     repo.branch("dev")
     change = repo.change("a", branch="dev")
     merged = cli("merge", f"{uri}/dev", f"{uri}/main").lines
@@ -137,7 +137,7 @@ def test_log_without_merges(cli: Cli, repo: Repo, uri: str) -> None:
     assert listed["id"] == change
 
 
-def test_diff_of_a_branch_and_between_refs(cli: Cli, repo: Repo, uri: str) -> None:
+def test_diff_compares_branch_or_refs(cli: Cli, repo: Repo, uri: str) -> None:
     repo.change("old")
     repo.branch("dev")
     repo.upload("new", branch="dev")
@@ -151,15 +151,13 @@ def test_diff_of_a_branch_and_between_refs(cli: Cli, repo: Repo, uri: str) -> No
     assert {item["path"]: item["type"] for item in two_way} == {"new": "removed", "old": "added"}
 
 
-def test_merge_with_nothing_new_is_refused_unless_that_is_expected(
-    cli: Cli, repo: Repo, uri: str
-) -> None:
+def test_merge_without_changes_needs_if_changed(cli: Cli, repo: Repo, uri: str) -> None:
     repo.branch("dev")
     cli("merge", f"{uri}/dev", f"{uri}/main", code=4)
     assert cli("merge", f"{uri}/dev", f"{uri}/main", "--if-changed").out == b""
 
 
-def test_conflict_of_a_merge(cli: Cli, repo: Repo, uri: str) -> None:
+def test_merge_strategy_resolves_a_conflict(cli: Cli, repo: Repo, uri: str) -> None:
     repo.branch("dev")
     repo.change("a", b"main")
     repo.change("a", b"dev", branch="dev")
@@ -169,7 +167,7 @@ def test_conflict_of_a_merge(cli: Cli, repo: Repo, uri: str) -> None:
     assert repo.read("a") == b"dev"
 
 
-def test_two_repositories_do_not_mix(cli: Cli) -> None:
+def test_commands_reject_refs_of_two_repositories(cli: Cli) -> None:
     one, two = "lakefs://repo-1/main", "lakefs://repo-2/main"
     cli("merge", one, two, code=2)
     cli("diff", one, two, code=2)

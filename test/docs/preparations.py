@@ -33,12 +33,12 @@ ADDRESS = rf"s3://lake/{REPOSITORY}/data/[\w,-]+/[\w,-]+"
 HASH = r"\b[0-9a-f]{64}\b"
 
 
-def uncommitted(client: ApiClient) -> Words:
+def uncommitted_object(client: ApiClient) -> Words:
     ObjectsApi(client).upload_object(REPOSITORY, "main", "data/new.csv", content=b"new")
     return {}
 
 
-def commit_on(branch: str) -> Preparation:
+def committed_object(branch: str) -> Preparation:
     """Return a preparation that commits a new object on a branch."""
 
     def prepare(client: ApiClient) -> Words:
@@ -49,7 +49,7 @@ def commit_on(branch: str) -> Preparation:
     return prepare
 
 
-def object_at(*paths: str) -> Preparation:
+def uploaded_objects(*paths: str) -> Preparation:
     def prepare(client: ApiClient) -> Words:
         for path in paths:
             ObjectsApi(client).upload_object(REPOSITORY, "main", path, content=b"an object")
@@ -64,7 +64,7 @@ def branch_to_merge(client: ApiClient) -> Words:
 
 
 def pull_request(client: ApiClient) -> Words:
-    commit_on("dev")(client)
+    committed_object("dev")(client)
     created = ExperimentalApi(client).create_pull_request(
         REPOSITORY, {"title": "t", "source_branch": "dev", "destination_branch": "main"}
     )
@@ -82,12 +82,12 @@ def upload(client: ApiClient) -> Words:
     return {"UPLOAD_ID": started.upload_id, ADDRESS: started.physical_address}
 
 
-def upload_to_copy_into(client: ApiClient) -> Words:
+def upload_with_source(client: ApiClient) -> Words:
     ObjectsApi(client).upload_object(REPOSITORY, "main", "mp.bin", content=bytes(5 * 2**20))
     return upload(client)
 
 
-def written_by_hand(client: ApiClient) -> Words:
+def staged_object(client: ApiClient) -> Words:
     location = StagingApi(client).get_physical_address(REPOSITORY, "main", PATH, presign=True)
     with urllib3.PoolManager() as store:
         assert store.request("PUT", location.presigned_url, body=b"data").status == 200
@@ -99,9 +99,9 @@ def principal(client: ApiClient) -> Words:
     return {r"arn:aws:sts::123456789012:assumed-role/loader/job": PRINCIPAL}
 
 
-def elsewhere(client: ApiClient) -> Words:
-    """Create objects outside the repository, in the same store."""
-    name = "elsewhere"
+def other_repository(client: ApiClient) -> Words:
+    """Create an object in another repository of the same store."""
+    name = "other-repo"
     repositories = RepositoriesApi(client)
     old = repositories.get_repository(REPOSITORY).storage_namespace
     storage_namespace = old.replace(REPOSITORY, name)
@@ -110,8 +110,8 @@ def elsewhere(client: ApiClient) -> Words:
     return {"s3://my-bucket/production/": f"{storage_namespace}/data/"}
 
 
-def started_import(client: ApiClient) -> Words:
-    source = elsewhere(client)["s3://my-bucket/production/"]
+def running_import(client: ApiClient) -> Words:
+    source = other_repository(client)["s3://my-bucket/production/"]
     started = ImportApi(client).import_start(
         REPOSITORY,
         "main",
@@ -128,12 +128,12 @@ def gc_rules(client: ApiClient) -> Words:
     return {}
 
 
-def protection(client: ApiClient) -> Words:
+def protection_rule(client: ApiClient) -> Words:
     RepositoriesApi(client).set_branch_protection_rules(REPOSITORY, [{"pattern": "release-*"}])
     return {}
 
 
-def dump(client: ApiClient) -> Words:
+def dump_task(client: ApiClient) -> Words:
     return {"TASK_ID": RepositoriesApi(client).dump_submit(REPOSITORY).id}
 
 
@@ -149,62 +149,62 @@ def backup(client: ApiClient) -> dict[str, str]:
     return refs.to_dict()
 
 
-def to_restore(client: ApiClient) -> Words:
+def refs_to_restore(client: ApiClient) -> Words:
     return {rf'(?<={name}=")\w+': value for name, value in backup(client).items()}
 
 
-def restored(client: ApiClient) -> Words:
+def restore_task(client: ApiClient) -> Words:
     return {"TASK_ID": RepositoriesApi(client).restore_submit(REPOSITORY, backup(client)).id}
 
 
 def metadata_object(client: ApiClient) -> Words:
-    uncommitted(client)
+    uncommitted_object(client)
     commit = CommitsApi(client).commit(REPOSITORY, "main", {"message": "more"})
     return {"RANGE_ID": commit.meta_range_id}
 
 
-def prepared_commits(client: ApiClient) -> Words:
+def prepared_gc_commits(client: ApiClient) -> Words:
     gc_rules(client)
     return {"TASK_ID": InternalApi(client).prepare_garbage_collection_commits_async(REPOSITORY).id}
 
 
 PREPARATIONS: dict[str, Preparation] = {
     "abort_presign_multipart_upload": upload,
-    "cherry_pick": commit_on("dev"),
-    "commit": uncommitted,
+    "cherry_pick": committed_object("dev"),
+    "commit": uncommitted_object,
     "complete_presign_multipart_upload": upload,
-    "copy_object": object_at("raw/events.parquet"),
+    "copy_object": uploaded_objects("raw/events.parquet"),
     "create_pull_request": branch_to_merge,
     "delete_user_external_principal": principal,
     "external_principal_login": principal,
-    "get_commit": commit_on("main"),
+    "get_commit": committed_object("main"),
     "get_external_principal": principal,
     "get_gc_rules": gc_rules,
     "get_metadata_object": metadata_object,
     "get_pull_request": pull_request,
-    "import_cancel": started_import,
-    "import_start": elsewhere,
-    "import_status": started_import,
-    "internal_delete_branch_protection_rule": protection,
+    "import_cancel": running_import,
+    "import_start": other_repository,
+    "import_status": running_import,
+    "internal_delete_branch_protection_rule": protection_rule,
     "internal_get_garbage_collection_rules": gc_rules,
-    "link_physical_address": written_by_hand,
-    "merge_into_branch": commit_on("dev"),
+    "link_physical_address": staged_object,
+    "merge_into_branch": committed_object("dev"),
     "merge_pull_request": pull_request,
-    "dump_status": dump,
+    "dump_status": dump_task,
     "prepare_garbage_collection_commits": gc_rules,
-    "prepare_garbage_collection_commits_status": prepared_commits,
-    "reset_branch": object_at("raw/new.csv"),
-    "restore_refs": to_restore,
-    "restore_status": restored,
-    "restore_submit": to_restore,
-    "revert_branch": commit_on("main"),
+    "prepare_garbage_collection_commits_status": prepared_gc_commits,
+    "reset_branch": uploaded_objects("raw/new.csv"),
+    "restore_refs": refs_to_restore,
+    "restore_status": restore_task,
+    "restore_submit": refs_to_restore,
+    "revert_branch": committed_object("main"),
     "update_pull_request": pull_request,
     "upload_part": upload,
-    "upload_part_copy": upload_to_copy_into,
+    "upload_part_copy": upload_with_source,
 }
 
 
-def prepared(operation: str, client: ApiClient, code: str) -> str:
+def prepared_code(operation: str, client: ApiClient, code: str) -> str:
     """Run an example's preparation and return its code with the identifiers."""
     prepare = PREPARATIONS.get(operation)
     for pattern, value in (prepare(client) if prepare else {}).items():

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from docs.conftest import ROOT
-from docs.preparations import prepared
+from docs.preparations import prepared_code
 from lakefs_client import ApiClient, Configuration, RetryPolicy
 from lakefs_client.apis import AuthApi
 from lakefs_client.fs import register
@@ -51,19 +51,19 @@ NOT_IN_OPEN_SOURCE = (
     "set_group_acl",
     "update_policy",
 )
-REFUSED = {
+FAILURES = {
     **dict.fromkeys(NOT_IN_OPEN_SOURCE, 501),
-    "create_commit_record": 404,  # its meta-range belongs to another installation
+    "create_commit_record": 404,  # the meta-range of another installation
     "create_credentials": 400,  # a user of the open-source server has one key pair
     "create_repository": 409,  # the repository exists for the other examples
-    "import_cancel": 409,  # the sandbox imports at once, so the import has ended
+    "import_cancel": 409,  # the sandbox imports immediately
     "get_run": 404,  # no action ever ran
     "get_run_hook_output": 404,
     "create_user": 409,  # the open-source server has one user
     "setup": 409,  # the server is set up
     "setup_comm_prefs": 400,  # the server requires an email address
 }
-"""Expected status of the examples that cannot succeed."""
+"""Expected statuses of examples that fail."""
 
 
 HEAVY = ("duckdb", "pandas", "polars", "pyarrow")
@@ -95,7 +95,10 @@ def blocks(*patterns: str) -> Iterator[Block]:
             )
 
 
-SESSIONS = ("docs/start.md", "docs/guides/everyday.md")
+SESSIONS = (
+    "docs/start.md",
+    *(f"docs/guides/{name}.md" for name in ("conflicts", "deleting", "everyday", "pandas")),
+)
 """Pages whose blocks run one after another, with the same names."""
 
 GUIDES = [
@@ -132,7 +135,7 @@ def run(
 def files(folder: Path) -> None:
     """Create the files that the guides' examples read."""
     with (folder / "model.bin").open("wb") as file:
-        file.truncate(17 * 2**20)  # two parts, in a sparse file
+        file.truncate(17 * 2**20)  # two parts; the file is sparse
     (folder / "today.csv").write_bytes(b"2,river\n")
     (folder / "events.json.gz").write_bytes(gzip.compress(b"{}\n"))
     (folder / "dataset" / "train").mkdir(parents=True)
@@ -140,13 +143,13 @@ def files(folder: Path) -> None:
     (folder / "dataset" / "train" / "0001.jpg").write_bytes(b"jpg")
 
 
-def leave_a_model(sandbox: Sandbox) -> None:
-    """Upload the model to the branch."""
+def upload_model(sandbox: Sandbox) -> None:
+    """Upload the model that the example downloads."""
     with ApiClient(sandbox.configuration()) as client:
         Transfer(client).upload_file("model.bin", "example-repo", "main", "models/model.bin")
 
 
-def leave_an_upload(sandbox: Sandbox) -> None:
+def interrupt_upload(sandbox: Sandbox) -> None:
     """Interrupt an upload so that it can be resumed."""
     config = TransferConfig(retry=RetryPolicy(attempts=1), max_concurrency=1)
     sandbox.faults.add("store_put_part", "status", status=500, part_number=2)
@@ -162,33 +165,33 @@ def leave_an_upload(sandbox: Sandbox) -> None:
 
 @pytest.fixture
 def environment(
-    furnished: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    example_sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Sandbox]:
-    """Provide a sandbox that lakectl's variables name, and an empty working directory."""
+    """Provide a sandbox in lakectl's environment variables, and an empty working directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("LAKECTL_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("LAKECTL_SERVER_ENDPOINT_URL", furnished.endpoint)
-    monkeypatch.setenv("LAKECTL_CREDENTIALS_ACCESS_KEY_ID", furnished.access_key_id)
-    monkeypatch.setenv("LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY", furnished.secret_access_key)
+    monkeypatch.setenv("LAKECTL_SERVER_ENDPOINT_URL", example_sandbox.endpoint)
+    monkeypatch.setenv("LAKECTL_CREDENTIALS_ACCESS_KEY_ID", example_sandbox.access_key_id)
+    monkeypatch.setenv("LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY", example_sandbox.secret_access_key)
     loggers = [logging.getLogger(), logging.getLogger("lakefs_client")]
     levels = [logger.level for logger in loggers]
     handler = signal.getsignal(signal.SIGTERM)
-    yield furnished
+    yield example_sandbox
     signal.signal(signal.SIGTERM, handler)
     for logger, level in zip(loggers, levels):
         logger.setLevel(level)
 
 
 @pytest.mark.parametrize("page", SESSIONS)
-def test_session_runs_with_its_output(page: str, environment: Sandbox) -> None:
+def test_session_prints_its_output(page: str, environment: Sandbox) -> None:
     namespace: dict[str, Any] = {"__name__": "__main__"}
     for block in blocks(page):
         printed = run(block, environment, namespace)
         assert block.output is None or printed.strip() == block.output.strip(), block
 
 
-def test_start_page_starts_a_sandbox_with_its_credentials() -> None:
+def test_start_page_credentials_match_its_sandbox() -> None:
     page = (ROOT / "docs/start.md").read_text("utf-8")
     (command,) = re.findall(r"^python -m lakefs_client.sandbox --port 8000 (.*)$", page, re.M)
     program = [
@@ -215,25 +218,24 @@ def test_start_page_starts_a_sandbox_with_its_credentials() -> None:
 
 @pytest.mark.parametrize("block", GUIDES, ids=str)
 def test_guide_example_runs(block: Block, environment: Sandbox, tmp_path: Path) -> None:
-    furnished = environment
     files(tmp_path)
-    register()  # the entry point is lakefs-spec's if that is installed
-    for program, prepare in (("pending_uploads", leave_an_upload), ("download", leave_a_model)):
+    register()  # an installed lakefs-spec would serve the scheme
+    for program, prepare in (("pending_uploads", interrupt_upload), ("download", upload_model)):
         if program in block.code:
-            prepare(furnished)
-    assert "failed" not in run(block, furnished)
+            prepare(environment)
+    assert "failed" not in run(block, environment)
 
 
 @pytest.mark.parametrize("block", OPERATIONS, ids=str)
-def test_operation_example_runs(block: Block, furnished: Sandbox) -> None:
-    with ApiClient(furnished.configuration()) as client:
-        code = prepared(block.heading, client, block.code)
-    furnished.requests.clear()
-    printed = run(block._replace(code=code), furnished)
-    (request,) = furnished.requests
+def test_operation_example_runs(block: Block, example_sandbox: Sandbox) -> None:
+    with ApiClient(example_sandbox.configuration()) as client:
+        code = prepared_code(block.heading, client, block.code)
+    example_sandbox.requests.clear()
+    printed = run(block._replace(code=code), example_sandbox)
+    (request,) = example_sandbox.requests
     assert request.operation == block.heading
     assert request.status is not None
-    expected = REFUSED.get(block.heading)
+    expected = FAILURES.get(block.heading)
     assert request.status == expected or (expected is None and request.status < 300), printed
     assert (f"{block.heading} failed: ({expected})" in printed) == (expected is not None)
 
@@ -245,7 +247,7 @@ def test_model_example_runs(page: str) -> None:
             assert run(block) == ""
 
 
-def test_every_operation_and_most_models_have_an_example() -> None:
+def test_operations_and_models_have_examples() -> None:
     operations = sum(
         path.read_text("utf-8").count("\n### Parameters\n") for path in ROOT.glob("docs/*Api.md")
     )

@@ -127,7 +127,7 @@ class Proxy(ScriptedServer):
     """
 
     def __init__(self, sandbox: Sandbox | None) -> None:
-        super().__init__(otherwise=self._pass_on)
+        super().__init__(otherwise=self._forward)
         self._sandbox = sandbox
         self._http = urllib3.PoolManager(retries=False, timeout=60)
 
@@ -135,7 +135,7 @@ class Proxy(ScriptedServer):
         super().close()
         self._http.clear()
 
-    def _pass_on(self, request: Received) -> Answer:
+    def _forward(self, request: Received) -> Answer:
         if self._sandbox is None:
             return Answer(401, json={"message": "error authenticating request"})
         target = request.target
@@ -192,14 +192,14 @@ def test_page_has_ten_examples() -> None:
 
 
 @each_example
-def test_example_sends_the_expected_requests(method: str, furnished: Sandbox) -> None:
-    printed, requests = run(method, furnished)
+def test_example_sends_the_expected_requests(method: str, example_sandbox: Sandbox) -> None:
+    printed, requests = run(method, example_sandbox)
     sent = [(r.method, r.target, json.loads(r.body) if r.body else None) for r in requests]
     assert sent == [
         (call.method, f"http://localhost/api/v1{call.path}", call.body) for call in EXPECTED[method]
     ]
     statuses = [call.status for call in EXPECTED[method]]
-    assert [request.status for request in furnished.requests] == statuses
+    assert [request.status for request in example_sandbox.requests] == statuses
     assert failures(printed) == [status for status in statuses if status >= 400]
 
 

@@ -1,4 +1,4 @@
-"""Libraries that people use, over a sandbox or the server that the environment names."""
+"""Fixtures: a branch on a sandbox or on the server of the environment."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from support.file_systems import any_server
 from lakefs_client.fs import LakeFSFileSystem, register
 
 
-class Place(NamedTuple):
-    """A branch to write to.
+class Branch(NamedTuple):
+    """A branch for the tests' data.
 
     Attributes:
         options: The storage options.
@@ -29,20 +29,20 @@ class Place(NamedTuple):
 
 
 @pytest.fixture
-def place() -> Iterator[Place]:
-    """Return a branch in a fresh repository."""
+def branch() -> Iterator[Branch]:
+    """Provide a branch in a new repository."""
     register()
     with any_server() as (options, repository):
         fs = fsspec.filesystem("lakefs", **options)
-        yield Place(options, repository, f"lakefs://{repository}/main", fs)
+        yield Branch(options, repository, f"lakefs://{repository}/main", fs)
         LakeFSFileSystem.clear_instance_cache()
 
 
 @pytest.fixture
-def in_environment(place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
-    """Put server and credentials into the environment, and return the branch."""
+def environment_branch(branch: Branch, monkeypatch: pytest.MonkeyPatch) -> Branch:
+    """Provide the branch, with server and credentials in the environment."""
     monkeypatch.setenv("LAKECTL_CONFIG_FILE", "/dev/null")
-    monkeypatch.setenv("LAKECTL_SERVER_ENDPOINT_URL", place.options["host"])
-    monkeypatch.setenv("LAKECTL_CREDENTIALS_ACCESS_KEY_ID", place.options["username"])
-    monkeypatch.setenv("LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY", place.options["password"])
-    return place
+    monkeypatch.setenv("LAKECTL_SERVER_ENDPOINT_URL", branch.options["host"])
+    monkeypatch.setenv("LAKECTL_CREDENTIALS_ACCESS_KEY_ID", branch.options["username"])
+    monkeypatch.setenv("LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY", branch.options["password"])
+    return branch

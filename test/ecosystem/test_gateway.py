@@ -1,4 +1,4 @@
-"""Other libraries with their options for the S3 gateway, which the sandbox does not have."""
+"""Other libraries with S3Gateway's options. The sandbox has no S3 gateway."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(
 
 
 class Bucket(NamedTuple):
-    """A repository, and the gateway to it."""
+    """A repository, and the options of its gateway."""
 
     gateway: S3Gateway
     name: str
@@ -27,12 +27,12 @@ class Bucket(NamedTuple):
 
 @pytest.fixture
 def bucket() -> Iterator[Bucket]:
-    """Return a fresh repository."""
+    """Provide a new repository."""
     with any_server() as (options, repository):
         yield Bucket(Configuration(**options).s3_gateway(), repository)
 
 
-def test_boto3(bucket: Bucket) -> None:
+def test_boto3_round_trips_an_object(bucket: Bucket) -> None:
     boto3 = pytest.importorskip("boto3")
     client = boto3.client("s3", **bucket.gateway.boto3())
     client.put_object(Bucket=bucket.name, Key="main/a.txt", Body=b"text")
@@ -41,7 +41,7 @@ def test_boto3(bucket: Bucket) -> None:
     client.close()
 
 
-def test_s3fs_and_pandas(bucket: Bucket) -> None:
+def test_s3fs_round_trips_a_pandas_frame(bucket: Bucket) -> None:
     s3fs = pytest.importorskip("s3fs")
     pandas = pytest.importorskip("pandas")
     options = bucket.gateway.s3fs()
@@ -54,7 +54,7 @@ def test_s3fs_and_pandas(bucket: Bucket) -> None:
     ]
 
 
-def test_deltalake(bucket: Bucket) -> None:
+def test_deltalake_appends_to_a_table(bucket: Bucket) -> None:
     deltalake = pytest.importorskip("deltalake")
     arrow = pytest.importorskip("pyarrow")
     url, options = f"s3://{bucket.name}/main/delta", bucket.gateway.deltalake()
@@ -66,7 +66,7 @@ def test_deltalake(bucket: Bucket) -> None:
     assert (table.version(), sorted(table.to_pyarrow_table()["a"].to_pylist())) == (1, [1, 2])
 
 
-def test_polars(bucket: Bucket) -> None:
+def test_polars_scans_parquet(bucket: Bucket) -> None:
     polars = pytest.importorskip("polars")
     url, options = f"s3://{bucket.name}/main/t.parquet", bucket.gateway.polars()
     polars.DataFrame({"a": [1, 2, 3]}).write_parquet(url, storage_options=options)
@@ -74,7 +74,7 @@ def test_polars(bucket: Bucket) -> None:
     assert frame.collect()["a"].to_list() == [2, 3]
 
 
-def test_duckdb(bucket: Bucket) -> None:
+def test_duckdb_round_trips_parquet(bucket: Bucket) -> None:
     duckdb = pytest.importorskip("duckdb")
     try:
         httpfs = distribution("duckdb-ext-httpfs").files or []
@@ -90,7 +90,7 @@ def test_duckdb(bucket: Bucket) -> None:
         assert connection.execute(f"SELECT a FROM '{url}'").fetchall() == [(42,)]
 
 
-def test_pyarrow(bucket: Bucket) -> None:
+def test_pyarrow_round_trips_an_object(bucket: Bucket) -> None:
     pytest.importorskip("pyarrow")
     from pyarrow import fs
 

@@ -1,4 +1,4 @@
-"""Spans, as the SDK of OpenTelemetry records them."""
+"""Spans recorded by the OpenTelemetry SDK."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 from lakefs_client import otel
 from lakefs_client.transfer import Transfer, TransferConfig
 
-from .conftest import Place
+from .conftest import Branch
 
 
 @pytest.fixture
 def exporter() -> Iterator[Any]:
-    """Return an exporter that keeps every span."""
+    """Provide an exporter that collects all spans."""
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -29,26 +29,26 @@ def exporter() -> Iterator[Any]:
     stop()
 
 
-def test_request_has_the_attributes_of_the_stable_conventions(place: Place, exporter: Any) -> None:
-    place.fs.exists(f"{place.root}/missing")
+def test_request_span_follows_semantic_conventions(branch: Branch, exporter: Any) -> None:
+    branch.fs.exists(f"{branch.root}/missing")
     span = exporter.get_finished_spans()[0]
     assert span.name == "GET"
     assert span.kind.name == "CLIENT"
     assert span.attributes["http.request.method"] == "GET"
     assert span.attributes["http.response.status_code"] == 404
     assert span.attributes["error.type"] == "404"
-    assert span.attributes["url.full"].startswith(place.options["host"])
+    assert span.attributes["url.full"].startswith(branch.options["host"])
     assert span.attributes["server.port"] > 0
     assert span.attributes["lakefs.operation"] == "stat_object"
     assert span.status.status_code.name == "ERROR"
 
 
-def test_requests_of_a_transfer_are_its_children(
-    place: Place, exporter: Any, tmp_path: Path
+def test_transfer_span_is_parent_of_request_spans(
+    branch: Branch, exporter: Any, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_bytes(bytes(12 << 20))
-    transfer = Transfer(place.fs.client, TransferConfig(part_size=5 << 20))
-    transfer.upload_file(tmp_path / "file", place.repository, "main", "a")
+    transfer = Transfer(branch.fs.client, TransferConfig(part_size=5 << 20))
+    transfer.upload_file(tmp_path / "file", branch.repository, "main", "a")
     *requests, whole = exporter.get_finished_spans()
     assert whole.name == "lakefs upload"
     parts = [span for span in requests if span.attributes["lakefs.operation"] == "store"]

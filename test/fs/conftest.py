@@ -1,4 +1,4 @@
-"""A file system over a sandbox with the repository `repo`."""
+"""Fixtures: file systems over a sandbox with the repository `repo`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Make = Callable[..., LakeFSFileSystem]
 
 @pytest.fixture
 def make_fs(sandbox: Sandbox) -> Make:
-    """Make a file system over a fresh sandbox with the repository `repo`."""
+    """Provide a function that creates a file system over the sandbox."""
     create_repository(sandbox, "repo")
     sandbox.requests.clear()
     return lambda **options: LakeFSFileSystem(
@@ -25,5 +25,5 @@ def make_fs(sandbox: Sandbox) -> Make:
 
 @pytest.fixture
 def fs(make_fs: Make) -> LakeFSFileSystem:
-    """Provide a file system over a fresh sandbox with the repository `repo`."""
+    """Provide a file system over a new sandbox with the repository `repo`."""
     return make_fs()

@@ -1,4 +1,4 @@
-"""fsspec's own suite for file systems, on the sandbox or the server that the environment names."""
+"""fsspec's test suite for file systems, on the sandbox or the server of the environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Behavior of the file system beyond fsspec's own suite."""
+"""Behaviour of the file system beyond fsspec's test suite."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def operations(sandbox: Sandbox) -> Counter[str]:
 
 
 def write_and_fail(file: Any, data: Any) -> None:
-    """Use a file as a context manager whose block writes and raises RuntimeError."""
+    """Write to a file in a with block, then raise RuntimeError."""
     with file as opened:
         opened.write(data)
         raise RuntimeError
 
 
-class TestLooking:
-    def test_info_of_a_file_has_the_keys_of_lakefs_spec(self, fs: LakeFSFileSystem) -> None:
+class TestListing:
+    def test_file_info_has_the_keys_of_lakefs_spec(self, fs: LakeFSFileSystem) -> None:
         fs.pipe_file("repo/main/a/b.txt", b"text", metadata={"run": "7"})
         info = fs.info("lakefs://repo/main/a/b.txt")
         assert set(info) == {
@@ -52,7 +52,7 @@ class TestLooking:
         assert fs.checksum("repo/main/a/b.txt") == info["checksum"]
         assert fs.created("repo/main/a/b.txt").timestamp() == info["mtime"]
 
-    def test_info_of_a_folder_sums_its_files(self, fs: LakeFSFileSystem) -> None:
+    def test_folder_info_has_total_size(self, fs: LakeFSFileSystem) -> None:
         fs.pipe({"repo/main/a/b": b"12", "repo/main/a/c": b"345", "repo/main/a/d/e": b"6"})
         assert fs.info("repo/main/a/") == {
             "name": "repo/main/a", "type": "directory", "size": 5,
@@ -60,7 +60,7 @@ class TestLooking:
         assert fs.info("repo/main")["type"] == "directory"
         assert fs.checksum("repo/main/a") is None
 
-    def test_listing_excludes_siblings_that_share_the_prefix(self, fs: LakeFSFileSystem) -> None:
+    def test_listing_excludes_siblings_with_same_prefix(self, fs: LakeFSFileSystem) -> None:
         fs.pipe({"repo/main/foo/bar/x": b"", "repo/main/foo/bar_baz.txt": b""})
         assert fs.ls("repo/main/foo/bar", detail=False) == ["repo/main/foo/bar/x"]
         assert fs.find("repo/main/foo/bar") == ["repo/main/foo/bar/x"]
@@ -80,16 +80,14 @@ class TestLooking:
         fs.rm("repo/main/empty", recursive=True)
         assert fs.ls("repo/main") == []
 
-    def test_find_asks_once_for_a_thousand_files(
-        self, fs: LakeFSFileSystem, sandbox: Sandbox
-    ) -> None:
+    def test_find_needs_one_request(self, fs: LakeFSFileSystem, sandbox: Sandbox) -> None:
         fs.pipe({f"repo/main/{folder}/{name}": b"x" for folder in "abc" for name in "de"})
         sandbox.requests.clear()
         assert len(fs.find("repo/main")) == 6
         assert fs.du("repo/main") == 6
         assert operations(sandbox) == {"list_objects": 2}
 
-    def test_missing_paths_are_not_found(self, fs: LakeFSFileSystem) -> None:
+    def test_missing_path_is_not_found(self, fs: LakeFSFileSystem) -> None:
         for path in ("repo/main/nothing", "repo/nothing/x", "nowhere/main/x"):
             assert not fs.exists(path)
             assert not fs.isfile(path)
@@ -102,7 +100,7 @@ class TestLooking:
         assert fs.glob("repo/main/*.csv") == []
 
     @pytest.mark.parametrize("path", ["", "repo", "r/main/x", "repo/a b/x", "REPO/main/x"])
-    def test_path_without_repository_and_ref_is_refused(
+    def test_path_without_repository_and_ref_is_rejected(
         self, fs: LakeFSFileSystem, path: str
     ) -> None:
         with pytest.raises(ValueError, match="not a path in lakeFS"):
@@ -115,7 +113,7 @@ class TestLooking:
 
 
 class TestListingsCache:
-    def test_cached_listing_is_asked_for_once(self, fs: LakeFSFileSystem, sandbox: Sandbox) -> None:
+    def test_listing_is_cached(self, fs: LakeFSFileSystem, sandbox: Sandbox) -> None:
         fs.pipe_file("repo/main/a/b", b"")
         sandbox.requests.clear()
         for _ in range(3):
@@ -124,15 +122,13 @@ class TestListingsCache:
         fs.ls("repo/main/a", refresh=True)
         assert operations(sandbox) == {"list_objects": 2}
 
-    def test_every_change_is_seen_by_the_next_listing(
-        self, fs: LakeFSFileSystem, tmp_path: Path
-    ) -> None:
+    def test_changes_invalidate_the_listing(self, fs: LakeFSFileSystem, tmp_path: Path) -> None:
         (tmp_path / "file").write_bytes(b"1")
 
         def names() -> list[str]:
-            return [name.removeprefix("repo/main/") for name in fs.find("repo/main/a")] and [
-                name.removeprefix("repo/main/a/") for name in fs.ls("repo/main/a", detail=False)
-            ]
+            listed = [name.split("/")[3] for name in fs.ls("repo/main/a", detail=False)]
+            assert {name.split("/")[3] for name in fs.find("repo/main/a")} == {*listed}
+            return listed
 
         fs.pipe_file("repo/main/a/pipe", b"")
         assert names() == ["pipe"]
@@ -150,22 +146,22 @@ class TestListingsCache:
         fs.touch("repo/main/a/touch")
         assert names() == ["pipe", "put", "touch"]
 
-    def test_listing_that_overlaps_a_write_is_not_kept(
+    def test_listing_during_a_write_is_not_cached(
         self, fs: LakeFSFileSystem, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         fs.pipe_file("repo/main/a", b"")
         listed = fs.listings._listed
 
-        def write_meanwhile(*args: Any, **options: Any) -> Iterator[Any]:
+        def write_during_listing(*args: Any, **options: Any) -> Iterator[Any]:
             yield from listed(*args, **options)
             monkeypatch.undo()
             fs.pipe_file("repo/main/b", b"")
 
-        monkeypatch.setattr(fs.listings, "_listed", write_meanwhile)
+        monkeypatch.setattr(fs.listings, "_listed", write_during_listing)
         fs.ls("repo/main")
         assert fs.ls("repo/main", detail=False) == ["repo/main/a", "repo/main/b"]
 
-    def test_threads_share_listings(self, sandbox: Sandbox, fs: LakeFSFileSystem) -> None:
+    def test_threads_share_an_instance(self, sandbox: Sandbox, fs: LakeFSFileSystem) -> None:
         found = []
         thread = threading.Thread(
             target=lambda: found.append(LakeFSFileSystem(**arguments(sandbox)))
@@ -178,7 +174,7 @@ class TestListingsCache:
 
 
 class TestReading:
-    def test_ranges_of_an_object(self, fs: LakeFSFileSystem) -> None:
+    def test_cat_file_reads_ranges(self, fs: LakeFSFileSystem) -> None:
         fs.pipe_file("repo/main/a", b"0123456789")
         path = "repo/main/a"
         assert fs.cat_file(path) == b"0123456789"
@@ -190,7 +186,7 @@ class TestReading:
         assert fs.tail(path, 2) == b"89"
         assert fs.read_block(path, 1, 3) == b"123"
 
-    def test_ranges_of_many_objects(self, fs: LakeFSFileSystem) -> None:
+    def test_cat_ranges_reads_several_objects(self, fs: LakeFSFileSystem) -> None:
         fs.pipe({"repo/main/a": b"0123456789", "repo/main/b": b"abcdef"})
         paths = ["repo/main/a", "repo/main/b", "repo/main/a", "repo/main/missing"]
         *data, error = fs.cat_ranges(paths, [1, 2, -2, 0], [3, 4, None, 1])
@@ -201,7 +197,7 @@ class TestReading:
         with pytest.raises(ValueError, match="one length"):
             fs.cat_ranges(paths, [1], 1)
 
-    def test_ranges_of_one_object_ask_for_it_once(
+    def test_cat_ranges_stats_each_object_once(
         self, fs: LakeFSFileSystem, sandbox: Sandbox
     ) -> None:
         fs.pipe_file("repo/main/a", bytes(1000))
@@ -209,7 +205,9 @@ class TestReading:
         fs.cat_ranges(["repo/main/a"] * 50, list(range(0, 500, 10)), list(range(10, 510, 10)))
         assert operations(sandbox) == {"stat_object": 1, "store_get_object": 50}
 
-    def test_near_ranges_are_read_together(self, fs: LakeFSFileSystem, sandbox: Sandbox) -> None:
+    def test_cat_ranges_merges_adjacent_ranges(
+        self, fs: LakeFSFileSystem, sandbox: Sandbox
+    ) -> None:
         fs.pipe_file("repo/main/a", bytes(range(200)))
         sandbox.requests.clear()
         starts = [0, 12, 150, 20]
@@ -220,7 +218,7 @@ class TestReading:
         assert data == [bytes(range(200))[first:last] for first, last in zip(starts, ends)][:3]
         assert operations(sandbox)["store_get_object"] == 1 + 2
 
-    def test_cat_of_a_pattern(self, fs: LakeFSFileSystem) -> None:
+    def test_cat_expands_patterns(self, fs: LakeFSFileSystem) -> None:
         fs.pipe({"repo/main/a/1": b"1", "repo/main/a/2": b"2", "repo/main/a/b/3": b"3"})
         assert fs.cat("repo/main/a/*") == {"repo/main/a/1": b"1", "repo/main/a/2": b"2"}
         assert set(fs.cat("repo/main/a", recursive=True).values()) == {b"1", b"2", b"3"}
@@ -239,7 +237,7 @@ class TestReading:
             assert file.read(992) == data[-1000:-8]
         assert operations(sandbox) == {"stat_object": 1, "store_get_object": 2}
 
-    def test_large_read_fetches_its_range_alone(
+    def test_large_read_requests_its_exact_range(
         self, fs: LakeFSFileSystem, sandbox: Sandbox
     ) -> None:
         fs.pipe_file("repo/main/a", bytes(3 * MIB))
@@ -251,7 +249,7 @@ class TestReading:
         assert ranges == [f"bytes={MIB}-{MIB + MIB // 2 - 1}"]
 
     @pytest.mark.parametrize("cache", ["readahead", "bytes", "all", "none", "blockcache"])
-    def test_caches_of_fsspec(self, fs: LakeFSFileSystem, cache: str) -> None:
+    def test_open_supports_fsspec_caches(self, fs: LakeFSFileSystem, cache: str) -> None:
         data = bytes(range(256)) * 40
         fs.pipe_file("repo/main/a", data)
         with fs.open("repo/main/a", block_size=1000, cache_type=cache) as file:
@@ -268,7 +266,7 @@ class TestReading:
             with pickle.loads(pickle.dumps(file)) as copy:
                 assert copy.read() == b"3456789"
 
-    def test_text_is_utf_8(self, fs: LakeFSFileSystem) -> None:
+    def test_text_mode_uses_utf_8(self, fs: LakeFSFileSystem) -> None:
         with fs.open("repo/main/a", "w") as file:
             file.write("Größe\n")
         assert fs.cat_file("repo/main/a") == "Größe\n".encode()
@@ -280,7 +278,7 @@ class TestReading:
 class TestWriting:
     @pytest.mark.parametrize("mode", ["wb", "xb", "w", "xt"])
     @pytest.mark.parametrize("compression", [None, "gzip"])
-    def test_nothing_is_written_if_the_block_raises(
+    def test_failed_block_writes_nothing(
         self, fs: LakeFSFileSystem, mode: str, compression: str | None
     ) -> None:
         data: Any = b"half" if "b" in mode else "half"
@@ -290,7 +288,7 @@ class TestWriting:
 
     @pytest.mark.parametrize("mode", ["wb", "w"])
     @pytest.mark.parametrize("compression", [None, "gzip"])
-    def test_nothing_is_written_if_the_block_of_fsspec_open_raises(
+    def test_failed_fsspec_open_block_writes_nothing(
         self,
         fs: LakeFSFileSystem,
         sandbox: Sandbox,
@@ -314,7 +312,7 @@ class TestWriting:
         assert fs.exists("repo/main/a")
         LakeFSFileSystem.clear_instance_cache()
 
-    def test_compressed_file_is_whole(self, fs: LakeFSFileSystem) -> None:
+    def test_compressed_file_is_complete(self, fs: LakeFSFileSystem) -> None:
         with fs.open("repo/main/a.gz", "wt", compression="infer") as file:
             file.write("text")
         assert gzip.decompress(fs.cat_file("repo/main/a.gz")) == b"text"
@@ -327,7 +325,7 @@ class TestWriting:
         assert not sandbox.blockstore.uploads()
         assert operations(sandbox)["store_put_part"] >= 1
 
-    def test_exclusive_mode_refuses_an_existing_object(self, fs: LakeFSFileSystem) -> None:
+    def test_exclusive_mode_rejects_existing_object(self, fs: LakeFSFileSystem) -> None:
         fs.pipe_file("repo/main/a", b"first")
         for mode in ("xb", "x", "xt"):
             with pytest.raises(FileExistsError):
@@ -335,9 +333,7 @@ class TestWriting:
         with pytest.raises(FileExistsError):
             fs.put_file(__file__, "repo/main/a", mode="create")
 
-    def test_exclusive_mode_refuses_an_object_that_came_meanwhile(
-        self, fs: LakeFSFileSystem
-    ) -> None:
+    def test_exclusive_mode_detects_concurrent_creation(self, fs: LakeFSFileSystem) -> None:
         file = fs.open("repo/main/a", "xb")
         file.write(b"second")
         fs.pipe_file("repo/main/a", b"first")
@@ -350,7 +346,7 @@ class TestWriting:
         with pytest.raises(NotImplementedError):
             fs.open("repo/main/a", mode)
 
-    def test_content_type_and_metadata(self, fs: LakeFSFileSystem) -> None:
+    def test_open_sets_content_type_and_metadata(self, fs: LakeFSFileSystem) -> None:
         with fs.open("repo/main/a", "wb", content_type="a/b", metadata={"k": "v"}) as file:
             file.write(b"1")
         info = fs.info("repo/main/a")
@@ -358,7 +354,7 @@ class TestWriting:
 
 
 class TestBranches:
-    def test_writing_to_a_missing_branch_is_an_error(
+    def test_write_to_missing_branch_is_an_error(
         self, fs: LakeFSFileSystem, tmp_path: Path
     ) -> None:
         (tmp_path / "file").write_bytes(b"1")
@@ -371,7 +367,7 @@ class TestBranches:
         with pytest.raises(NotFoundException):
             BranchesApi(fs.client).get_branch("repo", "new")
 
-    def test_create_branch_ok_creates_it(self, make_fs: Make) -> None:
+    def test_create_branch_ok_creates_the_branch(self, make_fs: Make) -> None:
         fs = make_fs(create_branch_ok=True)
         fs.pipe_file("repo/new/a", b"1")
         fs.pipe_file("repo/new/b", b"1")
@@ -380,7 +376,7 @@ class TestBranches:
 
 
 class TestManyFiles:
-    def test_rm_of_a_list_takes_one_request_a_thousand(
+    def test_rm_deletes_a_thousand_paths_per_request(
         self, fs: LakeFSFileSystem, sandbox: Sandbox
     ) -> None:
         fs.pipe({f"repo/main/{i}": b"" for i in range(3)})
@@ -389,7 +385,7 @@ class TestManyFiles:
         assert operations(sandbox) == {"delete_objects": 3}
         assert fs.ls("repo/main") == []
 
-    def test_rm_of_a_folder_needs_recursive(self, fs: LakeFSFileSystem) -> None:
+    def test_rm_of_folder_needs_recursive(self, fs: LakeFSFileSystem) -> None:
         fs.pipe({"repo/main/a/b": b"", "repo/main/ab": b""})
         with pytest.warns(UserWarning, match="recursive=True"):
             fs.rm("repo/main/a")
@@ -397,19 +393,19 @@ class TestManyFiles:
         fs.rm("repo/main/a", recursive=True)
         assert fs.find("repo/main") == ["repo/main/ab"]
 
-    def test_move_keeps_what_it_did_not_copy(self, fs: LakeFSFileSystem) -> None:
+    def test_recursive_move_keeps_file_named_like_folder(self, fs: LakeFSFileSystem) -> None:
         fs.pipe({"repo/main/a": b"file", "repo/main/a/b": b"below", "repo/main/c/d": b""})
         fs.mv("repo/main/a", "repo/main/x", recursive=True)
         assert fs.find("repo/main") == [
             "repo/main/a", "repo/main/c/d", "repo/main/x/b",
         ]  # fmt: skip
 
-    def test_copy_between_repositories_is_refused(self, fs: LakeFSFileSystem) -> None:
+    def test_copy_between_repositories_is_rejected(self, fs: LakeFSFileSystem) -> None:
         fs.pipe_file("repo/main/a", b"")
         with pytest.raises(ValueError, match="within a repository"):
             fs.cp_file("repo/main/a", "other/main/a")
 
-    def test_copy_moves_no_bytes(self, fs: LakeFSFileSystem, sandbox: Sandbox) -> None:
+    def test_copy_transfers_no_bytes(self, fs: LakeFSFileSystem, sandbox: Sandbox) -> None:
         fs.pipe({"repo/main/a/b": b"1", "repo/main/a/c": b"2"})
         sandbox.requests.clear()
         fs.copy("repo/main/a", "repo/main/x", recursive=True)
@@ -427,9 +423,7 @@ class TestManyFiles:
         fs.get("repo/main/a", str(tmp_path), recursive=True)
         assert not [name for name in operations(sandbox) if name.startswith("store")]
 
-    def test_callback_counts_files_and_children_bytes(
-        self, fs: LakeFSFileSystem, tmp_path: Path
-    ) -> None:
+    def test_callback_counts_files_and_bytes(self, fs: LakeFSFileSystem, tmp_path: Path) -> None:
         children: dict[str, Any] = {}
 
         class Callback(fsspec.Callback):
@@ -460,7 +454,7 @@ class TestManyFiles:
         with pytest.raises(FileNotFoundError, match="missing"):
             fs.get(sources, [str(tmp_path / str(i)) for i in range(40)])
 
-    def test_names_that_leave_the_target_are_refused(
+    def test_get_rejects_names_outside_the_target(
         self, fs: LakeFSFileSystem, tmp_path: Path
     ) -> None:
         fs.pipe_file("repo/main/a/../../b", b"evil")
@@ -471,7 +465,7 @@ class TestManyFiles:
             fs.get("repo/main/a", target, recursive=True, callback=fsspec.Callback())
         assert not (tmp_path / "b").exists()
 
-    def test_folder_transfer_lists_it_once(
+    def test_put_of_folder_does_not_stat_each_file(
         self, fs: LakeFSFileSystem, sandbox: Sandbox, tmp_path: Path
     ) -> None:
         fs.pipe({f"repo/main/a/{i}": b"1" for i in range(5)})
@@ -518,7 +512,7 @@ class TestErrors:
         assert "'repo/main/a'" in str(caught.value)
         assert getattr(caught.value.__cause__, "status", None) == status
 
-    def test_exists_raises_if_the_server_refuses_to_say(self, make_fs: Make) -> None:
+    def test_exists_raises_without_permission(self, make_fs: Make) -> None:
         fs = make_fs(password="wrong")
         with pytest.raises(PermissionError):
             fs.exists("repo/main/a")

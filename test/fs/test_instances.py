@@ -1,4 +1,4 @@
-"""Which instances are shared, and what a pickle of one holds."""
+"""Cached instances of the file system, and their pickles."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def _no_cached_instances() -> Iterator[None]:
 @pytest.fixture
 def environment(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Provide an environment with the sandbox's address and credentials."""
-    given = arguments(sandbox)
+    options = arguments(sandbox)
     monkeypatch.setenv("LAKECTL_CONFIG_FILE", "/dev/null")
-    monkeypatch.setenv("LAKECTL_SERVER_ENDPOINT_URL", given["host"])
-    monkeypatch.setenv("LAKECTL_CREDENTIALS_ACCESS_KEY_ID", given["username"])
-    monkeypatch.setenv("LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY", given["password"])
-    return given
+    monkeypatch.setenv("LAKECTL_SERVER_ENDPOINT_URL", options["host"])
+    monkeypatch.setenv("LAKECTL_CREDENTIALS_ACCESS_KEY_ID", options["username"])
+    monkeypatch.setenv("LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY", options["password"])
+    return options
 
 
 def test_equal_arguments_and_environment_share_an_instance(
@@ -44,7 +44,7 @@ def test_equal_arguments_and_environment_share_an_instance(
     assert LakeFSFileSystem.current() is not fs
 
 
-def test_changed_environment_makes_another_instance(
+def test_changed_environment_creates_another_instance(
     environment: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fs = LakeFSFileSystem()
@@ -55,7 +55,7 @@ def test_changed_environment_makes_another_instance(
     assert other.client.configuration.password == "another"
 
 
-def test_explicit_credentials_do_not_mix_with_the_environment(
+def test_explicit_credentials_ignore_the_environment(
     environment: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LAKECTL_CREDENTIALS_SESSION_TOKEN", "token")
@@ -71,7 +71,7 @@ def test_missing_credentials_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
         LakeFSFileSystem()
 
 
-def test_pickle_holds_no_secret_of_the_environment(environment: dict[str, Any]) -> None:
+def test_pickle_contains_no_environment_secrets(environment: dict[str, Any]) -> None:
     fs = LakeFSFileSystem()
     data = pickle.dumps(fs)
     assert environment["password"].encode() not in data
@@ -81,13 +81,13 @@ def test_pickle_holds_no_secret_of_the_environment(environment: dict[str, Any]) 
     assert pickle.loads(data) is fs
 
 
-def test_token_does_not_depend_on_process_and_thread(environment: dict[str, Any]) -> None:
+def test_dask_token_is_equal_in_other_process(environment: dict[str, Any]) -> None:
     fs = LakeFSFileSystem()
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         assert pool.submit(LakeFSFileSystem.__dask_tokenize__, fs).result() == fs._fs_token
 
 
-def test_workers_read_with_a_pickled_instance(
+def test_worker_processes_read_with_pickled_instance(
     sandbox: Sandbox, environment: dict[str, Any]
 ) -> None:
     create_repository(sandbox, "repo")
@@ -97,7 +97,7 @@ def test_workers_read_with_a_pickled_instance(
         assert list(pool.map(fs.cat_file, fs.find("repo/main"))) == [b"0", b"1", b"2", b"3"]
 
 
-def test_arguments_of_lakefs_spec(sandbox: Sandbox) -> None:
+def test_lakefs_spec_arguments_are_accepted(sandbox: Sandbox) -> None:
     fs = LakeFSFileSystem(
         "https://lakefs.example.com", "user", "secret", None, None, None, False, None,
         "http://proxy:3128", True, "dev", None, {"request_timeout": (3, 7)},

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
-    """Provide a folder of packages with this package's entry point, as pip writes it."""
+    """Provide a folder of packages with this package's entry point, like pip's."""
     entry = re.search(r'"fsspec.specs": \["(.+?)"\]', (ROOT / "setup.py").read_text("utf-8"))
     assert entry is not None
     metadata = tmp_path / "lakefs_client-0.dist-info"
@@ -26,7 +26,7 @@ def installed(tmp_path: Path) -> Path:
 
 
 def install_lakefs_spec(packages: Path) -> None:
-    """Put a package of lakefs-spec's name beside ours."""
+    """Write a stub of lakefs-spec into the folder of packages."""
     (packages / "lakefs_spec.py").write_text(
         "from fsspec import AbstractFileSystem\n"
         "class LakeFSFileSystem(AbstractFileSystem):\n    protocol = 'lakefs'\n"
@@ -46,8 +46,8 @@ def run(packages: Path, code: str) -> str:
 SERVED_BY = "import fsspec; print(fsspec.get_filesystem_class('lakefs').__module__)"
 
 
-def test_this_package_serves_the_scheme_alone(installed: Path) -> None:
-    # Hides a lakefs-spec that is installed beside the tests.
+def test_scheme_is_registered_without_lakefs_spec(installed: Path) -> None:
+    # Hide an installed lakefs-spec.
     (installed / "lakefs_spec.py").write_text("raise ModuleNotFoundError(name='lakefs_spec')")
     assert run(installed, SERVED_BY) == "lakefs_client.fs.filesystem"
 
@@ -58,29 +58,29 @@ def test_lakefs_spec_keeps_the_scheme(installed: Path) -> None:
 
 
 @pytest.mark.parametrize("first", ["pass", SERVED_BY.replace("print", "str")])
-def test_register_takes_the_scheme_over(installed: Path, first: str) -> None:
+def test_register_overrides_lakefs_spec(installed: Path, first: str) -> None:
     install_lakefs_spec(installed)
     code = f"{first}\nimport lakefs_client.fs; lakefs_client.fs.register(); {SERVED_BY}"
     assert run(installed, code) == "lakefs_client.fs.filesystem"
 
 
-def test_broken_lakefs_spec_is_not_hidden(installed: Path) -> None:
-    (installed / "lakefs_spec.py").write_text("import a_missing_dependency_of_it")
+def test_import_error_of_lakefs_spec_is_raised(installed: Path) -> None:
+    (installed / "lakefs_spec.py").write_text("import missing_dependency")
     code = f"""
 try:
     {SERVED_BY}
 except ImportError as error:
     print(error.__cause__)
 """
-    assert "a_missing_dependency_of_it" in run(installed, code)
+    assert "missing_dependency" in run(installed, code)
 
 
-def test_import_of_fsspec_imports_nothing_of_this_package(installed: Path) -> None:
+def test_fsspec_import_does_not_import_this_package(installed: Path) -> None:
     code = "import fsspec, sys; print('lakefs_client' in sys.modules)"
     assert run(installed, code) == "False"
 
 
-def test_error_names_the_extra_without_fsspec(tmp_path: Path) -> None:
+def test_missing_fsspec_names_the_extra(tmp_path: Path) -> None:
     (tmp_path / "fsspec.py").write_text("raise ModuleNotFoundError(name='fsspec')")
     code = """
 try:

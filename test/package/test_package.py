@@ -1,4 +1,4 @@
-"""The package as users get it: built, installed in a clean environment, and used there."""
+"""The wheel and the sdist: reproducible builds, contents, and use in a clean environment."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 
 def build(folder: Path, umask: int) -> Path:
-    """Build wheel and sdist from a copy of the sources, and return their folder."""
+    """Build wheel and sdist from a copy of the sources; return their folder."""
     source = folder / "source"
     ignored = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__")
     shutil.copytree(ROOT, source, ignore=ignored)
@@ -62,19 +62,19 @@ def build(folder: Path, umask: int) -> Path:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of wheel and sdist."""
+    """Provide the folder of wheel and sdist."""
     return build(tmp_path_factory.mktemp("built"), 0o022)
 
 
 @pytest.mark.timeout(300)
-def test_builds_are_the_same_bytes(built: Path, tmp_path: Path) -> None:
+def test_builds_are_reproducible(built: Path, tmp_path: Path) -> None:
     again = build(tmp_path, 0o077)
     assert [path.name for path in sorted(again.iterdir())] == sorted(os.listdir(built))
     for path in again.iterdir():
         assert path.read_bytes() == (built / path.name).read_bytes(), path.name
 
 
-def test_wheel_lists_what_it_requires(built: Path) -> None:
+def test_wheel_contains_an_sbom(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (name for name in archive.namelist() if ".dist-info/sboms/" in name)
@@ -86,23 +86,23 @@ def test_wheel_lists_what_it_requires(built: Path) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_sdist_passes_its_tests(built: Path, tmp_path: Path) -> None:
+def test_sdist_passes_selected_tests(built: Path, tmp_path: Path) -> None:
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         archive.extractall(tmp_path)
     (source,) = tmp_path.iterdir()
-    # Those that read files beside the package; ./scripts/test runs the others on the same files.
-    folders = [
+    # Only the tests that read files beside the package; others would repeat ./scripts/test.
+    tests = [
         "test/unit/test_imports.py",
         "test/unit/test_language.py",
         "test/surface/test_surface_1_44.py",
         "test/sandbox/test_recipes.py",
         "test/fs/test_registration.py",
     ]
-    run(sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *folders, cwd=source)
+    run(sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests, cwd=source)
 
 
-def test_the_wheel_has_the_types_and_the_sandbox_and_nothing_beside_the_package(
+def test_wheel_contains_only_the_package(
     built: Path,
 ) -> None:
     (wheel,) = built.glob("*.whl")
@@ -112,7 +112,7 @@ def test_the_wheel_has_the_types_and_the_sandbox_and_nothing_beside_the_package(
     assert tops == {"lakefs_client", f"{wheel.name.rpartition('-py3')[0]}.dist-info"}
 
 
-def test_the_sdist_has_what_the_metadata_is_read_from(built: Path) -> None:
+def test_sdist_contains_the_build_inputs(built: Path) -> None:
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
@@ -120,7 +120,7 @@ def test_the_sdist_has_what_the_metadata_is_read_from(built: Path) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_the_wheel_works_in_a_clean_environment(built: Path, tmp_path: Path) -> None:
+def test_wheel_works_in_a_clean_environment(built: Path, tmp_path: Path) -> None:
     (wheel,) = built.glob("*.whl")
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv" / "bin" / "python"
@@ -129,7 +129,7 @@ def test_the_wheel_works_in_a_clean_environment(built: Path, tmp_path: Path) -> 
     assert run(python, "-W", "error", "program.py", cwd=tmp_path).startswith("2.0.0 ")
     names = "import importlib.metadata as m; print(*(d.name for d in m.distributions()))"
     installed = set(run(python, "-c", names, cwd=tmp_path).split()) - {"pip", "setuptools"}
-    # python-dateutil brings six.
+    # python-dateutil depends on six.
     assert installed == {"certifi", "lakefs_client", "python-dateutil", "six", "urllib3"}
     listing = "import importlib.metadata as m; print(*m.requires('lakefs_client'), sep='\\n')"
     needed = [line for line in run(python, "-c", listing, cwd=tmp_path).split("\n") if line]

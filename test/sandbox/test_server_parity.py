@@ -33,6 +33,24 @@ def test_invalid_branch_id_is_rejected(client: HttpClient, name: str) -> None:
     assert client.error("GET", f"{REPO}/branches/{name}") == (400, message)
 
 
+@pytest.mark.parametrize(
+    ("path", "auth", "has_id"),
+    [
+        ("/healthcheck", False, True),
+        (REPO, True, True),
+        ("/repositories/none", True, True),
+        (REPO, False, True),
+        ("/no-such-endpoint", True, False),
+    ],
+)
+def test_operations_answer_with_request_id(
+    client: HttpClient, path: str, auth: bool, has_id: bool
+) -> None:
+    ids = [client.call("GET", path, auth=auth).headers.get("X-Request-Id") for _ in range(2)]
+    assert [found is not None for found in ids] == [has_id, has_id]
+    assert not has_id or ids[0] != ids[1]
+
+
 def test_upload_to_ref_expression_is_rejected(client: HttpClient) -> None:
     place = f"{REPO}/branches/main~1/objects"
     error = client.error("POST", place, query={"path": "x"}, raw=b"1")

@@ -81,7 +81,7 @@ def test_document_states_its_openapi_version() -> None:
     assert [server["url"] for server in RAW["servers"]] == ["http://localhost/api/v1"]
 
 
-def test_every_reference_resolves() -> None:
+def test_references_resolve() -> None:
     references = [node["$ref"] for _, node in NODES if isinstance(node, dict) and "$ref" in node]
     assert references
     for reference in references:
@@ -89,7 +89,7 @@ def test_every_reference_resolves() -> None:
         assert deref({"$ref": reference})
 
 
-def test_every_component_is_used() -> None:
+def test_components_are_used() -> None:
     used = {node["$ref"] for _, node in NODES if isinstance(node, dict) and "$ref" in node}
     unused = {
         name
@@ -106,7 +106,7 @@ def test_every_component_is_used() -> None:
     }
 
 
-def test_every_security_scheme_is_declared() -> None:
+def test_security_schemes_are_declared() -> None:
     named = [name for choice in RAW["security"] for name in choice]
     assert sorted(named) == sorted(RAW["components"]["securitySchemes"])
 
@@ -185,7 +185,7 @@ def words(text: str) -> list[str]:
 
 
 @pytest.mark.skipif(not VENDOR.exists(), reason="the vendor's documents are not beside this one")
-def test_no_sentence_is_copied_from_the_vendor() -> None:
+def test_prose_is_not_copied_from_the_vendor() -> None:
     """Compare prose only. Names, paths and types are facts."""
     theirs: set[tuple[str, ...]] = set()
     documents: list[Path] = sorted(VENDOR.glob("*.yml"))

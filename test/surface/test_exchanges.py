@@ -175,7 +175,9 @@ def same(recorded: Any, ours: Any) -> bool:
 @pytest.mark.parametrize(
     "exchange", [case for case in cases() if case.values[0]["response"]["status"] < 300]
 )
-def test_response_is_decoded_without_loss(recorder: Recorder, exchange: dict[str, Any]) -> None:
+def test_recorded_response_is_decoded_without_loss(
+    recorder: Recorder, exchange: dict[str, Any]
+) -> None:
     operation = operation_of(exchange)
     assert operation is not None
     response = exchange["response"]
@@ -200,7 +202,9 @@ def test_response_is_decoded_without_loss(recorder: Recorder, exchange: dict[str
 @pytest.mark.parametrize(
     "exchange", [case for case in cases() if case.values[0]["response"]["status"] >= 400]
 )
-def test_error_is_raised_with_its_message(recorder: Recorder, exchange: dict[str, Any]) -> None:
+def test_recorded_error_is_raised_with_its_message(
+    recorder: Recorder, exchange: dict[str, Any]
+) -> None:
     response = exchange["response"]
     with pytest.raises(ApiException) as caught:
         call(recorder, exchange, answer_of(response))
@@ -221,7 +225,7 @@ def test_error_is_raised_with_its_message(recorder: Recorder, exchange: dict[str
 
 
 @pytest.mark.parametrize("exchange", [c for c in cases() if c.values[0]["scenario"] in NOT_SENT])
-def test_invalid_request_is_not_sent(recorder: Recorder, exchange: dict[str, Any]) -> None:
+def test_invalid_recorded_request_is_not_sent(recorder: Recorder, exchange: dict[str, Any]) -> None:
     operation = operation_of(exchange)
     assert operation is not None
     with pytest.raises(NOT_SENT[exchange["scenario"]]):

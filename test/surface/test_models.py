@@ -34,7 +34,7 @@ def test_models_match_the_schemas() -> None:
 
 
 @pytest.mark.parametrize("model", SCHEMAS)
-def test_module_of_a_model_has_its_name(model: str) -> None:
+def test_model_has_its_own_module(model: str) -> None:
     module = importlib.import_module(f"lakefs_client.model.{snake(model)}")
     cls = getattr(models, model)
     assert getattr(module, model) is cls
@@ -43,7 +43,7 @@ def test_module_of_a_model_has_its_name(model: str) -> None:
 
 
 @each_object
-def test_properties_and_their_names_in_json(model: str) -> None:
+def test_attribute_map_matches_the_schema(model: str) -> None:
     expected = {snake(name): name for name in members(model).properties}
     assert list(getattr(models, model).attribute_map.items()) == list(expected.items())
 
@@ -71,7 +71,7 @@ def types(schema: dict[str, Any]) -> tuple[Any, ...]:
 
 
 @each_object
-def test_types(model: str) -> None:
+def test_openapi_types_match_the_schema(model: str) -> None:
     declared = dict(getattr(models, model).openapi_types)
     expected = {snake(name): types(of) for name, of in members(model).properties.items()}
     for name, schema in members(model).properties.items():
@@ -82,7 +82,7 @@ def test_types(model: str) -> None:
 
 
 @each_object
-@pytest.mark.parametrize("full", [True, False], ids=["every property", "required ones alone"])
+@pytest.mark.parametrize("full", [True, False], ids=["every property", "required only"])
 def test_model_keeps_and_sends_its_values(model: str, full: bool) -> None:
     instance, value = built(model, full=full)
     assert problems({"$ref": f"#/components/schemas/{model}"}, value) == []
@@ -125,7 +125,7 @@ WRONG: dict[str, list[Any]] = {
     "number": ["0.5", True, None],
     "array": ["x", {"k": "x"}, None, [object()]],
     "object": ["x", ["x"], None, {7: "x"}],
-    "binary": [],  # checked when the file is opened for sending
+    "binary": [],  # checked when the client sends the file
     "model": ["x", 7, None, {"k": "x"}, io.BytesIO()],
 }
 
@@ -238,7 +238,7 @@ def test_list_contains_models_of_one_class(model: str) -> None:
 SECRETS = [(m, n) for m, n, s in PROPERTIES if s.get("x-secret")]
 
 
-def test_secret_properties_are_the_expected_ones() -> None:
+def test_document_marks_secret_properties() -> None:
     assert {name for _, name in SECRETS} == {
         "code",
         "gc_commits_presigned_url",

@@ -26,7 +26,7 @@ from surface.document import (
     model_of,
     snake,
 )
-from surface.recorder import API, Recorder, path_arguments, query_arguments
+from surface.recorder import Recorder, path_arguments, query_arguments
 from surface.values import argument, problems, python, sample
 
 each_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=str)
@@ -68,7 +68,7 @@ def answer_of(operation: Operation, *, full: bool = True) -> Answer:
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_group_class_has_exactly_its_operations(group: str) -> None:
+def test_group_class_has_its_operations(group: str) -> None:
     cls = getattr(apis, class_of(group))
     module = importlib.import_module(f"lakefs_client.api.{snake(group)}_api")
     assert getattr(module, class_of(group)) is cls
@@ -119,7 +119,7 @@ def annotation_of_argument(a: Argument) -> str:
 
 
 @each_operation
-def test_docstring_lists_the_errors_that_the_document_marks(operation: Operation) -> None:
+def test_docstring_lists_the_marked_errors(operation: Operation) -> None:
     responses = RAW["paths"][operation.path][operation.method.lower()]["responses"]
     marked = {
         code
@@ -133,14 +133,14 @@ def test_docstring_lists_the_errors_that_the_document_marks(operation: Operation
     assert all(issubclass(getattr(exceptions, name), exceptions.ApiException) for name, _ in listed)
 
 
-def test_package_docstring_lists_the_errors_of_any_operation() -> None:
+def test_package_docstring_lists_common_errors() -> None:
     listed = set(re.findall(r"`(\w+(?:Exception|Error))`", api.__doc__ or ""))
     assert all(hasattr(exceptions, name) for name in listed)
     assert {"NotFoundException", "ApiException", "ApiTimeoutError"} <= listed
 
 
 @each_operation
-def test_signature(operation: Operation) -> None:
+def test_signature_matches_the_document(operation: Operation) -> None:
     signature = inspect.signature(
         getattr(getattr(apis, class_of(operation.groups[0])), operation.name)
     )
@@ -166,7 +166,7 @@ def test_signature(operation: Operation) -> None:
 
 @each_operation
 @pytest.mark.parametrize("full", [True, False], ids=["all arguments", "required only"])
-def test_request(recorder: Recorder, operation: Operation, full: bool) -> None:
+def test_request_matches_the_document(recorder: Recorder, operation: Operation, full: bool) -> None:
     values = arguments_of(operation, full=full)
     recorder.answer(answer_of(operation))
     call(recorder, operation, values)
@@ -237,7 +237,7 @@ def test_credentials_are_sent_only_to_secured_operations(
         assert "cookie" not in request.headers
 
 
-def test_operations_without_credentials() -> None:
+def test_document_lists_unsecured_operations() -> None:
     assert {operation.name for operation in OPERATIONS if not operation.secured} == {
         "external_principal_login",
         "get_auth_capabilities",
@@ -256,7 +256,7 @@ def test_operations_without_credentials() -> None:
 
 @each_operation
 @pytest.mark.parametrize("full", [True, False], ids=["all properties", "required only"])
-def test_result(recorder: Recorder, operation: Operation, full: bool) -> None:
+def test_result_matches_the_document(recorder: Recorder, operation: Operation, full: bool) -> None:
     recorder.answer(answer_of(operation, full=full))
     result = call(recorder, operation, arguments_of(operation, full=False))
     recorder.taken()
@@ -279,8 +279,10 @@ def test_result(recorder: Recorder, operation: Operation, full: bool) -> None:
 
 @each_operation
 @pytest.mark.parametrize("status", [503, 429])
-def test_retry(recorder: Recorder, operation: Operation, status: int) -> None:
-    """After 503 the outcome is unknown. After 429 nothing happened."""
+def test_retry_depends_on_status_and_idempotence(
+    recorder: Recorder, operation: Operation, status: int
+) -> None:
+    # After 503 the outcome is unknown. After 429 nothing happened.
     repeated = operation.idempotent if status == 503 else operation.repeatable
     if repeated:
         recorder.answer(Answer(status, json={"message": "later"}), answer_of(operation))
@@ -307,7 +309,7 @@ def test_operations_with_lasting_effects_are_not_idempotent() -> None:
     assert [o.name for o in OPERATIONS if not o.repeatable] == ["complete_presign_multipart_upload"]
 
 
-# Limits
+# Limits and choices
 
 
 LIMITED = [
@@ -324,7 +326,7 @@ CHOSEN = [(o, a) for o in OPERATIONS for a in o.arguments if "enum" in a.schema]
     LIMITED,
     ids=[f"{o}-{a.name}-{k}" for o, a, k, _ in LIMITED],
 )
-def test_limit(
+def test_argument_enforces_its_limit(
     recorder: Recorder, operation: Operation, a: Argument, keyword: str, bound: Any
 ) -> None:
     inside, outside = {
@@ -342,7 +344,9 @@ def test_limit(
 
 
 @pytest.mark.parametrize(("operation", "a"), CHOSEN, ids=[f"{o}-{a.name}" for o, a in CHOSEN])
-def test_choice(recorder: Recorder, operation: Operation, a: Argument) -> None:
+def test_argument_accepts_only_listed_values(
+    recorder: Recorder, operation: Operation, a: Argument
+) -> None:
     values = arguments_of(operation, full=False)
     for choice in a.schema["enum"]:
         recorder.answer(answer_of(operation))
@@ -353,6 +357,5 @@ def test_choice(recorder: Recorder, operation: Operation, a: Argument) -> None:
     assert recorder.taken() == []
 
 
-def test_all_paths_are_below_one_root() -> None:
+def test_paths_are_absolute() -> None:
     assert all(operation.path.startswith("/") for operation in OPERATIONS)
-    assert API == "/api/v1"

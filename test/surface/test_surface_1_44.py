@@ -59,14 +59,14 @@ def client() -> lakefs_client.ApiClient:
     return lakefs_client.ApiClient()  # makes no calls
 
 
-def test_modules_of_the_groups() -> None:
+def test_api_class_is_in_its_module() -> None:
     for api, module in SURFACE["apis"].items():
         cls = getattr(importlib.import_module(f"lakefs_client.api.{module}"), api)
         assert cls is getattr(apis, api)
 
 
 @each_operation
-def test_order_of_arguments(name: str) -> None:
+def test_method_keeps_order_of_arguments(name: str) -> None:
     old = SURFACE["operations"][name]
     for api in old["in"]:
         _, *parameters = inspect.signature(getattr(getattr(apis, api), name)).parameters.values()
@@ -77,7 +77,9 @@ def test_order_of_arguments(name: str) -> None:
 
 
 @each_operation
-def test_place_in_the_request(client: lakefs_client.ApiClient, name: str) -> None:
+def test_arguments_keep_their_place_in_the_request(
+    client: lakefs_client.ApiClient, name: str
+) -> None:
     old = SURFACE["operations"][name]
     for api in old["in"]:
         endpoint = getattr(getattr(apis, api)(client), f"{name}_endpoint")
@@ -97,7 +99,7 @@ def test_place_in_the_request(client: lakefs_client.ApiClient, name: str) -> Non
 
 
 @each_operation
-def test_type_of_the_result(client: lakefs_client.ApiClient, name: str) -> None:
+def test_method_keeps_result_type(client: lakefs_client.ApiClient, name: str) -> None:
     old = SURFACE["operations"][name]
     for api in old["in"]:
         endpoint = getattr(getattr(apis, api)(client), f"{name}_endpoint")
@@ -121,7 +123,7 @@ def text_of(declared: Any) -> str:
 
 
 @each_model
-def test_model(name: str) -> None:
+def test_model_keeps_properties_and_types(name: str) -> None:
     old = SURFACE["models"][name]
     cls = getattr(importlib.import_module(f"lakefs_client.model.{old['module']}"), name)
     assert cls is getattr(models, name)

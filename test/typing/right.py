@@ -1,6 +1,6 @@
 """Calls that type checkers must accept, and the types that they must infer.
 
-mypy and pyright read this file. Nobody runs it.
+mypy and pyright check this file. It is never executed.
 """
 
 from __future__ import annotations
@@ -252,7 +252,7 @@ def uploads(api: ObjectsApi) -> None:
 
 
 def options(api: ObjectsApi) -> None:
-    # Types describe the plain call, whatever the options make of the result.
+    # Types describe the plain call, also if an option changes the result.
     assert_type(api.stat_object("repo", "main", "a", async_req=True), ObjectStats)
     api.stat_object("repo", "main", "a", _return_http_data_only=False, _preload_content=False)
     api.stat_object("repo", "main", "a", _check_input_type=False, _check_return_type=False)

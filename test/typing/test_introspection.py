@@ -40,7 +40,7 @@ def test_all_methods_and_models_are_covered() -> None:
     assert len(MODELS) >= 119
 
 
-def test_signature_of_a_method_names_every_argument_with_its_type() -> None:
+def test_method_signature_has_argument_types() -> None:
     method = apis.ExperimentalApi.complete_presign_multipart_upload
     assert str(inspect.signature(method)).replace("'", "") == (
         "(self, repository: str, branch: str, upload_id: str, path: str, *, "
@@ -49,7 +49,7 @@ def test_signature_of_a_method_names_every_argument_with_its_type() -> None:
     )
 
 
-def test_signature_of_a_bound_method_has_no_self() -> None:
+def test_bound_method_signature_has_no_self() -> None:
     with lakefs_client.ApiClient() as client:
         parameters = inspect.signature(apis.ObjectsApi(client).get_object).parameters
     assert [*parameters] == [
@@ -58,7 +58,7 @@ def test_signature_of_a_bound_method_has_no_self() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_help_shows_the_signature_and_describes_arguments(method: Any) -> None:
+def test_method_help_describes_arguments(method: Any) -> None:
     text = pydoc.plain(pydoc.render_doc(method))
     parameters = list(inspect.signature(method).parameters.values())[1:-1]
     explanation = inspect.getdoc(method) or ""
@@ -72,13 +72,13 @@ def test_help_shows_the_signature_and_describes_arguments(method: Any) -> None:
         assert parameter.kind in (KINDS.POSITIONAL_OR_KEYWORD, KINDS.KEYWORD_ONLY)
 
 
-def test_help_of_complete_warns_against_retries() -> None:
+def test_complete_help_warns_against_retries() -> None:
     text = pydoc.plain(pydoc.render_doc(apis.ExperimentalApi.complete_presign_multipart_upload))
     for part in ("Complete a presigned multipart upload", "Args:", "Returns:", "Raises:", "Never"):
         assert part in text
 
 
-def test_signature_of_a_model_names_its_properties_with_their_types() -> None:
+def test_model_signature_has_property_types() -> None:
     signature = inspect.signature(models.CompletePresignMultipartUpload)
     assert str(signature).replace("'", "") == (
         "(physical_address: str, parts: list[UploadPart], *, "
@@ -87,7 +87,7 @@ def test_signature_of_a_model_names_its_properties_with_their_types() -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_help_of_a_model_lists_its_fields(name: str) -> None:
+def test_model_help_lists_its_fields(name: str) -> None:
     model = getattr(models, name)
     assert f"class {name}(" in pydoc.plain(pydoc.render_doc(model))
     text = " ".join((inspect.getdoc(model) or "").split())
@@ -97,7 +97,7 @@ def test_help_of_a_model_lists_its_fields(name: str) -> None:
             assert f"{field} ({annotation}" in text
 
 
-def test_help_of_a_model_describes_its_fields() -> None:
+def test_model_help_describes_its_fields() -> None:
     assert inspect.getdoc(models.CommitCreation) == (
         "Body of commit, which records the uncommitted changes of a branch.\n\n"
         "Attributes:\n"
@@ -109,13 +109,13 @@ def test_help_of_a_model_describes_its_fields() -> None:
     )
 
 
-def test_help_of_a_model_without_source_lists_types() -> None:
+def test_model_help_without_source_lists_types() -> None:
     namespace: dict[str, Any] = {"Model": Model}
     exec("class Event(Model):\n    'An event.'\n    name: str", namespace)
     assert namespace["Event"].__doc__ == "An event.\n\nAttributes:\n    name (str)"
 
 
-def test_chained_call_completes_with_the_fields_of_the_result() -> None:
+def test_completion_of_a_call_offers_result_fields() -> None:
     api = apis.ObjectsApi()
     code = "api.stat_object('repo', 'main', 'a')."
     live = jedi.Interpreter(code, [{"api": api}]).complete()
@@ -136,13 +136,13 @@ def test_completion_of_a_result_offers_only_set_properties() -> None:
     assert all(hasattr(stats, name) for name in names)
 
 
-def test_completion_of_the_client_offers_every_group() -> None:
+def test_completion_of_the_client_offers_api_groups() -> None:
     with LakeFSClient() as client:
         groups = {name for name in dir(client) if name.endswith("_api") and name[0] != "_"}
     assert len(groups) == 17
 
 
-def test_completion_of_the_package_loads_nothing_heavy() -> None:
+def test_completion_of_the_package_loads_no_heavy_module() -> None:
     script = (
         f"import sys; sys.path.insert(0, {str(Path(lakefs_client.__file__).parents[1])!r})\n"
         "import json, lakefs_client\n"
@@ -151,7 +151,7 @@ def test_completion_of_the_package_loads_nothing_heavy() -> None:
         "heavy = [m for m in ('urllib3', 'dateutil') if m in sys.modules]\n"
         "print(json.dumps([*names, heavy]))\n"
     )
-    # -I ignores startup files, which may import anything.
+    # -I skips startup files, which may import modules.
     done = subprocess.run(
         [sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True
     )

@@ -1,7 +1,7 @@
 """Mistakes that type checkers must find.
 
-Nobody runs this file. Each line names its errors in ignore comments. Both checkers report unused
-ignore comments, so that an undetected mistake fails the check.
+This file is never executed. Each line names its errors in ignore comments. Both checkers report
+unused ignore comments, so an undetected mistake fails the check.
 """
 
 from __future__ import annotations

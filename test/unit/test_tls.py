@@ -87,7 +87,10 @@ def test_ssl_ca_cert_replaces_certifi(client: ApiClient) -> None:
 
 
 def test_store_client_trusts_certifi_and_ssl_ca_cert(client: ApiClient) -> None:
+    context = client.rest_client.pool_manager.connection_pool_kw["ssl_context"]
+    (configured,) = context.get_ca_certs()
     context = client.store_client.pool_manager.connection_pool_kw["ssl_context"]
+    assert configured in context.get_ca_certs()
     assert len(context.get_ca_certs()) > 50
 
 

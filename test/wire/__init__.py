@@ -1,1 +1,1 @@
-"""Every operation with random arguments and answers, compared with the API document."""
+"""Tests of every operation with random arguments and answers, against the API document."""

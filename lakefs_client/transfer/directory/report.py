@@ -82,7 +82,7 @@ class EntryLog:
 class DirectoryReport:
     """The result of a directory transfer. With ``dry_run=True``, what the transfer would do.
 
-    Iterating over the report yields every file and object as an `DirectoryEntry`.
+    Iterating over the report yields every file and object as a `DirectoryEntry`.
 
     Attributes:
         transferred: Number of files transferred.

@@ -96,7 +96,7 @@ def require_single_put(
     """Check that one PUT of `size` bytes is allowed and possible.
 
     Raises:
-        TransferError: It is not.
+        TransferError: The PUT is not allowed, or the size exceeds its limit.
     """
     limit = context.limits.max_single_put
     if not context.config.fallback:

@@ -238,7 +238,7 @@ def _as_bytes(data: Any) -> memoryview:
     """Return the result of a stream's `read` as bytes.
 
     Raises:
-        ApiTypeError: It is something else.
+        ApiTypeError: It has another type.
         ApiValueError: It is None: a stream that does not block has no bytes yet.
     """
     if data is None:

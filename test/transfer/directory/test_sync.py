@@ -639,9 +639,10 @@ def test_total_grows_as_files_are_found(folders: Folders, direction: str) -> Non
     files = folders.write({f"{n}": 1000 + n for n in range(9)})
     size = sum(map(len, files.values()))
     folders.put({f"remote/{name}": data for name, data in files.items()})
-    for _ in range(2):  # the second time every file is skipped
+    for dry_run in (True, False, False):  # the last time every file is skipped
         bar = Bar()
-        getattr(folders, direction)("remote" if direction == "download" else "up", progress=bar)
+        prefix = "remote" if direction == "download" else "up"
+        getattr(folders, direction)(prefix, progress=bar, dry_run=dry_run)
         assert (bar.count, bar.total) == (size, size)
     fixed = Bar(total=7)
     getattr(folders, direction)("remote" if direction == "download" else "up", progress=fixed)
@@ -653,7 +654,7 @@ def test_progress_true_shows_bar(folders: Folders, capsys: pytest.CaptureFixture
     folders.upload(progress=True)
     output = capsys.readouterr().err
     assert "9 files" in output
-    assert "8.79k/8.79k" in output
+    assert "9.00k/9.00k" in output
     folders.upload(progress=False)
     assert capsys.readouterr().err == ""
 
@@ -831,9 +832,7 @@ def count_concurrent_calls(
     yield lambda: most
 
 
-def test_files_and_parts_share_throttle(
-    folders: Folders, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_and_parts_share_throttle(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
     folders.write({**{f"{n}": 9 for n in range(8)}, "3l": 3 * PART, "5l": 3 * PART})
     transfer = folders.transfer(max_concurrency=3)
     with count_concurrent_calls(monkeypatch, "write", 3) as most:

@@ -217,7 +217,9 @@ FAULTS: list[tuple[FaultKind, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("kind", "details"), FAULTS)
 @pytest.mark.parametrize("piece", [-1, 50_000, 2 * MIB])
-def test_repeated_faults_are_retried(bench: Bench, kind: FaultKind, details: Any, piece: int) -> None:
+def test_repeated_faults_are_retried(
+    bench: Bench, kind: FaultKind, details: Any, piece: int
+) -> None:
     bench.put(content(SIZE))
     bench.sandbox.faults.add(GET, kind, times=2, **details)
     with bench.open(retry=RetryPolicy(3, 0, 0)) as file:
