@@ -72,6 +72,12 @@ _NAMES = {
 }
 _CAPTION = "CPU time and memory as multiples of urllib3 and json alone; less is better"
 _LOW, _HIGH = 0.02, 100.0
+_STYLE = """<style>
+text { fill: #101828 } .page { fill: #ffffff } .grid { stroke: #d0d5dd }
+@media (prefers-color-scheme: dark) {
+  text { fill: #e6edf3 } .page { fill: #0d1117 } .grid { stroke: #3d444d }
+}
+</style>"""
 
 
 def svg(results: Iterable[Result]) -> str:
@@ -99,7 +105,7 @@ def svg(results: Iterable[Result]) -> str:
             y += _BAR + 2
         y += _GAP
     grid = [
-        f'<path d="M{_x(tick)} {_TOP - 12}V{y}" stroke="#d0d5dd"/>'
+        f'<path class="grid" d="M{_x(tick)} {_TOP - 12}V{y}"/>'
         + _text(_x(tick), _TOP - 16, f"{tick:g}", "middle")
         for tick in (0.1, 1, 10)
     ]
@@ -112,13 +118,14 @@ def svg(results: Iterable[Result]) -> str:
     legend += [_limit(x, 8), _text(x + 10, 18, "limit"), _text(_MARGIN, 38, _CAPTION)]
     root = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {y}" '
-        'font-family="sans-serif" font-size="12" fill="#101828">'
+        'font-family="sans-serif" font-size="12">'
     )
     return "\n".join(
         (
             root,
             f"<title>{_CAPTION}</title>",
-            f'<rect width="{_WIDTH}" height="{y}" fill="#ffffff"/>',
+            _STYLE,
+            f'<rect class="page" width="{_WIDTH}" height="{y}"/>',
             *legend, *grid, *shapes, "</svg>\n",
         )
     )  # fmt: skip

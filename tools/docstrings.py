@@ -78,6 +78,36 @@ PAGES = {
             "sandbox.request_log.RecordedRequest",
         ),
     ),
+    "Credentials": Page(
+        "lakefs_client.credentials",
+        {"Credentials": "guides/credentials.md"},
+        ("credentials.discover", "credentials.Discovery", "credentials.Setting"),
+    ),
+    "Tokens": Page(
+        "lakefs_client.tokens",
+        {"Credentials": "guides/credentials.md#tokens-that-renew-themselves"},
+        ("tokens.AccessKeyLogin", "tokens.AwsIamLogin", "tokens.StsLogin"),
+    ),
+    "FileSystem": Page(
+        "lakefs_client.fs",
+        {"pandas": "guides/pandas.md", "fsspec": "guides/fsspec.md"},
+        ("fs.filesystem.LakeFSFileSystem", "fs.transaction.LakeFSTransaction", "fs.register"),
+    ),
+    "Gateway": Page(
+        "lakefs_client.gateway",
+        {"S3 gateway": "guides/gateway.md"},
+        ("gateway.S3Gateway",),
+    ),
+    "Observe": Page(
+        "lakefs_client.observe",
+        {"Logs, hooks and traces": "guides/observability.md"},
+        ("observe.add_hook", "observe.RequestEvent", "observe.TransferEvent", "otel.instrument"),
+    ),
+    "Addresses": Page(
+        "lakefs_client.uri",
+        {"Command line": "guides/command-line.md#addresses"},
+        ("uri.ObjectRef", "uri.Address"),
+    ),
     "Transfer": Page(
         "lakefs_client.transfer",
         {
@@ -101,7 +131,8 @@ PAGES = {
 # Methods that the pages leave out: those of every stream, and those that only the package calls.
 HIDDEN = (
     "readable", "seekable", "writable", "call", "perform", "take", "auth_settings",
-    "get_host_from_settings", "get_host_settings",
+    "get_host_from_settings", "get_host_settings", "instantiate", "log_in", "collect", "reader",
+    "require_branch", "start_transaction",
 )  # fmt: skip
 HEADS = {
     "Args": "Argument | Type | Description",
@@ -141,11 +172,11 @@ def _tree(module: str) -> ast.Module:
 
 
 def _definition(module: str, name: str) -> ast.ClassDef | ast.FunctionDef:
-    return next(
-        node
-        for node in _tree(module).body
-        if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name == name
-    )
+    return next(node for node in _definitions(module) if node.name == name)
+
+
+def _definitions(module: str) -> list[ast.ClassDef | ast.FunctionDef]:
+    return [n for n in _tree(module).body if isinstance(n, (ast.ClassDef, ast.FunctionDef))]
 
 
 def _docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef) -> str:
@@ -174,7 +205,14 @@ def _inherited(node: ast.ClassDef, module: str) -> list[ast.FunctionDef]:
         for alias in statement.names
     }
     bases = [ast.unparse(base) for base in node.bases]
-    classes = [_definition(str(imported[base]), base) for base in bases if base in imported]
+    # A base of another package, such as fsspec, has pages there.
+    classes = [
+        found
+        for base in bases
+        if base in imported
+        for found in _definitions(str(imported[base]))
+        if found.name == base
+    ]
     return [n for base in classes for n in base.body if isinstance(n, ast.FunctionDef)]
 
 

@@ -53,6 +53,12 @@ _HANDWRITTEN = {
     "Transfer": ("lakefs_client.transfer", "Uploads and downloads of files and folders"),
     "Exceptions": ("lakefs_client.exceptions", "The exception hierarchy"),
     "Sandbox": ("lakefs_client.sandbox", "A server for tests"),
+    "FileSystem": ("lakefs_client.fs", "A file system for fsspec"),
+    "Credentials": ("lakefs_client.credentials", "The places of server and credentials"),
+    "Tokens": ("lakefs_client.tokens", "Logins that renew their tokens"),
+    "Gateway": ("lakefs_client.gateway", "Options of other libraries for the S3 gateway"),
+    "Observe": ("lakefs_client.observe", "Hooks around requests and transfers, spans"),
+    "Addresses": ("lakefs_client.uri", "`lakefs://` addresses"),
 }
 
 
