@@ -343,8 +343,9 @@ class Model:
         values: Any = plain(self, hide=True)
         results = values.get("results")
         if "pagination" in values and all(isinstance(one, dict) for one in results):
-            return listing_table(type(self).__name__, results)
-        return properties_table(type(self).__name__, values)
+            rows = [_in_order(type(one), row) for one, row in zip(self["results"], results)]
+            return listing_table(type(self).__name__, rows)
+        return properties_table(type(self).__name__, _in_order(type(self), values))
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -359,6 +360,11 @@ class Model:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (type(self), dict(self._items()))
+
+
+def _in_order(cls: Any, values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values in the order of the properties' declaration, unknown ones last."""
+    return {name: values[name] for name in (*cls.openapi_types, *values) if name in values}
 
 
 _set_dict = Model.__dict__["__dict__"].__set__

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from lakefs_client._kinds import Kind
     from lakefs_client._property import Property
-    from lakefs_client.rest import RequestTimeout, Safety
+    from lakefs_client.rest import RequestTimeout
+    from lakefs_client.retry import Safety
 
     F = TypeVar("F", bound=Callable[..., object])
 
@@ -73,7 +74,7 @@ class Operation:
 
     Attributes:
         name: Name of the method.
-        safety: Safety of a retry, as for `rest.may_repeat`.
+        safety: Safety of a retry, as for `retry.may_repeat`.
         required: Required parameters in order, known together with `parameters`.
         kind: Type of the result or None, known together with `parameters`.
     """

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from lakefs_client._kinds import Kind
     from lakefs_client._operation import Operation
     from lakefs_client.configuration import Configuration
-    from lakefs_client.rest import Safety
-    from lakefs_client.retry import RetryPolicy
+    from lakefs_client.retry import RetryPolicy, Safety
 
 OPTIONS = {
     "async_req": False,
@@ -42,7 +41,7 @@ class PreparedCall:
         headers: Headers that come from arguments.
         auth: The allowed security schemes.
         kind: The type of the answer; None if the body does not matter.
-        safety: Safety of a retry, as for `rest.may_repeat`.
+        safety: Safety of a retry, as for `retry.may_repeat`.
         options: As in `OPTIONS`.
         host: The address to call in place of the configured one.
         token: The token of the last attempt, if a provider gave it.

@@ -12,12 +12,12 @@ import threading
 import time
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import urllib3
 from urllib3._collections import RecentlyUsedContainer
-from urllib3.exceptions import ClosedPoolError, HTTPError, LocationValueError, ProxyError, SSLError
+from urllib3.exceptions import ClosedPoolError, HTTPError, LocationValueError, ProxyError
 from urllib3.util import Retry, Timeout
 
 from lakefs_client import _process
@@ -40,12 +40,13 @@ from lakefs_client.exceptions import (
     store_error_for,
 )
 from lakefs_client.observe import observed_exchange
+from lakefs_client.retry import may_repeat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lakefs_client.configuration import Configuration
-    from lakefs_client.retry import RetryPolicy
+    from lakefs_client.retry import RetryPolicy, Safety
 
 logger = logging.getLogger("lakefs_client")
 
@@ -56,9 +57,6 @@ RequestTimeout = float | tuple[float, float] | None
 
 They count for one attempt. The second covers each time without a byte, in either direction.
 """
-
-Safety = Literal["never", "unsent", "idempotent", "part"]
-"""Safety of a retry, as for `may_repeat`."""
 
 # Scheme, host and port of a URL.
 _ORIGIN = re.compile("[^/?#]*//[^/?#]*")
@@ -189,7 +187,7 @@ class RESTClientObject:
 
         Args:
             message: Called for each attempt: the request, made anew.
-            safety: Safety of a retry, as for `may_repeat`.
+            safety: Safety of a retry, as for `retry.may_repeat`.
             policy: Limits of retries.
             timeout: Overrides the configuration's timeouts.
             preload: True to read the body.
@@ -499,41 +497,6 @@ def repeat(
                 failures, policy.attempts, error.status, printable(redact(str(error.reason))), wait,
             )  # fmt: skip
             timing.sleep(wait)
-
-
-def may_repeat(error: ApiException, safety: Safety) -> bool:
-    """Return True if the request may be retried. No other function decides this.
-
-    A request that never reached the server may always be retried. Otherwise it depends on
-    `safety`:
-
-    - ``never``: no retry.
-    - ``unsent``: after 420 and 429, because the server did not start.
-    - ``idempotent``: also after 502, 503, 504, timeouts and resets, because a second request has
-      the same effect and the same response.
-    - ``part``: also after 408, 500 and S3's 400 RequestTimeout, as stores ask of their clients.
-    """
-    if isinstance(error, ApiConnectionError):
-        if isinstance(error.__cause__, (SSLError, ProxyError)) and not error.sent:
-            return False  # a retry does not fix a certificate or a proxy's refusal
-        return not error.sent or safety in ("idempotent", "part")
-    if safety == "never":
-        return False
-    if error.status in (420, 429):
-        return True
-    if error.status in (502, 503, 504):
-        return safety in ("idempotent", "part")
-    if safety == "part":
-        stalled = error.status == 400 and "<Code>RequestTimeout</Code>" in (error.body or "")
-        return error.status in (408, 500) or stalled
-    return False
-
-
-def is_inconclusive(error: ApiException) -> bool:
-    """Return True if the server may have carried out the request, or may still do so."""
-    if isinstance(error, ApiConnectionError):
-        return error.sent
-    return error.status in (502, 503, 504)
 
 
 def _retry_after(error: ApiException) -> float | None:

@@ -1,14 +1,17 @@
-"""The retry policy: one immutable value."""
+"""Retries: the policy, an immutable value, and the rule what may be retried."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from lakefs_client.exceptions import ApiTypeError, ApiValueError
+from lakefs_client.exceptions import ApiConnectionError, ApiException, ApiTypeError, ApiValueError
 
 if TYPE_CHECKING:
     import urllib3
+
+Safety = Literal["never", "unsent", "idempotent", "part"]
+"""Safety of a retry, as for `may_repeat`."""
 
 
 @dataclass(frozen=True)
@@ -110,9 +113,46 @@ def retry_policy(value: RetryPolicy | urllib3.Retry | int | None) -> RetryPolicy
     if asked:
         raise ApiValueError(
             f"Configuration.retries: Retry({', '.join(asked)}) has no counterpart in RetryPolicy, "
-            "which repeats what is harmless to repeat; give a RetryPolicy"
+            "which retries what is safe to retry. Give a RetryPolicy."
         )
     if value.total is None:
         raise ApiValueError("Configuration.retries: Retry(total=None) has no limit")
     min_wait = value.backoff_factor or RetryPolicy.min_wait
     return RetryPolicy(1 + int(value.total), min_wait, value.backoff_max)
+
+
+def may_repeat(error: ApiException, safety: Safety) -> bool:
+    """Return True if the request may be retried. No other function decides this.
+
+    A request that never reached the server may always be retried. Otherwise it depends on
+    `safety`:
+
+    - ``never``: no retry.
+    - ``unsent``: after 420 and 429, because the server did not start.
+    - ``idempotent``: also after 502, 503, 504, timeouts and resets, because a second request has
+      the same effect and the same response.
+    - ``part``: also after 408, 500 and S3's 400 RequestTimeout, as stores ask of their clients.
+    """
+    if isinstance(error, ApiConnectionError):
+        from urllib3.exceptions import ProxyError, SSLError
+
+        if isinstance(error.__cause__, (SSLError, ProxyError)) and not error.sent:
+            return False  # a retry does not fix a certificate or a proxy's refusal
+        return not error.sent or safety in ("idempotent", "part")
+    if safety == "never":
+        return False
+    if error.status in (420, 429):
+        return True
+    if error.status in (502, 503, 504):
+        return safety in ("idempotent", "part")
+    if safety == "part":
+        stalled = error.status == 400 and "<Code>RequestTimeout</Code>" in (error.body or "")
+        return error.status in (408, 500) or stalled
+    return False
+
+
+def is_inconclusive(error: ApiException) -> bool:
+    """Return True if the server may have carried out the request, or may still do so."""
+    if isinstance(error, ApiConnectionError):
+        return error.sent
+    return error.status in (502, 503, 504)

@@ -21,8 +21,8 @@ from lakefs_client.api.experimental_api import ExperimentalApi
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
 from lakefs_client.model.external_login_information import ExternalLoginInformation
 from lakefs_client.model.login_information import LoginInformation
-from lakefs_client.rest import is_inconclusive, repeat
-from lakefs_client.retry import retry_policy
+from lakefs_client.rest import repeat
+from lakefs_client.retry import is_inconclusive, retry_policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -26,8 +26,8 @@ from lakefs_client.exceptions import (
 from lakefs_client.model.branch_creation import BranchCreation
 from lakefs_client.model.commit_creation import CommitCreation
 from lakefs_client.model.merge import Merge
-from lakefs_client.rest import is_inconclusive, repeat
-from lakefs_client.retry import RetryPolicy
+from lakefs_client.rest import repeat
+from lakefs_client.retry import RetryPolicy, is_inconclusive
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

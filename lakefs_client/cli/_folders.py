@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _COUNTS = ("transferred", "skipped", "deleted")
 _WORDS = {"skipped": "unchanged"}
-_COLUMNS = {"action": 11, "human_size": 9, "path": 40, "reason": 0}
+_COLUMNS = {"action": 11, "human_size": 9, "path": 36, "reason": 0}
 
 
 def copy(app: App, options: argparse.Namespace, **how: bool) -> int:

@@ -74,6 +74,16 @@ def ref(text: str) -> Ref:
     return Ref(address.repository, address.ref)
 
 
+def commit(text: str, repository: str) -> str:
+    """Parse a commit id, tag or expression such as main~1, or the address of one."""
+    if text[: len(SCHEME)].lower() != SCHEME:
+        return text
+    found = ref(text)
+    if found.repository != repository:
+        raise UsageError(f"{text}: expected a commit of the repository {repository}")
+    return found.name
+
+
 def prefix(text: str) -> ObjectRef:
     """Parse lakefs://REPOSITORY/REF[/PATH]. The path is empty if there is none."""
     address = _parse(text)

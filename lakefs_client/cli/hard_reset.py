@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lakefs_client.cli import _parser
+from lakefs_client.cli import _parser, _uri
 from lakefs_client.cli._app import as_dict
 
 TYPE_CHECKING = False
@@ -27,8 +27,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(app: App, options: argparse.Namespace) -> None:
     """Move the branch. Its uncommitted changes, and commits that nothing else has, are lost."""
     repository, branch = options.branch
+    ref = _uri.commit(options.ref, repository)
     # As an id: a repeated main~1 would go back once more.
-    commit = app.lakefs.commits_api.get_commit(repository, options.ref).id
+    commit = app.lakefs.commits_api.get_commit(repository, ref).id
     app.confirm(f"Move {options.branch} to {commit} and discard its changes", yes=options.yes)
     app.lakefs.experimental_api.hard_reset_branch(repository, branch, commit)
     moved = app.lakefs.branches_api.get_branch(repository, branch)

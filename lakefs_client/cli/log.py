@@ -67,7 +67,7 @@ def run(app: App, options: argparse.Namespace) -> None:
 
 
 def row(commit: dict[str, Any]) -> dict[str, Any]:
-    """Return what a line of the log says of a commit."""
+    """Return the columns of a commit."""
     return {
         "short_id": commit["id"][:16],
         "time": as_time(commit["creation_date"]),

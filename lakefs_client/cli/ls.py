@@ -41,7 +41,7 @@ def run(app: App, options: argparse.Namespace) -> None:
 
 
 def row(stats: dict[str, Any]) -> dict[str, Any]:
-    """Return what a line of the list says of an object or a folder."""
+    """Return the columns of an object or a folder."""
     if stats["path_type"] == "common_prefix":
         return {"kind": "prefix", "path": stats["path"]}
     return {

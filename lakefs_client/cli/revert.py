@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lakefs_client.cli import _parser
+from lakefs_client.cli import _parser, _uri
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ def run(app: App, options: argparse.Namespace) -> None:
     branches = app.lakefs.branches_api
     commits = app.lakefs.commits_api
     # An expression such as main~1 means another commit once the first one is reverted.
-    ids = [commits.get_commit(repository, ref).id for ref in options.refs]
+    refs = [_uri.commit(text, repository) for text in options.refs]
+    ids = [commits.get_commit(repository, ref).id for ref in refs]
     for commit in ids:
         creation = {
             "ref": commit,

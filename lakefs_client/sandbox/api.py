@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any
@@ -62,7 +63,10 @@ class Api:
 
         name = operation.id if operation else ""
         part_number = values.get("partNumber", "")
-        return self._recorder.answer(request, name, handle, _error_response, part_number)
+        response = self._recorder.answer(request, name, handle, _error_response, part_number)
+        if operation is not None:
+            response.headers.setdefault("X-Request-Id", str(uuid.uuid4()))
+        return response
 
     def _execute(
         self, operation: openapi.Operation, values: Mapping[str, str], request: Request

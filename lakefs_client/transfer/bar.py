@@ -9,6 +9,8 @@ from lakefs_client.exceptions import ApiValueError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_UNIT = {"unit": "B", "unit_scale": True}
+
 
 class ProgressBar:
     """A bar of tqdm, which appears with the first report.
@@ -30,16 +32,18 @@ class ProgressBar:
 
     def set_size(self, size: int) -> None:
         """Set the number of bytes in total."""
-        bar = self._shown()
-        bar.total = size
-        bar.refresh()
+        if self._bar is None:
+            self._bar = self._make(total=size, **_UNIT)
+        self._bar.total = size
+        self._update(0)
 
     def relative_update(self, count: int) -> None:
         """Add `count` bytes."""
-        bar = self._shown()
+        if self._bar is None:
+            self._bar = self._make(**_UNIT)
         if self._files:
-            bar.set_postfix_str(f"{self._files} files", refresh=False)
-        bar.update(count)
+            self._bar.set_postfix_str(f"{self._files} files", refresh=False)
+        self._update(count)
 
     def count_file(self) -> None:
         """Count a file of a directory, which the next update shows."""
@@ -49,10 +53,17 @@ class ProgressBar:
         """Leave the bar as it is."""
         if self._bar is not None:
             if self._files:
-                self._bar.set_postfix_str(f"{self._files} files")
+                self._bar.set_postfix_str(f"{self._files} files", refresh=False)
+            self._fit()
+            self._bar.refresh()
             self._bar.close()
 
-    def _shown(self) -> Any:
-        if self._bar is None:
-            self._bar = self._make(unit="B", unit_scale=True, unit_divisor=1024)
-        return self._bar
+    def _update(self, count: int) -> None:
+        if self._bar.update(count):  # True if tqdm has drawn the bar
+            self._fit()
+
+    def _fit(self) -> None:
+        """Tell the widget of a notebook the total, which tqdm passes on only when it makes one."""
+        widget = getattr(self._bar, "container", None)
+        if widget is not None and self._bar.total is not None:
+            widget.children[1].max = self._bar.total

@@ -120,6 +120,33 @@ def test_guide_commands_run(
     assert (cli.folder / "home/.local/share/bash-completion/completions/lakefs-client").exists()
 
 
+@pytest.mark.skipif(BASH is None, reason="there is no bash")
+def test_commands_of_the_readme(
+    cli: Cli, program: str, repositories: Repositories, lakefs_server: Server
+) -> None:
+    name = repositories.new_name()
+    cli.file("labels.csv", b"id,bird\n")
+    install, start, commands = shell_blocks(ROOT / "README.md")
+    assert install == 'pip install "lakefs_client[cli]"\n'
+    sandbox, create = start.splitlines()
+    assert sandbox == "lakefs-client sandbox -- bash"
+    namespace = lakefs_server.namespace(name).removesuffix(name)
+    code = f"{create}\n{commands}".replace("example-repo", name)
+    shown = run_in_bash(cli, program, code, LAKEFS_CLIENT_NAMESPACE=namespace)
+    assert shown.endswith("id,bird\n")
+    assert "example-repo" in run_in_bash(cli, program, f"{sandbox} -euc '{create}'")
+
+
+@pytest.mark.skipif(BASH is None, reason="there is no bash")
+def test_commands_that_delete_and_rename(cli: Cli, program: str, repo: Repo) -> None:
+    for path in ("birds/labels.csv", "birds/raw/1.txt"):
+        repo.change(path)
+    repo.branch("experiment")
+    (commands,) = shell_blocks(ROOT / "docs/guides/deleting.md")
+    run_in_bash(cli, program, commands.replace("example-repo", repo.name))
+    assert repo.paths() == ["birds/texts/1.txt"]
+
+
 CI = ROOT / "docs/guides/ci.md"
 
 

@@ -50,7 +50,10 @@ def test_hard_reset_moves_a_branch(cli: Cli, repo: Repo, uri: str) -> None:
     first = repo.change("a")
     repo.change("b")
     assert "no terminal" in cli("hard-reset", f"{uri}/main", "main~1", code=2).err
-    moved = cli("hard-reset", f"{uri}/main", "main~1", "--yes", "--json").json
+    assert (
+        "expected a commit of" in cli("hard-reset", f"{uri}/main", "lakefs://other/v1", code=2).err
+    )
+    moved = cli("hard-reset", f"{uri}/main", f"{uri}/main~1", "--yes", "--json").json
     assert moved["commit_id"] == repo.head() == first
 
 
@@ -172,6 +175,13 @@ def test_sandbox_runs_a_command(cli: Cli) -> None:
     done = cli("sandbox", *script, code=3)
     assert done.lines[0].startswith("repo-1\t")
     cli("sandbox", "--", "no-such-command", code=3)
+
+
+def test_sandbox_gives_a_command_no_other_credentials(cli: Cli) -> None:
+    """The package lakefs rejects an empty file, and sends a token even if it is empty."""
+    script = shell('echo "${LAKECTL_CREDENTIALS_SESSION_TOKEN-none}"; cat "$LAKECTL_CONFIG_FILE"')
+    done = cli("sandbox", *script, LAKECTL_CREDENTIALS_SESSION_TOKEN="secret-token")
+    assert done.lines == ["none", "{}"]
 
 
 def test_api_lists_groups_and_methods(cli: Cli) -> None:

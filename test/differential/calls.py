@@ -17,11 +17,14 @@ class Call(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A placeholder for an identifier that an earlier call returned.
+class Reference:
+    """A reference to an identifier that an earlier call returned.
 
-    `kind` is the property's name, `index` selects one of the values from the latest on, `format`
-    makes an argument from the value. Without a value `default` is used.
+    Attributes:
+        kind: Name of the property.
+        index: Selects a value, from 0 for the latest.
+        format: Template that makes an argument from the value.
+        default: The argument if no call returned a value.
     """
 
     kind: str
@@ -100,40 +103,47 @@ class Generator:
 
     # Arguments
 
-    def maybe(self, probability: float) -> bool:
+    def chance(self, probability: float) -> bool:
         return self.random.random() < probability
 
-    def one(self, common: tuple[str, ...], odd: tuple[str, ...], probability: float = 0.1) -> str:
-        return self.random.choice(odd if self.maybe(probability) else common)
+    def choose(
+        self, common: tuple[str, ...], odd: tuple[str, ...], probability: float = 0.1
+    ) -> str:
+        return self.random.choice(odd if self.chance(probability) else common)
 
-    def a_branch(self) -> str:
-        return self.one(BRANCHES, ODD_BRANCHES)
+    def branch_name(self) -> str:
+        return self.choose(BRANCHES, ODD_BRANCHES)
 
-    def a_path(self) -> str:
-        return self.one(PATHS, ODD_PATHS)
+    def path(self) -> str:
+        return self.choose(PATHS, ODD_PATHS)
 
-    def a_commit(self) -> Seen:
-        return Seen(
+    def commit_id(self) -> Reference:
+        return Reference(
             "commit", self.random.randrange(4), self.random.choice(("{}", f"{{:.{PREFIX}}}"))
         )
 
-    def a_ref(self) -> Any:
+    def ref(self) -> Any:
         base = self.random.choice(
-            (self.a_branch(), self.one(BRANCHES, TAGS), self.one(TAGS, ODD_TAGS), self.a_commit())
+            (
+                self.branch_name(),
+                self.choose(BRANCHES, TAGS),
+                self.choose(TAGS, ODD_TAGS),
+                self.commit_id(),
+            )
         )
-        if self.maybe(0.4):
-            modifier = self.one(MODIFIERS, ODD_MODIFIERS, 0.3)
-            if isinstance(base, Seen):
-                return Seen(base.kind, base.index, base.format + modifier)
+        if self.chance(0.4):
+            modifier = self.choose(MODIFIERS, ODD_MODIFIERS, 0.3)
+            if isinstance(base, Reference):
+                return Reference(base.kind, base.index, base.format + modifier)
             return base + modifier
         return base
 
-    def some(self, **choices: Any) -> dict[str, Any]:
+    def optional(self, **choices: Any) -> dict[str, Any]:
         """Return each optional argument with a probability of 1 in 4."""
-        return {name: make() for name, make in choices.items() if self.maybe(0.25)}
+        return {name: make() for name, make in choices.items() if self.chance(0.25)}
 
     def paging(self) -> dict[str, Any]:
-        return self.some(
+        return self.optional(
             amount=lambda: self.random.choice(AMOUNTS),
             after=lambda: self.random.choice(("b", "b/1", "dev", "v1", "")),
             prefix=lambda: self.random.choice(("b", "b/", "c/d", "d", "")),
@@ -148,45 +158,47 @@ class Generator:
     # Objects
 
     def upload(self) -> Call:
-        options = self.some(
+        options = self.optional(
             content_type=lambda: self.random.choice(("text/plain", "image/png", "Odd/Type; x=1")),
             user_metadata=lambda: {self.random.choice(("k", "k-2")): self.random.choice("ab")},
             if_none_match=lambda: "*",
-            if_match=lambda: Seen("checksum", self.random.randrange(3), '"{}"'),
+            if_match=lambda: Reference("checksum", self.random.randrange(3), '"{}"'),
             force=lambda: True,
         )
-        if self.maybe(0.5):
+        if self.chance(0.5):
             options.pop("if_none_match", None)
             options.pop("if_match", None)
         content = self.random.choice((b"", b"1", b"22", b"333", b"a" * 5000))
         return Call(
             "ObjectsApi",
             "upload_object",
-            {"branch": self.a_branch(), "path": self.a_path(), "content": content, **options},
+            {"branch": self.branch_name(), "path": self.path(), "content": content, **options},
         )
 
     def read(self) -> Call:
         method = self.random.choice(("get_object", "head_object", "get_object"))
-        options = self.some(range=lambda: self.random.choice(("bytes=0-1", "bytes=-2", "bytes=9-")))
+        options = self.optional(
+            range=lambda: self.random.choice(("bytes=0-1", "bytes=-2", "bytes=9-"))
+        )
         if method == "get_object":
-            options |= self.some(presign=lambda: self.maybe(0.5))
-            options |= self.some(
-                if_none_match=lambda: Seen("checksum", self.random.randrange(3), '"{}"')
+            options |= self.optional(presign=lambda: self.chance(0.5))
+            options |= self.optional(
+                if_none_match=lambda: Reference("checksum", self.random.randrange(3), '"{}"')
             )
             if options.get("presign"):
                 options.pop("range", None)
-        return Call("ObjectsApi", method, {"ref": self.a_ref(), "path": self.a_path(), **options})
+        return Call("ObjectsApi", method, {"ref": self.ref(), "path": self.path(), **options})
 
     def stat(self) -> Call:
-        method = "stat_object" if self.maybe(0.8) else "get_underlying_properties"
-        options = self.some(user_metadata=lambda: False) if method == "stat_object" else {}
-        return Call("ObjectsApi", method, {"ref": self.a_ref(), "path": self.a_path(), **options})
+        method = "stat_object" if self.chance(0.8) else "get_underlying_properties"
+        options = self.optional(user_metadata=lambda: False) if method == "stat_object" else {}
+        return Call("ObjectsApi", method, {"ref": self.ref(), "path": self.path(), **options})
 
     def list_objects(self) -> Call:
-        options = self.some(
+        options = self.optional(
             delimiter=lambda: self.random.choice(("/", "b", "//")), user_metadata=lambda: False
         )
-        arguments = {"ref": self.a_ref(), **self.paging(), **options}
+        arguments = {"ref": self.ref(), **self.paging(), **options}
         return Call("ObjectsApi", "list_objects", arguments)
 
     def delete(self) -> Call:
@@ -194,25 +206,25 @@ class Generator:
             "ObjectsApi",
             "delete_object",
             {
-                "branch": self.a_branch(),
-                "path": self.a_path(),
-                **self.some(force=lambda: True, no_tombstone=lambda: True),
+                "branch": self.branch_name(),
+                "path": self.path(),
+                **self.optional(force=lambda: True, no_tombstone=lambda: True),
             },
         )
 
     def delete_many(self) -> Call:
-        paths = [self.a_path() for _ in range(self.random.randrange(4))]
-        if self.maybe(0.05):
+        paths = [self.path() for _ in range(self.random.randrange(4))]
+        if self.chance(0.05):
             paths = [f"p{number}" for number in range(1001)]
         return Call(
             "ObjectsApi",
             "delete_objects",
-            {"branch": self.a_branch(), "path_list": {"paths": paths}},
+            {"branch": self.branch_name(), "path_list": {"paths": paths}},
         )
 
     def copy(self) -> Call:
-        body = {"src_path": self.a_path(), **self.some(src_ref=self.a_ref, force=lambda: True)}
-        arguments = {"branch": self.a_branch(), "dest_path": self.a_path()}
+        body = {"src_path": self.path(), **self.optional(src_ref=self.ref, force=lambda: True)}
+        arguments = {"branch": self.branch_name(), "dest_path": self.path()}
         return Call("ObjectsApi", "copy_object", {**arguments, "object_copy_creation": body})
 
     def update_metadata(self) -> Call:
@@ -220,8 +232,8 @@ class Generator:
             "ExperimentalApi",
             "update_object_user_metadata",
             {
-                "branch": self.a_branch(),
-                "path": self.a_path(),
+                "branch": self.branch_name(),
+                "path": self.path(),
                 "update_object_user_metadata": {"set": self.pairs()},
             },
         )
@@ -229,8 +241,8 @@ class Generator:
     def stage(self) -> Call:
         address = self.random.choice(("s3://elsewhere/x", "not-a-uri", "http://x/y"))
         body = {"physical_address": address, "checksum": "c" * 32, "size_bytes": 3}
-        body |= self.some(mtime=lambda: 1_000_000_000, content_type=lambda: "a/b")
-        arguments = {"branch": self.a_branch(), "path": self.a_path()}
+        body |= self.optional(mtime=lambda: 1_000_000_000, content_type=lambda: "a/b")
+        arguments = {"branch": self.branch_name(), "path": self.path()}
         return Call("InternalApi", "stage_object", {**arguments, "object_stage_creation": body})
 
     # Staging and multipart uploads
@@ -239,52 +251,60 @@ class Generator:
         return Call(
             "StagingApi",
             "get_physical_address",
-            {"branch": self.a_branch(), "path": self.a_path(), "presign": self.maybe(0.5)},
+            {"branch": self.branch_name(), "path": self.path(), "presign": self.chance(0.5)},
         )
 
     def link(self) -> Call:
         address = self.random.choice(
-            (Seen("address"), Seen("address"), "s3://elsewhere/x", "odd", Seen("namespace_data"))
+            (
+                Reference("address"),
+                Reference("address"),
+                "s3://elsewhere/x",
+                "odd",
+                Reference("namespace_data"),
+            )
         )
         body = {
             "staging": {"physical_address": address},
             "checksum": self.random.choice(('"abc"', "d" * 32, "", '""')),
             "size_bytes": 5,
-            **self.some(user_metadata=self.pairs, content_type=lambda: "a/b", force=lambda: True),
+            **self.optional(
+                user_metadata=self.pairs, content_type=lambda: "a/b", force=lambda: True
+            ),
         }
         return Call(
             "StagingApi",
             "link_physical_address",
             {
-                "branch": Seen("address_branch", default=self.a_branch()),
-                "path": Seen("address_path", default=self.a_path()),
+                "branch": Reference("address_branch", default=self.branch_name()),
+                "path": Reference("address_path", default=self.path()),
                 "staging_metadata": body,
-                **self.some(if_none_match=lambda: "*"),
+                **self.optional(if_none_match=lambda: "*"),
             },
         )
 
     def multipart(self) -> Call:
         parts = self.random.choice((0, 1, 1, 2, 10001, -1))
-        arguments = {"branch": self.a_branch(), "path": self.a_path(), "parts": parts}
+        arguments = {"branch": self.branch_name(), "path": self.path(), "parts": parts}
         return Call("ExperimentalApi", "create_presign_multipart_upload", arguments)
 
     def part(self) -> Call:
-        """Send a part to the store, or ask for its URL."""
-        if self.maybe(0.6):
+        """Send a part to the store, or request its URL."""
+        if self.chance(0.6):
             data = self.random.choice((b"", b"1", b"22"))
-            return Call("", "put", {"url": Seen("part_url", default="none"), "data": data})
-        body = {"physical_address": Seen("upload_address")}
+            return Call("", "put", {"url": Reference("part_url", default="none"), "data": data})
+        body = {"physical_address": Reference("upload_address")}
         arguments = {**self.upload_place(), "part_number": self.random.choice((1, 2, 10000))}
         return Call("ExperimentalApi", "upload_part", {**arguments, "upload_part_from": body})
 
     def complete(self) -> Call:
-        etag = self.random.choice(("0" * 32, Seen("part_etag"), Seen("part_etag")))
+        etag = self.random.choice(("0" * 32, Reference("part_etag"), Reference("part_etag")))
         parts = [{"part_number": 1, "etag": etag}, {"part_number": 2, "etag": etag}]
         count = self.random.choice((0, 1, 1, 1, 2))
         body = {
-            "physical_address": Seen("upload_address"),
+            "physical_address": Reference("upload_address"),
             "parts": parts[:count],
-            **self.some(content_type=lambda: "a/b", user_metadata=self.pairs),
+            **self.optional(content_type=lambda: "a/b", user_metadata=self.pairs),
         }
         return Call(
             "ExperimentalApi",
@@ -293,7 +313,7 @@ class Generator:
         )
 
     def abort(self) -> Call:
-        body = {"physical_address": Seen("upload_address")}
+        body = {"physical_address": Reference("upload_address")}
         return Call(
             "ExperimentalApi",
             "abort_presign_multipart_upload",
@@ -301,10 +321,10 @@ class Generator:
         )
 
     def upload_place(self) -> dict[str, Any]:
-        path = "other" if self.maybe(0.2) else Seen("upload_path", default="x")
+        path = "other" if self.chance(0.2) else Reference("upload_path", default="x")
         return {
-            "branch": Seen("upload_branch", default="main"),
-            "upload_id": Seen("upload_id"),
+            "branch": Reference("upload_branch", default="main"),
+            "upload_id": Reference("upload_id"),
             "path": path,
         }
 
@@ -312,119 +332,127 @@ class Generator:
 
     def create_branch(self) -> Call:
         name = self.random.choice((*BRANCHES, *BRANCHES, *ODD_BRANCHES))
-        body = {"name": name, "source": self.a_ref(), **self.some(hidden=lambda: True)}
+        body = {"name": name, "source": self.ref(), **self.optional(hidden=lambda: True)}
         return Call("BranchesApi", "create_branch", {"branch_creation": body})
 
     def branch(self) -> Call:
-        method = "get_branch" if self.maybe(0.8) else "delete_branch"
-        return Call("BranchesApi", method, {"branch": self.a_branch()})
+        method = "get_branch" if self.chance(0.8) else "delete_branch"
+        return Call("BranchesApi", method, {"branch": self.branch_name()})
 
     def list_branches(self) -> Call:
-        options = self.some(show_hidden=lambda: True)
+        options = self.optional(show_hidden=lambda: True)
         return Call("BranchesApi", "list_branches", {**self.paging(), **options})
 
     def diff_branch(self) -> Call:
-        options = self.some(delimiter=lambda: "/")
-        arguments = {"branch": self.a_branch(), **self.paging(), **options}
+        options = self.optional(delimiter=lambda: "/")
+        arguments = {"branch": self.branch_name(), **self.paging(), **options}
         return Call("BranchesApi", "diff_branch", arguments)
 
     def reset(self) -> Call:
         kind = self.random.choice(("object", "common_prefix", "reset"))
-        body = {"type": kind, **self.some(path=self.a_path)}
+        body = {"type": kind, **self.optional(path=self.path)}
         if kind != "reset":
             body.setdefault("path", self.random.choice(("a", "b/", "b/1", "b")))
         return Call(
-            "BranchesApi", "reset_branch", {"branch": self.a_branch(), "reset_creation": body}
+            "BranchesApi", "reset_branch", {"branch": self.branch_name(), "reset_creation": body}
         )
 
     def hard_reset(self) -> Call:
-        arguments = {"branch": self.a_branch(), "ref": self.a_ref()}
+        arguments = {"branch": self.branch_name(), "ref": self.ref()}
         return Call("ExperimentalApi", "hard_reset_branch", arguments)
 
     def overrides(self) -> dict[str, Any]:
-        return self.some(message=self.text, metadata=self.pairs)
+        return self.optional(message=self.text, metadata=self.pairs)
 
     def revert(self) -> Call:
         body = {
-            "ref": self.a_ref(),
+            "ref": self.ref(),
             "parent_number": self.random.choice((0, 1, 2, 1)),
-            **self.some(allow_empty=lambda: True, commit_overrides=self.overrides),
+            **self.optional(allow_empty=lambda: True, commit_overrides=self.overrides),
         }
         return Call(
-            "BranchesApi", "revert_branch", {"branch": self.a_branch(), "revert_creation": body}
+            "BranchesApi", "revert_branch", {"branch": self.branch_name(), "revert_creation": body}
         )
 
     def cherry_pick(self) -> Call:
         body = {
-            "ref": self.a_ref(),
-            **self.some(
+            "ref": self.ref(),
+            **self.optional(
                 parent_number=lambda: self.random.choice((0, 1, 2)),
                 commit_overrides=self.overrides,
             ),
         }
         return Call(
-            "BranchesApi", "cherry_pick", {"branch": self.a_branch(), "cherry_pick_creation": body}
+            "BranchesApi",
+            "cherry_pick",
+            {"branch": self.branch_name(), "cherry_pick_creation": body},
         )
 
     def commit(self) -> Call:
         body = {
             "message": self.text(),
-            **self.some(metadata=self.pairs, allow_empty=lambda: True, date=lambda: 1_000_000_000),
+            **self.optional(
+                metadata=self.pairs, allow_empty=lambda: True, date=lambda: 1_000_000_000
+            ),
         }
         # A server accepts unknown metaranges, and has a broken commit then.
         options = (
-            {"source_metarange": Seen("meta_range_id", default=None)} if self.maybe(0.1) else {}
+            {"source_metarange": Reference("meta_range_id", default=None)}
+            if self.chance(0.1)
+            else {}
         )
         return Call(
-            "CommitsApi", "commit", {"branch": self.a_branch(), "commit_creation": body, **options}
+            "CommitsApi",
+            "commit",
+            {"branch": self.branch_name(), "commit_creation": body, **options},
         )
 
     def get_commit(self) -> Call:
-        return Call("CommitsApi", "get_commit", {"commit_id": self.a_ref()})
+        return Call("CommitsApi", "get_commit", {"commit_id": self.ref()})
 
     def log(self) -> Call:
-        options = self.some(
+        options = self.optional(
             amount=lambda: self.random.choice(AMOUNTS),
-            after=self.a_ref,
-            objects=lambda: [self.a_path()],
+            after=self.ref,
+            objects=lambda: [self.path()],
             prefixes=lambda: ["b/"],
             limit=lambda: True,
             first_parent=lambda: True,
-            stop_at=self.a_ref,
+            stop_at=self.ref,
         )
-        return Call("RefsApi", "log_commits", {"ref": self.a_ref(), **options})
+        return Call("RefsApi", "log_commits", {"ref": self.ref(), **options})
 
     def diff_refs(self) -> Call:
-        options = self.some(
+        options = self.optional(
             delimiter=lambda: "/",
             type=lambda: self.random.choice(("two_dot", "three_dot")),
             include_right_stats=lambda: True,
         )
-        arguments = {"left_ref": self.a_ref(), "right_ref": self.a_ref()}
+        arguments = {"left_ref": self.ref(), "right_ref": self.ref()}
         return Call("RefsApi", "diff_refs", {**arguments, **self.paging(), **options})
 
     def merge_base(self) -> Call:
-        arguments = {"source_ref": self.a_ref(), "destination_branch": self.a_ref()}
+        arguments = {"source_ref": self.ref(), "destination_branch": self.ref()}
         return Call("RefsApi", "find_merge_base", arguments)
 
     def merge(self) -> Call:
-        body = self.some(
+        body = self.optional(
             message=self.text,
             metadata=self.pairs,
             strategy=lambda: self.random.choice(("source-wins", "dest-wins", "odd")),
             squash_merge=lambda: True,
             allow_empty=lambda: True,
         )
-        arguments = {"source_ref": self.a_ref(), "destination_branch": self.a_branch()}
+        arguments = {"source_ref": self.ref(), "destination_branch": self.branch_name()}
         return Call("RefsApi", "merge_into_branch", {**arguments, "merge": body})
 
     def create_tag(self) -> Call:
-        body = {"id": self.one(TAGS, ODD_TAGS, 0.4), "ref": self.a_ref()}
+        body = {"id": self.choose(TAGS, ODD_TAGS, 0.4), "ref": self.ref()}
         return Call("TagsApi", "create_tag", {"tag_creation": body})
 
     def tag(self) -> Call:
-        method = "get_tag" if self.maybe(0.7) else "delete_tag"
-        return Call("TagsApi", method, {"tag": self.one(TAGS, ODD_TAGS, 0.3)})
+        method = "get_tag" if self.chance(0.7) else "delete_tag"
+        return Call("TagsApi", method, {"tag": self.choose(TAGS, ODD_TAGS, 0.3)})
 
     def list_tags(self) -> Call:
         return Call("TagsApi", "list_tags", self.paging())
@@ -432,25 +460,25 @@ class Generator:
     # Pull requests
 
     def pull(self) -> Call:
-        if self.maybe(0.3):
-            options = self.some(status=lambda: self.random.choice(("open", "closed", "all")))
+        if self.chance(0.3):
+            options = self.optional(status=lambda: self.random.choice(("open", "closed", "all")))
             return Call("PullsApi", "list_pull_requests", options)
         body = {
             "title": self.text(),
-            "source_branch": self.a_branch(),
-            "destination_branch": self.a_branch(),
-            **self.some(description=self.text),
+            "source_branch": self.branch_name(),
+            "destination_branch": self.branch_name(),
+            **self.optional(description=self.text),
         }
         return Call("PullsApi", "create_pull_request", {"pull_request_creation": body})
 
     def change_pull(self) -> Call:
-        pull = Seen("pull") if self.maybe(0.9) else "odd"
+        pull = Reference("pull") if self.chance(0.9) else "odd"
         method = self.random.choice(
             ("get_pull_request", "update_pull_request", "merge_pull_request")
         )
         arguments: dict[str, Any] = {"pull_request": pull}
         if method == "update_pull_request":
-            arguments["pull_request_basic"] = self.some(
+            arguments["pull_request_basic"] = self.optional(
                 title=self.text,
                 description=self.text,
                 status=lambda: self.random.choice(("open", "closed", "merged")),
@@ -472,7 +500,7 @@ class Generator:
         if kind == 2:
             return Call("RepositoriesApi", "get_gc_rules", {})
         rules = {"default_retention_days": 7, "branches": []}
-        if self.maybe(0.5):
+        if self.chance(0.5):
             rules["branches"] = [{"branch_id": "main", "retention_days": 3}]
         return Call("RepositoriesApi", "set_gc_rules", {"garbage_collection_rules": rules})
 
@@ -492,22 +520,22 @@ class Generator:
             return Call(
                 "InternalApi",
                 "upload_object_preflight",
-                {"branch": self.a_branch(), "path": self.a_path()},
+                {"branch": self.branch_name(), "path": self.path()},
             )
         if kind == 1:
-            return Call("MetadataApi", "get_meta_range", {"meta_range": Seen("meta_range_id")})
+            return Call("MetadataApi", "get_meta_range", {"meta_range": Reference("meta_range_id")})
         if kind == 2:
             return Call("ActionsApi", "list_repository_runs", {})
         return Call("ActionsApi", "get_run", {"run_id": self.random.choice(("nope", "x1"))})
 
     def imports(self) -> Call:
-        if self.maybe(0.5):
+        if self.chance(0.5):
             method = self.random.choice(("import_status", "import_cancel"))
-            return Call("ImportApi", method, {"branch": self.a_branch(), "id": "nope"})
-        source = {"type": "object", "path": Seen("namespace_data"), "destination": "z"}
+            return Call("ImportApi", method, {"branch": self.branch_name(), "id": "nope"})
+        source = {"type": "object", "path": Reference("namespace_data"), "destination": "z"}
         body = {"paths": [source], "commit": {"message": "imported"}}
         return Call(
-            "ImportApi", "import_start", {"branch": self.a_branch(), "import_creation": body}
+            "ImportApi", "import_start", {"branch": self.branch_name(), "import_creation": body}
         )
 
     def maintenance(self) -> Call:
@@ -524,10 +552,10 @@ class Generator:
         return Call("InternalApi", method, {})
 
     def repository(self) -> Call:
-        if self.maybe(0.3):
+        if self.chance(0.3):
             return Call("RepositoriesApi", "get_repository", {})
         body = {
-            "name": self.random.choice(("UP", "x", "a" * 64, Seen("repository"))),
+            "name": self.random.choice(("UP", "x", "a" * 64, Reference("repository"))),
             "storage_namespace": self.random.choice(("http://x", "s3://nobucket/x", "mem://x")),
         }
         return Call("RepositoriesApi", "create_repository", {"repository_creation": body})

@@ -1,4 +1,4 @@
-"""Runs calls on one server and translates identifiers, so that two servers can be compared."""
+"""A repository on a server, whose answers are comparable with another server's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import lakefs_client
 from lakefs_client import ApiClient, ApiException, apis
 from lakefs_client.models import RepositoryCreation
 
-from .calls import PREFIX, Call, Seen
+from .calls import PREFIX, Call, Reference
 
 # Methods that take no repository.
 _SERVER_METHODS = ("create_repository", "get_lake_fs_version", "get_garbage_collection_config")
@@ -22,8 +22,8 @@ _SERVER_METHODS = ("create_repository", "get_lake_fs_version", "get_garbage_coll
 _HASH = re.compile(r"\b[0-9a-f]{64}\b")
 _ADDRESS = re.compile(r"data/[^\s\"']+")
 _XID = re.compile(r"\b[0-9a-v]{20}\b")
-_SERVER_WORDS = re.compile(r"(RequestID: |HostID: |request id: |run id ')[^,'\s]*")
-# Stores word their errors differently.
+_RANDOM_IDS = re.compile(r"(RequestID: |HostID: |request id: |run id ')[^,'\s]*")
+# The error messages of stores differ.
 _STORE_ERROR = re.compile(r"(operation error S3: .*?(?:api error )?\b[A-Z]\w+): [^:]*$")
 # Times, and addresses that depend on the store.
 _TIMES = {"mtime", "creation_date", "closed_date", "update_time", "presigned_url_expiry"}
@@ -48,20 +48,20 @@ class Target:
         self._client = client
         self._repository = repository
         self._names: dict[str, str] = {repository: "<repository>", namespace: "<namespace>"}
-        self._seen: dict[str, list[str]] = {
+        self._values: dict[str, list[str]] = {
             "namespace_data": [f"{namespace}/data/x"],
             "repository": [repository],
         }
         apis.RepositoriesApi(client).create_repository(RepositoryCreation(repository, namespace))
         self._remember("commit", apis.BranchesApi(client).get_branch(repository, "main").commit_id)
-        self._rename(self._seen["commit"][0])
+        self._rename(self._values["commit"][0])
 
     def close(self) -> None:
         """Delete the repository."""
         apis.RepositoriesApi(self._client).delete_repository(self._repository, force=True)
 
     def run(self, call: Call) -> Outcome:
-        """Execute a call and return its outcome with identifiers translated."""
+        """Execute a call, and return its outcome with translated identifiers."""
         arguments = {name: self._resolve(value) for name, value in call.arguments.items()}
         arguments = {name: value for name, value in arguments.items() if value is not None}
         if call.method == "put":
@@ -101,15 +101,15 @@ class Target:
             message = json.loads(error.body or "")["message"]
         except (ValueError, KeyError, TypeError):
             message = str(error.body)
-        # The excerpt of schema and value names the document's formatting.
+        # The excerpt of schema and value depends on the document's formatting.
         message = message.partition("\nSchema:")[0]
         return Outcome(type(error).__name__, error.status or 0, self._translate(message))
 
     # Identifiers
 
     def _resolve(self, value: Any) -> Any:
-        if isinstance(value, Seen):
-            values = self._seen.get(value.kind)
+        if isinstance(value, Reference):
+            values = self._values.get(value.kind)
             if values is None:
                 if value.default is None:
                     return None
@@ -122,7 +122,7 @@ class Target:
         return value
 
     def _remember(self, kind: str, value: str) -> None:
-        self._seen.setdefault(kind, []).append(value)
+        self._values.setdefault(kind, []).append(value)
 
     def _remember_answer(self, call: Call, arguments: dict[str, Any], answer: Any) -> None:
         if not isinstance(answer, dict):
@@ -165,7 +165,7 @@ class Target:
             return "<upload>"
         if value.startswith("http://") and name != "message":
             return "<url>"
-        value = _STORE_ERROR.sub(r"\1", _SERVER_WORDS.sub(r"\1…", value))
+        value = _STORE_ERROR.sub(r"\1", _RANDOM_IDS.sub(r"\1…", value))
         for known in sorted(self._names, key=len, reverse=True):
             value = value.replace(known, self._names[known])
             if _HASH.fullmatch(known):

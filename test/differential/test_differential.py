@@ -1,8 +1,8 @@
-"""The sandbox gives the same answers as the server that LAKEFS_TEST_ENDPOINT names.
+"""Comparison of the sandbox with the server that LAKEFS_TEST_ENDPOINT names.
 
     LAKEFS_TEST_ENDPOINT=… LAKEFS_TEST_SEEDS=200 python -m pytest test/differential
 
-Without a server the tests are skipped. Differences that were found have tests in test/sandbox.
+Without a server the tests are skipped. `test/sandbox` has tests of the differences found so far.
 """
 
 from __future__ import annotations
@@ -63,11 +63,11 @@ def test_random_calls_have_equal_outcomes(server: ApiClient, seed: int) -> None:
     with (
         Sandbox() as sandbox,
         ApiClient(sandbox.configuration()) as client,
-        open_target(client, sandbox.storage_namespace) as ours,
-        open_target(server, os.environ[VARIABLES[3]], SETTINGS_SECONDS) as theirs,
+        open_target(client, sandbox.storage_namespace) as sandbox_target,
+        open_target(server, os.environ[VARIABLES[3]], SETTINGS_SECONDS) as server_target,
     ):
         for index, call in enumerate(calls):
-            actual, expected = ours.run(call), theirs.run(call)
+            actual, expected = sandbox_target.run(call), server_target.run(call)
             assert actual == expected, report(index, call, actual, expected)
 
 

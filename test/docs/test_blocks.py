@@ -95,7 +95,10 @@ def blocks(*patterns: str) -> Iterator[Block]:
             )
 
 
-SESSIONS = ("docs/start.md", "docs/guides/everyday.md")
+SESSIONS = (
+    "docs/start.md",
+    *(f"docs/guides/{name}.md" for name in ("conflicts", "deleting", "everyday", "pandas")),
+)
 """Pages whose blocks run one after another, with the same names."""
 
 GUIDES = [

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
@@ -42,20 +40,63 @@ def test_llms_txt_links_pages_except_operations() -> None:
     assert {*links} == {p for p in NAVIGATION if not p.endswith("Api.md") and p != "README.md"}
 
 
-@pytest.mark.skipif(find_spec("zensical") is None, reason="zensical is not installed")
-def test_site_builds_without_warnings(tmp_path: Path) -> None:
-    shutil.copytree(DOCS, tmp_path / "docs")
-    shutil.copy(ROOT / "mkdocs.yml", tmp_path)
-    command = [sys.executable, "-m", "zensical", "build", "--strict"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    site = tmp_path / "site"
-    assert (site / "guides" / "connecting" / "index.html").exists()
-    assert (site / "ExperimentalApi" / "index.html").exists()
+def test_site_has_every_page(site: Path) -> None:
+    for path in NAVIGATION:
+        page = site / ("" if path == "README.md" else path.removesuffix(".md")) / "index.html"
+        assert page.exists(), path
     assert (site / "llms.txt").exists()
-    # The site loads nothing from other hosts.
-    loaded = re.findall(
-        r'<(?:script|link|img)[^>]*(?:src|href)="(https?:[^"]+)"',
-        (site / "start" / "index.html").read_text("utf-8"),
-    )
-    assert [url for url in loaded if "canonical" not in url] == []
+
+
+class Page(HTMLParser):
+    """The links and the anchors of a page.
+
+    Attributes:
+        links: Addresses that readers may follow.
+        loaded: Addresses that browsers load.
+        ids: Targets of fragments.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.loaded: list[str] = []
+        self.ids = {""}
+        self.feed(path.read_text("utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.ids.add(values.get("id") or "")
+        link = values.get("href") or values.get("src")
+        if not link or values.get("rel") == "canonical":
+            return
+        (self.links if tag == "a" else self.loaded).append(link)
+
+
+@pytest.fixture(scope="module")
+def parsed(site: Path) -> dict[Path, Page]:
+    return {path: Page(path) for path in site.rglob("*.html")}
+
+
+def test_links_of_the_site_have_targets(site: Path, parsed: dict[Path, Page]) -> None:
+    dead = []
+    followed = 0
+    for path, page in parsed.items():
+        for link in {*page.links, *page.loaded}:
+            url = urlsplit(link)
+            if url.scheme or link.startswith("/"):  # the page 404.html has absolute links
+                continue
+            followed += 1
+            target = (path.parent / unquote(url.path)).resolve() if url.path else path
+            if target.is_dir():
+                target /= "index.html"
+            if not target.exists() or (
+                target in parsed and unquote(url.fragment) not in parsed[target].ids
+            ):
+                dead.append(f"{path.relative_to(site)}: {link}")
+    assert dead == []
+    assert followed > 10_000
+
+
+def test_pages_load_nothing_from_other_hosts(parsed: dict[Path, Page]) -> None:
+    loaded = {link for page in parsed.values() for link in page.loaded}
+    assert {link for link in loaded if urlsplit(link).netloc} == set()

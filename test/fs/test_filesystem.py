@@ -60,7 +60,7 @@ class TestListing:
         assert fs.info("repo/main")["type"] == "directory"
         assert fs.checksum("repo/main/a") is None
 
-    def test_listing_excludes_siblings_that_share_the_prefix(self, fs: LakeFSFileSystem) -> None:
+    def test_listing_excludes_siblings_with_same_prefix(self, fs: LakeFSFileSystem) -> None:
         fs.pipe({"repo/main/foo/bar/x": b"", "repo/main/foo/bar_baz.txt": b""})
         assert fs.ls("repo/main/foo/bar", detail=False) == ["repo/main/foo/bar/x"]
         assert fs.find("repo/main/foo/bar") == ["repo/main/foo/bar/x"]

@@ -431,9 +431,7 @@ def test_api_key_may_include_the_cookie_name(
     assert server.requests[0].headers["cookie"] == f"{cookie}=VALUE"
 
 
-def test_refresh_api_key_hook_runs_before_a_key_is_used(
-    wire: ApiClient, server: ScriptedServer
-) -> None:
+def test_refresh_api_key_hook_updates_the_key(wire: ApiClient, server: ScriptedServer) -> None:
     def refresh(given: Configuration) -> None:
         given.api_key["cookie_auth"] = "fresh"
 

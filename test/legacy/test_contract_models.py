@@ -154,7 +154,7 @@ def test_map_model_accepts_str_values_only(model: Any) -> None:
         made["owner"] = None
 
 
-def test_to_dict_has_python_names_and_model_to_dict_json_names() -> None:
+def test_dict_conversions_differ_in_names() -> None:
     preferences = models.CommPrefsInput(True, False, email="a@b.c")
     assert preferences.to_dict() == {
         "feature_updates": True, "security_updates": False, "email": "a@b.c",

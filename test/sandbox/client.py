@@ -39,7 +39,7 @@ class HttpClient:
         raw: Any = None,
         auth: bool = True,
     ) -> urllib3.BaseHTTPResponse:
-        """Call an operation. `body` is sent as JSON, `raw` as is."""
+        """Call an operation. `body` is sent as JSON, `raw` unchanged."""
         sent = {**(self.headers if auth else {}), **(headers or {})}
         if body is not None:
             raw = json.dumps(body)
@@ -50,15 +50,15 @@ class HttpClient:
         return self.http.request(method, url, body=raw, headers=sent, redirect=False)
 
     def ok(self, method: str, path: str, body: Any = None, **options: Any) -> Any:
-        """Call an operation that must succeed and return its JSON."""
+        """Call an operation that must succeed, and return its JSON."""
         response = self.call(method, path, body, **options)
         assert 200 <= response.status < 300, (response.status, response.data)
         return (
             response.json() if response.headers.get("Content-Type") == "application/json" else None
         )
 
-    def refused(self, method: str, path: str, body: Any = None, **options: Any) -> tuple[int, str]:
-        """Call an operation that must fail and return status and message."""
+    def error(self, method: str, path: str, body: Any = None, **options: Any) -> tuple[int, str]:
+        """Call an operation that must fail, and return the status and the message."""
         response = self.call(method, path, body, **options)
         assert response.status >= 400, (response.status, response.data)
         return response.status, response.json().get("message", "")

@@ -9,15 +9,15 @@ from lakefs_client.sandbox import Sandbox
 from .client import HttpClient, credentials
 
 
-def test_session_cookie(client: HttpClient) -> None:
+def test_session_cookie_authenticates(client: HttpClient) -> None:
     login = client.call("POST", "/auth/login", credentials(client.sandbox), auth=False)
     cookie = login.headers["Set-Cookie"].partition(";")[0]
     headers = {"Cookie": f"other=x; {cookie}"}
     assert client.call("GET", "/repositories", auth=False, headers=headers).status == 200
     for broken in ("internal_auth_session=", cookie[:-8] + "AAAAAAA=", "oidc_auth_session=x"):
         headers = {"Cookie": broken}
-        refused = client.refused("GET", "/repositories", auth=False, headers=headers)
-        assert refused == (401, "error authenticating request")
+        error = client.error("GET", "/repositories", auth=False, headers=headers)
+        assert error == (401, "error authenticating request")
 
 
 def test_token_expires_after_seven_days(client: HttpClient) -> None:
@@ -31,20 +31,20 @@ def test_token_expires_after_seven_days(client: HttpClient) -> None:
 @pytest.mark.parametrize("value", ["Basic x", "Basic eHg=", "Bearer x", "Bearer é"])
 def test_wrong_credentials_are_rejected(client: HttpClient, value: str) -> None:
     headers = {"Authorization": value}
-    refused = client.refused("GET", "/user", auth=False, headers=headers)
-    assert refused == (401, "error authenticating request")
+    error = client.error("GET", "/user", auth=False, headers=headers)
+    assert error == (401, "error authenticating request")
 
 
 def test_current_user_without_credentials_is_empty(client: HttpClient) -> None:
-    nobody = {"user": {"creation_date": 0, "id": ""}}
-    assert client.ok("GET", "/user", auth=False) == nobody
+    empty_user = {"user": {"creation_date": 0, "id": ""}}
+    assert client.ok("GET", "/user", auth=False) == empty_user
 
 
 def test_validation_precedes_authentication(client: HttpClient) -> None:
-    assert client.refused("GET", "/repositories?amount=x", auth=False)[0] == 400
+    assert client.error("GET", "/repositories?amount=x", auth=False)[0] == 400
 
 
-def test_external_principal_login() -> None:
+def test_external_principal_can_log_in() -> None:
     with Sandbox(external_principals=True) as sandbox:
         client = HttpClient(sandbox)
         principals = "/auth/users/admin/external/principals"
@@ -53,6 +53,6 @@ def test_external_principal_login() -> None:
         token = client.ok("POST", "/auth/external/principal/login", body, auth=False)["token"]
         headers = {"Authorization": f"Bearer {token}"}
         assert client.ok("GET", "/user", auth=False, headers=headers)["user"]["id"] == "admin"
-        refused = client.refused("POST", "/auth/users/x/external/principals?principalId=p")
-        assert refused == (404, "not found")
+        error = client.error("POST", "/auth/users/x/external/principals?principalId=p")
+        assert error == (404, "not found")
         client.close()

@@ -51,7 +51,7 @@ def test_presigned_url_has_signature_version_4(client: HttpClient) -> None:
     assert "X-Amz-Expires=900&X-Amz-SignedHeaders=host" in query
 
 
-def test_put_link_and_get(client: HttpClient) -> None:
+def test_linked_put_can_be_read(client: HttpClient) -> None:
     location = put_address(client)
     response = client.put(location["presigned_url"], b"hello", Content_Type="text/x")
     assert (response.status, response.headers["ETag"]) == (200, f'"{md5(b"hello")}"')
@@ -103,7 +103,7 @@ def test_expired_url_is_rejected(client: HttpClient) -> None:
     assert client.put(fresh["presigned_url"], b"hello").status == 200
 
 
-def test_url_allows_only_the_signed_request(client: HttpClient) -> None:
+def test_url_allows_only_signed_request(client: HttpClient) -> None:
     url = put_address(client)["presigned_url"]
     assert client.put(url, b"hello").status == 200
     other_path = url.replace("/data/", "/data2/")
@@ -130,10 +130,10 @@ def test_get_and_head_support_ranges(client: HttpClient) -> None:
         headers = {"Range": f"bytes={text}"}
         part = client.call("GET", place, query={"path": "a b.txt"}, headers=headers)
         assert (part.status, part.data) == (206, expected)
-    refused = client.http.request("GET", url, headers={"Range": "bytes=10-"})
-    assert (refused.status, code(refused)) == (416, "InvalidRange")
+    response = client.http.request("GET", url, headers={"Range": "bytes=10-"})
+    assert (response.status, code(response)) == (416, "InvalidRange")
     head = client.http.request("HEAD", url)
-    assert head.status == 403  # it is signed for GET
+    assert head.status == 403  # the URL is signed for GET
     head = client.call("HEAD", place, query={"path": "a b.txt"}, headers={"Range": "bytes=0-3"})
     assert (head.status, head.headers["Content-Length"]) == (206, "4")
 
@@ -149,7 +149,7 @@ def test_part_after_abort_is_rejected(client: HttpClient) -> None:
     assert not client.sandbox.blockstore.uploads()
 
 
-def test_large_part_after_abort_breaks_the_connection(client: HttpClient) -> None:
+def test_large_part_after_abort_breaks_connection(client: HttpClient) -> None:
     upload = client.create_upload("x")
     client.abort(upload, "x")
     try:
@@ -159,7 +159,7 @@ def test_large_part_after_abort_breaks_the_connection(client: HttpClient) -> Non
     assert response.status == 404
 
 
-def test_put_over_five_gib_is_rejected(client: HttpClient) -> None:
+def test_put_above_five_gib_is_rejected(client: HttpClient) -> None:
     url = urlsplit(put_address(client)["presigned_url"])
     connection = http.client.HTTPConnection(url.netloc, timeout=30)
     connection.putrequest("PUT", f"{url.path}?{url.query}")
@@ -186,7 +186,7 @@ def test_interrupted_put_stores_nothing(client: HttpClient) -> None:
     assert not pending.parts
 
 
-def test_expect_continue(client: HttpClient) -> None:
+def test_expect_header_gets_100_continue(client: HttpClient) -> None:
     url = urlsplit(put_address(client)["presigned_url"])
     with socket.create_connection((url.hostname, url.port), timeout=30) as sock:
         head = f"PUT {url.path}?{url.query} HTTP/1.1\r\nHost: {url.netloc}\r\nConnection: close\r\n"
@@ -196,7 +196,7 @@ def test_expect_continue(client: HttpClient) -> None:
         assert sock.recv(100).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
-def test_multipart_upload(client: HttpClient) -> None:
+def test_multipart_upload_joins_parts(client: HttpClient) -> None:
     parts = [b"a" * 5 * MIB, bytes(5 * MIB), b"tail"]
     upload = client.create_upload("mp", 3)
     urls = upload["presigned_urls"]
@@ -217,15 +217,15 @@ def test_multipart_upload(client: HttpClient) -> None:
     assert not client.sandbox.blockstore.uploads()
 
 
-def test_repeated_part_replaces_the_first(client: HttpClient) -> None:
+def test_repeated_part_replaces_first(client: HttpClient) -> None:
     upload = client.create_upload("mp")
     url = upload["presigned_urls"][0]
     first = client.put(url, b"first").headers["ETag"]
     second = client.put(url, b"second").headers["ETag"]
     status, message = 500, "api error InvalidPart:"
-    refused = client.complete(upload, "mp", [first])
-    assert refused.status == status
-    assert message in refused.json()["message"]
+    response = client.complete(upload, "mp", [first])
+    assert response.status == status
+    assert message in response.json()["message"]
     assert client.complete(upload, "mp", [second]).status == 200
     assert client.read("mp") == b"second"
 
@@ -250,13 +250,16 @@ def test_only_one_of_concurrent_completes_succeeds(client: HttpClient) -> None:
     assert sorted(answers) == [200, 500, 500, 500]
 
 
-def test_complete_on_a_protected_branch_keeps_the_object(client: HttpClient) -> None:
+def test_complete_on_protected_branch_keeps_bytes(client: HttpClient) -> None:
     rules = "/repositories/repo/settings/branch_protection"
     client.ok("PUT", rules, [{"pattern": "ma*"}])
     upload = client.create_upload("mp")
     etag = client.put(upload["presigned_urls"][0], b"hello").headers["ETag"]
-    refused = client.complete(upload, "mp", [etag])
-    assert (refused.status, refused.json()["message"]) == (403, "cannot write to protected branch")
+    response = client.complete(upload, "mp", [etag])
+    assert (response.status, response.json()["message"]) == (
+        403,
+        "cannot write to protected branch",
+    )
     assert client.complete(upload, "mp", [etag]).status == 500
     client.ok("PUT", rules, [])
     assert client.complete(upload, "mp", [etag]).status == 500
@@ -264,13 +267,13 @@ def test_complete_on_a_protected_branch_keeps_the_object(client: HttpClient) -> 
     assert client.read("mp") == b"hello"
 
 
-def test_complete_on_a_deleted_branch_keeps_the_object(client: HttpClient) -> None:
+def test_complete_on_deleted_branch_keeps_bytes(client: HttpClient) -> None:
     client.branch("dev")
     upload = client.create_upload("mp", branch="dev")
     etag = client.put(upload["presigned_urls"][0], b"hello").headers["ETag"]
     client.ok("DELETE", "/repositories/repo/branches/dev")
-    refused = client.complete(upload, "mp", [etag], branch="dev")
-    assert (refused.status, refused.json()["message"]) == (404, "branch not found")
+    response = client.complete(upload, "mp", [etag], branch="dev")
+    assert (response.status, response.json()["message"]) == (404, "branch not found")
     client.branch("dev")
     assert client.complete(upload, "mp", [etag], branch="dev").status == 500
     link(client, upload, "mp", etag.strip('"'), 5, branch="dev")
@@ -283,15 +286,15 @@ def test_linked_address_without_object_answers_410(client: HttpClient) -> None:
     link(client, upload, "mp", "0" * 32, 5)
     query = {"path": "mp"}
     assert client.ok("GET", "/repositories/repo/refs/main/objects/stat", query=query)
-    refused = client.refused("GET", "/repositories/repo/refs/main/objects", query=query)
-    assert refused == (410, "No data")
+    error = client.error("GET", "/repositories/repo/refs/main/objects", query=query)
+    assert error == (410, "No data")
 
 
-def test_address_expires_after_a_day(client: HttpClient) -> None:
+def test_address_expires_after_one_day(client: HttpClient) -> None:
     upload = client.create_upload("mp")
     client.sandbox.clock.advance(24 * 3600 + 1)
-    refused = client.complete(upload, "mp", ["0" * 32])
-    assert (refused.status, refused.json()["message"]) == (400, "link address expired")
+    response = client.complete(upload, "mp", ["0" * 32])
+    assert (response.status, response.json()["message"]) == (400, "link address expired")
 
 
 @pytest.mark.parametrize(
@@ -300,11 +303,11 @@ def test_address_expires_after_a_day(client: HttpClient) -> None:
 def test_address_is_bound_to_branch_and_path(client: HttpClient, branch: str, path: str) -> None:
     client.branch("dev")
     upload = client.create_upload("mp")
-    refused = client.complete(upload, path, ["0" * 32], branch=branch)
-    assert refused.json()["message"] == "invalid address signature: invalid address"
+    response = client.complete(upload, path, ["0" * 32], branch=branch)
+    assert response.json()["message"] == "invalid address signature: invalid address"
 
 
-def test_part_copy(client: HttpClient) -> None:
+def test_part_copy_copies_ranges(client: HttpClient) -> None:
     client.upload("source", b"0123456789" * MIB)
     upload = client.create_upload("copy")
     place = f"/repositories/repo/branches/main/staging/pmpu/{upload['upload_id']}/parts"
@@ -327,17 +330,17 @@ def test_part_copy(client: HttpClient) -> None:
     assert client.read("copy") == data[1 : 6 * MIB + 1] + data + b"0"
 
 
-def test_part_copy_of_a_missing_source_fails(client: HttpClient) -> None:
+def test_part_copy_of_missing_source_fails(client: HttpClient) -> None:
     client.upload("source", b"0123")
     upload = client.create_upload("copy")
     place = f"/repositories/repo/branches/main/staging/pmpu/{upload['upload_id']}/parts/1/copy"
     source = {"repository": "repo", "ref": "main", "path": "source", "range": "bytes=9-10"}
     body = {"physical_address": upload["physical_address"], "copy_source": source}
-    status, message = client.refused("PUT", place, body, query={"path": "copy"})
+    status, message = client.error("PUT", place, body, query={"path": "copy"})
     assert status == 500
     assert "api error InvalidRange" in message
     source["path"] = "none"
-    assert client.refused("PUT", place, body, query={"path": "copy"}) == (404, "not found")
+    assert client.error("PUT", place, body, query={"path": "copy"}) == (404, "not found")
 
 
 def test_zeros_use_no_disk_space(client: HttpClient) -> None:
@@ -349,7 +352,7 @@ def test_zeros_use_no_disk_space(client: HttpClient) -> None:
     assert client.read("zeros") == bytes(32 * MIB)
 
 
-def test_store_without_presigned_multipart() -> None:
+def test_multipart_uploads_can_be_disabled() -> None:
     with Sandbox(presigned_multipart=False) as sandbox:
         client = HttpClient(sandbox)
         client.create_repository()
@@ -361,7 +364,7 @@ def test_store_without_presigned_multipart() -> None:
         client.close()
 
 
-def test_store_without_presigned_urls() -> None:
+def test_presigned_urls_can_be_disabled() -> None:
     with Sandbox(presign=False) as sandbox:
         client = HttpClient(sandbox)
         client.create_repository()
@@ -371,8 +374,8 @@ def test_store_without_presigned_urls() -> None:
         objects = "/repositories/repo/refs/main/objects"
         query = {"path": "one", "presign": "true"}
         for place, status in ((staging, 500), (objects, 400), (f"{objects}/stat", 400)):
-            refusal = client.call("GET", place, query=query)
-            assert (refusal.status, refusal.json()) == (
+            response = client.call("GET", place, query=query)
+            assert (response.status, response.json()) == (
                 status,
                 {"message": "operation not supported"},
             )
@@ -390,7 +393,7 @@ def link(
     client.ok("PUT", place, body, query={"path": path})
 
 
-def test_get_returns_headers_of_the_put(client: HttpClient) -> None:
+def test_get_returns_headers_of_put(client: HttpClient) -> None:
     location = put_address(client)
     sent = {"Content_Encoding": "gzip", "Content_Language": "de", "Cache_Control": "no-cache"}
     etag = client.put(location["presigned_url"], b"packed", **sent).headers["ETag"]

@@ -18,7 +18,7 @@ COMMAND = [sys.executable, "-m", "lakefs_client.sandbox"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_command_runs_until_a_signal(tmp_path: Path, number: signal.Signals) -> None:
+def test_command_runs_until_signal(tmp_path: Path, number: signal.Signals) -> None:
     command = [*COMMAND, "--port", "0"]
     command += ["--data", str(tmp_path), "--access-key-id", "id", "--secret-access-key", "key"]
     with subprocess.Popen(
@@ -43,7 +43,7 @@ def test_command_runs_until_a_signal(tmp_path: Path, number: signal.Signals) -> 
     assert (tmp_path / "state.jsonl").exists()
 
 
-def test_command_explains_a_failed_start(sandbox: Sandbox) -> None:
+def test_command_reports_failed_start(sandbox: Sandbox) -> None:
     port = str(urlsplit(sandbox.endpoint).port)
     command = [*COMMAND, "--port", port, "--store-port", "0"]
     done = subprocess.run(command, capture_output=True, timeout=30, check=False)
@@ -51,7 +51,7 @@ def test_command_explains_a_failed_start(sandbox: Sandbox) -> None:
     assert done.stderr.startswith(b"The sandbox cannot start: ")
 
 
-def test_json_line_tells_both_ports(free_ports: tuple[int, int]) -> None:
+def test_json_line_has_both_ports(free_ports: tuple[int, int]) -> None:
     port, store_port = free_ports
     command = [*COMMAND, "--json", "--port", str(port), "--store-port", str(store_port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:

@@ -1,4 +1,4 @@
-"""Each kind of fault: the client's view and the resulting state."""
+"""Each kind of fault: the response and the resulting state."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def stored_parts(sandbox: Sandbox) -> dict[int, bytes]:
 @pytest.mark.parametrize(
     ("kind", "executed"), [("status", False), ("status_late", False), ("late_error", True)]
 )
-def test_status_fault(
+def test_status_fault_sets_status_and_headers(
     sandbox: Sandbox, client: HttpClient, kind: FaultKind, executed: bool
 ) -> None:
     sandbox.faults.add(UPLOAD, kind, status=503, headers={"Retry-After": "7"})
@@ -46,7 +46,7 @@ def test_status_fault(
     assert not sandbox.faults.pending
 
 
-def test_status_fault_with_body(sandbox: Sandbox, client: HttpClient) -> None:
+def test_status_fault_may_have_body(sandbox: Sandbox, client: HttpClient) -> None:
     sandbox.faults.add("*", "status", status=409, body={"reference": ""})
     sandbox.faults.add("*", "status", status=502, body="<html>", headers={"Content-Type": "a/b"})
     assert client.call("GET", "/config").json() == {"reference": ""}
@@ -54,7 +54,7 @@ def test_status_fault_with_body(sandbox: Sandbox, client: HttpClient) -> None:
     assert (response.data, response.headers["Content-Type"]) == (b"<html>", "a/b")
 
 
-def test_status_fault_of_the_blockstore(sandbox: Sandbox, client: HttpClient) -> None:
+def test_status_fault_of_blockstore_has_error_code(sandbox: Sandbox, client: HttpClient) -> None:
     sandbox.faults.add("store_put_part", "status", status=400, code="RequestTimeout")
     response = client.put(part_url(client), b"hello")
     assert response.status == 400
@@ -70,7 +70,7 @@ def test_status_fault_of_the_blockstore(sandbox: Sandbox, client: HttpClient) ->
         ("lost_answer", {}, True),
     ],
 )
-def test_reset_fault(
+def test_reset_fault_breaks_connection(
     sandbox: Sandbox,
     client: HttpClient,
     kind: FaultKind,
@@ -88,21 +88,21 @@ def test_reset_fault(
     assert not sandbox.faults.pending
 
 
-def test_truncated_json(sandbox: Sandbox, client: HttpClient) -> None:
+def test_truncate_fault_cuts_json(sandbox: Sandbox, client: HttpClient) -> None:
     sandbox.faults.add("get_config", "truncate")
     with pytest.raises(HTTPError):
         client.call("GET", "/config")
     assert client.call("GET", "/config").status == 200
 
 
-def test_truncated_head(sandbox: Sandbox, client: HttpClient) -> None:
+def test_truncate_fault_cuts_head(sandbox: Sandbox, client: HttpClient) -> None:
     sandbox.faults.add("store_put_part", "truncate")
     with pytest.raises(ProtocolError):
         client.put(part_url(client), b"hello")
     assert stored_parts(sandbox) == {1: b"hello"}
 
 
-def test_truncated_object(sandbox: Sandbox, client: HttpClient) -> None:
+def test_truncate_fault_cuts_object(sandbox: Sandbox, client: HttpClient) -> None:
     upload(client, b"0123456789")
     sandbox.faults.add("get_object", "truncate")
     place = "/repositories/repo/refs/main/objects?path=x"
@@ -113,7 +113,7 @@ def test_truncated_object(sandbox: Sandbox, client: HttpClient) -> None:
     response.close()
 
 
-def test_stall_fault(sandbox: Sandbox, client: HttpClient) -> None:
+def test_stall_fault_delays_response(sandbox: Sandbox, client: HttpClient) -> None:
     url = part_url(client)
     sandbox.faults.add("store_put_part", "stall", seconds=600)
     with pytest.raises(ReadTimeoutError):
@@ -124,19 +124,19 @@ def test_stall_fault(sandbox: Sandbox, client: HttpClient) -> None:
     assert client.put(url, b"hello").status == 200
 
 
-def test_slow_fault(sandbox: Sandbox, client: HttpClient) -> None:
+def test_slow_fault_keeps_bytes(sandbox: Sandbox, client: HttpClient) -> None:
     sandbox.faults.add("store_put_part", "slow", bytes_per_second=100_000)
     assert client.put(part_url(client), b"x" * 10_000).status == 200
     assert stored_parts(sandbox) == {1: b"x" * 10_000}
 
 
-def test_etag_faults(sandbox: Sandbox, client: HttpClient) -> None:
+def test_etag_faults_change_etag(sandbox: Sandbox, client: HttpClient) -> None:
     url = part_url(client)
-    right = client.put(url, b"hello").headers["ETag"]
+    correct = client.put(url, b"hello").headers["ETag"]
     sandbox.faults.add("store_put_part", "wrong_etag")
     sandbox.faults.add("store_put_part", "wrong_etag", etag="other")
     sandbox.faults.add("store_put_part", "missing_etag")
-    assert client.put(url, b"hello").headers["ETag"] not in (right, '"other"')
+    assert client.put(url, b"hello").headers["ETag"] not in (correct, '"other"')
     assert client.put(url, b"hello").headers["ETag"] == '"other"'
     assert "ETag" not in client.put(url, b"hello").headers
     assert stored_parts(sandbox) == {1: b"hello"}
@@ -145,17 +145,17 @@ def test_etag_faults(sandbox: Sandbox, client: HttpClient) -> None:
 def test_upload_with_opaque_etag_completes(sandbox: Sandbox, client: HttpClient) -> None:
     pending = client.create_upload("x")
     url = pending["presigned_urls"][0]
-    right = client.put(url, b"hello").headers["ETag"]
+    correct = client.put(url, b"hello").headers["ETag"]
     sandbox.faults.add("store_put_part", "opaque_etag")
     response = client.put(url, b"hello")
     assert response.headers["x-amz-server-side-encryption"] == "aws:kms"
-    assert len(response.headers["ETag"]) == len(right)
-    assert response.headers["ETag"] != right
+    assert len(response.headers["ETag"]) == len(correct)
+    assert response.headers["ETag"] != correct
     assert client.complete(pending, "x", [response.headers["ETag"]]).status == 200
     assert client.read("x") == b"hello"
 
 
-def test_corrupt_fault(sandbox: Sandbox, client: HttpClient) -> None:
+def test_corrupt_fault_changes_first_byte(sandbox: Sandbox, client: HttpClient) -> None:
     url = part_url(client)
     sandbox.faults.add("store_put_part", "corrupt")
     damaged = client.put(url, b"hello").headers["ETag"]
@@ -163,7 +163,7 @@ def test_corrupt_fault(sandbox: Sandbox, client: HttpClient) -> None:
     assert client.put(url, b"hello").headers["ETag"] != damaged
 
 
-def test_expired_faults(sandbox: Sandbox, client: HttpClient) -> None:
+def test_expired_faults_have_codes_of_s3(sandbox: Sandbox, client: HttpClient) -> None:
     url = part_url(client)
     sandbox.faults.add("store_put_part", "expired")
     sandbox.faults.add("store_put_part", "expired_token")
@@ -183,7 +183,7 @@ def test_times_after_and_part_number_select_calls(sandbox: Sandbox, client: Http
     assert not sandbox.faults.pending
 
 
-def test_part_number_matches_an_operation(sandbox: Sandbox, client: HttpClient) -> None:
+def test_part_number_selects_operation_calls(sandbox: Sandbox, client: HttpClient) -> None:
     pending = client.create_upload("x")
     place = f"/repositories/repo/branches/main/staging/pmpu/{pending['upload_id']}/parts"
     body = {"physical_address": pending["physical_address"]}

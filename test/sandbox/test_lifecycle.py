@@ -17,23 +17,21 @@ from .client import MIB, HttpClient, connect, credentials
 OBJECTS = "/repositories/repo/branches/main/objects"
 
 
-def test_close_twice_does_nothing() -> None:
+def test_second_close_does_nothing() -> None:
     sandbox = Sandbox()
-    directory = next(iter(sandbox.blockstore.objects()), None)
-    assert directory is None
     sandbox.close()
     sandbox.close()
     with pytest.raises(RuntimeError, match="closed"):
         sandbox.start()
 
 
-def test_start_twice_keeps_the_port(sandbox: Sandbox) -> None:
+def test_second_start_keeps_port(sandbox: Sandbox) -> None:
     endpoint = sandbox.endpoint
     sandbox.start()
     assert sandbox.endpoint == endpoint
 
 
-def test_close_removes_the_temporary_directory(client: HttpClient) -> None:
+def test_close_removes_temporary_directory(client: HttpClient) -> None:
     client.upload("x", b"1")
     (stored,) = client.sandbox.blockstore.objects().values()
     assert stored.segments[0].path.exists()
@@ -60,7 +58,7 @@ def test_restart_closes_connections(sandbox: Sandbox) -> None:
         assert sock.recv(1000) == b""
 
 
-def test_data_directory_keeps_the_state(tmp_path: Path) -> None:
+def test_data_directory_keeps_state(tmp_path: Path) -> None:
     with Sandbox(data=tmp_path, external_principals=True) as sandbox:
         client = HttpClient(sandbox)
         client.create_repository()
@@ -78,13 +76,13 @@ def test_data_directory_keeps_the_state(tmp_path: Path) -> None:
         upload = client.create_upload("x", 2)
         etag = client.put(upload["presigned_urls"][0], b"z" * 5 * MIB).headers["ETag"]
         client.close()
-    leftover = tmp_path / "blocks" / "00" / "leftover"
-    leftover.parent.mkdir(exist_ok=True)
-    leftover.write_bytes(b"of a crash")
-    with Sandbox(data=tmp_path, external_principals=True) as again:
-        assert credentials(again) == credentials(sandbox)
-        assert not leftover.exists()
-        client = HttpClient(again)
+    stale_file = tmp_path / "blocks" / "00" / "leftover"
+    stale_file.parent.mkdir(exist_ok=True)
+    stale_file.write_bytes(b"of a crash")
+    with Sandbox(data=tmp_path, external_principals=True) as restarted:
+        assert credentials(restarted) == credentials(sandbox)
+        assert not stale_file.exists()
+        client = HttpClient(restarted)
         assert client.paths("main") == ["staged"]
         assert client.paths("v1") == ["committed"]
         query = {"path": "committed"}
@@ -96,9 +94,9 @@ def test_data_directory_keeps_the_state(tmp_path: Path) -> None:
         bearer = {"Authorization": f"Bearer {token}"}
         assert client.call("GET", "/repositories", auth=False, headers=bearer).status == 200
         # The first URL has the old port. The upload still exists.
-        fresh = f"/repositories/repo/branches/main/staging/pmpu/{upload['upload_id']}/parts/2"
+        part_path = f"/repositories/repo/branches/main/staging/pmpu/{upload['upload_id']}/parts/2"
         body = {"physical_address": upload["physical_address"]}
-        url = client.ok("PUT", fresh, body, query={"path": "x"})["presigned_url"]
+        url = client.ok("PUT", part_path, body, query={"path": "x"})["presigned_url"]
         tail = client.put(url, b"tail").headers["ETag"]
         assert client.complete(upload, "x", [etag, tail]).status == 200
         assert client.read("x") == b"z" * 5 * MIB + b"tail"
@@ -119,16 +117,14 @@ def test_data_directory_keeps_the_state(tmp_path: Path) -> None:
         ("state.jsonl", '{"format": 3}\n' + "[" * 5000 + "\n", "line 2 is damaged"),
     ],
 )
-def test_damaged_state_is_one_clear_error(
-    tmp_path: Path, name: str, content: str, message: str
-) -> None:
+def test_damaged_state_raises(tmp_path: Path, name: str, content: str, message: str) -> None:
     (tmp_path / name).write_text(content)
-    for _ in range(2):  # the lock is released each time
+    for _ in range(2):  # the lock is released
         with pytest.raises(ValueError, match=message):
             Sandbox(data=tmp_path)
 
 
-def test_missing_object_file_is_reported(tmp_path: Path) -> None:
+def test_missing_object_file_raises(tmp_path: Path) -> None:
     with Sandbox(data=tmp_path) as sandbox:
         client = HttpClient(sandbox)
         client.create_repository()
@@ -189,9 +185,13 @@ def test_state_file_stays_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         client.close()
 
 
-def test_port_in_use_closes_the_store_port(sandbox: Sandbox) -> None:
+def test_port_in_use_leaves_store_port_free(sandbox: Sandbox) -> None:
+    with Sandbox() as other:
+        store_port = urlsplit(other.store_endpoint).port
+    assert store_port is not None
     with pytest.raises(OSError, match="in use"):
-        Sandbox(port=urlsplit(sandbox.endpoint).port or 0)
+        Sandbox(port=urlsplit(sandbox.endpoint).port or 0, store_port=store_port)
+    Sandbox(store_port=store_port).close()
 
 
 def test_credentials_can_be_chosen() -> None:

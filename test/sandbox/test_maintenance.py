@@ -15,7 +15,7 @@ REPO = "/repositories/repo"
 DAY = 24 * 3600
 
 
-def expired(client: HttpClient, answer: Any) -> dict[str, bool]:
+def expired_commits(client: HttpClient, answer: Any) -> dict[str, bool]:
     """Return the commits of a prepared garbage collection, by message."""
     text = client.http.request("GET", answer["gc_commits_presigned_url"]).data.decode()
     header, *lines = text.splitlines()
@@ -29,9 +29,9 @@ def expired(client: HttpClient, answer: Any) -> dict[str, bool]:
     return commits
 
 
-def test_prepared_commits_follow_the_rules(sandbox: Sandbox, client: HttpClient) -> None:
+def test_prepared_commits_follow_rules(sandbox: Sandbox, client: HttpClient) -> None:
     place = f"{REPO}/gc/prepare_commits"
-    assert client.refused("POST", place) == (404, "get gc rules: not found")
+    assert client.error("POST", place) == (404, "get gc rules: not found")
     rules = {"default_retention_days": 10, "branches": [{"branch_id": "dev", "retention_days": 1}]}
     client.ok("POST", f"{REPO}/gc/rules", rules)
     client.branch("dev")
@@ -42,7 +42,7 @@ def test_prepared_commits_follow_the_rules(sandbox: Sandbox, client: HttpClient)
             client.commit(f"{branch}{number}", branch)
     answer = client.ok("POST", place)
     assert answer["gc_commits_location"].endswith(f"run_id={answer['run_id']}/commits.csv")
-    assert expired(client, answer) == {
+    assert expired_commits(client, answer) == {
         "Repository created": False,
         "main0": False,
         "main1": False,
@@ -53,7 +53,7 @@ def test_prepared_commits_follow_the_rules(sandbox: Sandbox, client: HttpClient)
     }
 
 
-def test_commits_are_prepared_in_a_task(client: HttpClient) -> None:
+def test_task_prepares_commits(client: HttpClient) -> None:
     place = f"{REPO}/gc/prepare_commits"
     task = client.ok("POST", f"{place}/async")["id"]
     status = client.ok("GET", f"{place}/status", query={"id": task})
@@ -61,15 +61,15 @@ def test_commits_are_prepared_in_a_task(client: HttpClient) -> None:
     client.ok("POST", f"{REPO}/gc/rules", {"default_retention_days": 1, "branches": []})
     task = client.ok("POST", f"{place}/async")["id"]
     status = client.ok("GET", f"{place}/status", query={"id": task})
-    assert expired(client, status["result"]) == {"Repository created": False}
-    assert client.refused("GET", f"{place}/status", query={"id": "x"}) == (404, "not found")
+    assert expired_commits(client, status["result"]) == {"Repository created": False}
+    assert client.error("GET", f"{place}/status", query={"id": "x"}) == (404, "not found")
 
 
-def test_uncommitted_objects_are_listed(sandbox: Sandbox, client: HttpClient) -> None:
+def test_uncommitted_objects_are_in_parquet_file(sandbox: Sandbox, client: HttpClient) -> None:
     place = f"{REPO}/gc/prepare_uncommited"
     assert client.ok("POST", place, {})["gc_uncommitted_location"] == ""
-    refused = client.refused("POST", place, {"continuation_token": "x"})
-    assert refused == (400, "invalid continuation token")
+    error = client.error("POST", place, {"continuation_token": "x"})
+    assert error == (400, "invalid continuation token")
     address = client.upload("x", b"1")["physical_address"]
     location = client.ok("POST", place)["gc_uncommitted_location"]
     key = f"{location.removeprefix('s3://')}part-1.parquet"
@@ -80,7 +80,7 @@ def test_uncommitted_objects_are_listed(sandbox: Sandbox, client: HttpClient) ->
     assert address.endswith(row["physical_address"])
 
 
-def test_metadata_object(client: HttpClient) -> None:
+def test_metadata_object_can_be_downloaded(client: HttpClient) -> None:
     client.upload("x", b"1")
     meta_range = client.ok("GET", f"{REPO}/commits/{client.commit('m')}")["meta_range_id"]
     place = f"{REPO}/metadata/object/meta_range"
@@ -88,15 +88,15 @@ def test_metadata_object(client: HttpClient) -> None:
     response = client.call("GET", f"{place}/{meta_range}", query={"presign": "true"})
     assert response.status == 302
     assert client.http.request("GET", response.headers["Location"]).status == 200
-    assert client.refused("GET", f"{place}/none") == (410, "No data")
+    assert client.error("GET", f"{place}/none") == (410, "No data")
 
 
-def test_communication_preferences(client: HttpClient) -> None:
+def test_communication_preferences_are_stored(client: HttpClient) -> None:
     body = {"featureUpdates": True, "securityUpdates": False}
     assert client.ok("GET", "/setup_lakefs")["comm_prefs_missing"] is True
     place = "/setup_comm_prefs"
-    assert client.refused("POST", place, body) == (400, "email is required")
-    refused = client.refused("POST", place, {**body, "email": "nobody"})
-    assert refused == (400, "invalid email address")
+    assert client.error("POST", place, body) == (400, "email is required")
+    error = client.error("POST", place, {**body, "email": "nobody"})
+    assert error == (400, "invalid email address")
     client.ok("POST", place, {**body, "email": "someone@example.com"})
     assert client.ok("GET", "/setup_lakefs")["comm_prefs_missing"] is False

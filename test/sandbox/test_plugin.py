@@ -31,12 +31,12 @@ import pytest
 seen = []
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_it(lakefs_sandbox, number):
+def test_sandbox(lakefs_sandbox, number):
     assert lakefs_sandbox.endpoint.startswith("http://127.0.0.1:")
     assert lakefs_sandbox not in seen
     seen.append(lakefs_sandbox)
 """
-    (tmp_path / "test_it.py").write_text(test)
+    (tmp_path / "test_sandbox.py").write_text(test)
     command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"]
     command += ["-p", "lakefs_client.sandbox.plugin", "--rootdir", str(tmp_path), str(tmp_path)]
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
@@ -50,14 +50,14 @@ import pytest
 from lakefs_client.apis import ObjectsApi
 
 @pytest.mark.parametrize("number", range(8))
-def test_it(lakefs_sandbox, lakefs_api_client, lakefs_repository, number):
+def test_sandbox(lakefs_sandbox, lakefs_api_client, lakefs_repository, number):
     assert lakefs_api_client.configuration.host.startswith(lakefs_sandbox.endpoint)
     assert lakefs_repository.id == "example-repo"
     objects = ObjectsApi(lakefs_api_client)
     assert objects.list_objects(lakefs_repository.id, "main").results == []
     objects.upload_object(lakefs_repository.id, "main", "x", content=b"1")
 """
-    (tmp_path / "test_it.py").write_text(test)
+    (tmp_path / "test_sandbox.py").write_text(test)
     command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"]
     command += ["-p", "xdist", "-n", "2", "-p", "lakefs_client.sandbox.plugin"]
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}

@@ -1,4 +1,4 @@
-"""The guide's examples for other clients, executed."""
+"""Examples of the guide for other clients."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def run(command: list[str], environment: dict[str, str], directory: Path) -> str
     return done.stdout
 
 
-def test_lakectl(environment: dict[str, str], tmp_path: Path) -> None:
+def test_lakectl_recipe(environment: dict[str, str], tmp_path: Path) -> None:
     lakectl = os.environ.get("LAKECTL") or shutil.which("lakectl")
     if lakectl is None:
         pytest.skip("needs lakectl, named by LAKECTL or on the PATH")
@@ -57,19 +57,19 @@ def test_lakectl(environment: dict[str, str], tmp_path: Path) -> None:
     assert output.endswith("hello\n")
 
 
-def test_package_lakefs(environment: dict[str, str], tmp_path: Path) -> None:
+def test_lakefs_package_recipe(environment: dict[str, str], tmp_path: Path) -> None:
     pytest.importorskip("lakefs", reason="needs the package lakefs")
     code = recipe("The package lakefs")
     assert run([sys.executable, "-c", code], environment, tmp_path) == "hello\n"
 
 
-def test_lakefs_spec(environment: dict[str, str], tmp_path: Path) -> None:
+def test_lakefs_spec_recipe(environment: dict[str, str], tmp_path: Path) -> None:
     pytest.importorskip("lakefs_spec", reason="needs the package lakefs-spec")
     code = recipe("lakefs-spec")
     assert run([sys.executable, "-c", code], environment, tmp_path) == "b'hello'\n"
 
 
-def test_container_runs_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_container_runs_command(monkeypatch: pytest.MonkeyPatch) -> None:
     text = (ROOT / "Containerfile").read_text("utf-8")
     entrypoint = re.search(r"^ENTRYPOINT \[(.*)\]$", text, re.MULTILINE)
     assert entrypoint is not None

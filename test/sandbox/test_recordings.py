@@ -1,4 +1,4 @@
-"""Replay of exchanges recorded at a real server. The sandbox gives the same answers."""
+"""Replay of exchanges that were recorded with a real server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOT_REPLAYED = {
     "list repositories": "the recorded server had other repositories",
 }
 
-# Headers and bodies that the recordings lack.
+# Headers and bodies that are missing in the recordings.
 HEADERS = {
     "upload over an existing object with If-None-Match": {"If-None-Match": "*"},
     "get object range": {"Range": "bytes=0-3"},
@@ -86,7 +86,7 @@ IDENTIFIERS = {
 
 
 class Replay:
-    """Translates recorded identifiers to the sandbox's, and compares answers."""
+    """Translates the recorded identifiers to the sandbox's, and compares answers."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.client = HttpClient(sandbox)
@@ -170,27 +170,27 @@ class Replay:
         else:
             assert response.data.decode() == recorded["text"]
 
-    def compare_json(self, key: str, recorded: Any, ours: Any) -> None:
-        assert type(ours) is type(recorded), key
+    def compare_json(self, key: str, recorded: Any, actual: Any) -> None:
+        assert type(actual) is type(recorded), key
         if isinstance(recorded, dict):
-            assert ours.keys() == recorded.keys(), key
+            assert actual.keys() == recorded.keys(), key
             for name in recorded:
-                self.compare_json(name, recorded[name], ours[name])
+                self.compare_json(name, recorded[name], actual[name])
         elif isinstance(recorded, list) and key != "presigned_urls":
-            assert len(ours) == len(recorded), key
-            for expected, actual in zip(recorded, ours):
-                self.compare_json(key, expected, actual)
+            assert len(actual) == len(recorded), key
+            for expected, item in zip(recorded, actual):
+                self.compare_json(key, expected, item)
         elif isinstance(recorded, str):
             if key in IDENTIFIERS and recorded and recorded not in self.words:
                 # Store hosts, signatures and identifiers inside addresses differ.
-                self.words[recorded] = ours
-                self.words[recorded.removeprefix("s3://lake/example-repo/")] = ours.removeprefix(
+                self.words[recorded] = actual
+                self.words[recorded.removeprefix("s3://lake/example-repo/")] = actual.removeprefix(
                     f"{self.client.sandbox.storage_namespace}example-repo/"
                 )
             if key in COMPARED and not recorded.startswith("http://"):
-                assert _plain(ours) == _plain(self.translate(recorded)), key
+                assert _plain(actual) == _plain(self.translate(recorded)), key
         elif key in COMPARED:
-            assert ours == recorded, key
+            assert actual == recorded, key
 
 
 def _plain(text: str) -> str:
@@ -219,7 +219,7 @@ def replay(request: pytest.FixtureRequest) -> Iterator[Replay]:
 
 
 @pytest.mark.parametrize("replay", [False], indirect=True)
-def test_open_source_server(replay: Replay) -> None:
+def test_answers_equal_open_source_server(replay: Replay) -> None:
     for exchange in _exchanges(external=False):
         if exchange["scenario"] == "complete: part too small":
             for url in replay.urls["create for too small parts"]:
@@ -231,7 +231,7 @@ def test_open_source_server(replay: Replay) -> None:
 
 
 @pytest.mark.parametrize("replay", [True], indirect=True)
-def test_server_with_external_authentication(replay: Replay) -> None:
+def test_answers_equal_server_with_external_authentication(replay: Replay) -> None:
     principals = "/auth/users/admin/external/principals"
     query = {"principalId": "arn:aws:sts::1:assumed-role/x/y"}
     assert replay.client.call("POST", principals, query=query).status == 201

@@ -55,7 +55,7 @@ def client(store_endpoint: str, store: Any) -> Iterator[HttpClient]:
         client.close()
 
 
-def test_objects_are_in_the_store(client: HttpClient, store: Any, store_endpoint: str) -> None:
+def test_objects_are_in_store(client: HttpClient, store: Any, store_endpoint: str) -> None:
     stats = client.upload("a/b", b"0123456789", headers={"Content-Type": "text/x"})
     assert stats["physical_address"].startswith("s3://lake/prefix/repo/data/")
     (item,) = store.list_objects_v2(Bucket="lake")["Contents"]
@@ -70,7 +70,7 @@ def test_objects_are_in_the_store(client: HttpClient, store: Any, store_endpoint
     assert client.sandbox.store_endpoint == store_endpoint
 
 
-def test_presigned_urls_lead_to_the_store(client: HttpClient, store_endpoint: str) -> None:
+def test_presigned_urls_address_store(client: HttpClient, store_endpoint: str) -> None:
     place = f"{REPO}/branches/main/staging/backing"
     location = client.ok("GET", place, query={"path": "x", "presign": "true"})
     assert location["presigned_url"].startswith(f"{store_endpoint}/lake/prefix/repo/")
@@ -85,7 +85,7 @@ def test_presigned_urls_lead_to_the_store(client: HttpClient, store_endpoint: st
     assert response.headers["Content-Disposition"] == "attachment; filename=x"
 
 
-def test_multipart_upload(client: HttpClient) -> None:
+def test_multipart_upload_joins_parts(client: HttpClient) -> None:
     parts = [b"a" * 5 * MIB, b"tail"]
     upload = client.create_upload("mp", 2)
     assert list(client.sandbox.blockstore.uploads()) == [upload["upload_id"]]
@@ -102,7 +102,7 @@ def test_multipart_upload(client: HttpClient) -> None:
     assert not client.sandbox.blockstore.uploads()
 
 
-def test_part_copy(client: HttpClient) -> None:
+def test_part_copy_copies_range(client: HttpClient) -> None:
     client.upload("source", b"0123456789" * MIB)
     upload = client.create_upload("copy")
     place = f"{REPO}/branches/main/staging/pmpu/{upload['upload_id']}/parts/1/copy"
@@ -113,7 +113,7 @@ def test_part_copy(client: HttpClient) -> None:
     assert client.read("copy") == b"123"
 
 
-def test_transfers(client: HttpClient, tmp_path: Path) -> None:
+def test_transfer_round_trip(client: HttpClient, tmp_path: Path) -> None:
     data = bytes(range(256)) * 50_000
     (tmp_path / "source").write_bytes(data)
     with ApiClient(client.sandbox.configuration()) as api_client:
@@ -123,15 +123,15 @@ def test_transfers(client: HttpClient, tmp_path: Path) -> None:
     assert (tmp_path / "copy").read_bytes() == data
 
 
-def test_import_and_missing_data(client: HttpClient, store: Any) -> None:
+def test_import_reads_store(client: HttpClient, store: Any) -> None:
     store.put_object(Bucket="lake", Key="prefix/raw/one", Body=b"1")
     source = {"type": "common_prefix", "path": "s3://lake/prefix/raw/", "destination": "in/"}
     body = {"paths": [source], "commit": {"message": "imported"}}
     client.ok("POST", f"{REPO}/branches/main/import", body)
     assert client.read("in/one") == b"1"
     store.delete_object(Bucket="lake", Key="prefix/raw/one")
-    refused = client.refused("GET", f"{REPO}/refs/main/objects", query={"path": "in/one"})
-    assert refused == (410, "No data")
+    error = client.error("GET", f"{REPO}/refs/main/objects", query={"path": "in/one"})
+    assert error == (410, "No data")
 
 
 def test_data_directory_keeps_metadata_only(
@@ -150,16 +150,16 @@ def test_data_directory_keeps_metadata_only(
     assert [path for path in (tmp_path / "blocks").rglob("*") if path.is_file()] == []
 
 
-def test_store_that_is_down_is_reported(store: Any) -> None:
+def test_unreachable_store_answers_500(store: Any) -> None:
     with Sandbox(s3_endpoint="http://127.0.0.1:9", namespace="s3://lake/p") as sandbox:
         client = HttpClient(sandbox)
         client.create_repository()
         place = f"{REPO}/branches/main/objects"
-        status, message = client.refused("POST", place, query={"path": "x"}, raw=b"1")
+        status, message = client.error("POST", place, query={"path": "x"}, raw=b"1")
         assert (status, message[:42]) == (500, "operation error S3: ServiceUnavailable: Co")
         client.close()
 
 
-def test_store_faults_need_presigned_urls() -> None:
+def test_s3_endpoint_requires_presigned_urls() -> None:
     with pytest.raises(ValueError, match="s3_endpoint requires presign=True"):
         Sandbox(s3_endpoint="http://127.0.0.1:9", presign=False)

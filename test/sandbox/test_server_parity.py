@@ -1,4 +1,4 @@
-"""Answers of lakeFS 1.84 that random calls and old reports found to differ from the sandbox's."""
+"""Answers of lakeFS 1.84 from which the sandbox once differed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ INVALID = "invalid value: validation error"
 def test_invalid_tag_id_is_rejected(client: HttpClient, name: str) -> None:
     body = {"id": name, "ref": "main"}
     message = f"argument tagID: tag id: {INVALID}"
-    assert client.refused("POST", f"{REPO}/tags", body) == (400, message)
+    assert client.error("POST", f"{REPO}/tags", body) == (400, message)
 
 
 @pytest.mark.parametrize("name", ["v1.0", "a~1", "é", "-x"])
@@ -30,13 +30,31 @@ def test_valid_tag_id_is_accepted(client: HttpClient, name: str) -> None:
 @pytest.mark.parametrize("name", ["a%2Fb", "main~1", "x.y", "-x", "%C3%A9"])
 def test_invalid_branch_id_is_rejected(client: HttpClient, name: str) -> None:
     message = f"argument branch: branch id: {INVALID}"
-    assert client.refused("GET", f"{REPO}/branches/{name}") == (400, message)
+    assert client.error("GET", f"{REPO}/branches/{name}") == (400, message)
 
 
-def test_upload_to_an_expression_is_rejected(client: HttpClient) -> None:
+@pytest.mark.parametrize(
+    ("path", "auth", "has_id"),
+    [
+        ("/healthcheck", False, True),
+        (REPO, True, True),
+        ("/repositories/none", True, True),
+        (REPO, False, True),
+        ("/no-such-endpoint", True, False),
+    ],
+)
+def test_operations_answer_with_request_id(
+    client: HttpClient, path: str, auth: bool, has_id: bool
+) -> None:
+    ids = [client.call("GET", path, auth=auth).headers.get("X-Request-Id") for _ in range(2)]
+    assert [found is not None for found in ids] == [has_id, has_id]
+    assert not has_id or ids[0] != ids[1]
+
+
+def test_upload_to_ref_expression_is_rejected(client: HttpClient) -> None:
     place = f"{REPO}/branches/main~1/objects"
-    refused = client.refused("POST", place, query={"path": "x"}, raw=b"1")
-    assert refused == (400, f"argument name: branch id: {INVALID}")
+    error = client.error("POST", place, query={"path": "x"}, raw=b"1")
+    assert error == (400, f"argument name: branch id: {INVALID}")
 
 
 @pytest.mark.parametrize(
@@ -48,20 +66,20 @@ def test_upload_to_an_expression_is_rejected(client: HttpClient) -> None:
         ("GET", "refs/main/objects/stat", None),
     ],
 )
-def test_path_over_1024_bytes_is_rejected(
+def test_path_above_1024_bytes_is_rejected(
     client: HttpClient, method: str, place: str, body: Any
 ) -> None:
-    refused = client.refused(method, f"{REPO}/{place}", query={"path": "é" * 513})
+    error = client.error(method, f"{REPO}/{place}", query={"path": "é" * 513})
     message = f"argument path: {INVALID}: 1026 is above maximum length (1024)"
-    assert refused == (400, message)
+    assert error == (400, message)
 
 
-def test_completed_upload_with_a_long_path_is_rejected_after_assembly(client: HttpClient) -> None:
+def test_long_path_is_rejected_after_assembly(client: HttpClient) -> None:
     path = "x" * 1025
     upload = client.create_upload(path)
     etag = client.put(upload["presigned_urls"][0], b"1").headers["ETag"]
-    refused = client.complete(upload, path, [etag])
-    assert (refused.status, "1025 is above maximum length" in refused.json()["message"]) == (
+    response = client.complete(upload, path, [etag])
+    assert (response.status, "1025 is above maximum length" in response.json()["message"]) == (
         400,
         True,
     )
@@ -70,11 +88,11 @@ def test_completed_upload_with_a_long_path_is_rejected_after_assembly(client: Ht
 
 def test_delete_of_more_than_1000_paths_is_rejected(client: HttpClient) -> None:
     place = f"{REPO}/branches/main/objects/delete"
-    refused = client.refused("POST", place, {"paths": ["x"] * 1001})
-    assert refused == (400, "request size exceeded, max paths is set to 1000")
+    error = client.error("POST", place, {"paths": ["x"] * 1001})
+    assert error == (400, "request size exceeded, max paths is set to 1000")
 
 
-def test_batch_delete_reports_errors_in_its_answer(client: HttpClient) -> None:
+def test_batch_delete_reports_errors_in_answer(client: HttpClient) -> None:
     def delete(branch: str, *paths: str) -> Any:
         place = f"{REPO}/branches/{branch}/objects/delete"
         return client.ok("POST", place, {"paths": list(paths)})["errors"]
@@ -90,7 +108,7 @@ def test_batch_delete_reports_errors_in_its_answer(client: HttpClient) -> None:
     assert (error["status_code"], error["message"]) == (403, "cannot write to protected branch")
 
 
-def conflicting(client: HttpClient) -> None:
+def create_conflict(client: HttpClient) -> None:
     client.upload("both", b"base")
     client.upload("gone", b"base")
     client.commit("base")
@@ -103,7 +121,7 @@ def conflicting(client: HttpClient) -> None:
 
 
 def test_diff_of_conflicting_branches_reports_conflicts(client: HttpClient) -> None:
-    conflicting(client)
+    create_conflict(client)
     results = client.ok("GET", f"{REPO}/refs/main/diff/dev")["results"]
     assert [(item["type"], item["path"], item["size_bytes"]) for item in results] == [
         ("conflict", "both", 3),
@@ -118,8 +136,8 @@ def test_diff_to_staging_area_includes_uncommitted_changes(client: HttpClient) -
     assert [item["path"] for item in results] == ["x"]
     assert client.ok("GET", f"{REPO}/refs/main/diff/main", query=query)["results"] == []
     message = "reference 'main$': reference to staging area with $ is not a commit"
-    refused = client.refused("GET", f"{REPO}/refs/main$/diff/main", query=query)
-    assert refused == (400, message)
+    error = client.error("GET", f"{REPO}/refs/main$/diff/main", query=query)
+    assert error == (400, message)
 
 
 def test_missing_ref_is_named(client: HttpClient) -> None:
@@ -138,23 +156,23 @@ def test_missing_ref_is_named(client: HttpClient) -> None:
             "source reference 'nope': not found",
         ),
     ]:
-        assert client.refused(method, f"{REPO}/{place}", body) == (404, message)
+        assert client.error(method, f"{REPO}/{place}", body) == (404, message)
 
 
-def test_link_of_a_foreign_address_is_accepted(client: HttpClient) -> None:
+def test_link_of_foreign_address_is_accepted(client: HttpClient) -> None:
     place = f"{REPO}/branches/main/staging/backing"
     staging = {"physical_address": "s3://elsewhere/x"}
     body = {"staging": staging, "checksum": '"abc"', "size_bytes": 1}
     stats = client.ok("PUT", place, body, query={"path": "x"})
     assert (stats["physical_address"], stats["checksum"]) == ("s3://elsewhere/x", "abc")
-    status, message = client.refused("GET", f"{REPO}/refs/main/objects", query={"path": "x"})
+    status, message = client.error("GET", f"{REPO}/refs/main/objects", query={"path": "x"})
     assert (status, "NoSuchBucket" in message) == (500, True)
     body["checksum"] = '""'
-    refused = client.refused("PUT", place, body, query={"path": "x"})
-    assert refused == (400, "checksum is required")
+    error = client.error("PUT", place, body, query={"path": "x"})
+    assert error == (400, "checksum is required")
 
 
-def test_commit_without_changes_makes_a_metarange(client: HttpClient) -> None:
+def test_commit_without_changes_creates_metarange(client: HttpClient) -> None:
     first = client.commit("empty", allow_empty=True)
     assert client.ok("GET", f"{REPO}/commits/{first}")["meta_range_id"]
     client.branch("dev", "main~1")
@@ -162,12 +180,12 @@ def test_commit_without_changes_makes_a_metarange(client: HttpClient) -> None:
     assert client.ok("GET", f"{REPO}/commits/{merged['reference']}")["generation"] == 3
 
 
-def test_get_commit_with_an_invalid_ref_fails(client: HttpClient) -> None:
-    status, _ = client.refused("GET", f"{REPO}/commits/main$")
+def test_get_commit_with_invalid_ref_fails(client: HttpClient) -> None:
+    status, _ = client.error("GET", f"{REPO}/commits/main$")
     assert status == 500
 
 
-def test_squash_merge_counts_the_source_generation(client: HttpClient) -> None:
+def test_squash_merge_counts_source_generation(client: HttpClient) -> None:
     client.branch("dev")
     for number in range(3):
         client.upload("x", str(number).encode(), "dev")
@@ -184,6 +202,6 @@ def test_text_is_displayed_inline(client: HttpClient) -> None:
         assert response.headers["Content-Disposition"] == disposition
 
 
-def test_user_metadata_update_of_a_missing_repository_succeeds(client: HttpClient) -> None:
+def test_user_metadata_update_of_missing_repository_succeeds(client: HttpClient) -> None:
     place = "/repositories/missing/branches/main/objects/stat/user_metadata"
     client.ok("PUT", place, {"set": {"k": "v"}}, query={"path": "x"})

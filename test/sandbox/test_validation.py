@@ -1,4 +1,4 @@
-"""Requests that do not match the API document, and operations that are missing."""
+"""Requests that do not match the API document, and coverage of its operations."""
 
 from __future__ import annotations
 
@@ -61,33 +61,33 @@ OBJECTS = "/repositories/repo/branches/main/objects"
         ),
     ],
 )
-def test_value_that_does_not_match_is_rejected(
+def test_invalid_value_is_rejected(
     client: HttpClient, method: str, path: str, body: Any, message: str
 ) -> None:
-    status, said = client.refused(method, path, body)
+    status, text = client.error(method, path, body)
     assert status == 400
-    assert message in said.partition("\nSchema:")[0]
+    assert message in text.partition("\nSchema:")[0]
 
 
-def test_body_that_does_not_match_is_rejected(client: HttpClient) -> None:
+def test_invalid_body_is_rejected(client: HttpClient) -> None:
     place = "/repositories"
-    status, message = client.refused(
+    status, message = client.error(
         "POST", place, raw=b"{", headers={"Content-Type": "application/json"}
     )
     assert (status, message[:56]) == (
         400,
         "request body has an error: failed to decode request body",
     )
-    status, message = client.refused("POST", place, raw=b"{}", headers={"Content-Type": "text/x"})
+    status, message = client.error("POST", place, raw=b"{}", headers={"Content-Type": "text/x"})
     assert message.endswith('header Content-Type has unexpected value "text/x"')
     range_header = {"Range": "lines=1"}
     path = "/repositories/repo/refs/main/objects?path=x"
-    status, message = client.refused("GET", path, headers=range_header)
+    status, message = client.error("GET", path, headers=range_header)
     assert message.startswith('parameter "Range" in header has an error: string doesn\'t match')
 
 
 def test_message_shows_schema_and_value(client: HttpClient) -> None:
-    _, message = client.refused("GET", "/repositories?amount=-5")
+    _, message = client.error("GET", "/repositories?amount=-5")
     assert message == (
         'parameter "amount" in query has an error: number must be at least -1\n'
         'Schema:\n  {\n    "default": 100,\n    "maximum": 1000,\n    "minimum": -1,\n'
@@ -95,7 +95,7 @@ def test_message_shows_schema_and_value(client: HttpClient) -> None:
     )
 
 
-def test_body_is_ignored_if_the_operation_takes_none(client: HttpClient) -> None:
+def test_unexpected_body_is_ignored(client: HttpClient) -> None:
     client.ok("PUT", "/repositories/repo/refs/dump", {"any": "thing"})
 
 
@@ -105,7 +105,6 @@ def test_unknown_properties_are_accepted(client: HttpClient) -> None:
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation["id"])
 def test_every_operation_answers(sandbox: Sandbox, operation: dict[str, Any]) -> None:
-    """With arbitrary arguments, every operation answers."""
     client = HttpClient(sandbox)
     path = operation["path"].replace("{partNumber}", "1").replace("{type}", "range")
     for name in ("{repository}", "{branch}", "{ref}"):
@@ -118,9 +117,9 @@ def test_every_operation_answers(sandbox: Sandbox, operation: dict[str, Any]) ->
     }
     body = example(operation.get("body", {}).get("content", {}).get("application/json"))
     response = client.call(operation["method"], path, body, query=query)
-    said = response.json()["message"] if response.status >= 400 and response.data else ""
-    assert "not implemented by the sandbox" not in said
-    assert response.status != 500, said
+    text = response.json()["message"] if response.status >= 400 and response.data else ""
+    assert "not implemented by the sandbox" not in text
+    assert response.status != 500, text
     assert sandbox.requests[-1].operation == operation["id"]
     client.close()
 

@@ -48,7 +48,7 @@ def test_metarange_id_depends_on_content_only(client: HttpClient) -> None:
     assert commits[0]["generation"] == 2
 
 
-def test_ref_expressions(client: HttpClient) -> None:
+def test_ref_expressions_resolve_to_commits(client: HttpClient) -> None:
     c3, c2, c1, first = history(client)
     client.ok("POST", f"{REPO}/tags", {"id": "v2", "ref": "main~1"})
     expected = {
@@ -81,7 +81,7 @@ def test_ref_expressions(client: HttpClient) -> None:
         ("main~~^^x", 400, f"ref: could not parse modifier ^x: {invalid[5:]}"),
         ("main~" + "9" * 5000, 400, f"ref: could not parse modifier ~{'9' * 5000}: {invalid[5:]}"),
     ]:
-        assert client.refused("GET", f"{REPO}/refs/{ref}/commits") == (status, message), ref
+        assert client.error("GET", f"{REPO}/refs/{ref}/commits") == (status, message), ref
 
 
 def test_branch_ref_includes_uncommitted_changes(client: HttpClient) -> None:
@@ -97,7 +97,7 @@ def test_branch_ref_includes_uncommitted_changes(client: HttpClient) -> None:
         ("added", "new"),
     ]
     place = f"{REPO}/refs/main/objects/stat"
-    assert client.refused("GET", place, query={"path": "f/1"}) == (404, "not found")
+    assert client.error("GET", place, query={"path": "f/1"}) == (404, "not found")
 
 
 def test_reset_discards_uncommitted_changes(client: HttpClient) -> None:
@@ -113,20 +113,20 @@ def test_reset_discards_uncommitted_changes(client: HttpClient) -> None:
     assert client.paths("main") == ["f/1", "f/2", "f/3"]
     client.ok("PUT", place, {"type": "object", "path": "unchanged"})
     missing_path = "argument path: missing path: required value: validation error"
-    assert client.refused("PUT", place, {"type": "object"}) == (400, missing_path)
+    assert client.error("PUT", place, {"type": "object"}) == (400, missing_path)
 
 
-def test_hard_reset_goes_back_each_time(client: HttpClient) -> None:
+def test_hard_reset_moves_branch_back(client: HttpClient) -> None:
     history(client)
     client.upload("dirty", b"d")
     place = f"{REPO}/branches/main/hard_reset"
-    for left in (2, 1):
+    for remaining in (2, 1):
         client.ok("PUT", place, query={"ref": "main~1"})
         # Uncommitted changes stay.
-        assert client.paths("main") == ["dirty", *(f"f/{n}" for n in range(1, left + 1))]
+        assert client.paths("main") == ["dirty", *(f"f/{n}" for n in range(1, remaining + 1))]
 
 
-def test_log(client: HttpClient) -> None:
+def test_log_filters_commits(client: HttpClient) -> None:
     c3, c2, c1, _ = history(client)
     assert log(client) == ["c3", "c2", "c1", "Repository created"]
     page = client.ok("GET", f"{REPO}/refs/main/commits", query={"amount": 2})
@@ -142,7 +142,7 @@ def test_log(client: HttpClient) -> None:
     assert log(client, prefixes=["f/"]) == ["c3", "c2", "c1"]
     assert log(client, since="2001-01-01T00:00:00Z") == log(client)
     assert log(client, since="2999-01-01T00:00:00Z") == []
-    assert client.refused("GET", f"{REPO}/refs/main/commits", query={"since": "x"})[0] == 400
+    assert client.error("GET", f"{REPO}/refs/main/commits", query={"since": "x"})[0] == 400
     client.branch("dev", "main~1")
     client.upload("d", b"d", "dev")
     client.commit("d1", "dev")
@@ -152,7 +152,7 @@ def test_log(client: HttpClient) -> None:
     assert c1 != c3
 
 
-def test_diff_refs(client: HttpClient) -> None:
+def test_diff_refs_lists_changes(client: HttpClient) -> None:
     history(client)
     client.branch("dev", "main~1")
     client.upload("g/new", b"n", "dev")
@@ -170,7 +170,7 @@ def test_diff_refs(client: HttpClient) -> None:
     assert set(results[0]["right"]) == {"checksum", "content_type", "metadata", "mtime"}
 
 
-def conflicting(client: HttpClient) -> None:
+def create_conflict(client: HttpClient) -> None:
     client.upload("both", b"base")
     client.upload("mine", b"base")
     client.commit("base")
@@ -181,7 +181,7 @@ def conflicting(client: HttpClient) -> None:
         client.commit(branch, branch)
 
 
-def test_merge_combines_both_sides(client: HttpClient) -> None:
+def test_merge_combines_both_branches(client: HttpClient) -> None:
     client.upload("gone", b"x")
     client.commit("base")
     client.branch("dev")
@@ -200,10 +200,10 @@ def test_merge_combines_both_sides(client: HttpClient) -> None:
 
 
 @pytest.mark.parametrize(("strategy", "wins"), [("source-wins", b"dev"), ("dest-wins", b"main")])
-def test_merge_conflict(client: HttpClient, strategy: str, wins: bytes) -> None:
-    conflicting(client)
-    refused = client.call("POST", f"{REPO}/refs/dev/merge/main", {})
-    assert (refused.status, refused.json()) == (409, {"reference": ""})
+def test_merge_strategy_resolves_conflict(client: HttpClient, strategy: str, wins: bytes) -> None:
+    create_conflict(client)
+    response = client.call("POST", f"{REPO}/refs/dev/merge/main", {})
+    assert (response.status, response.json()) == (409, {"reference": ""})
     merged = client.ok("POST", f"{REPO}/refs/dev/merge/main", {"strategy": strategy})
     assert client.read("both") == wins
     assert client.paths("main") == ["both", "mine", "only-dev", "only-main"]
@@ -211,21 +211,21 @@ def test_merge_conflict(client: HttpClient, strategy: str, wins: bytes) -> None:
 
 
 def test_invalid_merge_is_rejected(client: HttpClient) -> None:
-    conflicting(client)
+    create_conflict(client)
     place = f"{REPO}/refs/dev/merge/main"
     invalid = (400, "argument strategy: invalid value: validation error")
-    assert client.refused("POST", place, {"strategy": "x"}) == invalid
+    assert client.error("POST", place, {"strategy": "x"}) == invalid
     client.upload("dirty", b"d")
     dirty = (400, "uncommitted changes (dirty branch)")
-    assert client.refused("POST", place, {"strategy": "source-wins"}) == dirty
+    assert client.error("POST", place, {"strategy": "source-wins"}) == dirty
     client.ok("PUT", f"{REPO}/branches/main", {"type": "reset"})
     missing = (404, "update branch main: get commit by ref nope: not found")
-    assert client.refused("POST", f"{REPO}/refs/nope/merge/main", {}) == missing
-    assert client.refused("POST", f"{REPO}/refs/dev/merge/nope", {}) == (404, "branch not found")
+    assert client.error("POST", f"{REPO}/refs/nope/merge/main", {}) == missing
+    assert client.error("POST", f"{REPO}/refs/dev/merge/nope", {}) == (404, "branch not found")
 
 
 def test_squash_merge_has_one_parent(client: HttpClient) -> None:
-    conflicting(client)
+    create_conflict(client)
     body = {"strategy": "source-wins", "squash_merge": True, "metadata": {"k": "v"}}
     client.ok("POST", f"{REPO}/refs/dev/merge/main", body)
     commit = client.ok("GET", f"{REPO}/refs/main/commits")["results"][0]
@@ -233,28 +233,28 @@ def test_squash_merge_has_one_parent(client: HttpClient) -> None:
     assert commit["metadata"]["k"] == "v"
 
 
-def test_revert(client: HttpClient) -> None:
+def test_revert_undoes_commit(client: HttpClient) -> None:
     c3, _, c1, _ = history(client)
     place = f"{REPO}/branches/main/revert"
     client.ok("POST", place, {"ref": c1, "parent_number": 0})
     assert client.paths("main") == ["f/2", "f/3"]
     assert log(client)[0] == f"Revert {c1}"
-    again = client.refused("POST", place, {"ref": c1, "parent_number": 0})
+    again = client.error("POST", place, {"ref": c1, "parent_number": 0})
     assert again == (400, "update branch: no changes")
-    out_of_range = client.refused("POST", place, {"ref": c3, "parent_number": 2})
+    out_of_range = client.error("POST", place, {"ref": c3, "parent_number": 2})
     assert out_of_range == (400, "given commit does not have the given parent number: parent 2")
 
 
-def test_revert_of_a_merge_requires_parent_number(client: HttpClient) -> None:
-    conflicting(client)
+def test_revert_of_merge_requires_parent_number(client: HttpClient) -> None:
+    create_conflict(client)
     client.ok("POST", f"{REPO}/refs/dev/merge/main", {"strategy": "source-wins"})
     place = f"{REPO}/branches/main/revert"
-    assert client.refused("POST", place, {"ref": "main", "parent_number": 0})[0] == 409
+    assert client.error("POST", place, {"ref": "main", "parent_number": 0})[0] == 409
     client.ok("POST", place, {"ref": "main", "parent_number": 1})
     assert client.read("both") == b"main"
 
 
-def test_cherry_pick(client: HttpClient) -> None:
+def test_cherry_pick_applies_commit(client: HttpClient) -> None:
     _, c2, _, first = history(client)
     client.branch("dev", first)
     overrides = {"message": "picked", "metadata": {"x": "y"}}
@@ -275,10 +275,10 @@ def test_protected_branch_rejects_writes(client: HttpClient) -> None:
     client.ok("PUT", rules, [{"pattern": "m?in"}])
     write = (403, "cannot write to protected branch")
     objects = f"{REPO}/branches/main/objects"
-    assert client.refused("POST", objects, query={"path": "y"}, raw=b"y") == write
-    assert client.refused("DELETE", objects, query={"path": "x"}) == write
-    assert client.refused("PUT", f"{REPO}/branches/main", {"type": "reset"}) == write
-    commit = client.refused("POST", f"{REPO}/branches/main/commits", {"message": "m"})
+    assert client.error("POST", objects, query={"path": "y"}, raw=b"y") == write
+    assert client.error("DELETE", objects, query={"path": "x"}) == write
+    assert client.error("PUT", f"{REPO}/branches/main", {"type": "reset"}) == write
+    commit = client.error("POST", f"{REPO}/branches/main/commits", {"message": "m"})
     assert commit == (403, "cannot commit to protected branch")
     client.branch("other")
     client.upload("y", b"y", "other")
@@ -288,7 +288,7 @@ def test_protection_rules_check_if_match(client: HttpClient) -> None:
     rules = f"{REPO}/settings/branch_protection"
     client.ok("PUT", rules, [{"pattern": "a"}], headers={"If-Match": ""})
     etag = client.call("GET", rules).headers["Etag"]
-    stale = client.refused("PUT", rules, [], headers={"If-Match": "other"})
+    stale = client.error("PUT", rules, [], headers={"If-Match": "other"})
     assert stale == (412, "Precondition failed")
     client.ok("PUT", rules, [{"pattern": "b"}], headers={"If-Match": etag})
     assert client.ok("GET", rules) == [{"pattern": "b"}]
@@ -299,15 +299,15 @@ def test_read_only_repository_rejects_writes(sandbox: Sandbox, client: HttpClien
     body = {"name": "read-only", "storage_namespace": namespace, "read_only": True}
     client.ok("POST", "/repositories", body)
     place = "/repositories/read-only/branches/main"
-    refusal = (403, "read-only repository")
-    assert client.refused("POST", f"{place}/objects", query={"path": "x"}, raw=b"") == refusal
-    assert client.refused("POST", f"{place}/commits", {"message": "m"}) == refusal
+    rejection = (403, "read-only repository")
+    assert client.error("POST", f"{place}/objects", query={"path": "x"}, raw=b"") == rejection
+    assert client.error("POST", f"{place}/commits", {"message": "m"}) == rejection
     assert client.call("POST", f"{place}/staging/pmpu", query={"path": "x"}).status == 201
     query = {"path": "x", "force": "true"}
     assert client.call("POST", f"{place}/objects", query=query, raw=b"").status == 201
 
 
-def test_listing(client: HttpClient) -> None:
+def test_listing_supports_prefix_delimiter_and_paging(client: HttpClient) -> None:
     for path in ("a", "a/1", "a/2/x", "b", "c/1", "c/2", "d é"):
         client.upload(path, b"x")
     assert client.paths("main", delimiter="/") == ["a", "a/", "b", "c/", "d é"]
@@ -326,7 +326,7 @@ def test_listing(client: HttpClient) -> None:
     assert seen == ["a", "a/", "b", "c/", "d é"]
 
 
-def test_write_preconditions(client: HttpClient) -> None:
+def test_preconditions_are_checked(client: HttpClient) -> None:
     checksum = client.upload("x", b"1")["checksum"]
     objects = f"{REPO}/branches/main/objects"
     query = {"path": "x"}
@@ -346,7 +346,7 @@ def test_write_preconditions(client: HttpClient) -> None:
     assert fresh.status == 304
 
 
-def test_branches_and_tags(client: HttpClient) -> None:
+def test_branches_and_tags_are_listed_and_validated(client: HttpClient) -> None:
     for name in ("a1", "a2", "b"):
         client.branch(name)
     client.ok("POST", f"{REPO}/branches", {"name": "hide", "source": "main", "hidden": True})
@@ -359,15 +359,15 @@ def test_branches_and_tags(client: HttpClient) -> None:
     assert names(prefix="a") == ["a1", "a2"]
     assert names(after="a2", show_hidden="true") == ["b", "hide", "main"]
     client.ok("POST", f"{REPO}/tags", {"id": "v1", "ref": "a1"})
-    assert client.refused("POST", f"{REPO}/branches", {"name": "v1", "source": "b"})[0] == 409
-    assert client.refused("POST", f"{REPO}/tags", {"id": "b", "ref": "b"})[0] == 409
-    assert client.refused("POST", f"{REPO}/tags", {"id": "x y", "ref": "b"})[0] == 400
-    assert client.refused("POST", f"{REPO}/tags", {"id": "v2", "ref": "no"}) == (404, "not found")
+    assert client.error("POST", f"{REPO}/branches", {"name": "v1", "source": "b"})[0] == 409
+    assert client.error("POST", f"{REPO}/tags", {"id": "b", "ref": "b"})[0] == 409
+    assert client.error("POST", f"{REPO}/tags", {"id": "x y", "ref": "b"})[0] == 400
+    assert client.error("POST", f"{REPO}/tags", {"id": "v2", "ref": "no"}) == (404, "not found")
     client.ok("DELETE", f"{REPO}/tags/v1")
-    assert client.refused("DELETE", f"{REPO}/tags/v1") == (404, "tag not found")
+    assert client.error("DELETE", f"{REPO}/tags/v1") == (404, "tag not found")
 
 
-def test_copy_between_branches(client: HttpClient) -> None:
+def test_copy_keeps_metadata_across_branches(client: HttpClient) -> None:
     client.branch("dev")
     client.upload("x", b"1", "dev", headers={"x-lakefs-meta-k": "v", "Content-Type": "a/b"})
     body = {"src_path": "x", "src_ref": "dev"}
@@ -376,30 +376,30 @@ def test_copy_between_branches(client: HttpClient) -> None:
     assert client.read("y") == b"1"
     body = {"src_path": "none"}
     place = f"{REPO}/branches/main/objects/copy"
-    assert client.refused("POST", place, body, query={"dest_path": "z"}) == (404, "not found")
+    assert client.error("POST", place, body, query={"dest_path": "z"}) == (404, "not found")
 
 
-def test_pull_requests(client: HttpClient) -> None:
-    conflicting(client)
+def test_pull_request_life_cycle(client: HttpClient) -> None:
+    create_conflict(client)
     body = {"title": "t", "source_branch": "dev", "destination_branch": "main"}
     identifier = client.ok("POST", f"{REPO}/pulls", body)["id"]
     place = f"{REPO}/pulls/{identifier}"
-    refused = client.call("PUT", f"{place}/merge")
+    response = client.call("PUT", f"{place}/merge")
     conflict = {"message": "update branch main: conflict found"}
-    assert (refused.status, refused.json()) == (409, conflict)
+    assert (response.status, response.json()) == (409, conflict)
     client.ok("PATCH", place, {"status": "closed", "description": "d"})
     closed = client.ok("GET", place)
     assert (closed["status"], closed["description"]) == ("closed", "d")
     assert "closed_date" in closed
-    assert client.refused("PUT", f"{place}/merge") == (400, "bad pull request status")
+    assert client.error("PUT", f"{place}/merge") == (400, "bad pull request status")
     assert client.ok("GET", f"{REPO}/pulls", query={"status": "open"})["results"] == []
     assert len(client.ok("GET", f"{REPO}/pulls", query={"status": "closed"})["results"]) == 1
     same = {**body, "source_branch": "main"}
-    assert client.refused("POST", f"{REPO}/pulls", same)[0] == 400
-    assert client.refused("POST", f"{REPO}/pulls", {**body, "source_branch": "no"})[0] == 404
+    assert client.error("POST", f"{REPO}/pulls", same)[0] == 400
+    assert client.error("POST", f"{REPO}/pulls", {**body, "source_branch": "no"})[0] == 404
 
 
-def test_import(sandbox: Sandbox, client: HttpClient) -> None:
+def test_import_commits_objects(sandbox: Sandbox, client: HttpClient) -> None:
     store = sandbox.blockstore
     for name in ("lake/a.csv", "lake/b.csv", "other"):
         store.put(f"sandbox/raw/{name}", store.write([name.encode()]))
@@ -417,7 +417,7 @@ def test_import(sandbox: Sandbox, client: HttpClient) -> None:
     assert status["commit"]["message"] == "imported"
     assert client.paths("main@") == ["in/a.csv", "in/b.csv", "one"]
     assert client.read("in/a.csv") == b"lake/a.csv"
-    cancel = client.refused("DELETE", place, query={"id": identifier})
+    cancel = client.error("DELETE", place, query={"id": identifier})
     assert cancel == (409, "conflict found")
 
     for source, reason in [
@@ -431,7 +431,7 @@ def test_import(sandbox: Sandbox, client: HttpClient) -> None:
         assert reason in status["error"]["message"]
 
 
-def test_import_replaces_its_destination(sandbox: Sandbox, client: HttpClient) -> None:
+def test_import_replaces_destination(sandbox: Sandbox, client: HttpClient) -> None:
     client.upload("in/old", b"1")
     client.upload("out", b"2")
     client.commit("base")
@@ -450,21 +450,21 @@ def test_import_replaces_its_destination(sandbox: Sandbox, client: HttpClient) -
         ("s3://sand", "prefix (s3://sand) contains repository namespace"),
     ],
 )
-def test_import_from_its_own_namespace_is_rejected(
+def test_import_from_repository_namespace_is_rejected(
     client: HttpClient, source: str, message: str
 ) -> None:
     paths = [{"type": "common_prefix", "path": source, "destination": "x"}]
     body = {"paths": paths, "commit": {"message": "imported"}}
-    status, text = client.refused("POST", f"{REPO}/branches/main/import", body)
+    status, text = client.error("POST", f"{REPO}/branches/main/import", body)
     assert (status, text[: len(message)]) == (400, message)
 
 
-def test_dump_and_restore(sandbox: Sandbox, client: HttpClient) -> None:
+def test_restore_recreates_refs_of_dump(sandbox: Sandbox, client: HttpClient) -> None:
     history(client)
     client.ok("POST", f"{REPO}/tags", {"id": "v1", "ref": "main~1"})
     dump = client.ok("PUT", f"{REPO}/refs/dump")
-    refused = client.refused("PUT", f"{REPO}/refs/restore", dump)
-    assert refused[0] == 400
+    error = client.error("PUT", f"{REPO}/refs/restore", dump)
+    assert error[0] == 400
     client.ok("DELETE", REPO)
     body = {"name": "repo", "storage_namespace": f"{sandbox.storage_namespace}repo"}
     client.ok("POST", "/repositories", body, query={"bare": "true"})
@@ -473,7 +473,7 @@ def test_dump_and_restore(sandbox: Sandbox, client: HttpClient) -> None:
     assert log(client) == ["c3", "c2", "c1", "Repository created"]
 
 
-def test_dump_and_restore_tasks(sandbox: Sandbox, client: HttpClient) -> None:
+def test_dump_and_restore_run_as_tasks(sandbox: Sandbox, client: HttpClient) -> None:
     history(client)
     task = client.ok("POST", f"{REPO}/dump")["id"]
     status = client.ok("GET", f"{REPO}/dump", query={"task_id": task})
@@ -484,17 +484,17 @@ def test_dump_and_restore_tasks(sandbox: Sandbox, client: HttpClient) -> None:
     task = client.ok("POST", f"{REPO}/restore", status["refs"])["id"]
     assert client.ok("GET", f"{REPO}/restore", query={"task_id": task})["done"] is True
     assert client.paths("main") == ["f/1", "f/2", "f/3"]
-    assert client.refused("GET", f"{REPO}/restore", query={"task_id": "x"}) == (404, "not found")
+    assert client.error("GET", f"{REPO}/restore", query={"task_id": "x"}) == (404, "not found")
 
 
-def test_symlink_file_is_written(sandbox: Sandbox, client: HttpClient) -> None:
+def test_symlink_file_has_addresses(sandbox: Sandbox, client: HttpClient) -> None:
     address = client.upload("d/x", b"1")["physical_address"]
     location = client.ok("POST", f"{REPO}/refs/main/symlink")["location"]
     key = location.removeprefix("s3://") + "/d/symlink.txt"
     assert sandbox.blockstore.objects()[key].read() == address.encode()
 
 
-def test_commit_options(client: HttpClient) -> None:
+def test_commit_accepts_date_and_metarange(client: HttpClient) -> None:
     client.commit("empty", allow_empty=True, date=1_000_000_000)
     commit = client.ok("GET", f"{REPO}/refs/main/commits")["results"][0]
     assert commit["creation_date"] == 1_000_000_000
@@ -506,11 +506,11 @@ def test_commit_options(client: HttpClient) -> None:
     client.ok("POST", place, {"message": "from metarange"}, query=query)
     assert client.paths("dev") == ["x"]
     query = {"source_metarange": "none"}
-    refused = client.refused("POST", place, {"message": "m"}, query=query)
-    assert refused == (404, "metarange not found")
+    error = client.error("POST", place, {"message": "m"}, query=query)
+    assert error == (404, "metarange not found")
 
 
-def test_commit_record(client: HttpClient) -> None:
+def test_commit_record_is_created(client: HttpClient) -> None:
     c3, c2, _, _ = history(client)
     commit = client.ok("GET", f"{REPO}/commits/{c3}")
     body = {
@@ -525,12 +525,12 @@ def test_commit_record(client: HttpClient) -> None:
     }
     client.ok("POST", f"{REPO}/commits", body)
     assert log(client, "aaaa")[:2] == ["recorded", "c2"]
-    assert client.refused("POST", f"{REPO}/commits", body)[0] == 409
+    assert client.error("POST", f"{REPO}/commits", body)[0] == 409
     body |= {"commit_id": "b" * 64, "parents": ["none"]}
-    assert client.refused("POST", f"{REPO}/commits", body) == (404, "parent commit none not found")
+    assert client.error("POST", f"{REPO}/commits", body) == (404, "parent commit none not found")
 
 
-def test_stage_object(sandbox: Sandbox, client: HttpClient) -> None:
+def test_staged_object_can_be_read(sandbox: Sandbox, client: HttpClient) -> None:
     store = sandbox.blockstore
     store.put("sandbox/raw/x", store.write([b"raw"]))
     body = {"physical_address": "s3://sandbox/raw/x", "checksum": "c", "size_bytes": 3}
@@ -538,7 +538,7 @@ def test_stage_object(sandbox: Sandbox, client: HttpClient) -> None:
     assert client.read("x") == b"raw"
 
 
-def test_repository_settings(client: HttpClient) -> None:
+def test_repository_settings_are_stored(client: HttpClient) -> None:
     client.ok("POST", f"{REPO}/metadata", {"metadata": {"a": "1", "b": "2"}})
     client.ok("DELETE", f"{REPO}/metadata", {"keys": ["a"]})
     assert client.ok("GET", f"{REPO}/metadata") == {"b": "2"}
@@ -546,23 +546,23 @@ def test_repository_settings(client: HttpClient) -> None:
     client.ok("POST", f"{REPO}/gc/rules", rules)
     assert client.ok("GET", f"{REPO}/settings/gc_rules") == rules
     client.ok("DELETE", f"{REPO}/settings/gc_rules")
-    assert client.refused("GET", f"{REPO}/gc/rules") == (404, "not found")
+    assert client.error("GET", f"{REPO}/gc/rules") == (404, "not found")
     client.ok("POST", f"{REPO}/branch_protection", {"pattern": "p*"})
     assert client.ok("GET", f"{REPO}/branch_protection") == [{"pattern": "p*"}]
     client.ok("DELETE", f"{REPO}/branch_protection", {"pattern": "p*"})
-    assert client.refused("DELETE", f"{REPO}/branch_protection", {"pattern": "p*"})[0] == 404
+    assert client.error("DELETE", f"{REPO}/branch_protection", {"pattern": "p*"})[0] == 404
 
 
-def test_storage_namespace_is_used_once(sandbox: Sandbox, client: HttpClient) -> None:
+def test_storage_namespace_cannot_be_reused(sandbox: Sandbox, client: HttpClient) -> None:
     namespace = f"{sandbox.storage_namespace}repo"
     body = {"name": "other", "storage_namespace": namespace}
     client.ok("DELETE", REPO)
-    refused = client.refused("POST", "/repositories", body)
+    error = client.error("POST", "/repositories", body)
     message = (
         "failed to create repository: found lakeFS objects in the storage "
         f"(:{namespace}) key(_lakefs/dummy): storage namespace already in use"
     )
-    assert refused == (400, message)
+    assert error == (400, message)
     client.ok("POST", "/repositories", {**body, "storage_namespace": f"{namespace}/below"})
 
 
@@ -575,10 +575,10 @@ def test_storage_namespace_is_used_once(sandbox: Sandbox, client: HttpClient) ->
 )
 def test_unusable_namespace_is_rejected(client: HttpClient, namespace: str, message: str) -> None:
     body = {"name": "other", "storage_namespace": namespace}
-    assert client.refused("POST", "/repositories", body) == (400, message)
+    assert client.error("POST", "/repositories", body) == (400, message)
 
 
-def test_sample_data(sandbox: Sandbox, client: HttpClient) -> None:
+def test_sample_data_has_files_and_commit(sandbox: Sandbox, client: HttpClient) -> None:
     namespace = f"{sandbox.storage_namespace}sample"
     body = {"name": "sample", "storage_namespace": namespace, "sample_data": True}
     client.ok("POST", "/repositories", body)

@@ -12,15 +12,15 @@ Files = dict[str, bytes]
 
 
 class Folders:
-    """A bench with the folder `here` to upload, and the folder `there` to download to."""
+    """A bench with the folder `source` to upload, and the folder `target` to download to."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         self.faults = bench.sandbox.faults
         self.objects = ObjectsApi(bench.client)
-        self.here = bench.folder / "here"
-        self.here.mkdir()
-        self.there = bench.folder / "there"
+        self.source = bench.folder / "source"
+        self.source.mkdir()
+        self.target = bench.folder / "target"
 
     def write(self, files: dict[str, bytes | int]) -> Files:
         """Create files: of the given bytes, or of `content` of a size."""
@@ -28,7 +28,7 @@ class Folders:
             name: content(data) if isinstance(data, int) else data for name, data in files.items()
         }
         for name, data in made.items():
-            place = self.here / name
+            place = self.source / name
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(data)
         return made
@@ -44,12 +44,12 @@ class Folders:
     def upload(self, prefix: str = "", *, settings: Any = (), **options: Any) -> DirectoryReport:
         self.bench.sandbox.requests.clear()
         transfer = self.transfer(**dict(settings))
-        return transfer.upload_directory(self.here, "repo", "main", prefix, **options)
+        return transfer.upload_directory(self.source, "repo", "main", prefix, **options)
 
     def download(self, prefix: str = "", *, settings: Any = (), **options: Any) -> DirectoryReport:
         self.bench.sandbox.requests.clear()
         transfer = self.transfer(**dict(settings))
-        return transfer.download_directory("repo", "main", prefix, self.there, **options)
+        return transfer.download_directory("repo", "main", prefix, self.target, **options)
 
     def remote(self) -> Files:
         """Return the objects of the branch."""
@@ -58,10 +58,10 @@ class Folders:
         return {stats.path: self.bench.bytes_at(stats.physical_address) for stats in page.results}
 
     def downloaded(self) -> Files:
-        """Return the files of the folder `there`."""
+        """Return the files of the folder `target`."""
         return {
-            str(place.relative_to(self.there)): place.read_bytes()
-            for place in sorted(self.there.rglob("*"))
+            str(place.relative_to(self.target)): place.read_bytes()
+            for place in sorted(self.target.rglob("*"))
             if place.is_file()
         }
 

@@ -187,7 +187,7 @@ def test_text_stream_is_sent_as_utf_8(
 
 @pytest.mark.parametrize("name", ["/proc/self/environ", "/proc/version"])
 @pytest.mark.parametrize("kind", ["file", "path"])
-def test_file_that_reports_no_size_is_sent(
+def test_file_without_reported_size_is_sent(
     api: ApiClient, server: ScriptedServer, name: str, kind: str
 ) -> None:
     if not os.path.exists(name):

@@ -484,7 +484,7 @@ def test_invalid_yaml_error_names_file_and_hides_secrets(write: Write, text: str
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
-def test_file_that_is_not_utf8_is_an_error(home: Path) -> None:
+def test_undecodable_file_is_an_error(home: Path) -> None:
     (home / ".lakectl.yaml").write_bytes(b"credentials: \xff\xfe")
     with pytest.raises(ApiValueError, match="is not UTF-8 text"):
         discover()

@@ -54,7 +54,7 @@ def test_branch_is_created_once_and_keeps_new_commits(client: ApiClient, reposit
     assert ensure_branch(client, repository, {"name": "dev", "source": "main"}) == created
 
 
-def test_branch_with_the_name_of_a_tag_is_a_conflict(client: ApiClient, repository: str) -> None:
+def test_branch_named_like_a_tag_is_a_conflict(client: ApiClient, repository: str) -> None:
     TagsApi(client).create_tag(repository, TagCreation("dev", "main"))
     with pytest.raises(ConflictException, match="tag ID dev"):
         ensure_branch(client, repository, BranchCreation("dev", "main"))

@@ -1,4 +1,4 @@
-"""The language gate: docstrings, comments, messages and pages avoid known bad phrases.
+"""The language gate: prose and names of tests avoid known bad phrases.
 
 ruff's D rules check the form of docstrings. CONTRIBUTING.md describes the language.
 """
@@ -39,6 +39,20 @@ PHRASES = re.compile(
     r"|\b(held|holds?) against\b|\btold\b",
     re.IGNORECASE,
 )
+
+# Rule 11: tests are named after behaviour. Folders whose test names are checked:
+FOLDERS = ("differential", "sandbox", "support", "transfer")
+NAME_OPENING = re.compile(
+    r"test_(a|an|the|it|its|this|that|these|those|one|what|whatever|who|whoever|whose|how|where"
+    r"|of|nor|nothing|nobody|only_what)_"
+)
+NAME_WORDS = re.compile(
+    r"\b(what|whatever|who|whoever|whose|nobody|somebody|they|them|we|our|ours|us"
+    r"|anew|afresh|begun|gone|over|due|told|tells?|said|says?|held|stands?|stood"
+    r"|refuse[sd]?|refusals?)\b"
+)
+MAX_WORDS = 9
+"""Words of a test's name, without "test"."""
 
 
 def docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -106,3 +120,22 @@ def test_prose_avoids_bad_phrases(path: Path) -> None:
             if (match := OPENING.match(text))
         }
     assert not found, "\n".join(sorted(found))
+
+
+def names_of_tests(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+            yield node.lineno, node.name
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_names_of_tests_describe_behaviour(folder: str) -> None:
+    found = []
+    for path in sorted((ROOT / "test" / folder).rglob("*.py")):
+        for line, name in names_of_tests(ast.parse(path.read_text("utf-8"))):
+            words = name.removeprefix("test_").replace("_", " ")
+            bad = NAME_OPENING.match(name) or NAME_WORDS.search(words) or PHRASES.search(words)
+            reason = repr(bad[0]) if bad else f"more than {MAX_WORDS} words"
+            if bad or len(words.split()) > MAX_WORDS:
+                found.append(f"{path.name}:{line}: {reason} in {name}")
+    assert not found, "\n".join(found)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import re
 
 from lakefs_client import ApiClient, Configuration
-from lakefs_client.apis import ObjectsApi
+from lakefs_client.apis import ObjectsApi, RepositoriesApi
 from lakefs_client.models import (
     CredentialsWithSecret,
     ObjectStats,
@@ -13,6 +14,7 @@ from lakefs_client.models import (
     Pagination,
     Ref,
 )
+from lakefs_client.sandbox import Sandbox
 from lakefs_client.transfer import DirectoryReport, Transfer
 from lakefs_client.transfer.directory.report import Failure
 
@@ -39,6 +41,19 @@ def test_page_html_is_a_table_of_results() -> None:
     assert "<th>size_bytes</th>" in html
     empty = ObjectStatsList(Pagination(False, "", 0, 1000), [])
     assert "<tbody></tbody>" in empty._repr_html_()
+
+
+def test_columns_are_in_the_order_of_the_declaration(lakefs_sandbox: Sandbox) -> None:
+    """Servers sort the properties by name, which would show checksums first."""
+    with ApiClient(lakefs_sandbox.configuration()) as client:
+        RepositoriesApi(client).create_repository(
+            {"name": "birds", "storage_namespace": f"{lakefs_sandbox.storage_namespace}birds"}
+        )
+        ObjectsApi(client).upload_object("birds", "main", "a.csv", content=b"1")
+        listing = ObjectsApi(client).list_objects("birds", "main")._repr_html_()
+        one = ObjectsApi(client).stat_object("birds", "main", "a.csv")._repr_html_()
+    assert re.findall("<th>(.*?)</th>", listing)[:2] == ["path", "path_type"]
+    assert re.findall("<tr><td>(.*?)</td>", one)[:2] == ["path", "path_type"]
 
 
 def test_html_hides_secrets() -> None:

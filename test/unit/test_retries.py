@@ -440,7 +440,7 @@ def test_jittered_wait_may_exceed_retry_after(
     ("deadline", "sleeps"),
     [(0, []), (5, []), (10, []), (15, [10]), (40, [10, 20]), (1e6, [10, 20, 40, 80])],
 )
-def test_no_attempt_starts_after_the_deadline(
+def test_deadline_prevents_further_attempts(
     api: ApiClient, server: ScriptedServer, time: FakeTime, deadline: float, sleeps: list[float]
 ) -> None:
     api.configuration.retries = RetryPolicy(min_wait=20, max_wait=2000, deadline=deadline)

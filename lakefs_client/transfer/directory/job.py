@@ -189,6 +189,8 @@ class DirectoryJob:
             with self._changed:
                 for entry in entries:
                     self.report._add(entry)
+            if self.dry_run:
+                self.progress.add(sum(e.size for e in entries if e.action == "transferred"))
             if self.call.bar is not None:
                 self.call.bar.count_file()
         except CancelledError:

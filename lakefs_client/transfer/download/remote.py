@@ -6,7 +6,7 @@ from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from lakefs_client import rest
+from lakefs_client import rest, retry
 from lakefs_client._body import WINDOW
 from lakefs_client.api.objects_api import ObjectsApi
 from lakefs_client.exceptions import ApiConnectionError, ApiException
@@ -159,7 +159,7 @@ class RemoteObject:
             failures += 1
             if self.cancelled or not (self.headers or failures < self._attempts):
                 return False
-            return rest.may_repeat(error, "part")
+            return retry.may_repeat(error, "part")
 
         timing = self._store.timing._replace(sleep=self._cancellation.wait)
         result: Result = rest.repeat(throttled, may_repeat, self._patience, timing)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lakefs_client import rest
+from lakefs_client import rest, retry
 from lakefs_client.exceptions import ApiConnectionError, ApiException, error_for
 from lakefs_client.rest import BodyError, Cancellation, Message, RESTClientObject
 from lakefs_client.transfer.errors import Cancelled, DamagedError
@@ -131,7 +131,7 @@ class PartSender:
                 damaged += 1
                 return damaged < MAX_DAMAGED
             damaged = failures = 0
-            return rest.may_repeat(error, "part")
+            return retry.may_repeat(error, "part")
 
         timing = self.client.timing._replace(sleep=self.cancellation.wait)
         stored: StoredPart = rest.repeat(attempt, may_repeat, self.options.patience, timing)

@@ -25,14 +25,14 @@ def copy(folders: Folders, prefix: str, target: str, **options: Any) -> Director
 
 def test_copy_within_branch(folders: Folders) -> None:
     folders.put({"p/a": b"a", "p/d/b": b"bb", "p-q": b"x", "q/old": b"old"})
-    counted: list[int] = []
-    report = copy(folders, "p", "q", progress=counted.append)
+    counts_of_bytes: list[int] = []
+    report = copy(folders, "p", "q", progress=counts_of_bytes.append)
     assert folders.bench.operations == {"list_objects": 2, COPY: 2}
     assert report == DirectoryReport(transferred=2, transferred_bytes=3)
     assert folders.remote() == {
         "p/a": b"a", "p/d/b": b"bb", "p-q": b"x", "q/a": b"a", "q/d/b": b"bb", "q/old": b"old",
     }  # fmt: skip
-    assert sum(counted) == 3
+    assert sum(counts_of_bytes) == 3
 
 
 def test_copy_keeps_metadata_and_skips_unchanged(folders: Folders) -> None:
@@ -81,7 +81,7 @@ def test_failed_copy_is_reported_and_prevents_deletions(folders: Folders) -> Non
 @pytest.mark.parametrize(
     ("source", "target"), [("p", "p"), ("p", "p/q"), ("p/q", "p"), ("", "q"), ("p", "")]
 )
-def test_prefixes_within_each_other_are_refused(folders: Folders, source: str, target: str) -> None:
+def test_nested_prefixes_raise(folders: Folders, source: str, target: str) -> None:
     with pytest.raises(ApiValueError, match="within each other"):
         copy(folders, source, target)
     assert not folders.bench.sandbox.requests

@@ -44,7 +44,7 @@ def test_upload_deletes_objects_that_folder_lacks(folders: Folders) -> None:
     assert folders.bench.operations[DELETE] == 1
 
 
-def test_upload_of_empty_folder_deletes_all_below_prefix(folders: Folders) -> None:
+def test_upload_of_empty_folder_deletes_whole_prefix(folders: Folders) -> None:
     folders.put({"p/a": b"a", "q": b"q"})
     assert folders.upload("p", delete=True).deleted == 1
     assert folders.remote() == {"q": b"q"}
@@ -54,8 +54,8 @@ def test_objects_are_deleted_after_uploads(folders: Folders) -> None:
     folders.write({"b": b"b"})
     folders.put({"a": b"a"})
     folders.upload(delete=True)
-    asked = [request.operation for request in folders.bench.sandbox.requests]
-    assert asked.index(DELETE) > asked.index("link_physical_address")
+    operations = [request.operation for request in folders.bench.sandbox.requests]
+    assert operations.index(DELETE) > operations.index("link_physical_address")
 
 
 def test_objects_of_excluded_files_are_kept(folders: Folders) -> None:
@@ -69,8 +69,8 @@ def test_objects_of_symlinks_are_kept(folders: Folders) -> None:
     folders.write({"a": b"a"})
     elsewhere = folders.bench.folder / "elsewhere"
     elsewhere.mkdir()
-    (folders.here / "file").symlink_to(folders.here / "a")
-    (folders.here / "link").symlink_to(elsewhere)
+    (folders.source / "file").symlink_to(folders.source / "a")
+    (folders.source / "link").symlink_to(elsewhere)
     folders.put({"file": b"f", "link/x": b"x", "link/y/z": b"z", "link-2": b"", "linked": b""})
     report = folders.upload(delete=True)
     assert paths(report, "deleted") == ["link-2", "linked"]
@@ -95,12 +95,12 @@ def test_unreadable_folder_prevents_deletions(
     folders.put({"d/x": b"x", "old": b"old"})
     scandir = os.scandir
 
-    def refuse(folder: Any) -> Any:
+    def fail(folder: Any) -> Any:
         if str(folder).endswith("/d"):
             raise PermissionError(13, "Permission denied", folder)
         return scandir(folder)
 
-    monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr(os, "scandir", fail)
     report = folders.upload(delete=True)
     assert list(failures(report)) == ["d"]
     assert report.kept == 2
@@ -108,7 +108,7 @@ def test_unreadable_folder_prevents_deletions(
 
 
 def test_name_outside_utf_8_prevents_deletions(folders: Folders) -> None:
-    open(os.fsencode(folders.here) + b"/\xff", "xb").close()
+    open(os.fsencode(folders.source) + b"/\xff", "xb").close()
     folders.put({"old": b"old"})
     assert (folders.upload(delete=True).kept, [*folders.remote()]) == (1, ["old"])
 
@@ -146,31 +146,31 @@ def test_failed_batch_is_reported_by_path(folders: Folders) -> None:
         report.raise_for_failures()
 
 
-@pytest.mark.parametrize("lie", ["unordered", "outside", "empty page"])
+@pytest.mark.parametrize("defect", ["unordered", "outside", "empty page"])
 def test_invalid_listing_prevents_deletions(
-    folders: Folders, monkeypatch: pytest.MonkeyPatch, lie: str
+    folders: Folders, monkeypatch: pytest.MonkeyPatch, defect: str
 ) -> None:
     """A listing out of order could make existing files look missing."""
     folders.put({"p/a": b"a", "p/b": b"b"})
     folders.write({"a": b"a", "b": b"b"})
     request = listing_module._Pages._request
 
-    def lying(self: Any, *arguments: Any) -> Any:
+    def invalid_request(self: Any, *arguments: Any) -> Any:
         page, date = request(self, *arguments)
-        if lie == "unordered":
+        if defect == "unordered":
             page.results.reverse()
-        elif lie == "outside":
+        elif defect == "outside":
             page.results[0].path = "o/a"
         else:
             del page.results[:]
             page.pagination.has_more = True
         return page, date
 
-    monkeypatch.setattr(listing_module._Pages, "_request", lying)
+    monkeypatch.setattr(listing_module._Pages, "_request", invalid_request)
     with pytest.raises(ApiException, match="invalid response to list_objects"):
         folders.upload("p", delete=True)
-    folders.there.mkdir()
-    (folders.there / "precious").write_bytes(b"x")
+    folders.target.mkdir()
+    (folders.target / "precious").write_bytes(b"x")
     with pytest.raises(ApiException, match="invalid response to list_objects"):
         folders.download("p", delete=True)
     assert "precious" in folders.downloaded()
@@ -180,53 +180,53 @@ def test_invalid_listing_prevents_deletions(
 # Downloads
 
 
-def there(folders: Folders, files: dict[str, bytes]) -> None:
-    """Make files of the folder `there`."""
+def write_target(folders: Folders, files: dict[str, bytes]) -> None:
+    """Create files in the folder `target`."""
     for name, data in files.items():
-        place = folders.there / name
+        place = folders.target / name
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(data)
 
 
 def test_download_deletes_files_that_lakefs_lacks(folders: Folders) -> None:
     folders.put({"p/a": b"a", "p/d/new": b"n", "q": b"q"})
-    there(folders, {"a": b"a", "a-b": b"1", "d/old": b"22", "e/f/g": b"3", "z": b""})
+    write_target(folders, {"a": b"a", "a-b": b"1", "d/old": b"22", "e/f/g": b"3", "z": b""})
     report = folders.download("p", delete=True)
     assert folders.downloaded() == {"a": b"a", "d/new": b"n"}
     assert (report.deleted, report.deleted_bytes) == (4, 4)
     assert paths(report, "deleted") == ["a-b", "d/old", "e/f/g", "z"]
     # Folders that the deletions emptied are deleted too.
-    assert sorted(path.name for path in folders.there.iterdir()) == ["a", "d"]
+    assert sorted(path.name for path in folders.target.iterdir()) == ["a", "d"]
 
 
 def test_folders_of_markers_are_kept(folders: Folders) -> None:
     folders.put({"d/": b"", "e/": b""})
-    there(folders, {"d/old": b"1", "f/old": b"1"})
-    (folders.there / "empty").mkdir()
+    write_target(folders, {"d/old": b"1", "f/old": b"1"})
+    (folders.target / "empty").mkdir()
     assert folders.download(delete=True).deleted == 2
-    assert sorted(path.name for path in folders.there.iterdir()) == ["d", "e", "empty"]
+    assert sorted(path.name for path in folders.target.iterdir()) == ["d", "e", "empty"]
 
 
 def test_files_of_excluded_objects_are_kept(folders: Folders) -> None:
     folders.put({"a.csv": b"a"})
-    there(folders, {"b.csv": b"b", "b.txt": b"b", "c.csv": b"c"})
+    write_target(folders, {"b.csv": b"b", "b.txt": b"b", "c.csv": b"c"})
     folders.download(delete=True, include="*.csv", exclude="c*")
     assert sorted(folders.downloaded()) == ["a.csv", "b.txt", "c.csv"]
 
 
-def test_nothing_is_deleted_through_symlinks(folders: Folders) -> None:
+def test_symlinks_and_their_targets_are_kept(folders: Folders) -> None:
     outside = folders.bench.folder / "outside"
     outside.mkdir()
     (outside / "precious").write_bytes(b"x")
     folders.put({"a": b"a"})
-    there(folders, {"b": b"b"})
-    (folders.there / "link").symlink_to(outside)
-    (folders.there / "file").symlink_to(outside / "precious")
+    write_target(folders, {"b": b"b"})
+    (folders.target / "link").symlink_to(outside)
+    (folders.target / "file").symlink_to(outside / "precious")
     report = folders.download(delete=True)
     assert paths(report, "deleted") == ["b"]
     assert (outside / "precious").read_bytes() == b"x"
-    assert (folders.there / "link").is_symlink()
-    assert (folders.there / "file").is_symlink()
+    assert (folders.target / "link").is_symlink()
+    assert (folders.target / "file").is_symlink()
 
 
 def test_folder_exchanged_for_symlink_is_not_deleted_from(
@@ -236,12 +236,12 @@ def test_folder_exchanged_for_symlink_is_not_deleted_from(
     outside.mkdir()
     (outside / "x").write_bytes(b"precious")
     folders.put({"a": b"a"})
-    there(folders, {"d/x": b"x"})
+    write_target(folders, {"d/x": b"x"})
     delete = download_module._LocalListing.delete
 
     def exchange_first(self: Any, path: str) -> None:
-        (folders.there / "d").rename(folders.there / "e")
-        (folders.there / "d").symlink_to(outside)
+        (folders.target / "d").rename(folders.target / "e")
+        (folders.target / "d").symlink_to(outside)
         delete(self, path)
 
     monkeypatch.setattr(download_module._LocalListing, "delete", exchange_first)
@@ -252,14 +252,14 @@ def test_folder_exchanged_for_symlink_is_not_deleted_from(
 
 def test_partial_files_of_other_downloads_are_kept(folders: Folders) -> None:
     folders.put({"a": b"a"})
-    there(folders, {".b.0123abcd.part": b"1", ".b.part": b"2"})
+    write_target(folders, {".b.0123abcd.part": b"1", ".b.part": b"2"})
     folders.download(delete=True)
     assert sorted(folders.downloaded()) == [".b.0123abcd.part", "a"]
 
 
 def test_failed_download_prevents_deletions(folders: Folders) -> None:
     folders.put({"a": b"a", "b": b"b"})
-    there(folders, {"old": b"old"})
+    write_target(folders, {"old": b"old"})
     folders.faults.add("store_get_object", "status", status=403)
     report = folders.download(delete=True)
     assert (report.failed, report.deleted, report.kept) == (1, 0, 1)
@@ -267,9 +267,9 @@ def test_failed_download_prevents_deletions(folders: Folders) -> None:
 
 
 def test_failed_listing_prevents_deletions(folders: Folders) -> None:
-    there(folders, {"old": b"old"})
+    write_target(folders, {"old": b"old"})
     with pytest.raises(NotFoundException):
-        folders.transfer().download_directory("repo", "nope", "", folders.there, delete=True)
+        folders.transfer().download_directory("repo", "nope", "", folders.target, delete=True)
     assert folders.downloaded() == {"old": b"old"}
 
 
@@ -278,7 +278,7 @@ def test_file_system_that_ignores_case_keeps_downloaded_file(
 ) -> None:
     monkeypatch.setattr(download_module, "_ignores_case", lambda root: True)
     folders.put({"A": b"a"})
-    there(folders, {"a": b"a", "old": b"old"})
+    write_target(folders, {"a": b"a", "old": b"old"})
     report = folders.download(delete=True)
     assert list(failures(report)) == ["a"]
     assert sorted(folders.downloaded()) == ["A", "a"]
@@ -304,7 +304,7 @@ def test_sync_makes_target_equal(
     report = folders.upload(delete=True)
     assert folders.remote() == files
     assert report.deleted == len({*existing} - {*names})
-    there(folders, dict.fromkeys(existing, b"x"))
+    write_target(folders, dict.fromkeys(existing, b"x"))
     report = folders.download(delete=True)
     if not report.failed:  # a file may be in the place of a folder
         assert folders.downloaded() == files
@@ -338,7 +338,7 @@ def test_dry_run_of_upload_changes_nothing(folders: Folders) -> None:
 def test_dry_run_of_download_changes_nothing(folders: Folders, exists: bool) -> None:
     folders.put({"a": b"a", "d/e": b"2", "m/": b"", "sum": b"abc"})
     if exists:
-        there(folders, {"old/x": b"12", "sum": b"cba"})
+        write_target(folders, {"old/x": b"12", "sum": b"cba"})
     before = {*folders.bench.folder.rglob("*")}
     report = folders.download(delete=True, dry_run=True)
     assert {*folders.bench.folder.rglob("*")} == before
@@ -361,7 +361,7 @@ def test_other_metadata_and_content_type_are_uploaded_again(folders: Folders) ->
     report = folders.upload(user_metadata={"run": "2"})
     assert entries(report) == {"a.csv": ("transferred", "other user metadata")}
     assert counts(folders.upload(user_metadata={})) == (1, 0, 0)
-    folders.bench.upload(folders.here / "a.csv", "a.csv", content_type="text/plain")
+    folders.bench.upload(folders.source / "a.csv", "a.csv", content_type="text/plain")
     report = folders.upload()
     assert entries(report) == {"a.csv": ("transferred", "other content type")}
     stats = folders.bench.stat("a.csv")

@@ -1,6 +1,6 @@
-"""Faults of directory transfers: every file is whole or reported, and nothing else is deleted.
+"""Faults of directory transfers: every file is complete or reported, and others are kept.
 
-With `NO_WAIT` each request is sent at most twice.
+The policy `NO_WAIT` allows two attempts per request.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ FAULTS = [
 ]
 
 
-def assert_whole_or_reported(report: DirectoryReport, found: Files, files: Files) -> None:
+def assert_complete_or_reported(report: DirectoryReport, found: Files, files: Files) -> None:
     """Check that no file is missing without a failure, and that none has other bytes."""
     failed = failures(report)
     assert {path: data for path, data in found.items() if path in files} == {
@@ -49,13 +49,15 @@ def assert_whole_or_reported(report: DirectoryReport, found: Files, files: Files
 @pytest.mark.parametrize("times", [1, 5])
 @pytest.mark.parametrize("row", FAULTS, ids=lambda row: row.id)
 @pytest.mark.parametrize("operation", UPLOAD)
-def test_faults_of_uploads(folders: Folders, operation: str, row: Row, times: int) -> None:
+def test_upload_faults_are_retried_or_reported(
+    folders: Folders, operation: str, row: Row, times: int
+) -> None:
     files = folders.write(dict(FILES))
     folders.put({"old": b"old"})
     folders.faults.add(operation, row.kind, times=times, **row.details)
     report = folders.upload(delete=True)
     remote = folders.remote()
-    assert_whole_or_reported(report, remote, files)
+    assert_complete_or_reported(report, remote, files)
     assert ("old" in remote) == bool(report.failed)
     folders.faults.clear()
     assert folders.upload(delete=True).failed == 0
@@ -68,37 +70,37 @@ def test_faults_of_uploads(folders: Folders, operation: str, row: Row, times: in
     [*FAULTS, Row("truncate", {}), Row("expired", {}), Row("wrong_etag", {})],
     ids=lambda row: row.id,
 )
-def test_faults_of_downloads(folders: Folders, row: Row, times: int) -> None:
+def test_download_faults_are_retried_or_reported(folders: Folders, row: Row, times: int) -> None:
     files = folders.write(dict(FILES))
     folders.upload()
-    folders.there.mkdir()
-    (folders.there / "old").write_bytes(b"old")
+    folders.target.mkdir()
+    (folders.target / "old").write_bytes(b"old")
     folders.faults.add("store_get_object", row.kind, times=times, **row.details)
     report = folders.download(delete=True)
     found = folders.downloaded()
-    assert_whole_or_reported(report, found, files)
+    assert_complete_or_reported(report, found, files)
     assert ("old" in found) == bool(report.failed)
     folders.faults.clear()
     assert folders.download(delete=True).failed == 0
     assert folders.downloaded() == files
 
 
-@pytest.mark.parametrize("way", ["upload", "download"])
-def test_store_that_throttles_64_requests_in_flight(folders: Folders, way: str) -> None:
+@pytest.mark.parametrize("direction", ["upload", "download"])
+def test_throttled_requests_are_retried_at_concurrency_64(folders: Folders, direction: str) -> None:
     files = folders.write({f"{n:03}": 50 for n in range(300)})
     folders.upload()
-    if way == "upload":
+    if direction == "upload":
         files = folders.write({name: content(51)[1:] for name in files})
-    operation = "store_put_object" if way == "upload" else "store_get_object"
+    operation = "store_put_object" if direction == "upload" else "store_get_object"
     folders.faults.add(operation, "status", times=100, status=503, code="SlowDown")
     transfer = folders.transfer(max_concurrency=64, retry=RetryPolicy(200, 0, 0))
     throttle = transfer._context.throttle
-    if way == "upload":
-        report = transfer.upload_directory(folders.here, "repo", "main")
+    if direction == "upload":
+        report = transfer.upload_directory(folders.source, "repo", "main")
     else:
-        report = transfer.download_directory("repo", "main", "", folders.there)
+        report = transfer.download_directory("repo", "main", "", folders.target)
     assert (report.transferred, report.failed) == (300, 0)
-    assert (folders.remote() if way == "upload" else folders.downloaded()) == files
+    assert (folders.remote() if direction == "upload" else folders.downloaded()) == files
     assert throttle.epoch > 0
     assert throttle.active == 0
 
@@ -109,29 +111,29 @@ def test_full_disk_is_reported(
 ) -> None:
     files = folders.write(dict(FILES))
     folders.upload()
-    folders.there.mkdir()
-    (folders.there / "old").write_bytes(b"old")
+    folders.target.mkdir()
+    (folders.target / "old").write_bytes(b"old")
     write_at = PartialFile._write_at
 
-    def full(self: Any, descriptor: int, data: memoryview, offset: int) -> int:
+    def raise_no_space(self: Any, descriptor: int, data: memoryview, offset: int) -> int:
         if (".large." in self.path) == large:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return write_at(self, descriptor, data, offset)
 
     with monkeypatch.context() as patch:
-        patch.setattr(PartialFile, "_write_at", full)
+        patch.setattr(PartialFile, "_write_at", raise_no_space)
         report = folders.download(delete=True)
     found = folders.downloaded()
-    assert_whole_or_reported(report, found, files)
+    assert_complete_or_reported(report, found, files)
     assert sorted(failures(report)) == sorted(
         path for path, data in files.items() if data and (path == "large") == large
     )
     assert all("receives a download" in str(error) for error in failures(report).values())
     assert "old" in found
-    assert not [*folders.there.rglob("*.part")]
+    assert not [*folders.target.rglob("*.part")]
 
 
-def test_interrupt_of_deletions_deletes_no_other_objects(
+def test_interrupted_deletions_keep_other_objects(
     folders: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job_module, "MAX_DELETIONS", 10)
@@ -168,7 +170,7 @@ def test_throttled_small_files_share_limit_with_parts(folders: Folders) -> None:
     assert (single.limit, single.light.limit) == (3, 3)
 
 
-def test_failed_files_end_with_stop_on_error(folders: Folders) -> None:
+def test_stop_on_error_prevents_deletions(folders: Folders) -> None:
     folders.write(dict(FILES))
     folders.put({"old": b"old"})
     folders.faults.add("store_put_object", "status", status=403)

@@ -62,7 +62,7 @@ TREE: dict[str, bytes | int] = {
 @pytest.mark.parametrize("prefix", ["", "p", "p/", "p/q r", "p//"])
 def test_upload_and_download_round_trip(folders: Folders, prefix: str) -> None:
     files = folders.write(TREE)
-    (folders.here / "empty").mkdir()
+    (folders.source / "empty").mkdir()
     size = sum(map(len, files.values()))
     sent: list[int] = []
     report = folders.upload(prefix, progress=sent.append, user_metadata={"k": "v"})
@@ -76,14 +76,14 @@ def test_upload_and_download_round_trip(folders: Folders, prefix: str) -> None:
     assert stats is not None
     assert (stats.content_type, stats.metadata.to_dict()) == ("text/csv", {"k": "v"})
 
-    came: list[int] = []
-    report = folders.download(prefix, progress=came.append)
+    received: list[int] = []
+    report = folders.download(prefix, progress=received.append)
     assert folders.downloaded() == files
     assert report == DirectoryReport(transferred=8, transferred_bytes=size)
-    assert sum(came) == size
+    assert sum(received) == size
 
 
-def test_requests_per_file(folders: Folders) -> None:
+def test_each_file_needs_few_requests(folders: Folders) -> None:
     folders.write({f"small/{n}": n for n in range(30)})
     folders.upload()
     assert folders.bench.operations == {
@@ -151,8 +151,8 @@ def test_unchanged_files_are_skipped(folders: Folders) -> None:
     assert counts(folders.download("p")) == (9, 0, 0)
     assert counts(folders.download("p")) == (0, 9, 0)
     assert folders.bench.operations == {"list_objects": 1}
-    (folders.there / "a").write_bytes(b"x" * 3000)
-    (folders.there / "z").unlink()
+    (folders.target / "a").write_bytes(b"x" * 3000)
+    (folders.target / "z").unlink()
     assert counts(folders.download("p")) == (2, 7, 0)
     assert folders.downloaded() == files
 
@@ -225,12 +225,12 @@ def test_invalid_arguments_raise_before_any_request(
     folders.write({"a": 1})
     upload = {"repository": "repo", "branch": "main", "prefix": "", **options}
     with pytest.raises(error):
-        folders.transfer().upload_directory(folders.here, **upload)
+        folders.transfer().upload_directory(folders.source, **upload)
     upload["ref"] = upload.pop("branch")
     with pytest.raises(error):
-        folders.transfer().download_directory(target=folders.there, **upload)
+        folders.transfer().download_directory(target=folders.target, **upload)
     assert not folders.bench.operations
-    assert not folders.there.exists()
+    assert not folders.target.exists()
 
 
 def test_invalid_metadata_raises_before_any_request(folders: Folders) -> None:
@@ -245,11 +245,11 @@ def test_symlinks_are_skipped_or_followed(folders: Folders) -> None:
     elsewhere = folders.bench.folder / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "e").write_bytes(b"e")
-    (folders.here / "file").symlink_to(elsewhere / "e")
-    (folders.here / "folder").symlink_to(elsewhere)
-    (folders.here / "d" / "loop").symlink_to("..")
-    (folders.here / "broken").symlink_to("nowhere")
-    (folders.here / "itself").symlink_to("itself")
+    (folders.source / "file").symlink_to(elsewhere / "e")
+    (folders.source / "folder").symlink_to(elsewhere)
+    (folders.source / "d" / "loop").symlink_to("..")
+    (folders.source / "broken").symlink_to("nowhere")
+    (folders.source / "itself").symlink_to("itself")
     assert counts(folders.upload("p")) == (2, 0, 0)
     report = folders.upload("q", follow_symlinks=True)
     assert {path: type(error).__name__ for path, error in report.failures} == {
@@ -269,10 +269,10 @@ def test_symlinks_are_skipped_or_followed(folders: Folders) -> None:
 
 def test_names_outside_utf_8_are_failures(folders: Folders) -> None:
     folders.write({"a": b"a", "é": b"e"})
-    here = os.fsencode(folders.here)
-    os.mkdir(here + b"/\xfe")
+    folder = os.fsencode(folders.source)
+    os.mkdir(folder + b"/\xfe")
     for name in (b"/\xff.csv", b"/\xfe/inside"):
-        with open(here + name, "wb") as file:
+        with open(folder + name, "wb") as file:
             file.write(b"x")
     report = folders.upload()
     assert report.transferred == 2
@@ -288,7 +288,7 @@ def test_names_outside_utf_8_are_failures(folders: Folders) -> None:
 
 def test_pipes_and_sockets_are_failures(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
     folders.write({"a": b"a", "z": b"z"})
-    monkeypatch.chdir(folders.here)
+    monkeypatch.chdir(folders.source)
     os.mkfifo("pipe")
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind("socket")
@@ -301,12 +301,12 @@ def test_unreadable_folder_is_failure(folders: Folders, monkeypatch: pytest.Monk
     folders.write({"a": b"a", "lost+found/x": b"x", "z": b"z"})
     scandir = os.scandir
 
-    def refuse(folder: str) -> Any:
+    def fail(folder: str) -> Any:
         if folder.endswith("lost+found"):
             raise PermissionError(13, "Permission denied", folder)
         return scandir(folder)
 
-    monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr(os, "scandir", fail)
     report = folders.upload(include=["a", "z"])
     assert report.transferred == 2
     assert isinstance(failures(report)["lost+found"], PermissionError)
@@ -325,15 +325,15 @@ def test_missing_folder_raises(folders: Folders) -> None:
 
 def test_missing_branch_raises(folders: Folders) -> None:
     with pytest.raises(NotFoundException):
-        folders.transfer().upload_directory(folders.here, "repo", "nope")
+        folders.transfer().upload_directory(folders.source, "repo", "nope")
     with pytest.raises(NotFoundException):
-        folders.transfer().download_directory("repo", "nope", "", folders.there)
+        folders.transfer().download_directory("repo", "nope", "", folders.target)
 
 
 def test_empty_prefix_transfers_nothing(folders: Folders) -> None:
     folders.put({"pre": b"x", "prefix": b"x"})
     assert folders.download("pre") == DirectoryReport()
-    assert folders.there.is_dir()
+    assert folders.target.is_dir()
     assert folders.upload("pre") == DirectoryReport()
 
 
@@ -369,7 +369,7 @@ def test_failed_upload_is_reported(folders: Folders, operation: str) -> None:
     ) as caught:
         report.raise_for_failures()
     assert caught.value.__cause__ is error
-    # The same call continues this one.
+    # The same call transfers the remaining file.
     assert counts(folders.upload()) == (1, 5, 0)
     assert folders.remote() == files
 
@@ -454,7 +454,7 @@ def test_stop_on_error_raises_first_failure(folders: Folders, operation: str) ->
 
 
 def test_waiting_files_do_not_start_after_failure(folders: Folders) -> None:
-    """Large files are sent two at a time; the others wait."""
+    """Two large files are sent at a time, and the others wait."""
     folders.write({f"{n}": PART for n in range(8)})
     folders.faults.add("store_put_part", "status_late", status=403)
     with pytest.raises(TransferError):
@@ -465,7 +465,7 @@ def test_waiting_files_do_not_start_after_failure(folders: Folders) -> None:
 
 def test_stop_on_error_raises_invalid_name(folders: Folders) -> None:
     folders.write({"a": 1})
-    open(os.fsencode(folders.here) + b"/\xff", "xb").close()
+    open(os.fsencode(folders.source) + b"/\xff", "xb").close()
     with pytest.raises(ApiValueError, match="UTF-8"):
         folders.upload(stop_on_error=True)
 
@@ -514,14 +514,14 @@ def test_protected_branch_is_reported_before_first_upload(folders: Folders) -> N
     assert set(folders.bench.operations) == {"list_objects"}
 
 
-def test_branch_protected_meanwhile_ends_upload(folders: Folders) -> None:
+def test_branch_protected_after_check_ends_upload(folders: Folders) -> None:
     folders.write({f"{n:03}": 9 for n in range(60)})
     transfer = folders.transfer(max_concurrency=2)
-    transfer.upload_directory(folders.here, "repo", "main", include="000")
+    transfer.upload_directory(folders.source, "repo", "main", include="000")
     protect(folders)
     folders.bench.sandbox.requests.clear()
     with pytest.raises(TransferError, match="protected"):
-        transfer.upload_directory(folders.here, "repo", "main")
+        transfer.upload_directory(folders.source, "repo", "main")
     assert folders.bench.operations["link_physical_address"] < 20
 
 
@@ -529,7 +529,7 @@ def test_branch_protected_meanwhile_ends_upload(folders: Folders) -> None:
 
 
 def exchange_when(condition: Any, exchange: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Call `exchange` once before a file is opened for which the condition holds."""
+    """Call `exchange` once, before a file is opened whose name fulfils the condition."""
     opened = local_module.Folder.open
     done: list[int] = []
 
@@ -542,7 +542,7 @@ def exchange_when(condition: Any, exchange: Any, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(local_module.Folder, "open", open_exchanged)
 
 
-def test_folder_exchanged_for_symlink_leads_no_download_outside(
+def test_folder_exchanged_for_symlink_keeps_download_inside(
     folders: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folders.put({f"d/{n}": b"evil" for n in range(18)})
@@ -550,8 +550,8 @@ def test_folder_exchanged_for_symlink_leads_no_download_outside(
     outside.mkdir()
 
     def exchange() -> None:
-        (folders.there / "d").rename(folders.there / "e")
-        (folders.there / "d").symlink_to(outside)
+        (folders.target / "d").rename(folders.target / "e")
+        (folders.target / "d").symlink_to(outside)
 
     exchange_when(lambda name: name.startswith(".5."), exchange, monkeypatch)
     folders.download(settings={"max_concurrency": 1})
@@ -569,18 +569,18 @@ def test_exchanged_file_is_not_uploaded(
 
     def exchange() -> None:
         if kind == "folder":
-            (folders.here / "d").rename(folders.here / "moved")
-            (folders.here / "d").symlink_to(secret)
+            (folders.source / "d").rename(folders.source / "moved")
+            (folders.source / "d").symlink_to(secret)
             return
-        (folders.here / "d" / "b").unlink()
+        (folders.source / "d" / "b").unlink()
         if kind == "link":
-            (folders.here / "d" / "b").symlink_to(secret / "b")
+            (folders.source / "d" / "b").symlink_to(secret / "b")
         else:
-            os.mkfifo(folders.here / "d" / "b")
+            os.mkfifo(folders.source / "d" / "b")
 
     exchange_when(lambda name: name == "a", exchange, monkeypatch)
     report = folders.upload(settings={"max_concurrency": 1})
-    # The walk may read the folder before the exchange or after it, when it finds a link.
+    # The walk may read the folder before the exchange, or find a link after it.
     after_exchange: list[list[str]] = {"folder": [["d"]], "link": [[]], "pipe": []}[kind]
     assert list(failures(report)) in [["d/b"], *after_exchange]
     assert folders.remote() == {"a": b"a", "z": b"z"}
@@ -594,9 +594,9 @@ def test_deep_paths_and_long_names(folders: Folders, monkeypatch: pytest.MonkeyP
     report = folders.download()
     assert sorted(failures(report)) == sorted([long_name, "/".join(["q" * 250] * 20)])
     assert all("too long" in str(error) for error in failures(report).values())
-    assert not (folders.there / ("q" * 250)).exists()
+    assert not (folders.target / ("q" * 250)).exists()
     assert folders.bench.operations["store_get_object"] == 3
-    shutil.rmtree(folders.there / "d", ignore_errors=True)
+    shutil.rmtree(folders.target / "d", ignore_errors=True)
 
 
 def put_entries(folders: Folders, monkeypatch: pytest.MonkeyPatch, paths: list[str]) -> None:
@@ -634,26 +634,27 @@ class Bar:
         self.count += count
 
 
-@pytest.mark.parametrize("way", ["upload", "download"])
-def test_total_grows_as_files_are_found(folders: Folders, way: str) -> None:
+@pytest.mark.parametrize("direction", ["upload", "download"])
+def test_total_grows_as_files_are_found(folders: Folders, direction: str) -> None:
     files = folders.write({f"{n}": 1000 + n for n in range(9)})
     size = sum(map(len, files.values()))
-    folders.put({f"there/{name}": data for name, data in files.items()})
-    for _ in range(2):  # the second time every file is skipped
+    folders.put({f"remote/{name}": data for name, data in files.items()})
+    for dry_run in (True, False, False):  # the last time every file is skipped
         bar = Bar()
-        getattr(folders, way)("there" if way == "download" else "up", progress=bar)
+        prefix = "remote" if direction == "download" else "up"
+        getattr(folders, direction)(prefix, progress=bar, dry_run=dry_run)
         assert (bar.count, bar.total) == (size, size)
     fixed = Bar(total=7)
-    getattr(folders, way)("there" if way == "download" else "up", progress=fixed)
+    getattr(folders, direction)("remote" if direction == "download" else "up", progress=fixed)
     assert fixed.total == 7
 
 
 def test_progress_true_shows_bar(folders: Folders, capsys: pytest.CaptureFixture[str]) -> None:
     folders.write({f"{n}": 1000 for n in range(9)})
     folders.upload(progress=True)
-    shown = capsys.readouterr().err
-    assert "9 files" in shown
-    assert "8.79k/8.79k" in shown
+    output = capsys.readouterr().err
+    assert "9 files" in output
+    assert "9.00k/9.00k" in output
     folders.upload(progress=False)
     assert capsys.readouterr().err == ""
 
@@ -665,14 +666,14 @@ def test_progress_true_requires_tqdm(folders: Folders, monkeypatch: pytest.Monke
     assert not folders.bench.operations
 
 
-WAYS = pytest.mark.parametrize("way", ["upload", "download"])
+DIRECTIONS = pytest.mark.parametrize("direction", ["upload", "download"])
 
 
-@WAYS
-def test_progress_is_called_by_one_thread_at_a_time(folders: Folders, way: str) -> None:
+@DIRECTIONS
+def test_progress_is_called_by_one_thread_at_a_time(folders: Folders, direction: str) -> None:
     files = folders.write({**{f"{n}": 3000 + n for n in range(30)}, "large": 4 * PART})
     size = sum(map(len, files.values()))
-    folders.put({f"there/{name}": data for name, data in files.items()})
+    folders.put({f"remote/{name}": data for name, data in files.items()})
     busy = threading.Lock()
     threads, counted = set(), []
 
@@ -682,33 +683,35 @@ def test_progress_is_called_by_one_thread_at_a_time(folders: Folders, way: str) 
         counted.append(count)
         busy.release()
 
-    getattr(folders, way)("there" if way == "download" else "", progress=progress)
+    getattr(folders, direction)("remote" if direction == "download" else "", progress=progress)
     assert sum(counted) == size
     assert len(threads) == 1
 
 
-@WAYS
+@DIRECTIONS
 @pytest.mark.parametrize("large", [False, True])
-def test_progress_exception_is_raised_unchanged(folders: Folders, large: bool, way: str) -> None:
+def test_progress_exception_is_raised_unchanged(
+    folders: Folders, large: bool, direction: str
+) -> None:
     files = folders.write({f"{n:02}": PART + 1 if large else 9 for n in range(12)})
-    folders.put({f"there/{name}": data for name, data in files.items()})
-    mine = RuntimeError("mine")
+    folders.put({f"remote/{name}": data for name, data in files.items()})
+    error = RuntimeError("mine")
     calls = []
 
     def progress(count: int) -> None:
         calls.append(count)
-        raise mine
+        raise error
 
     with pytest.raises(RuntimeError) as caught:
-        getattr(folders, way)(
-            "there" if way == "download" else "",
+        getattr(folders, direction)(
+            "remote" if direction == "download" else "",
             progress=progress,
             settings={"max_concurrency": 2},
         )
-    assert caught.value is mine
+    assert caught.value is error
     assert len(calls) == 1
     folders.assert_nothing_pending()
-    assert not [*folders.there.rglob("*.part")]
+    assert not [*folders.target.rglob("*.part")]
 
 
 @pytest.mark.parametrize("operation", ["store_put_object", "store_put_part"])
@@ -729,14 +732,14 @@ def test_interrupted_upload_leaves_nothing_pending(folders: Folders, operation: 
     assert folders.remote() == files
 
 
-@pytest.mark.parametrize("way", ["Ctrl-C", "failure"])
-def test_end_does_not_wait_for_lakefs(
-    folders: Folders, monkeypatch: pytest.MonkeyPatch, way: str
+@pytest.mark.parametrize("cause", ["interrupt", "failure"])
+def test_end_does_not_wait_for_stalled_request(
+    folders: Folders, monkeypatch: pytest.MonkeyPatch, cause: str
 ) -> None:
     monkeypatch.setattr(job_module, "CANCEL_WAIT", 0.01)
     folders.write({f"{n}": 9 for n in range(9)})
     folders.faults.add("get_physical_address", "stall", seconds=1000)
-    if way == "Ctrl-C":
+    if cause == "interrupt":
         with pytest.raises(KeyboardInterrupt), interrupt_once(lambda: not folders.faults.pending):
             folders.upload()
     else:
@@ -761,10 +764,10 @@ def test_interrupted_download_leaves_no_partial_files(folders: Folders) -> None:
         interrupt_once(lambda: not folders.faults.pending),
     ):
         folders.download(settings={"max_concurrency": 2})
-    there = folders.downloaded()
-    assert there.items() < files.items()
+    complete = folders.downloaded()
+    assert complete.items() < files.items()
     report = folders.download()
-    assert (report.skipped, report.transferred) == (len(there), len(files) - len(there))
+    assert (report.skipped, report.transferred) == (len(complete), len(files) - len(complete))
     assert folders.downloaded() == files
 
 
@@ -802,10 +805,12 @@ def test_resume_continues_large_files(folders: Folders, tmp_path: Path) -> None:
 
 
 @contextmanager
-def most_at_a_time(monkeypatch: pytest.MonkeyPatch, name: str, together: int) -> Iterator[Any]:
+def count_concurrent_calls(
+    monkeypatch: pytest.MonkeyPatch, name: str, together: int
+) -> Iterator[Any]:
     """Yield a function that returns the largest number of simultaneous blockstore calls.
 
-    Each call waits until `together` calls are there.
+    Each call waits until `together` calls have started.
     """
     busy, most, lock = 0, 0, threading.Condition()
     original = getattr(blocks.Blockstore, name)
@@ -827,16 +832,14 @@ def most_at_a_time(monkeypatch: pytest.MonkeyPatch, name: str, together: int) ->
     yield lambda: most
 
 
-def test_one_throttle_limits_files_and_parts(
-    folders: Folders, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_and_parts_share_throttle(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
     folders.write({**{f"{n}": 9 for n in range(8)}, "3l": 3 * PART, "5l": 3 * PART})
     transfer = folders.transfer(max_concurrency=3)
-    with most_at_a_time(monkeypatch, "write", 3) as most:
-        transfer.upload_directory(folders.here, "repo", "main")
+    with count_concurrent_calls(monkeypatch, "write", 3) as most:
+        transfer.upload_directory(folders.source, "repo", "main")
     assert most() == 3
-    with most_at_a_time(monkeypatch, "get", 3) as most:
-        transfer.download_directory("repo", "main", "", folders.there)
+    with count_concurrent_calls(monkeypatch, "get", 3) as most:
+        transfer.download_directory("repo", "main", "", folders.target)
     assert most() == 3
     client = folders.bench.client
     for pools in (client.store_client.pool_manager.pools, client.rest_client.pool_manager.pools):
@@ -844,7 +847,7 @@ def test_one_throttle_limits_files_and_parts(
         assert pool.num_connections <= 5  # type: ignore[attr-defined]
 
 
-# The listing
+# Listing
 
 PATHS = st.lists(
     st.text(st.sampled_from("ab/-.0\uffee\U0001f600"), min_size=1, max_size=4), unique=True
@@ -889,29 +892,29 @@ def listing_of(server: ListingServer, prefix: str) -> Iterator[RemoteListing]:
         yield RemoteListing(context, ObjectRef("repo", "main", prefix))
 
 
-@given(there=PATHS, here=PATHS, prefix=st.sampled_from(["", "a/"]))
-def test_listing_finds_objects(there: list[str], here: list[str], prefix: str) -> None:
-    server = ListingServer(there)
+@given(existing=PATHS, searched=PATHS, prefix=st.sampled_from(["", "a/"]))
+def test_listing_finds_objects(existing: list[str], searched: list[str], prefix: str) -> None:
+    server = ListingServer(existing)
     with listing_of(server, prefix) as listing:
-        for path in sorted((prefix + path for path in here), key=str.encode):
+        for path in sorted((prefix + path for path in searched), key=str.encode):
             found = listing.find(path)
-            assert (found and found.path) == (path if path in there else None)
+            assert (found and found.path) == (path if path in existing else None)
     # At most one stat and one page per file.
-    assert server.requests.count("stat") <= len(here)
-    assert server.requests.count("list") <= 1 + len(here)
+    assert server.requests.count("stat") <= len(searched)
+    assert server.requests.count("list") <= 1 + len(searched)
 
 
-@given(there=PATHS)
+@given(existing=PATHS)
 def test_listing_requests_pages_only(
-    there: list[str],
+    existing: list[str],
 ) -> None:
-    server = ListingServer(there)
+    server = ListingServer(existing)
     with listing_of(server, "") as listing:
         for path in server.paths:
             found = listing.find(path)
             assert found is not None
             assert found.path == path
-    assert server.requests == ["list"] * max(1, -(-len(there) // 2))
+    assert server.requests == ["list"] * max(1, -(-len(existing) // 2))
 
 
 # Paths outside the folder
@@ -933,7 +936,7 @@ def test_paths_outside_folder_are_failures(folders: Folders) -> None:
     assert all(isinstance(error, ApiValueError) for error in failures(report).values())
     assert folders.downloaded() == {path.removeprefix("p/"): x for path, x in good.items()}
     made = set(folders.bench.folder.rglob("*")) - before
-    assert all(place.is_relative_to(folders.there) for place in made)
+    assert all(place.is_relative_to(folders.target) for place in made)
 
 
 @given(st.text(st.sampled_from("a./\\\0:é"), max_size=8))
@@ -948,60 +951,60 @@ def test_checked_paths_stay_in_folder(path: str) -> None:
             assert os.path.normpath(place) == place
 
 
-def test_symlinks_out_of_folder_are_failures(folders: Folders) -> None:
+def test_symlinks_leaving_folder_are_failures(folders: Folders) -> None:
     folders.put({"out/x": b"evil", "file": b"evil", "in/x": b"good", "itself/x": b"", "own": b"o"})
     outside = folders.bench.folder / "outside"
     outside.mkdir()
     (outside / "file").write_bytes(b"precious")
-    folders.there.mkdir()
-    (folders.there / "real").mkdir()
-    (folders.there / "out").symlink_to(outside)
-    (folders.there / "file").symlink_to(outside / "file")
-    (folders.there / "in").symlink_to("real")
-    (folders.there / "itself").symlink_to("itself")
+    folders.target.mkdir()
+    (folders.target / "real").mkdir()
+    (folders.target / "out").symlink_to(outside)
+    (folders.target / "file").symlink_to(outside / "file")
+    (folders.target / "in").symlink_to("real")
+    (folders.target / "itself").symlink_to("itself")
     report = folders.download()
     assert sorted(failures(report)) == ["file", "itself/x", "out/x"]
     assert [*outside.iterdir()] == [outside / "file"]
     assert (outside / "file").read_bytes() == b"precious"
-    assert (folders.there / "real" / "x").read_bytes() == b"good"
+    assert (folders.target / "real" / "x").read_bytes() == b"good"
 
 
 def test_folder_may_be_symlink(folders: Folders) -> None:
     folders.put({"a/b": b"x"})
     (folders.bench.folder / "real").mkdir()
-    folders.there.symlink_to(folders.bench.folder / "real")
+    folders.target.symlink_to(folders.bench.folder / "real")
     assert counts(folders.download()) == (1, 0, 0)
     assert (folders.bench.folder / "real" / "a" / "b").read_bytes() == b"x"
 
 
 def test_object_at_path_of_folder_is_failure(folders: Folders) -> None:
-    """The one that arrives second fails."""
+    """The second of the two fails."""
     folders.put({"a": b"file", "a/b": b"below", "c": b"c"})
     report = folders.download(settings={"max_concurrency": 1})
     assert list(failures(report)) == ["a/b"]
     assert folders.downloaded() == {"a": b"file", "c": b"c"}
-    (folders.there / "a").unlink()
-    (folders.there / "a").mkdir()
+    (folders.target / "a").unlink()
+    (folders.target / "a").mkdir()
     report = folders.download(settings={"max_concurrency": 1})
     assert list(failures(report)) == ["a"]
     assert folders.downloaded() == {"a/b": b"below", "c": b"c"}
 
 
-def test_folder_markers_make_folders(folders: Folders) -> None:
+def test_folder_markers_create_folders(folders: Folders) -> None:
     folders.put({"p/": b"", "p/d/": b"", "p/d/e/": b"", "p/d/x": b"x", "p/full/": b"bytes"})
     report = folders.download("p")
     assert list(failures(report)) == ["full/"]
-    # A file below the folder may be first to make it.
+    # A file below the folder may create the folder first.
     assert report.transferred + report.skipped == 3
-    assert (folders.there / "d" / "e").is_dir()
+    assert (folders.target / "d" / "e").is_dir()
     assert folders.downloaded() == {"d/x": b"x"}
     assert counts(folders.download("p", exclude="full/")) == (0, 3, 0)
 
 
 def test_pipe_at_target_is_failure(folders: Folders) -> None:
     folders.put({"a": b"x", "b": b"x"})
-    folders.there.mkdir()
-    os.mkfifo(folders.there / "a")
+    folders.target.mkdir()
+    os.mkfifo(folders.target / "a")
     report = folders.download()
     assert list(failures(report)) == ["a"]
     assert report.transferred == 1

@@ -28,7 +28,7 @@ TREES: st.SearchStrategy[Tree] = st.recursive(
 ).map(lambda tree: tree or {})
 
 
-def plant(tree: Tree, folder: str) -> Iterator[str]:
+def make_tree(tree: Tree, folder: str) -> Iterator[str]:
     """Make a tree's folders and empty files, and yield the paths of the files."""
     for name, below in tree.items():
         place = os.path.join(folder, name)
@@ -37,12 +37,12 @@ def plant(tree: Tree, folder: str) -> Iterator[str]:
             yield name
         else:
             os.mkdir(place)
-            for path in plant(below, place):
+            for path in make_tree(below, place):
                 yield f"{name}/{path}"
 
 
 def paths(folder: object, *, follow: bool = False) -> list[str]:
-    """Return the paths of the files, if nothing else was found."""
+    """Return the paths of the files, and fail on any error."""
     entries = [*walk(str(folder), follow_symlinks=follow)]
     assert [entry.error for entry in entries] == [None] * len(entries)
     return [entry.path for entry in entries]
@@ -56,7 +56,7 @@ def errors(folder: object, *, follow: bool = False) -> dict[str, OSError | None]
     return by_path
 
 
-def files(folder: Path, *names: str) -> None:
+def touch_files(folder: Path, *names: str) -> None:
     for name in names:
         place = folder / name
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -66,16 +66,16 @@ def files(folder: Path, *names: str) -> None:
 @given(tree=TREES)
 def test_paths_are_sorted_by_bytes(tree: Tree) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        planted = [*plant(tree, folder)]
+        made = [*make_tree(tree, folder)]
         entries = [*walk(folder, follow_symlinks=False)]
-        assert [entry.path for entry in entries] == sorted(planted, key=os.fsencode)
+        assert [entry.path for entry in entries] == sorted(made, key=os.fsencode)
         for entry in entries:
             assert entry.location == os.path.join(folder, entry.path)
             assert entry.error is None
 
 
 def test_names_below_slash_precede_folder(tmp_path: Path) -> None:
-    files(tmp_path, "a/b", "a-b", "a b", "a0", "a.b", "ab", "A")
+    touch_files(tmp_path, "a/b", "a-b", "a b", "a0", "a.b", "ab", "A")
     assert paths(tmp_path) == ["A", "a b", "a-b", "a.b", "a/b", "a0", "ab"]
 
 
@@ -88,30 +88,30 @@ def test_empty_folders_yield_nothing(tmp_path: Path) -> None:
 def test_missing_folder_raises(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         [*walk(str(tmp_path / "missing"), follow_symlinks=False)]
-    files(tmp_path, "file")
+    touch_files(tmp_path, "file")
     with pytest.raises(NotADirectoryError):
         [*walk(str(tmp_path / "file"), follow_symlinks=False)]
 
 
 def test_trailing_slash_is_ignored(tmp_path: Path) -> None:
-    files(tmp_path, "a/b", "c")
+    touch_files(tmp_path, "a/b", "c")
     assert paths(f"{tmp_path}/") == paths(tmp_path) == ["a/b", "c"]
 
 
 def test_symlinks_are_skipped_or_followed(tmp_path: Path) -> None:
-    files(tmp_path / "elsewhere", "one", "sub/two")
-    here = tmp_path / "here"
-    files(here, "own")
-    (here / "file").symlink_to(tmp_path / "elsewhere" / "one")
-    (here / "folder").symlink_to(tmp_path / "elsewhere")
-    (here / "broken").symlink_to(tmp_path / "nowhere")
-    assert paths(here) == ["own"]
-    # Opening a broken link reports it.
-    assert paths(here, follow=True) == ["broken", "file", "folder/one", "folder/sub/two", "own"]
+    touch_files(tmp_path / "elsewhere", "one", "sub/two")
+    top = tmp_path / "here"
+    touch_files(top, "own")
+    (top / "file").symlink_to(tmp_path / "elsewhere" / "one")
+    (top / "folder").symlink_to(tmp_path / "elsewhere")
+    (top / "broken").symlink_to(tmp_path / "nowhere")
+    assert paths(top) == ["own"]
+    # A broken link is reported when it is opened.
+    assert paths(top, follow=True) == ["broken", "file", "folder/one", "folder/sub/two", "own"]
 
 
 def test_folder_may_be_symlink(tmp_path: Path) -> None:
-    files(tmp_path / "real", "a")
+    touch_files(tmp_path / "real", "a")
     (tmp_path / "link").symlink_to(tmp_path / "real")
     assert paths(tmp_path / "link") == ["a"]
 
@@ -119,7 +119,7 @@ def test_folder_may_be_symlink(tmp_path: Path) -> None:
 @pytest.mark.parametrize("to", [".", "..", "../.."])
 def test_symlink_loop_is_reported(tmp_path: Path, to: str) -> None:
     top = tmp_path / "top"
-    files(top, "a", "b/c/d", "z")
+    touch_files(top, "a", "b/c/d", "z")
     (top / "b" / "c" / "loop").symlink_to(to, target_is_directory=True)
     assert paths(top) == ["a", "b/c/d", "z"]
     by_path = errors(top, follow=True)
@@ -128,14 +128,14 @@ def test_symlink_loop_is_reported(tmp_path: Path, to: str) -> None:
 
 
 def test_folder_may_have_two_symlinks(tmp_path: Path) -> None:
-    files(tmp_path, "b/file")
+    touch_files(tmp_path, "b/file")
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "c").symlink_to("b")
     assert paths(tmp_path, follow=True) == ["a/file", "b/file", "c/file"]
 
 
 def test_symlink_to_itself_is_yielded_as_file(tmp_path: Path) -> None:
-    files(tmp_path, "a", "z")
+    touch_files(tmp_path, "a", "z")
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "one").symlink_to("other")
     (tmp_path / "other").symlink_to("one")
@@ -153,7 +153,7 @@ def test_sockets_and_pipes_are_yielded(tmp_path: Path, monkeypatch: pytest.Monke
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root reads everything")
 def test_forbidden_folder_is_reported(tmp_path: Path) -> None:
-    files(tmp_path, "a", "b/c", "z")
+    touch_files(tmp_path, "a", "b/c", "z")
     (tmp_path / "b").chmod(0)
     try:
         by_path = errors(tmp_path)
@@ -164,15 +164,15 @@ def test_forbidden_folder_is_reported(tmp_path: Path) -> None:
 
 
 def test_unreadable_folder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files(tmp_path, "a", "b/c", "z")
+    touch_files(tmp_path, "a", "b/c", "z")
     scandir = os.scandir
 
-    def refuse(folder: str) -> Any:
+    def fail(folder: str) -> Any:
         if folder.endswith("/b"):
             raise OSError(errno.EIO, os.strerror(errno.EIO), folder)
         return scandir(folder)
 
-    monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr(os, "scandir", fail)
     by_path = errors(tmp_path)
     assert list(by_path) == ["a", "b", "z"]
     assert getattr(by_path["b"], "errno", None) == errno.EIO
@@ -207,9 +207,9 @@ def test_depth_may_exceed_recursion_limit(tmp_path: Path) -> None:
 
 
 def test_too_long_path_is_reported(tmp_path: Path) -> None:
-    files(tmp_path, "a", "z")
+    touch_files(tmp_path, "a", "z")
     with deep(tmp_path, "d" * 255, 17):
         by_path = errors(tmp_path)
-    first, refused, last = by_path
+    first, too_long, last = by_path
     assert (first, last) == ("a", "z")
-    assert getattr(by_path[refused], "errno", None) == errno.ENAMETOOLONG
+    assert getattr(by_path[too_long], "errno", None) == errno.ENAMETOOLONG

@@ -1,6 +1,6 @@
 """Faults of downloads: retries, failures, cancellation and resumption.
 
-With `NO_WAIT` each range is requested at most twice.
+The policy `NO_WAIT` allows two attempts per range.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ SIZE = 1000
 RANGE = 300
 
 
-REPEATED = [
+TRANSIENT = [
     *map(status, (408, 420, 429, 500, 502, 504)),
     status(503, "SlowDown"),
     status(400, "RequestTimeout"),
@@ -92,9 +92,9 @@ def ready(bench: Bench) -> Bench:
     return bench
 
 
-@rows(REPEATED)
+@rows(TRANSIENT)
 @pytest.mark.parametrize("part_size", [RANGE, SIZE])
-def test_one_fault_is_retried(ready: Bench, row: Row, part_size: int) -> None:
+def test_transient_fault_is_retried(ready: Bench, row: Row, part_size: int) -> None:
     add_fault(ready, row, 1)
     counts: list[int] = []
     ready.download(part_size=part_size, progress=counts.append)
@@ -104,7 +104,7 @@ def test_one_fault_is_retried(ready: Bench, row: Row, part_size: int) -> None:
     assert len(ready.ranges) == -(-SIZE // part_size) + 1
 
 
-@rows(REPEATED)
+@rows(TRANSIENT)
 @pytest.mark.parametrize("part_size", [RANGE, SIZE])
 def test_fault_in_every_attempt_fails_download(ready: Bench, row: Row, part_size: int) -> None:
     add_fault(ready, row, 2)
@@ -180,16 +180,16 @@ def unknown_total(response: Any, request: Any) -> None:
     response.headers["Content-Range"] = content_range.replace(f"/{SIZE}", "/*")
 
 
-def too_few(response: Any, request: Any) -> None:
+def too_few_bytes(response: Any, request: Any) -> None:
     (segment,) = response.content
     response.content = (segment._replace(size=segment.size - 1),)
 
 
-def too_many(response: Any, request: Any) -> None:
+def too_many_bytes(response: Any, request: Any) -> None:
     response.content += response.content
 
 
-def nothing(response: Any, request: Any) -> None:
+def empty_body(response: Any, request: Any) -> None:
     response.content = ()
 
 
@@ -198,34 +198,36 @@ def no_content(response: Any, request: Any) -> None:
     response.content = ()
 
 
-LIES = [other_status, no_range, other_range, other_total, unknown_total, too_few, too_many,
-        nothing, no_content]  # fmt: skip
+DEFECTS = [other_status, no_range, other_range, other_total, unknown_total, too_few_bytes,
+           too_many_bytes, empty_body, no_content]  # fmt: skip
 
 
-@pytest.mark.parametrize("lie", LIES)
+@pytest.mark.parametrize("defect", DEFECTS)
 @pytest.mark.parametrize("verify", [True, False])
 def test_unexpected_response_to_range_raises(
-    ready: Bench, tamper: Tamper, lie: Callable[[Any, Any], None], verify: bool
+    ready: Bench, tamper: Tamper, defect: Callable[[Any, Any], None], verify: bool
 ) -> None:
-    tamper(lie)
+    tamper(defect)
     with pytest.raises(TransferError, match="unexpected response") as caught:
         ready.download(part_size=RANGE, verify=verify)
     assert caught.value.outcome == "aborted"
     assert_nothing_left(ready)
 
 
-@pytest.mark.parametrize("lie", [other_total, too_few, too_many, nothing, no_content])
+@pytest.mark.parametrize(
+    "defect", [other_total, too_few_bytes, too_many_bytes, empty_body, no_content]
+)
 def test_unexpected_response_to_whole_object_raises(
-    ready: Bench, tamper: Tamper, lie: Callable[[Any, Any], None]
+    ready: Bench, tamper: Tamper, defect: Callable[[Any, Any], None]
 ) -> None:
-    tamper(lie)
+    tamper(defect)
     with pytest.raises(TransferError, match="unexpected response"):
         ready.download()
     assert_nothing_left(ready)
 
 
 @pytest.mark.parametrize(("surplus", "match"), [(-1, "early"), (1, "more bytes")])
-def test_bytes_are_counted_without_content_length(
+def test_missing_content_length_still_checks_size(
     ready: Bench, tamper: Tamper, monkeypatch: pytest.MonkeyPatch, surplus: int, match: str
 ) -> None:
     """A proxy may close the connection at the end instead."""
@@ -251,7 +253,7 @@ def test_bytes_are_counted_without_content_length(
     def change(response: Any, request: Any) -> None:
         (segment,) = response.content
         response.content = (segment._replace(size=2 * (segment.size + surplus)),)
-        response.truncated = True  # to half of it
+        response.truncated = True  # to half of the size
 
     monkeypatch.setattr(http_server._Connection, "_send", without_length)
     tamper(change)
@@ -265,18 +267,18 @@ def test_bytes_are_counted_without_content_length(
 
 @pytest.mark.parametrize("kind", ["expired", "expired_token"])
 def test_url_is_renewed_once_for_all_ranges(ready: Bench, kind: FaultKind) -> None:
-    """The store refuses every range before the first renewal."""
+    """The store rejects every range before the first renewal."""
     add_fault(ready, Row(kind, {}), 4)
     together = threading.Barrier(4, timeout=60)
     exchange = ready.client.store_client.exchange
 
-    def all_at_once(request: Any, **options: Any) -> Any:
+    def exchange_together(request: Any, **options: Any) -> Any:
         response = exchange(request, **options)
         if response.status in (400, 403):
             together.wait()
         return response
 
-    ready.client.store_client.exchange = all_at_once  # type: ignore[method-assign]
+    ready.client.store_client.exchange = exchange_together  # type: ignore[method-assign]
     ready.download(part_size=RANGE, max_concurrency=4)
     assert ready.sandbox.faults.pending == []
     assert ready.target.read_bytes() == content(SIZE)
@@ -344,16 +346,16 @@ def test_failed_renewal_fails_download(ready: Bench) -> None:
 # Changed objects
 
 
-def changing(bench: Bench, times: int) -> Callable[[int], None]:
+def replace_object(bench: Bench, times: int) -> Callable[[int], None]:
     """Return a progress callback that replaces the object `times` times, and expires its URL."""
-    left = times
+    remaining = times
 
     def progress(count: int) -> None:
-        nonlocal left
+        nonlocal remaining
         counts.append(count)
-        if left and count > 0:
-            left -= 1
-            bench.put(content(SIZE + left)[::-1])
+        if remaining and count > 0:
+            remaining -= 1
+            bench.put(content(SIZE + remaining)[::-1])
             bench.sandbox.faults.add(GET, "expired")
 
     counts: list[int] = []
@@ -370,7 +372,7 @@ def test_changed_object_restarts_download(
     times: int,
     resume: bool,
 ) -> None:
-    progress = changing(ready, times)
+    progress = replace_object(ready, times)
     on_bytes(progress)
     stats = ready.download(part_size=RANGE, max_concurrency=1, resume=resume)
     assert ready.target.read_bytes() == content(SIZE)[::-1]
@@ -383,10 +385,10 @@ def test_changed_object_restarts_download(
 
 
 @pytest.mark.parametrize("resume", [False, True])
-def test_object_that_keeps_changing_fails_download(
+def test_repeatedly_changed_object_fails_download(
     ready: Bench, on_bytes: OnBytes, resume: bool
 ) -> None:
-    on_bytes(changing(ready, 9))
+    on_bytes(replace_object(ready, 9))
     with pytest.raises(TransferError, match=r"changed during the download \(attempt 3\)") as caught:
         ready.download(part_size=RANGE, max_concurrency=1, resume=resume)
     assert caught.value.outcome == "aborted"
@@ -436,7 +438,7 @@ def test_changed_object_restarts_download_through_server(
 def test_first_failure_cancels_stalled_bodies(
     ready: Bench, tamper: Tamper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Without the cancellation they would end at the read timeout.
+    # Without the cancellation, the bodies would end at the read timeout.
     monkeypatch.setattr(download_module, "CANCEL_WAIT", 600)
     stalls: list[Stall] = []
     both = threading.Barrier(2, timeout=60)
@@ -465,9 +467,9 @@ def test_first_failure_cancels_stalled_bodies(
 def test_first_failure_cancels_waiting_retries(ready: Bench) -> None:
     add_fault(ready, status(503), 1)
     add_fault(ready, status(403), 1)
-    patient = RetryPolicy(min_wait=3600, max_wait=3600)
+    policy = RetryPolicy(min_wait=3600, max_wait=3600)
     with pytest.raises(TransferError, match="403"):
-        ready.download(part_size=SIZE // 2, max_concurrency=2, retry=patient)
+        ready.download(part_size=SIZE // 2, max_concurrency=2, retry=policy)
     assert_nothing_left(ready)
 
 
@@ -477,7 +479,7 @@ def test_interrupt_cancels_download(
     ready: Bench, tamper: Tamper, part_size: int, resume: bool
 ) -> None:
     stall = Stall(10)
-    tamper(lambda response, request: setattr(response, "content", cut(response, stall)))
+    tamper(lambda response, request: setattr(response, "content", stall_at_end(response, stall)))
     try:
         with interrupt_once(stall.started.is_set), pytest.raises(KeyboardInterrupt):
             ready.download(part_size=part_size, resume=resume)
@@ -490,8 +492,8 @@ def test_interrupt_cancels_download(
     assert ready.target.read_bytes() == b"old"
 
 
-def cut(response: Any, stall: Stall) -> Any:
-    """Return the content with an end that stalls."""
+def stall_at_end(response: Any, stall: Stall) -> Any:
+    """Return the content with a stall at its end."""
     (segment,) = response.content
     return (segment._replace(size=segment.size - stall.size), stall)
 
@@ -500,11 +502,11 @@ def cut(response: Any, stall: Stall) -> Any:
 def test_disk_errors_are_raised(
     ready: Bench, monkeypatch: pytest.MonkeyPatch, resume: bool
 ) -> None:
-    def full(self: Any, *arguments: Any) -> int:
+    def raise_no_space(self: Any, *arguments: Any) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(PartialFile, "_write_at", full)
+        patch.setattr(PartialFile, "_write_at", raise_no_space)
         with pytest.raises(OSError, match="No space") as caught:
             ready.download(part_size=RANGE, resume=resume)
     assert type(caught.value) is OSError
@@ -534,7 +536,7 @@ def test_short_writes_are_completed(ready: Bench, monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture
 def _patience(monkeypatch: pytest.MonkeyPatch, ready: Bench) -> None:
-    """Repeat as often as by default, without the waits."""
+    """Use the default numbers of attempts, without waits."""
     ready.client.configuration.retries = None
     monkeypatch.setattr(retry, "_DEFAULT", RetryPolicy(5, 0, 0))
     attempts = context.PATIENCE.attempts
@@ -542,7 +544,7 @@ def _patience(monkeypatch: pytest.MonkeyPatch, ready: Bench) -> None:
 
 
 def test_patience_lasts_for_60_seconds() -> None:
-    """The waits are random, so this is the chance of ten runs in a thousand."""
+    """The waits are random. Ten runs in a thousand may be shorter."""
     policy, chance = context.PATIENCE, random.Random(1)
     totals = sorted(
         sum(policy.wait(n, None, chance.random()) or 0 for n in range(1, policy.attempts))
@@ -554,7 +556,7 @@ def test_patience_lasts_for_60_seconds() -> None:
 
 @pytest.mark.usefixtures("_patience")
 @pytest.mark.parametrize("fault", [status(503), Row("reset_before", {}), Row("truncate", {})])
-def test_outage_under_way_is_ridden_out(ready: Bench, fault: Row) -> None:
+def test_download_survives_outage(ready: Bench, fault: Row) -> None:
     add_fault(ready, fault, 20, after=1)
     ready.download(part_size=RANGE, max_concurrency=1)
     assert ready.target.read_bytes() == content(SIZE)
@@ -562,7 +564,7 @@ def test_outage_under_way_is_ridden_out(ready: Bench, fault: Row) -> None:
 
 
 @pytest.mark.usefixtures("_patience")
-def test_first_request_is_not_repeated_for_long(ready: Bench) -> None:
+def test_first_request_has_default_attempts(ready: Bench) -> None:
     add_fault(ready, status(503), 20)
     with pytest.raises(TransferError, match="503"):
         ready.download()
@@ -570,27 +572,27 @@ def test_first_request_is_not_repeated_for_long(ready: Bench) -> None:
 
 
 @pytest.mark.usefixtures("_patience")
-def test_policy_of_caller_limits_outage(ready: Bench) -> None:
+def test_retry_policy_limits_patience(ready: Bench) -> None:
     add_fault(ready, status(503), 20, after=1)
     with pytest.raises(TransferError, match="503"):
         ready.download(part_size=RANGE, max_concurrency=1, retry=RetryPolicy(3, 0, 0))
     assert len(ready.ranges) == 4
 
 
-# The throttle
+# Throttle
 
 
-def test_slow_down_reaches_throttle(ready: Bench) -> None:
+def test_status_503_slows_throttle_down(ready: Bench) -> None:
     transfer = ready.transfer(part_size=RANGE, max_concurrency=4)
     add_fault(ready, status(503), 1)
     released: list[bool] = []
 
-    class Recording(Throttle):
+    class RecordingThrottle(Throttle):
         def release(self, token: int, *, slow_down: bool = False) -> None:
             released.append(slow_down)
             super().release(token, slow_down=slow_down)
 
-    set_throttle(transfer, Recording(4))
+    set_throttle(transfer, RecordingThrottle(4))
     transfer.download_file("repo", "main", PATH, ready.target)
     assert sorted(released) == [False] * 4 + [True]
 
@@ -613,36 +615,36 @@ def test_cancellation_releases_sockets(
     ready: Bench, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
     """A cancellation that kept a socket would break the socket's next request."""
-    made: list[Cancellation] = []
+    cancellations: list[Cancellation] = []
 
-    class Recorded(Cancellation):
+    class RecordedCancellation(Cancellation):
         def __init__(self, parent: Cancellation | None = None) -> None:
             super().__init__(parent)
-            made.append(self)
+            cancellations.append(self)
 
-    monkeypatch.setattr(remote_module, "Cancellation", Recorded)
+    monkeypatch.setattr(remote_module, "Cancellation", RecordedCancellation)
     if times:
         add_fault(ready, status(503), 1, after=3)
     ready.download(part_size=RANGE)
-    assert [cancellation._sockets for cancellation in made] == [{}]
+    assert [cancellation._sockets for cancellation in cancellations] == [{}]
 
 
 def test_interrupt_ends_wait_for_throttle_slot(
     ready: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(download_module, "CANCEL_WAIT", 600)
-    asked = 0
+    acquired = 0
 
-    class Counting(Throttle):
+    class CountingThrottle(Throttle):
         def acquire(self, cancelled: Callable[[], bool]) -> int | None:
-            nonlocal asked
-            asked += 1
+            nonlocal acquired
+            acquired += 1
             return super().acquire(cancelled)
 
     transfer = ready.transfer(part_size=SIZE // 2, max_concurrency=2)
-    throttle = set_throttle(transfer, Counting(1))
+    throttle = set_throttle(transfer, CountingThrottle(1))
     assert throttle.acquire(never) is not None  # a slot of another transfer
-    with interrupt_once(lambda: asked == 3), pytest.raises(KeyboardInterrupt):
+    with interrupt_once(lambda: acquired == 3), pytest.raises(KeyboardInterrupt):
         transfer.download_file("repo", "main", PATH, ready.target)
     assert ready.ranges == []
     assert_nothing_left(ready)
@@ -651,7 +653,7 @@ def test_interrupt_ends_wait_for_throttle_slot(
 # Resumption
 
 
-def left(bench: Bench) -> tuple[list[Any], Any]:
+def remaining_files(bench: Bench) -> tuple[list[Any], Any]:
     """Return the journal's records and the partial file of an interrupted download."""
     (path,) = bench.folder.glob("journals/*")
     records = [json.loads(line.partition(" ")[2]) for line in path.read_text().splitlines()]
@@ -665,7 +667,7 @@ def journal_line(record: Any) -> str:
     return f"{zlib.crc32(text.encode()):08x} {text}\n"
 
 
-def interrupted(bench: Bench, **options: Any) -> TransferError:
+def interrupt_download(bench: Bench, **options: Any) -> TransferError:
     """Download the first two of four ranges, until the network fails."""
     add_fault(bench, status(503), 2, after=2)
     with pytest.raises(TransferError) as caught:
@@ -675,11 +677,11 @@ def interrupted(bench: Bench, **options: Any) -> TransferError:
 
 
 def test_resume_requests_missing_ranges_only(ready: Bench) -> None:
-    error = interrupted(ready)
+    error = interrupt_download(ready)
     assert error.outcome == "resumable"
     assert "resume=True" in str(error)
     assert ready.target.read_bytes() == b"old"
-    (first, *ranges), hidden = left(ready)
+    (first, *ranges), hidden = remaining_files(ready)
     assert first["file"] == hidden.name
     assert "?" not in json.dumps(first)
     assert [record["range"] for record in ranges] == [1, 2]
@@ -693,7 +695,7 @@ def test_resume_requests_missing_ranges_only(ready: Bench) -> None:
 
 
 def test_resume_keeps_range_size(ready: Bench) -> None:
-    interrupted(ready)
+    interrupt_download(ready)
     ready.download(part_size=450, resume=True)
     assert sorted(ready.ranges) == ["600-899", "900-999"]
     assert ready.target.read_bytes() == content(SIZE)
@@ -701,8 +703,8 @@ def test_resume_keeps_range_size(ready: Bench) -> None:
 
 @pytest.mark.parametrize("damage", [b"", b"x" * 299, b"x" * SIZE])
 def test_resume_verifies_partial_file(ready: Bench, damage: bytes) -> None:
-    interrupted(ready)
-    _, hidden = left(ready)
+    interrupt_download(ready)
+    _, hidden = remaining_files(ready)
     hidden.write_bytes(damage)
     ready.download(part_size=RANGE, resume=True)
     assert len(ready.ranges) == 4
@@ -712,8 +714,8 @@ def test_resume_verifies_partial_file(ready: Bench, damage: bytes) -> None:
 def test_resume_restarts_without_partial_file(
     ready: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    interrupted(ready)
-    left(ready)[1].unlink()
+    interrupt_download(ready)
+    remaining_files(ready)[1].unlink()
     ready.download(part_size=RANGE, resume=True)
     assert "restarting the download" in caplog.text
     assert len(ready.ranges) == 4
@@ -723,9 +725,9 @@ def test_resume_restarts_without_partial_file(
 
 @pytest.mark.parametrize("name", ["../victim", "victim", "/victim", ".target.bin.part", "", "."])
 def test_resume_ignores_other_file_in_journal(ready: Bench, name: str) -> None:
-    interrupted(ready)
+    interrupt_download(ready)
     (path,) = ready.folder.glob("journals/*")
-    records, hidden = left(ready)
+    records, hidden = remaining_files(ready)
     victims = [ready.folder / "victim", ready.target.with_name("victim")]
     for victim in victims:
         victim.write_bytes(b"precious")
@@ -739,8 +741,8 @@ def test_resume_ignores_other_file_in_journal(ready: Bench, name: str) -> None:
 
 @pytest.mark.parametrize("kind", ["link", "pipe"])
 def test_resume_does_not_open_other_kinds_of_files(ready: Bench, kind: str) -> None:
-    interrupted(ready)
-    _, hidden = left(ready)
+    interrupt_download(ready)
+    _, hidden = remaining_files(ready)
     victim = ready.folder / "victim"
     victim.write_bytes(b"precious")
     hidden.unlink()
@@ -754,7 +756,7 @@ def test_resume_does_not_open_other_kinds_of_files(ready: Bench, kind: str) -> N
 
 
 def test_resume_restarts_if_object_changed(ready: Bench, caplog: pytest.LogCaptureFixture) -> None:
-    interrupted(ready)
+    interrupt_download(ready)
     ready.put(content(SIZE)[::-1])
     ready.download(part_size=RANGE, resume=True)
     assert "has changed; restarting the download" in caplog.text
@@ -764,15 +766,14 @@ def test_resume_restarts_if_object_changed(ready: Bench, caplog: pytest.LogCaptu
 
 
 def test_call_without_resume_keeps_journal(ready: Bench) -> None:
-    interrupted(ready)
+    interrupt_download(ready)
     ready.download(part_size=RANGE)
     assert len(ready.ranges) == 4
-    left(ready)
-    ready.put(content(SIZE))
+    remaining_files(ready)
 
 
 def test_missing_object_keeps_journal(ready: Bench) -> None:
-    interrupted(ready)
+    interrupt_download(ready)
     ready.sandbox.faults.add("stat_object", "status", status=404)
     with pytest.raises(NotFoundException):
         ready.download(part_size=RANGE, resume=True)
@@ -808,7 +809,7 @@ def progress(self, count):
     if received >= int(kill_after):
         os.kill(os.getpid(), signal.SIGKILL)
 
-Progress.add = progress  # a callback of the caller's runs in another thread
+Progress.add = progress  # callbacks run in another thread
 configuration = lakefs_client.Configuration(host=host, username=user, password=password)
 configuration.verify_ssl = False
 with lakefs_client.ApiClient(configuration) as client:

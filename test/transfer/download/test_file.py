@@ -80,12 +80,12 @@ def test_ranges_cover_object_of_any_size(module_bench: Bench, data: st.DataObjec
     assert bench.target.read_bytes() == content(size)
     assert bench.download_names == ["target.bin"]
     firsts = range(0, size, part_size)
-    wanted = [f"{first}-{min(size, first + part_size) - 1}" for first in firsts]
-    assert sorted(bench.ranges) == sorted(wanted)
+    expected = [f"{first}-{min(size, first + part_size) - 1}" for first in firsts]
+    assert sorted(bench.ranges) == sorted(expected)
 
 
 def test_max_concurrency_ranges_run_in_parallel(bench: Bench, tamper: Tamper) -> None:
-    # The store answers three requests together; a fourth at a time would never be answered.
+    # The barrier needs three concurrent requests, and a fourth one would time out.
     bench.put(content(900))
     together = threading.Barrier(3, timeout=60)
     tamper(lambda response, request: together.wait())
@@ -148,11 +148,11 @@ def test_target_name_may_have_255_bytes(bench: Bench, name: str) -> None:
     assert bench.download_names == [name]
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_symlink_target_is_followed(bench: Bench, there: bool) -> None:
+@pytest.mark.parametrize("exists", [True, False])
+def test_symlink_target_is_followed(bench: Bench, exists: bool) -> None:
     bench.put(b"new")
     elsewhere = bench.folder / "elsewhere.bin"
-    if there:
+    if exists:
         elsewhere.write_bytes(b"old")
     bench.target.symlink_to(elsewhere)
     bench.download()
@@ -162,11 +162,11 @@ def test_symlink_target_is_followed(bench: Bench, there: bool) -> None:
 
 @contextmanager
 def umask(mask: int) -> Iterator[None]:
-    former = os.umask(mask)
+    previous = os.umask(mask)
     try:
         yield
     finally:
-        os.umask(former)
+        os.umask(previous)
 
 
 def mode(path: Path) -> int:
@@ -183,13 +183,13 @@ def test_new_file_has_mode_of_umask(bench: Bench, mask: int) -> None:
     assert bench.download_names == ["target.bin"]
 
 
-@pytest.mark.parametrize("former", [0o600, 0o644, 0o755, 0o444])
-def test_replaced_file_keeps_mode(bench: Bench, former: int) -> None:
+@pytest.mark.parametrize("previous", [0o600, 0o644, 0o755, 0o444])
+def test_replaced_file_keeps_mode(bench: Bench, previous: int) -> None:
     bench.put(b"new")
     bench.target.write_bytes(b"old")
-    bench.target.chmod(former)
+    bench.target.chmod(previous)
     bench.download()
-    assert mode(bench.target) == former
+    assert mode(bench.target) == previous
     assert bench.target.read_bytes() == b"new"
 
 
@@ -238,7 +238,7 @@ def make_pipe(path: Path) -> Any:
     return path
 
 
-def make_file_for_a_folder(path: Path) -> Any:
+def make_path_below_file(path: Path) -> Any:
     path.write_bytes(b"")
     return path / "below"
 
@@ -249,7 +249,7 @@ def make_file_for_a_folder(path: Path) -> Any:
         (make_directory_for_name, IsADirectoryError),
         (lambda path: f"{path}/", IsADirectoryError),
         (lambda path: path / "missing" / "file", FileNotFoundError),
-        (make_file_for_a_folder, NotADirectoryError),
+        (make_path_below_file, NotADirectoryError),
         (make_pipe, ApiValueError),
         (lambda path: "/dev/null", ApiValueError),
         (lambda path: f"{path}\0", ApiValueError),
@@ -307,12 +307,12 @@ def test_lakefs_errors_are_raised_unchanged(bench: Bench, resume: bool) -> None:
     assert list(bench.folder.glob("journals/*")) == []
 
 
-def refuse(*arguments: Any, **options: Any) -> Any:
+def fail(*arguments: Any, **options: Any) -> Any:
     raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
 
 @pytest.mark.parametrize("exists", [False, True])
-def test_refused_mode_is_logged(
+def test_failed_chmod_is_logged(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, exists: bool
 ) -> None:
     bench.put(b"new")
@@ -320,7 +320,7 @@ def test_refused_mode_is_logged(
         bench.target.write_bytes(b"old")
     with monkeypatch.context() as patch:
         for name in ("chmod", "fchmod"):
-            patch.setattr(os, name, refuse)
+            patch.setattr(os, name, fail)
         bench.download()
     assert bench.target.read_bytes() == b"new"
     assert bench.download_names == ["target.bin"]
@@ -328,7 +328,7 @@ def test_refused_mode_is_logged(
 
 
 @pytest.mark.parametrize("exists", [False, True])
-def test_refused_rename_is_replaced_by_copy(
+def test_failed_rename_falls_back_to_copy(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, exists: bool
 ) -> None:
     bench.put(content(SIZE))
@@ -336,20 +336,18 @@ def test_refused_rename_is_replaced_by_copy(
         bench.target.write_bytes(b"old")
     with monkeypatch.context() as patch:
         for name in ("replace", "rename"):
-            patch.setattr(os, name, refuse)
+            patch.setattr(os, name, fail)
         bench.download()
     assert bench.target.read_bytes() == content(SIZE)
     assert bench.download_names == ["target.bin"]
     assert "copied, since the rename failed" in caplog.text
 
 
-def test_failed_copy_raises_refusal_of_rename(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_copy_raises_error_of_rename(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.put(b"new")
     with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", refuse)
-        patch.setattr(shutil, "copyfileobj", refuse)
+        patch.setattr(os, "replace", fail)
+        patch.setattr(shutil, "copyfileobj", fail)
         with pytest.raises(PermissionError):
             bench.download()
 
@@ -387,31 +385,31 @@ class Passes:
 
 
 @pytest.mark.parametrize(
-    ("whose", "ours"),
+    ("uploaded_mib", "download_mib"),
     [(5, 5), (5, 16), (8, 5), (8, 16), (10, 5), (10, 16), (16, 5), (7, 5), (7, 16)],
 )
 def test_composite_checksum_is_verified(
     bench: Bench,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-    whose: int,
-    ours: int,
+    uploaded_mib: int,
+    download_mib: int,
 ) -> None:
-    """No uploader has 7 MiB: it is the smallest part size for three parts."""
+    """7 MiB is the smallest part size that gives three parts, and not a common default."""
     size = 21 * MIB
-    bench.put(content(size), checksum=composite(content(size), whose * MIB))
+    bench.put(content(size), checksum=composite(content(size), uploaded_mib * MIB))
     passes = Passes(monkeypatch)
-    bench.download(part_size=ours * MIB)
+    bench.download(part_size=download_mib * MIB)
     assert bench.target.read_bytes() == content(size)
     assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
     # Ranges that equal the parts are hashed as they arrive.
-    likely = part_sizes(f"{'0' * 32}-{-(-size // (whose * MIB))}", size, ours * MIB)
-    tried = likely.index(whose * MIB)
-    assert passes.bytes == size * (tried + (likely[0] > ours * MIB))
+    likely = part_sizes(f"{'0' * 32}-{-(-size // (uploaded_mib * MIB))}", size, download_mib * MIB)
+    tried = likely.index(uploaded_mib * MIB)
+    assert passes.bytes == size * (tried + (likely[0] > download_mib * MIB))
 
 
 @pytest.mark.parametrize(
-    ("checksum", "warned"),
+    ("checksum", "is_logged"),
     [
         (f"{'0' * 32}-3", True),
         (f"{'0' * 32}-1", True),
@@ -426,14 +424,14 @@ def test_unusable_checksum_logs_warning(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     checksum: str,
-    warned: bool,
+    is_logged: bool,
 ) -> None:
     bench.put(content(SIZE), checksum=checksum)
     passes = Passes(monkeypatch)
     bench.download()
     assert bench.target.read_bytes() == content(SIZE)
     warnings = [r for r in caplog.records if r.levelno >= logging.WARNING]
-    assert [r.name for r in warnings] == ["lakefs_client.transfer"] * warned
+    assert [r.name for r in warnings] == ["lakefs_client.transfer"] * is_logged
     assert all("not verified" in r.getMessage() for r in warnings)
     assert passes.bytes <= 3 * SIZE
 
@@ -475,15 +473,15 @@ def test_verify_false_hashes_nothing(
     st.sampled_from([5, 8, 16, 50, 64, 100, 512, 17, 33]),
     st.sampled_from([5, 16, 1024]),
 )
-def test_part_sizes_include_actual_size(size: int, whose: int, likely: int) -> None:
-    count = PartPlan(size, whose * MIB).count
+def test_part_sizes_include_actual_size(size: int, uploaded_mib: int, likely: int) -> None:
+    count = PartPlan(size, uploaded_mib * MIB).count
     guesses = part_sizes(f"{'0' * 32}-{count}", size, likely * MIB)
     assert len(set(guesses)) == len(guesses)
     assert all(PartPlan(size, guess).count == count for guess in guesses)
     if PartPlan(size, likely * MIB).count == count:
         assert guesses[0] == max(1, min(likely * MIB, size))
-    if whose not in (17, 33):
-        assert max(1, min(whose * MIB, size)) in guesses
+    if uploaded_mib not in (17, 33):
+        assert max(1, min(uploaded_mib * MIB, size)) in guesses
     if size > 33 * 33 * MIB:  # no larger part in whole MiB gives this count
         assert guesses
 
@@ -492,13 +490,13 @@ def test_part_sizes_include_actual_size(size: int, whose: int, likely: int) -> N
 
 
 @pytest.mark.parametrize("size", [0, 9, SIZE])
-@pytest.mark.parametrize("refused", [False, True])
+@pytest.mark.parametrize("unsupported", [False, True])
 def test_download_through_server_without_presigned_urls(
-    make_bench: Callable[..., Bench], size: int, refused: bool
+    make_bench: Callable[..., Bench], size: int, unsupported: bool
 ) -> None:
     bench = make_bench(presign=False)
     bench.put(content(size))
-    if refused:
+    if unsupported:
         bench.sandbox.faults.add("stat_object", "status", status=501)
     counts: list[int] = []
     stats = bench.download(progress=counts.append)

@@ -38,7 +38,7 @@ with lakefs_client.ApiClient(configuration) as client:
 
 
 @pytest.mark.parametrize("part_size", [5 * MIB, 100 * MIB])
-def test_memory_does_not_grow_with_the_object(bench: Bench, part_size: int) -> None:
+def test_memory_does_not_grow_with_object_size(bench: Bench, part_size: int) -> None:
     size = 64 * MIB
     bench.upload(bench.sparse(size), part_size=64 * MIB)
     configuration = bench.sandbox.configuration()

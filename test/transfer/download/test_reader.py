@@ -31,17 +31,17 @@ from lakefs_client.transfer.throttle import Throttle
 GET = "store_get_object"
 SIZE = 3 * MIB + 17
 
-places = st.integers(0, 2500)
+positions = st.integers(0, 2500)
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.just("read"), places),
-        st.tuples(st.just("readinto"), places),
-        st.tuples(st.just("peek"), places),
-        st.tuples(st.just("read1"), places),
-        st.tuples(st.just("seek"), places, st.just(io.SEEK_SET)),
+        st.tuples(st.just("read"), positions),
+        st.tuples(st.just("readinto"), positions),
+        st.tuples(st.just("peek"), positions),
+        st.tuples(st.just("read1"), positions),
+        st.tuples(st.just("seek"), positions, st.just(io.SEEK_SET)),
         st.tuples(st.just("seek"), st.integers(0, 150), st.just(io.SEEK_CUR)),
-        st.tuples(st.just("seek"), places.map(lambda n: n - 1250), st.just(io.SEEK_CUR)),
-        st.tuples(st.just("seek"), places.map(lambda n: -n), st.just(io.SEEK_END)),
+        st.tuples(st.just("seek"), positions.map(lambda n: n - 1250), st.just(io.SEEK_CUR)),
+        st.tuples(st.just("seek"), positions.map(lambda n: -n), st.just(io.SEEK_END)),
         st.tuples(st.just("all")),
     ),
     max_size=12,
@@ -49,7 +49,7 @@ STEPS = st.lists(
 
 
 def step(file: Any, name: str, *arguments: int) -> Any:
-    """Return the result of a step, of a reader or of a file on disk."""
+    """Return the result of a step on a reader or on a file."""
     if name == "readinto":
         target = bytearray(arguments[0])
         count = file.readinto(target)
@@ -65,7 +65,7 @@ def step(file: Any, name: str, *arguments: int) -> Any:
 
 
 @given(st.sampled_from([0, 1, 700, 2048]), STEPS)
-def test_reads_and_seeks_equal_those_of_a_file(
+def test_reads_and_seeks_match_local_file(
     module_bench: Bench, size: int, steps: list[tuple[Any, ...]]
 ) -> None:
     bench = module_bench
@@ -74,22 +74,22 @@ def test_reads_and_seeks_equal_those_of_a_file(
         patch.setattr(reader_module, "BUFFER", 64)
         patch.setattr(reader_module, "NEAR", 100)
         bench.put(content(size))
-        with bench.open() as file, bench.file(size).open("rb") as same:
+        with bench.open() as file, bench.file(size).open("rb") as local:
             for name, *arguments in steps:
                 if name == "peek":
                     ahead = file.peek(1)
-                    assert content(size)[same.tell() :].startswith(ahead)
-                    assert bool(ahead) == (same.tell() < size)
+                    assert content(size)[local.tell() :].startswith(ahead)
+                    assert bool(ahead) == (local.tell() < size)
                 elif name == "read1":
                     some = file.read1(arguments[0])
-                    assert same.read(len(some)) == some
+                    assert local.read(len(some)) == some
                 else:
-                    assert step(file, name, *arguments) == step(same, name, *arguments)
-                assert file.tell() == same.tell()
+                    assert step(file, name, *arguments) == step(local, name, *arguments)
+                assert file.tell() == local.tell()
 
 
 @pytest.mark.parametrize("size", [0, 9, SIZE])
-def test_attributes(bench: Bench, size: int) -> None:
+def test_reader_is_seekable_read_only_file(bench: Bench, size: int) -> None:
     bench.put(content(size))
     with bench.open() as file:
         assert isinstance(file, io.BufferedIOBase)
@@ -152,14 +152,14 @@ def test_small_read_requests_one_buffer(bench: Bench) -> None:
 def test_short_seek_reuses_open_response(bench: Bench) -> None:
     bench.put(content(SIZE))
     with bench.open() as file:
-        file.read(2 * BUFFER + 9)  # the response has bytes behind the buffer
-        asked = len(bench.ranges)
+        file.read(2 * BUFFER + 9)  # the response has bytes beyond the buffer
+        requests = len(bench.ranges)
         at = file.seek(BUFFER + 9, io.SEEK_CUR)
         assert file.read(9) == content(SIZE)[at : at + 9]
-        assert len(bench.ranges) == asked
+        assert len(bench.ranges) == requests
         file.seek(reader_module.NEAR + BUFFER, io.SEEK_CUR)
         file.read(9)
-        assert len(bench.ranges) == asked + 1
+        assert len(bench.ranges) == requests + 1
 
 
 def test_zipfile_reads_object(bench: Bench) -> None:
@@ -217,7 +217,9 @@ FAULTS: list[tuple[FaultKind, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("kind", "details"), FAULTS)
 @pytest.mark.parametrize("piece", [-1, 50_000, 2 * MIB])
-def test_two_faults_are_retried(bench: Bench, kind: FaultKind, details: Any, piece: int) -> None:
+def test_repeated_faults_are_retried(
+    bench: Bench, kind: FaultKind, details: Any, piece: int
+) -> None:
     bench.put(content(SIZE))
     bench.sandbox.faults.add(GET, kind, times=2, **details)
     with bench.open(retry=RetryPolicy(3, 0, 0)) as file:
@@ -225,8 +227,7 @@ def test_two_faults_are_retried(bench: Bench, kind: FaultKind, details: Any, pie
     assert not bench.sandbox.faults.pending
 
 
-def test_retries_are_counted_per_read(bench: Bench) -> None:
-    """A long read may meet more faults than a short one."""
+def test_attempts_are_counted_per_read(bench: Bench) -> None:
     bench.put(content(SIZE))
     bench.sandbox.faults.add(GET, "truncate", times=5)
     with bench.open(retry=RetryPolicy(2, 0, 0)) as file:
@@ -249,11 +250,11 @@ def test_read_succeeds_after_failed_read(bench: Bench, status: int, times: int) 
 
 
 @pytest.mark.parametrize("kind", ["expired", "expired_token"])
-@pytest.mark.parametrize("begun", [False, True])
-def test_changed_object_raises(bench: Bench, kind: FaultKind, begun: bool) -> None:
+@pytest.mark.parametrize("has_read", [False, True])
+def test_changed_object_raises(bench: Bench, kind: FaultKind, has_read: bool) -> None:
     bench.put(content(SIZE))
     with bench.open() as file:
-        if begun:
+        if has_read:
             file.read(9)
         bench.put(content(SIZE)[::-1])
         bench.sandbox.faults.add(GET, kind)

@@ -1,4 +1,4 @@
-"""The end of an upload: complete or link, and what is found out when they fail."""
+"""The end of an upload: complete or link, and the reconciliation of their errors."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ LINK = "link_physical_address"
 STAT = "stat_object"
 SIZE = PART + 17
 
-Order = tuple[str, FaultKind, dict[str, Any]]
+Fault = tuple[str, FaultKind, dict[str, Any]]
 
 
-def order(bench: Bench, *orders: Order) -> None:
-    for operation, kind, details in orders:
+def add_faults(bench: Bench, *faults: Fault) -> None:
+    for operation, kind, details in faults:
         bench.sandbox.faults.add(operation, kind, **details)
 
 
-def refusal(code: str) -> dict[str, Any]:
-    """Return the fault with which lakeFS passes on the store's rejection."""
+def store_error(code: str) -> dict[str, Any]:
+    """Return the fault in which lakeFS quotes the store's error code."""
     message = (
         "operation error S3: CompleteMultipartUpload, https response error StatusCode: 400, "
         f"RequestID: 0, HostID: 0, api error {code}: The store's words."
@@ -66,7 +66,7 @@ def refusal(code: str) -> dict[str, Any]:
 
 
 def link(bench: Bench, error: TransferError, size: int) -> None:
-    """Follow the advice of the error."""
+    """Link the bytes, as the error advises."""
     assert error.physical_address is not None
     assert "link_physical_address" in str(error)
     StagingApi(bench.client).link_physical_address(
@@ -88,14 +88,14 @@ def link(bench: Bench, error: TransferError, size: int) -> None:
         ("truncate", {}),
         *(("late_error", {"status": code}) for code in (401, 403, 404, 409, 412, 420, 429)),
         *(("late_error", {"status": code}) for code in (500, 502, 503, 504)),
-        ("late_error", refusal("NoSuchUpload")),
+        ("late_error", store_error("NoSuchUpload")),
     ],
     ids=str,
 )
 def test_late_error_of_complete_is_reconciled(
     bench: Bench, kind: FaultKind, details: dict[str, Any]
 ) -> None:
-    order(bench, (COMPLETE, kind, details))
+    add_faults(bench, (COMPLETE, kind, details))
     stats = bench.upload(SIZE, user_metadata={"run": "42"})
     assert bench.sandbox.faults.pending == []
     assert (bench.operations[COMPLETE], bench.operations[STAT]) == (1, 1)
@@ -120,7 +120,7 @@ def test_early_error_of_complete_is_retried(
     if before is not None:
         bench.upload(before)
         bench.sandbox.requests.clear()
-    order(bench, (COMPLETE, kind, details))
+    add_faults(bench, (COMPLETE, kind, details))
     bench.upload(SIZE)
     assert bench.sandbox.faults.pending == []
     assert (bench.operations[COMPLETE], bench.operations[STAT]) == (2, 1)
@@ -128,11 +128,11 @@ def test_early_error_of_complete_is_retried(
 
 
 def test_proxy_page_is_reconciled(bench: Bench) -> None:
-    """A proxy's page for a complete that happened, then the same for one that did not."""
+    """A proxy answers 502 to a complete that succeeded, then to one that did not."""
     page = {"status": 502, "body": "<html>", "headers": {"Content-Type": "text/html"}}
-    order(bench, (COMPLETE, "late_error", page))
+    add_faults(bench, (COMPLETE, "late_error", page))
     bench.upload(SIZE)
-    order(bench, (COMPLETE, "status", page))
+    add_faults(bench, (COMPLETE, "status", page))
     bench.upload(SIZE)
     assert bench.sandbox.faults.pending == []
     bench.assert_whole(content(SIZE))
@@ -142,14 +142,14 @@ def test_proxy_page_is_reconciled(bench: Bench) -> None:
     "details",
     [
         {"status": 400},
-        refusal("InvalidPart"),
-        refusal("InvalidPartOrder"),
-        refusal("EntityTooSmall"),
+        store_error("InvalidPart"),
+        store_error("InvalidPartOrder"),
+        store_error("EntityTooSmall"),
     ],
     ids=["400", "InvalidPart", "InvalidPartOrder", "EntityTooSmall"],
 )
-def test_rejected_parts_abort_the_upload(bench: Bench, details: dict[str, Any]) -> None:
-    order(bench, (COMPLETE, "status", details))
+def test_rejected_parts_abort_upload(bench: Bench, details: dict[str, Any]) -> None:
+    add_faults(bench, (COMPLETE, "status", details))
     with pytest.raises(TransferError, match=f"{details['status']} ") as caught:
         bench.upload(SIZE)
     assert bench.sandbox.faults.pending == []
@@ -163,8 +163,8 @@ def test_rejected_parts_abort_the_upload(bench: Bench, details: dict[str, Any]) 
     bench.assert_nothing_left()
 
 
-def test_store_rejects_a_wrong_etag(bench: Bench) -> None:
-    order(bench, ("store_put_part", "wrong_etag", {}))
+def test_wrong_etag_aborts_upload(bench: Bench) -> None:
+    add_faults(bench, ("store_put_part", "wrong_etag", {}))
     with pytest.raises(TransferError, match="InvalidPart") as caught:
         bench.upload(SIZE, verify=False)
     assert caught.value.outcome == "aborted"
@@ -172,20 +172,20 @@ def test_store_rejects_a_wrong_etag(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("orders", "status", "completes", "stats"),
+    ("faults", "status", "completes", "stats"),
     [
-        # Not carried out, as often as it is tried.
+        # Complete fails in every attempt.
         ([(COMPLETE, "status", {"status": 500, "times": 2})], 500, 2, 2),
         ([(COMPLETE, "reset_after", {"times": 2})], 0, 2, 2),
-        # No use trying again.
+        # The status is not retried.
         ([(COMPLETE, "status", {"status": 404})], 404, 1, 1),
         ([(COMPLETE, "status", {"status": 401})], 401, 1, 1),
-        # The first error counts where the second is of no use.
+        # A fatal status ends the retries.
         (
             [(COMPLETE, "status", {"status": 503}), (COMPLETE, "status", {"status": 400})],
             400, 2, 2,
         ),
-        # Nobody can say.
+        # The stat that would settle the outcome fails.
         (
             [(COMPLETE, "late_error", {"status": 500}), (STAT, "status", {"status": 500})],
             500, 1, 1,
@@ -201,9 +201,9 @@ def test_store_rejects_a_wrong_etag(bench: Bench) -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("before", [None, 77], ids=["a new path", "an existing object"])
-def test_unknown_outcome_names_the_calls_that_settle_it(
+def test_unknown_outcome_names_settling_call(
     bench: Bench,
-    orders: list[Order],
+    faults: list[Fault],
     status: int,
     completes: int,
     stats: int,
@@ -212,7 +212,7 @@ def test_unknown_outcome_names_the_calls_that_settle_it(
     if before is not None:
         bench.upload(before)
         bench.sandbox.requests.clear()
-    order(bench, *orders)
+    add_faults(bench, *faults)
     with pytest.raises(TransferError, match="complete failed") as caught:
         bench.upload(SIZE)
     assert bench.sandbox.faults.pending == []
@@ -231,7 +231,7 @@ def test_unknown_outcome_names_the_calls_that_settle_it(
 
 
 def settle(bench: Bench, error: TransferError) -> None:
-    """Follow the advice of the error: look, then link or complete."""
+    """Stat the object, then link or complete it if needed, as the error advises."""
     assert error.upload_id is not None
     assert error.physical_address is not None
     found = bench.stat()
@@ -256,9 +256,8 @@ def settle(bench: Bench, error: TransferError) -> None:
     )
 
 
-# The store assembled the object, and lakeFS recorded nothing. Here a failed look at the object
-# means that.
-SPENT: list[Order] = [
+# The store assembled the object, and lakeFS did not record it. The stat fails for that reason.
+ASSEMBLED_ONLY: list[Fault] = [
     (COMPLETE, "late_error", {"status": 500}),
     (STAT, "status", {"status": 404, "times": 2}),
 ]
@@ -266,14 +265,14 @@ SPENT: list[Order] = [
 
 @pytest.mark.parametrize("before", [None, 77], ids=["a new path", "an existing object"])
 @pytest.mark.parametrize("verify", [True, False])
-def test_spent_upload_is_unknown_and_nothing_is_linked(
+def test_unrecorded_object_is_unknown_outcome(
     bench: Bench, before: int | None, verify: bool
 ) -> None:
-    """The error names the call that settles it; the path keeps its object until then."""
+    """The path keeps its object until the caller settles the outcome."""
     if before is not None:
         bench.upload(before)
         bench.sandbox.requests.clear()
-    order(bench, *SPENT)
+    add_faults(bench, *ASSEMBLED_ONLY)
     with pytest.raises(TransferError, match="complete failed") as caught:
         bench.upload(SIZE, verify=verify)
     assert bench.sandbox.faults.pending == []
@@ -285,35 +284,33 @@ def test_spent_upload_is_unknown_and_nothing_is_linked(
 
 
 @pytest.mark.parametrize("before", [None, 77], ids=["a new path", "an existing object"])
-def test_upload_that_somebody_aborted_leaves_the_path_unchanged(
-    bench: Bench, before: int | None
-) -> None:
+def test_foreign_abort_keeps_existing_object(bench: Bench, before: int | None) -> None:
     store = bench.sandbox.blockstore
 
     def abort_all(seconds: float) -> None:
         for upload in store.uploads().values():
             store.abort(upload.key, upload.upload_id)
 
-    former = None
+    previous = None
     if before is not None:
         bench.upload(before, user_metadata={"run": "41"}, content_type="text/former")
-        former = bench.stat()
+        previous = bench.stat()
     bench.client.store_client.timing = Timing(sleep=abort_all)
-    order(bench, (COMPLETE, "status", {"status": 503}))
+    add_faults(bench, (COMPLETE, "status", {"status": 503}))
     with pytest.raises(TransferError, match="no object refers to the upload") as caught:
         bench.upload(SIZE)
     assert bench.sandbox.faults.pending == []
     assert caught.value.outcome == "unknown"
     assert not bench.sandbox.blockstore.uploads()
-    assert bench.stat() == former
+    assert bench.stat() == previous
 
 
 @pytest.mark.parametrize("size", [SIZE, 17], ids=["parts", "one PUT"])
-def test_protected_branch_keeps_the_bytes_for_a_link(bench: Bench, size: int) -> None:
+def test_protected_branch_keeps_bytes_for_link(bench: Bench, size: int) -> None:
     protect = RepositoriesApi(bench.client).set_branch_protection_rules
     protect("repo", [BranchProtectionRule(pattern="main")])
-    # Only who may not ask for the rules gets that far.
-    order(bench, ("get_branch_protection_rules", "status", {"status": 403}))
+    # Only a user who may not read the rules gets there.
+    add_faults(bench, ("get_branch_protection_rules", "status", {"status": 403}))
     with pytest.raises(TransferError, match="403 Forbidden") as caught:
         bench.upload(size)
     error = caught.value
@@ -329,7 +326,7 @@ def test_protected_branch_keeps_the_bytes_for_a_link(bench: Bench, size: int) ->
 @pytest.mark.parametrize(
     ("size", "outcome"), [(SIZE, "unknown"), (17, "not linked")], ids=["parts", "one PUT"]
 )
-def test_deleted_branch_names_the_outcome(bench: Bench, size: int, outcome: str) -> None:
+def test_deleted_branch_reports_outcome(bench: Bench, size: int, outcome: str) -> None:
     branches = BranchesApi(bench.client)
     branches.create_branch("repo", BranchCreation(name="short-lived", source="main"))
     deleted = threading.Lock()
@@ -366,7 +363,7 @@ def one_part(bench: Bench) -> tuple[Any, list[StoredPart]]:
     return (target, upload), [StoredPart(response.headers["ETag"].strip('"'), None, None)]
 
 
-def test_concurrent_completes_make_one_object(bench: Bench) -> None:
+def test_concurrent_completes_create_one_object(bench: Bench) -> None:
     (target, upload), stored = one_part(bench)
     together = threading.Barrier(4)
 
@@ -392,7 +389,7 @@ def test_concurrent_completes_make_one_object(bench: Bench) -> None:
     ids=["size", "checksum"],
 )
 @pytest.mark.parametrize("lost", [False, True])
-def test_different_object_is_a_mismatch(
+def test_different_object_is_mismatch(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], text: str, lost: bool
 ) -> None:
     store = bench.sandbox.blockstore
@@ -401,7 +398,7 @@ def test_different_object_is_a_mismatch(
         store, "complete", lambda *arguments: replace(assemble(*arguments), **changes)
     )
     if lost:
-        order(bench, (COMPLETE, "lost_answer", {}))
+        add_faults(bench, (COMPLETE, "lost_answer", {}))
     with pytest.raises(TransferError, match=text) as caught:
         bench.upload(SIZE)
     error = caught.value
@@ -428,7 +425,7 @@ def test_interrupt_during_complete_is_raised_unchanged(bench: Bench) -> None:
     bench.assert_nothing_left()
 
 
-# The beginning
+# Create
 
 
 @pytest.mark.parametrize(
@@ -438,36 +435,36 @@ def test_interrupt_during_complete_is_raised_unchanged(bench: Bench) -> None:
 def test_failed_create_is_raised_unchanged(
     bench: Bench, status: int, error: type[ApiException]
 ) -> None:
-    order(bench, (CREATE, "status", {"status": status}))
+    add_faults(bench, (CREATE, "status", {"status": status}))
     with pytest.raises(error) as caught:
         bench.upload(SIZE)
     assert caught.value.status == status
     assert not isinstance(caught.value, TransferError)
-    # It is not known to be harmless twice.
+    # The operation is not idempotent.
     assert bench.operations == {CREATE: 1}
     bench.assert_nothing_left()
 
 
 def test_throttled_create_is_retried(bench: Bench) -> None:
-    order(bench, (CREATE, "status", {"status": 429}))
+    add_faults(bench, (CREATE, "status", {"status": 429}))
     bench.upload(SIZE)
     assert bench.sandbox.faults.pending == []
     bench.assert_whole(content(SIZE))
 
 
 @pytest.mark.parametrize("kind", ["lost_answer", "truncate"])
-def test_lost_answer_to_create_leaves_an_empty_upload(bench: Bench, kind: FaultKind) -> None:
-    # Its id was in the answer, so that nobody can abort it.
-    order(bench, (CREATE, kind, {}))
+def test_lost_answer_to_create_leaves_empty_upload(bench: Bench, kind: FaultKind) -> None:
+    # The lost answer had the id, so the upload cannot be aborted.
+    add_faults(bench, (CREATE, kind, {}))
     with pytest.raises(ApiConnectionError):
         bench.upload(SIZE)
     assert bench.operations == {CREATE: 1}
-    (left,) = bench.sandbox.blockstore.uploads().values()
-    assert not left.parts
+    (pending,) = bench.sandbox.blockstore.uploads().values()
+    assert not pending.parts
     assert bench.stat() is None
 
 
-# Linking what went up in one PUT
+# Link
 
 
 @pytest.mark.parametrize("before", [None, 77], ids=["a new path", "an existing object"])
@@ -491,7 +488,7 @@ def test_lost_answer_to_link_is_reconciled(
 ) -> None:
     if before is not None:
         bench.upload(before)
-    order(bench, (LINK, kind, details))
+    add_faults(bench, (LINK, kind, details))
     stats = bench.upload(9)
     assert bench.sandbox.faults.pending == []
     assert stats.size_bytes == 9
@@ -500,7 +497,7 @@ def test_lost_answer_to_link_is_reconciled(
 
 @pytest.mark.parametrize("before", [None, 77], ids=["a new path", "an existing object"])
 @pytest.mark.parametrize(
-    ("orders", "status", "outcome"),
+    ("faults", "status", "outcome"),
     [
         ([(LINK, "status", {"status": 400})], 400, "not linked"),
         ([(LINK, "status", {"status": 403})], 403, "not linked"),
@@ -517,12 +514,12 @@ def test_lost_answer_to_link_is_reconciled(
         ),
     ],
 )  # fmt: skip
-def test_failed_link_names_the_bytes(
-    bench: Bench, orders: list[Order], status: int, outcome: str, before: int | None
+def test_failed_link_names_physical_address(
+    bench: Bench, faults: list[Fault], status: int, outcome: str, before: int | None
 ) -> None:
     if before is not None:
         bench.upload(before)
-    order(bench, *orders)
+    add_faults(bench, *faults)
     with pytest.raises(TransferError, match="in the store") as caught:
         bench.upload(9)
     assert bench.sandbox.faults.pending == []
@@ -536,11 +533,11 @@ def test_failed_link_names_the_bytes(
     bench.assert_whole(content(9))
 
 
-# Arithmetic
+# Addresses and checksums
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    ("address", "other", "same"),
     [
         ("data/a/b,sig", "data/a/b,sig", True),
         ("data/a/b,sig", "s3://bucket/repo/data/a/b,sig", True),
@@ -550,15 +547,15 @@ def test_failed_link_names_the_bytes(
         ("s3://one/data/a/b", "s3://two/data/a/b", False),
     ],
 )
-def test_addresses_compare_without_the_namespace(one: str, other: str, same: bool) -> None:
-    assert same_address(one, other) is same
-    assert same_address(other, one) is same
+def test_addresses_compare_without_namespace(address: str, other: str, same: bool) -> None:
+    assert same_address(address, other) is same
+    assert same_address(other, address) is same
 
 
 @pytest.mark.parametrize(
     ("md5s", "expected"),
     [
-        # One empty part; and two, 5 MiB of zeros and the letter a.
+        # One empty part, and two parts: 5 MiB of zeros and the letter a.
         (["d41d8cd98f00b204e9800998ecf8427e"], "59adb24ef3cdbe0297f05b395827453f-1"),
         (
             ["5f363e0e58a95f06cbe9bbc662c5dfb6", "0cc175b9c0f1b6a831c399e269772661"],

@@ -1,4 +1,4 @@
-"""Uploads that go well: what arrives is what was sent."""
+"""Uploads of files without faults."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ COMPLETE = "complete_presign_multipart_upload"
         (2 * PART + 2, {"part_size": PART + 1}, 2),
         (PART + 1, {"part_size": 64 * MIB, "multipart_threshold": 0}, 1),
         (PART + 1, {"part_size": 64 * MIB}, 0),
-        # More parts than are sent at a time, one by one, and more threads than parts.
+        # More parts than concurrent requests, one request at a time, more threads than parts.
         (6 * PART + 5, {"max_concurrency": 2}, 7),
         (3 * PART, {"max_concurrency": 1}, 3),
         (2 * PART, {"max_concurrency": 256}, 2),
@@ -50,7 +50,9 @@ COMPLETE = "complete_presign_multipart_upload"
         (MIB, {"verify": False}, 0),
     ],
 )
-def test_every_byte_arrives(bench: Bench, size: int, settings: dict[str, int], parts: int) -> None:
+def test_object_has_bytes_of_file(
+    bench: Bench, size: int, settings: dict[str, int], parts: int
+) -> None:
     counts: list[int] = []
     stats = bench.upload(size, progress=counts.append, **settings)
     operations = bench.operations
@@ -79,7 +81,7 @@ SIZES = pytest.mark.parametrize("size", [7, PART + 7], ids=["one PUT", "parts"])
 
 
 @SIZES
-def test_what_is_returned_is_what_stat_says(bench: Bench, size: int) -> None:
+def test_upload_returns_same_stats_as_stat(bench: Bench, size: int) -> None:
     stats = bench.upload(size)
     found = bench.stat()
     assert found is not None
@@ -106,7 +108,7 @@ def test_user_metadata_is_kept(bench: Bench, size: int, metadata: dict[str, str]
     assert found.metadata.to_dict() == metadata
 
 
-def test_the_callers_metadata_is_left_alone(bench: Bench) -> None:
+def test_metadata_of_caller_is_not_modified(bench: Bench) -> None:
     metadata = {"run": "42"}
     bench.upload(1, user_metadata=metadata)
     assert metadata == {"run": "42"}
@@ -130,14 +132,14 @@ def test_the_callers_metadata_is_left_alone(bench: Bench) -> None:
         "x" * 900,
     ],
 )
-def test_paths_are_taken_as_they_are(bench: Bench, size: int, path: str) -> None:
+def test_paths_are_used_unchanged(bench: Bench, size: int, path: str) -> None:
     stats = bench.upload(size, path)
     assert stats.path == path
     bench.assert_whole(content(size), path)
 
 
 @SIZES
-def test_another_branch(bench: Bench, size: int) -> None:
+def test_upload_to_other_branch(bench: Bench, size: int) -> None:
     branch = "feature_x-1"
     BranchesApi(bench.client).create_branch("repo", BranchCreation(name=branch, source="main"))
     bench.upload(size, branch=branch)
@@ -147,7 +149,7 @@ def test_another_branch(bench: Bench, size: int) -> None:
 
 @pytest.mark.parametrize("before", [3, 2 * PART])
 @pytest.mark.parametrize("after", [5, PART + 5])
-def test_what_stands_at_the_path_is_replaced(bench: Bench, before: int, after: int) -> None:
+def test_existing_object_is_replaced(bench: Bench, before: int, after: int) -> None:
     bench.upload(before, user_metadata={"old": "yes"}, content_type="text/old")
     stats = bench.upload(after, user_metadata={"new": "yes"})
     bench.assert_whole(content(after))
@@ -155,9 +157,7 @@ def test_what_stands_at_the_path_is_replaced(bench: Bench, before: int, after: i
     assert stats.content_type == "application/octet-stream"
 
 
-def test_source_may_be_text_or_a_path_or_a_link(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_source_accepts_str_path_and_symlink(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     source = bench.file(9, "fïle \N{SNOWMAN}.bin")
     link = bench.folder / "link"
     link.symlink_to(source)
@@ -167,7 +167,7 @@ def test_source_may_be_text_or_a_path_or_a_link(
         bench.assert_whole(content(9), "target")
 
 
-def test_names_of_files_need_not_be_utf_8(bench: Bench) -> None:
+def test_file_name_may_be_invalid_utf_8(bench: Bench) -> None:
     name = os.fsencode(bench.folder) + b"/\xff\xfe.csv"
     with open(name, "wb") as file:
         file.write(b"a,b")
@@ -180,20 +180,20 @@ def test_names_of_files_need_not_be_utf_8(bench: Bench) -> None:
     bench.assert_whole(b"a,b", "other")
 
 
-def test_a_file_that_lost_its_name_meanwhile_is_still_read(bench: Bench) -> None:
+def test_unlinked_file_is_read_to_end(bench: Bench) -> None:
     source = bench.file(2 * PART)
     bench.upload(source, progress=lambda count: source.unlink(missing_ok=True), max_concurrency=1)
     bench.assert_whole(content(2 * PART))
 
 
-def test_one_transfer_serves_many_uploads(bench: Bench) -> None:
+def test_transfer_can_be_reused(bench: Bench) -> None:
     transfer = Transfer(bench.client, TransferConfig(part_size=PART))
     for number, size in enumerate([0, PART, 7, PART + 1]):
         transfer.upload_file(bench.file(size), "repo", "main", f"{number}")
         bench.assert_whole(content(size), f"{number}")
 
 
-def test_two_uploads_at_once_on_one_client(bench: Bench) -> None:
+def test_concurrent_uploads_share_client(bench: Bench) -> None:
     sources = [bench.file(2 * PART + n, f"{n}") for n in range(3)]
     together = threading.Barrier(3)
     waited = threading.local()
@@ -214,11 +214,11 @@ def test_two_uploads_at_once_on_one_client(bench: Bench) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
-def test_an_upload_after_a_fork(bench: Bench) -> None:
+def test_upload_works_after_fork(bench: Bench) -> None:
     source = bench.file(2 * PART + 1)
     bench.upload(source, "before")
 
-    # The child ends without pytest's own ending: its status is all that it says.
+    # The child exits without pytest's teardown. Its status is the result.
     def upload_in_child() -> None:
         status = 1
         try:
@@ -231,7 +231,7 @@ def test_an_upload_after_a_fork(bench: Bench) -> None:
     child.start()
     child.join(60)
     assert child.exitcode == 0
-    # The parent's connections are as good as before.
+    # The parent's connections remain usable.
     connections = bench.client.store_client.pool_manager.pools
     bench.upload(source, "after")
     assert bench.client.store_client.pool_manager.pools is connections
@@ -239,7 +239,7 @@ def test_an_upload_after_a_fork(bench: Bench) -> None:
         bench.assert_whole(content(2 * PART + 1), path)
 
 
-def test_connections_to_the_store_are_used_again(bench: Bench) -> None:
+def test_connections_to_store_are_reused(bench: Bench) -> None:
     for _ in range(3):
         bench.upload(2 * PART, max_concurrency=1)
     (pool,) = (
@@ -251,7 +251,7 @@ def test_connections_to_the_store_are_used_again(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(("verify", "computed"), [(True, 3), (False, 0)])
-def test_without_verification_no_md5_is_computed(
+def test_verify_false_computes_no_md5(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, verify: bool, computed: int
 ) -> None:
     class Hashes:
@@ -268,7 +268,7 @@ def test_without_verification_no_md5_is_computed(
     bench.assert_whole(content(2 * PART + 1))
 
 
-def test_threads_end_with_the_upload(bench: Bench) -> None:
+def test_threads_end_after_upload(bench: Bench) -> None:
     bench.upload(3 * PART)
     for thread in threading.enumerate():
         if thread.name.startswith("lakefs-client-upload"):
@@ -276,7 +276,7 @@ def test_threads_end_with_the_upload(bench: Bench) -> None:
             assert not thread.is_alive()
 
 
-def test_an_unchanged_folder(bench: Bench, tmp_path: Path) -> None:
+def test_upload_leaves_source_folder_unchanged(bench: Bench, tmp_path: Path) -> None:
     source = bench.file(PART + 1)
     before = source.stat()
     bench.upload(source)

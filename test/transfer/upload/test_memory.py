@@ -1,4 +1,4 @@
-"""Memory of uploads, in a process of their own, to a sandbox in another."""
+"""Memory of uploads. The client and the sandbox run in separate processes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
     not Path("/proc/self/status").exists(), reason="reads the peak from Linux's /proc"
 )
 
-# VmHWM is of this program alone; `ru_maxrss` begins with that of the process it was started from.
+# VmHWM counts this program alone. `ru_maxrss` starts with the parent's value.
 PROGRAM = """
 import json, re, resource, sys, time
 
@@ -57,32 +57,34 @@ with lakefs_client.ApiClient(configuration) as client:
 
 
 @pytest.fixture
-def elsewhere(tmp_path: Path) -> Iterator[list[str]]:
-    """Provide the endpoint, credentials and namespace of a sandbox in another process. What it
-    keeps is below `tmp_path`."""
-    with sandbox_elsewhere("--data", str(tmp_path / "sandbox")) as found:
+def sandbox_arguments(tmp_path: Path) -> Iterator[list[str]]:
+    """Provide the endpoint, credentials and namespace of a sandbox in another process.
+
+    Its data are below `tmp_path`.
+    """
+    with sandbox_process("--data", str(tmp_path / "sandbox")) as found:
         yield found
 
 
 @contextmanager
-def sandbox_elsewhere(*options: str) -> Iterator[list[str]]:
+def sandbox_process(*options: str) -> Iterator[list[str]]:
     command = [sys.executable, "-m", "lakefs_client.sandbox", "--port", "0", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            told = ""
-            while "namespace" not in told:
+            output = ""
+            while "namespace" not in output:
                 line = process.stdout.readline()
-                assert line, f"the sandbox ended: {told}"
-                told += line
+                assert line, f"the sandbox ended: {output}"
+                output += line
             patterns = (
                 r"sandbox at (\S+)",
                 r"access key id +(\S+)",
                 r"secret access key +(\S+)",
                 r"storage namespace +([^\s<]+)",
             )
-            found = [re.search(pattern, told) for pattern in patterns]
-            assert all(found), told
+            found = [re.search(pattern, output) for pattern in patterns]
+            assert all(found), output
             yield [match[1] for match in found if match]
         finally:
             process.terminate()
@@ -91,7 +93,7 @@ def sandbox_elsewhere(*options: str) -> Iterator[list[str]]:
 
 
 def run(arguments: list[str], stdin: IO[bytes] | None = None) -> dict[str, Any]:
-    """Run the program; what it says of itself."""
+    """Run the program, and return its report."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", PROGRAM, *arguments],
         stdin=stdin,
@@ -100,21 +102,25 @@ def run(arguments: list[str], stdin: IO[bytes] | None = None) -> dict[str, Any]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
 
 
-def upload(elsewhere: list[str], folder: Path, size: int, **settings: Any) -> dict[str, Any]:
-    """Upload a sparse file of zeros; what the process that did it says of itself."""
+def upload(
+    sandbox_arguments: list[str], folder: Path, size: int, **settings: Any
+) -> dict[str, Any]:
+    """Upload a sparse file of zeros in another process, and return its report."""
     source = folder / "sparse"
     with source.open("wb") as file:
         file.truncate(size)
-    told = run([*elsewhere, str(source), json.dumps(settings)])
+    report = run([*sandbox_arguments, str(source), json.dumps(settings)])
     blocks = sum(path.stat().st_blocks for path in folder.rglob("*") if path.is_file())
-    told["disk"] = blocks * 512
-    print({name: value if isinstance(value, str) else round(value) for name, value in told.items()})
-    assert told["size"] == size
-    return told
+    report["disk"] = blocks * 512
+    print(
+        {name: value if isinstance(value, str) else round(value) for name, value in report.items()}
+    )
+    assert report["size"] == size
+    return report
 
 
 FOLDERS = """
@@ -147,14 +153,14 @@ with lakefs_client.ApiClient(configuration) as client:
 
 
 def folder_growth(folder: Path, count: int) -> int:
-    """Upload tiny files and download them, each twice. Returns what that adds to the peak."""
+    """Upload and download tiny files, each twice. Return the growth of the peak."""
     for n in range(count):
         place = folder / "here" / f"{n % 7}" / f"{n}"
         if n < 7:
             place.parent.mkdir(parents=True)
         place.write_bytes(b"%d" % n)
-    with sandbox_elsewhere() as elsewhere:
-        arguments = [*elsewhere, str(folder / "here"), str(folder / "there")]
+    with sandbox_process() as sandbox_arguments:
+        arguments = [*sandbox_arguments, str(folder / "here"), str(folder / "there")]
         done = subprocess.run(
             [sys.executable, "-W", "error", "-c", FOLDERS, *arguments],
             capture_output=True,
@@ -162,24 +168,24 @@ def folder_growth(folder: Path, count: int) -> int:
             check=False,
         )
     assert done.returncode == 0, done.stderr
-    told: dict[str, Any] = json.loads(done.stdout)
-    print([f"{peak / MIB:.1f}" for peak in told["peaks"]])
-    assert told["up"] == told["down"] == count
-    growth: int = max(told["peaks"]) - told["peaks"][0]
+    report: dict[str, Any] = json.loads(done.stdout)
+    print([f"{peak / MIB:.1f}" for peak in report["peaks"]])
+    assert report["up"] == report["down"] == count
+    growth: int = max(report["peaks"]) - report["peaks"][0]
     return growth
 
 
-# A page of a listing has 1,000 objects, which is what the memory is for.
+# Most of the memory holds a page of a listing, with 1,000 objects.
 FOLDER_LIMIT = 12 * MIB
 
 
-def test_memory_does_not_grow_with_the_files_of_a_folder(tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_file_count(tmp_path: Path) -> None:
     assert folder_growth(tmp_path, 1200) < FOLDER_LIMIT
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_nor_with_twenty_thousand(tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_20000_files(tmp_path: Path) -> None:
     assert folder_growth(tmp_path, 20_000) < FOLDER_LIMIT
 
 
@@ -191,35 +197,33 @@ def test_nor_with_twenty_thousand(tmp_path: Path) -> None:
     ],
     ids=["parts", "one PUT"],
 )
-def test_memory_does_not_grow_with_the_file(
-    elsewhere: list[str], tmp_path: Path, settings: dict[str, int]
+def test_memory_does_not_grow_with_file_size(
+    sandbox_arguments: list[str], tmp_path: Path, settings: dict[str, int]
 ) -> None:
-    told = upload(elsewhere, tmp_path, 300 * MIB, **settings)
-    assert told["growth"] < LIMIT
+    report = upload(sandbox_arguments, tmp_path, 300 * MIB, **settings)
+    assert report["growth"] < LIMIT
 
 
-def test_memory_does_not_grow_with_what_comes_from_a_pipe(
-    elsewhere: list[str], tmp_path: Path
-) -> None:
+def test_memory_does_not_grow_with_pipe_size(sandbox_arguments: list[str], tmp_path: Path) -> None:
     size = 1024 * MIB
     zeros = tmp_path / "zeros"
     with zeros.open("wb") as file:
         file.truncate(size)
     with subprocess.Popen(["cat", str(zeros)], stdout=subprocess.PIPE) as cat:
         settings = {"part_size": 64 * MIB, "max_concurrency": 4}
-        told = run([*elsewhere, "", json.dumps(settings)], cat.stdout)
-    print(told)
-    assert told["size"] == size
-    assert told["growth"] < LIMIT
+        report = run([*sandbox_arguments, "", json.dumps(settings)], cat.stdout)
+    print(report)
+    assert report["size"] == size
+    assert report["growth"] < LIMIT
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("part_size", [16 * MIB, 1024 * MIB], ids=["16 MiB", "1 GiB"])
-def test_five_gibibytes_in_less_than_a_hundred_mebibytes(
-    elsewhere: list[str], tmp_path: Path, part_size: int
+def test_five_gib_need_less_than_100_mib(
+    sandbox_arguments: list[str], tmp_path: Path, part_size: int
 ) -> None:
-    told = upload(elsewhere, tmp_path, 5 * 1024 * MIB, part_size=part_size)
-    assert told["growth"] < LIMIT
-    # The file has no blocks, and neither have the sandbox's parts of zeros.
-    assert told["disk"] < 10 * MIB
+    report = upload(sandbox_arguments, tmp_path, 5 * 1024 * MIB, part_size=part_size)
+    assert report["growth"] < LIMIT
+    # Neither the file nor the sandbox's parts of zeros use disk blocks.
+    assert report["disk"] < 10 * MIB

@@ -1,4 +1,4 @@
-"""The check that a branch accepts writes, which runs beside the first part."""
+"""The check that a branch accepts writes, which runs in parallel to the first part."""
 
 from __future__ import annotations
 
@@ -43,8 +43,10 @@ def make_read_only(bench: Bench) -> None:
     bench.sandbox.requests.clear()
 
 
-def answered(transfer: Transfer, repository: str = "repo", branch: str = "main") -> str | None:
-    """Wait for the answer of the check."""
+def wait_for_check(
+    transfer: Transfer, repository: str = "repo", branch: str = "main"
+) -> str | None:
+    """Wait for the check, and return the reason of a rejection."""
     return refusal(transfer._context, repository, branch).result(60)
 
 
@@ -68,7 +70,7 @@ def upload(
 
 @pytest.mark.parametrize("kind", ["file", "stream"])
 @pytest.mark.parametrize("why", ["protected", "read-only"])
-def test_refusal_stops_a_stalled_upload(bench: Bench, kind: str, why: str) -> None:
+def test_rejection_stops_stalled_upload(bench: Bench, kind: str, why: str) -> None:
     repository, reason = "repo", "the branch main is protected"
     if why == "read-only":
         make_read_only(bench)
@@ -88,7 +90,7 @@ def test_refusal_stops_a_stalled_upload(bench: Bench, kind: str, why: str) -> No
     assert not bench.sandbox.blockstore.objects()
 
 
-def test_refusal_stops_an_executor_upload(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejection_stops_executor_upload(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(multipart, "CANCEL_WAIT", 0.1)
     protect(bench, "main")
     bench.sandbox.faults.add("store_put_part", "stall", seconds=1, times=99)
@@ -103,7 +105,7 @@ def test_refusal_stops_an_executor_upload(bench: Bench, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("pattern", ["main", "ma*", "*"])
-def test_unknown_rules_leave_the_decision_to_the_server(
+def test_unknown_rules_leave_decision_to_server(
     bench: Bench, caplog: pytest.LogCaptureFixture, pattern: str
 ) -> None:
     """The parts are sent if the rules cannot be read, or a rule is a pattern."""
@@ -116,7 +118,7 @@ def test_unknown_rules_leave_the_decision_to_the_server(
         pytest.raises(TransferError, match="cannot write to protected branch") as caught,
     ):
         upload(transfer, bench, "file")
-    assert answered(transfer) is None
+    assert wait_for_check(transfer) is None
     assert (caught.value.status, caught.value.outcome) == (403, "not linked")
     assert bench.operations["store_put_part"] == 4
     warnings = [
@@ -133,7 +135,7 @@ def test_rules_of_other_branches_are_ignored(
     with caplog.at_level(logging.WARNING, "lakefs_client.transfer"):
         transfer = Transfer(bench.client, TransferConfig(part_size=PART))
         upload(transfer, bench, "file")
-        assert answered(transfer) is None
+        assert wait_for_check(transfer) is None
     assert caplog.text == ""
     bench.assert_whole(content(SIZE))
 
@@ -145,7 +147,7 @@ def test_pattern_rule_is_logged_once(bench: Bench, caplog: pytest.LogCaptureFixt
         for _ in range(2):
             with pytest.raises(TransferError, match="403"):
                 upload(transfer, bench, "file")
-        assert answered(transfer) is None
+        assert wait_for_check(transfer) is None
     assert sum("may protect the branch" in r.getMessage() for r in caplog.records) == 1
 
 
@@ -156,11 +158,11 @@ def test_each_branch_is_checked_once(bench: Bench) -> None:
     source = bench.file(SIZE)
     for branch in ("main", "dev", "main", "dev"):
         transfer.upload_file(source, "repo", branch, PATH)
-        answered(transfer, "repo", branch)
+        wait_for_check(transfer, "repo", branch)
     assert sorted(preflight_requests(bench)) == sorted(PREFLIGHT * 2)
     other = Transfer(bench.client, TransferConfig(part_size=PART))
     other.upload_file(source, "repo", "main", PATH)
-    answered(other)
+    wait_for_check(other)
     assert len(preflight_requests(bench)) == 6
 
 
@@ -171,11 +173,11 @@ def test_concurrent_uploads_share_one_check(bench: Bench) -> None:
         for n in range(3):
             source = bench.file(PART, f"{n}.dat")
             pool.submit(transfer.upload_file, source, "repo", "main", f"{n}")
-    answered(transfer)
+    wait_for_check(transfer)
     assert sorted(preflight_requests(bench)) == sorted(PREFLIGHT)
 
 
-def test_refusal_is_checked_again(bench: Bench) -> None:
+def test_rejection_is_checked_again(bench: Bench) -> None:
     protect(bench, "main")
     transfer = Transfer(bench.client, TransferConfig(part_size=PART))
     bench.sandbox.faults.add("store_put_part", "stall", seconds=3600, times=99)
@@ -192,18 +194,18 @@ def test_refusal_is_checked_again(bench: Bench) -> None:
 def test_first_part_follows_one_request(bench: Bench, kind: str) -> None:
     transfer = Transfer(bench.client, TransferConfig(part_size=PART))
     upload(transfer, bench, kind)
-    answered(transfer)
+    wait_for_check(transfer)
     operations = [r.operation for r in bench.sandbox.requests]
     before = operations[: operations.index("store_put_part")]
     assert before[0] == CREATE
-    # The other requests run beside it, and may end earlier or later.
+    # The requests of the check run in parallel, and may end earlier or later.
     assert set(before[1:]) <= set(PREFLIGHT)
     assert bench.operations == {CREATE: 1, "store_put_part": 4, COMPLETE: 1}
 
 
 @pytest.mark.parametrize("stalled", PREFLIGHT)
 @pytest.mark.parametrize("kind", ["file", "stream"])
-def test_upload_does_not_wait_for_the_check(bench: Bench, kind: str, stalled: str) -> None:
+def test_upload_does_not_wait_for_check(bench: Bench, kind: str, stalled: str) -> None:
     bench.sandbox.faults.add(stalled, "stall", seconds=3600)
     transfer = Transfer(bench.client, TransferConfig(part_size=PART))
     for path in ("one", "two"):
@@ -236,18 +238,18 @@ def test_failed_check_is_ignored(
     transfer = Transfer(bench.client, TransferConfig(part_size=PART))
     with caplog.at_level(logging.WARNING):
         upload(transfer, bench, "file")
-        assert answered(transfer) is None
+        assert wait_for_check(transfer) is None
     assert bench.sandbox.faults.pending == []
     assert caplog.text == ""
     bench.assert_whole(content(SIZE))
 
 
 @pytest.mark.parametrize("size", [0, 9, PART - 1])
-def test_single_put_skips_the_check(bench: Bench, size: int) -> None:
+def test_single_put_skips_check(bench: Bench, size: int) -> None:
     transfer = Transfer(bench.client, TransferConfig(part_size=PART))
     transfer.upload_file(bench.file(size), "repo", "main", PATH)
     transfer.upload_fileobj(Stream(size), "repo", "main", PATH)
-    # No earlier check: this is the first one.
+    # The next check is the first one.
     assert preflight_requests(bench) == []
-    assert answered(transfer) is None
+    assert wait_for_check(transfer) is None
     assert preflight_requests(bench) == list(PREFLIGHT)

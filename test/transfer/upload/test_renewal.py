@@ -50,7 +50,7 @@ def count_rejections(bench: Bench) -> int:
     return sum(r.operation == "store_put_part" and r.status != 200 for r in bench.sandbox.requests)
 
 
-def test_urls_are_renewed_before_they_expire(bench: Bench) -> None:
+def test_urls_are_renewed_before_expiry(bench: Bench) -> None:
     bench.upload(SIZE, max_concurrency=1, progress=pass_time(bench, 890))
     assert bench.operations["upload_part"] == 2
     assert count_rejections(bench) == 0

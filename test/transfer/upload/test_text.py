@@ -15,7 +15,7 @@ TEXT = "naïve\r\n€\nend"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "latin-1"])
-def test_text_comes_back_as_it_was_written(bench: Bench, encoding: str) -> None:
+def test_text_round_trip(bench: Bench, encoding: str) -> None:
     text = TEXT.replace("€", "E") if encoding == "latin-1" else TEXT
     transfer = bench.transfer()
     with transfer.open("repo", "main", PATH, "w", encoding=encoding, newline="") as file:
@@ -28,7 +28,7 @@ def test_text_comes_back_as_it_was_written(bench: Bench, encoding: str) -> None:
         assert [*reader] == text.replace("\r\n", "\n").splitlines(keepends=True)
 
 
-def test_exception_makes_no_object(bench: Bench) -> None:
+def test_exception_creates_no_object(bench: Bench) -> None:
     def write() -> None:
         with bench.transfer().open("repo", "main", PATH, "w") as file:
             file.write("half")
@@ -39,7 +39,7 @@ def test_exception_makes_no_object(bench: Bench) -> None:
     bench.assert_nothing_left()
 
 
-def test_text_file_that_is_not_closed_makes_no_object(bench: Bench) -> None:
+def test_unclosed_text_file_creates_no_object(bench: Bench) -> None:
     file: Any = bench.transfer().open("repo", "main", PATH, "w")
     file.write("half")
     with warnings.catch_warnings(record=True) as caught:
@@ -60,7 +60,7 @@ def test_text_file_that_is_not_closed_makes_no_object(bench: Bench) -> None:
         ("r", {"content_type": "text/plain"}),
     ],
 )
-def test_mode_and_options_must_fit(bench: Bench, mode: Any, options: Any) -> None:
+def test_invalid_modes_and_options_raise(bench: Bench, mode: Any, options: Any) -> None:
     with pytest.raises(ApiValueError, match=r"mode|text modes|for writing"):
         bench.transfer().open("repo", "main", PATH, mode, **options)
     assert not bench.operations
