@@ -42,7 +42,7 @@ class TestExclusiveCreation:
         assert fs.cat_file("repo/main/a") == b"first"
 
     @pytest.mark.parametrize("method", ["open", "pipe", "put"])
-    def test_one_of_several_writers_succeeds(
+    def test_concurrent_writers_have_a_single_winner(
         self, fs: LakeFSFileSystem, tmp_path: Path, method: str
     ) -> None:
         together = threading.Barrier(4)

@@ -173,7 +173,7 @@ class TestHistory:
 
 
 class TestUncommittedChanges:
-    def test_they_are_lost_with_a_warning(self, fs: LakeFSFileSystem) -> None:
+    def test_lost_changes_raise_a_warning(self, fs: LakeFSFileSystem) -> None:
         with (
             pytest.warns(UserWarning, match=r"uncommitted changes, which are lost\. Call"),
             fs.transaction("repo", "main") as tx,
@@ -192,7 +192,7 @@ class TestUncommittedChanges:
             fs.pipe_file(f"repo/{tx.branch}/a", b"1")
         assert caught[0].filename == __file__
 
-    def test_they_are_kept_with_their_branch(self, fs: LakeFSFileSystem) -> None:
+    def test_delete_never_keeps_uncommitted_changes(self, fs: LakeFSFileSystem) -> None:
         with (
             pytest.warns(UserWarning, match=r"'work' has uncommitted changes$"),
             fs.transaction("repo", "main", "work", delete="never"),
@@ -201,7 +201,7 @@ class TestUncommittedChanges:
         assert fs.cat_file("repo/work/a") == b"1"
         assert not fs.exists("repo/main/a")
 
-    def test_they_are_kept_if_the_block_raises(self, fs: LakeFSFileSystem) -> None:
+    def test_failed_block_keeps_uncommitted_changes(self, fs: LakeFSFileSystem) -> None:
         with (
             pytest.warns(UserWarning, match=r"uncommitted changes$"),
             pytest.raises(RuntimeError),
@@ -211,7 +211,7 @@ class TestUncommittedChanges:
             raise RuntimeError
         assert fs.cat_file("repo/work/a") == b"1"
 
-    def test_warning_that_is_an_error_comes_after_the_merge(self, fs: LakeFSFileSystem) -> None:
+    def test_warning_as_error_follows_the_merge(self, fs: LakeFSFileSystem) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             with pytest.raises(UserWarning), fs.transaction("repo", "main") as tx:
@@ -270,22 +270,22 @@ class TestFailure:
         assert fs.exists("repo/main/a")
         assert "deleting the branch repo/work of a transaction failed" in caplog.text
 
-    def test_existing_branch_is_refused(self, fs: LakeFSFileSystem) -> None:
+    def test_existing_branch_is_rejected(self, fs: LakeFSFileSystem) -> None:
         with pytest.raises(ConflictException), fs.transaction("repo", "main", "main"):
             pytest.fail("the block ran")
         assert fs.transactions == []
 
     @pytest.mark.parametrize("name", ["nowhere", "NOWHERE"])
-    def test_missing_repository_is_refused(self, fs: LakeFSFileSystem, name: str) -> None:
+    def test_missing_repository_is_rejected(self, fs: LakeFSFileSystem, name: str) -> None:
         with pytest.raises(ValueError, match=f"repository '{name}' does not exist"):
             fs.transaction(name)
 
-    def test_refused_credentials_are_no_missing_repository(self, make_fs: Make) -> None:
+    def test_rejected_credentials_raise_unauthorized(self, make_fs: Make) -> None:
         with pytest.raises(ApiException) as caught:
             make_fs(password="wrong").transaction("repo")
         assert caught.value.status == 401
 
-    def test_wrong_arguments_are_refused_before_the_block(self, fs: LakeFSFileSystem) -> None:
+    def test_wrong_arguments_are_rejected_before_the_block(self, fs: LakeFSFileSystem) -> None:
         invalid: Any = "sometimes"
         with pytest.raises(ValueError, match="delete must be"):
             fs.transaction("repo", delete=invalid)

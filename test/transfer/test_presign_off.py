@@ -67,12 +67,12 @@ def test_interrupted_upload_in_parts_is_not_resumed(bench: Bench) -> None:
     bench.assert_whole(content(2 * PART))
 
 
-def test_compose_is_refused(bench: Bench, transfer: Transfer) -> None:
+def test_compose_is_rejected(bench: Bench, transfer: Transfer) -> None:
     with pytest.raises(ApiValueError, match="presign is False"):
         transfer.compose([ObjectRange("a")], "repo", "main", "b")
 
 
-def test_other_values_are_refused() -> None:
+def test_other_values_are_rejected() -> None:
     value: object = None
     with pytest.raises(ApiTypeError, match="presign must be a bool"):
         TransferConfig(presign=value)  # type: ignore[arg-type]

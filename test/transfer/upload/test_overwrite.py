@@ -69,7 +69,7 @@ def test_new_object_is_sent_in_one_put(bench: Bench, way: str, size: int) -> Non
 
 
 @ways
-def test_existing_object_is_refused_before_any_byte(bench: Bench, way: str) -> None:
+def test_existing_object_is_rejected_before_any_byte(bench: Bench, way: str) -> None:
     bench.put(FIRST)
     with pytest.raises(ObjectExistsError) as caught:
         create(bench, way, b"second")
@@ -91,7 +91,7 @@ def test_text_modes(bench: Bench, mode: Any) -> None:
         transfer.open("repo", "main", PATH, mode)
 
 
-def test_object_that_came_during_the_upload_stays(bench: Bench) -> None:
+def test_object_made_during_upload_stays(bench: Bench) -> None:
     file = bench.transfer().open("repo", "main", PATH, "xb")
     file.write(b"second")
     bench.put(FIRST)
@@ -112,7 +112,7 @@ def test_object_that_came_during_the_upload_stays(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("settings", [{"presign": False}, {"server_threshold": 100}])
-def test_object_that_came_on_the_way_through_the_server_stays(
+def test_object_made_during_upload_through_server_stays(
     bench: Bench, settings: dict[str, Any]
 ) -> None:
     source = Unseekable(b"second", lambda: bench.put(FIRST))
@@ -123,7 +123,7 @@ def test_object_that_came_on_the_way_through_the_server_stays(
     assert not bench.operations.keys() & set(STORE)
 
 
-def test_one_of_several_writers_succeeds(bench: Bench) -> None:
+def test_concurrent_writers_have_a_single_winner(bench: Bench) -> None:
     together = threading.Barrier(6)
     results: dict[int, object] = {}
 
@@ -155,7 +155,7 @@ def test_resume_keeps_no_journal(bench: Bench) -> None:
 
 
 @ways
-def test_more_than_one_put_holds_is_refused(bench: Bench, way: str) -> None:
+def test_more_than_one_put_holds_is_rejected(bench: Bench, way: str) -> None:
     limits = StoreLimits(max_single_put=2 * PART)
     create(bench, way, content(2 * PART), limits=limits)
     ObjectsApi(bench.client).delete_object("repo", "main", PATH)
@@ -167,13 +167,13 @@ def test_more_than_one_put_holds_is_refused(bench: Bench, way: str) -> None:
     bench.assert_nothing_left()
 
 
-def test_lost_response_to_the_link_is_no_other_object(bench: Bench) -> None:
+def test_lost_response_to_link_is_not_a_conflict(bench: Bench) -> None:
     bench.sandbox.faults.add("link_physical_address", "lost_answer")
     create(bench, "bytes", FIRST)
     bench.assert_whole(FIRST)
 
 
-def test_who_may_not_read_learns_of_the_object_at_the_end(bench: Bench) -> None:
+def test_without_read_permission_link_detects_the_object(bench: Bench) -> None:
     bench.put(FIRST)
     bench.sandbox.faults.add("stat_object", "status", status=403)
     with pytest.raises(ObjectExistsError) as caught:
