@@ -1,4 +1,4 @@
-"""Results as a table, as JSON and as a picture."""
+"""Output of results as a table, as JSON and as a picture."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEADER = _ROW.format(*_HEADINGS)
 
 
 def line(result: Result) -> str:
-    """Return a result as a line of the table. Peers have their ratio to the baseline."""
+    """Return a result as a line of the table, with the peers' ratios to the floor."""
     measure = result.measure
     unit = measure.unit
     absolute = result.floor is None
@@ -29,7 +29,7 @@ def line(result: Result) -> str:
         "" if result.floor is None else _amount(result.floor, unit),
         "" if absolute else f"{result.value:.2f}",
         "" if result.limit is None else f"{result.limit:g}" if absolute else f"{result.limit:.2f}",
-        "" if result.limit is None else "ok" if result.within else "OVER",
+        "" if result.limit is None else "ok" if result.is_met else "OVER",
         *peers,
     )
 
@@ -44,7 +44,7 @@ def _amount(value: float, unit: str) -> str:
 
 
 def as_json(results: Iterable[Result]) -> list[dict[str, Any]]:
-    """Results as plain values: seconds of CPU, or MiB."""
+    """Return results as plain values: seconds of CPU, or MiB."""
     return [
         {
             "measure": result.measure.name,
@@ -53,7 +53,7 @@ def as_json(results: Iterable[Result]) -> list[dict[str, Any]]:
             "floor": result.floor,
             "ratio": None if result.floor is None else result.value,
             "limit": result.limit,
-            "within": result.within,
+            "is_met": result.is_met,
             "peers": result.peers,
             "figures": result.figures,
         }
@@ -81,12 +81,12 @@ text { fill: #101828 } .page { fill: #ffffff } .grid { stroke: #d0d5dd }
 
 
 def svg(results: Iterable[Result]) -> str:
-    """Ratios to the floor as bars on a logarithmic scale; a stroke is the limit."""
+    """Return the ratios to the floor as bars on a logarithmic scale, with strokes as limits."""
     shapes: list[str] = []
     y = _TOP
     for result in results:
         if result.floor is None or result.measure.floor != "floor":
-            continue  # what is against other things has no place among these
+            continue  # the picture compares with the floor only
         shapes.append(_text(_LEFT - 8, y + 10, result.measure.name, "end"))
         subject = "other" if result.limit is None else "ours"
         ratios = {subject: result.value} | {k: v / result.floor for k, v in result.peers.items()}
@@ -100,7 +100,7 @@ def svg(results: Iterable[Result]) -> str:
                 f'fill="{_COLORS[key]}" fill-opacity="0.8"/>'
             )
             if key == "ours" and end <= limit < end + _LABEL:
-                end = limit  # or the stroke would be through the number
+                end = limit  # the stroke would cross the number
             shapes.append(_text(end + 6, y + 10, f"{ratio:.2f}"))
             y += _BAR + 2
         y += _GAP
