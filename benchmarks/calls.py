@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib import import_module
 from time import process_time
 from typing import Any
 
 USER, PASSWORD = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
-
-
 _BATCHES = 20
 
 
 def _cpu(call: Callable[[], Any], count: int) -> float:
-    """Seconds a call, in the best of some batches: others' work on the machine only adds."""
+    """Return the seconds per call in the fastest batch, as other processes only add time."""
     best = float("inf")
     for _ in range(_BATCHES + 1):
         start = process_time()
@@ -24,7 +23,8 @@ def _cpu(call: Callable[[], Any], count: int) -> float:
     return best / (count // _BATCHES)
 
 
-def _floor(url: str) -> Any:
+def _floor(url: str) -> Callable[[], Any]:
+    """Return a function that sends a GET with urllib3 and decodes the answer with json."""
     import urllib3
 
     headers = {
@@ -35,20 +35,18 @@ def _floor(url: str) -> Any:
     return lambda: json.loads(pool.request("GET", url, headers=headers).data)
 
 
-def _client(url: str) -> Any:
-    import lakefs_client
-
-    return lakefs_client.ApiClient(
-        lakefs_client.Configuration(host=f"{url}/api/v1", username=USER, password=PASSWORD)
+def _api(package: str, group: str, url: str) -> Any:
+    """Return a group of operations of lakefs_client or lakefs_sdk."""
+    module = import_module(package)
+    client = module.ApiClient(
+        module.Configuration(host=f"{url}/api/v1", username=USER, password=PASSWORD)
     )
+    return getattr(import_module(f"{package}.api.{group}_api"), f"{group.title()}Api")(client)
 
 
-def _sdk(url: str) -> Any:
-    import lakefs_sdk
-
-    return lakefs_sdk.ApiClient(
-        lakefs_sdk.Configuration(host=f"{url}/api/v1", username=USER, password=PASSWORD)
-    )
+def _small(package: str, url: str, count: str) -> float:
+    api = _api(package, "repositories", url)
+    return _cpu(lambda: api.get_repository("example-repo").id, int(count))
 
 
 def small_floor(url: str, count: str) -> float:
@@ -58,19 +56,23 @@ def small_floor(url: str, count: str) -> float:
 
 
 def small_client(url: str, count: str) -> float:
-    """Send a small GET with a model as its result."""
-    from lakefs_client.api.repositories_api import RepositoriesApi
-
-    api = RepositoriesApi(_client(url))
-    return _cpu(lambda: api.get_repository("example-repo").id, int(count))
+    """Send a small GET whose result is a model."""
+    return _small("lakefs_client", url, count)
 
 
 def small_sdk(url: str, count: str) -> float:
-    """Run the same by lakefs_sdk."""
-    from lakefs_sdk.api.repositories_api import RepositoriesApi
+    """Send the small GET with lakefs_sdk."""
+    return _small("lakefs_sdk", url, count)
 
-    api = RepositoriesApi(_sdk(url))
-    return _cpu(lambda: api.get_repository("example-repo").id, int(count))
+
+def _page(package: str, url: str, count: str) -> float:
+    api = _api(package, "objects", url)
+    return _cpu(
+        lambda: [
+            stats.path for stats in api.list_objects("example-repo", "main", amount=1000).results
+        ],
+        int(count),
+    )
 
 
 def page_floor(url: str, count: str) -> float:
@@ -81,25 +83,9 @@ def page_floor(url: str, count: str) -> float:
 
 def page_client(url: str, count: str) -> float:
     """List 1,000 objects, decoded and checked, and read one attribute of each."""
-    from lakefs_client.api.objects_api import ObjectsApi
-
-    api = ObjectsApi(_client(url))
-    return _cpu(
-        lambda: [
-            stats.path for stats in api.list_objects("example-repo", "main", amount=1000).results
-        ],
-        int(count),
-    )
+    return _page("lakefs_client", url, count)
 
 
 def page_sdk(url: str, count: str) -> float:
-    """Run the same by lakefs_sdk."""
-    from lakefs_sdk.api.objects_api import ObjectsApi
-
-    api = ObjectsApi(_sdk(url))
-    return _cpu(
-        lambda: [
-            stats.path for stats in api.list_objects("example-repo", "main", amount=1000).results
-        ],
-        int(count),
-    )
+    """List the 1,000 objects with lakefs_sdk."""
+    return _page("lakefs_sdk", url, count)

@@ -1,6 +1,6 @@
-"""Run one function of one module and print its figure: ``python child.py MODULE FUNCTION ARG…``.
+"""Run one function of a module and print its result: ``python child.py MODULE FUNCTION ARG…``.
 
-Nothing is imported here that a measured import would then find loaded.
+This file imports nothing else, as a measured import must not find its modules loaded.
 """
 
 from __future__ import annotations

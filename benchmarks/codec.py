@@ -1,4 +1,4 @@
-"""CPU seconds and memory of JSON in and out, without a network."""
+"""CPU seconds and memory of encoding and decoding JSON, without a network."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ _PAGES, _PER_PAGE = 100, 1000
 
 
 def _cpu(call: Callable[[], Any], count: int = 20) -> float:
+    """Return the seconds of the fastest call, as other processes only add time."""
     call()
     best = float("inf")
     for _ in range(count):
@@ -26,7 +27,7 @@ def _cpu(call: Callable[[], Any], count: int = 20) -> float:
 
 
 class Answer:
-    """The parts of a response that the clients' decoders read."""
+    """A response, with the attributes that the clients' decoders read."""
 
     status = 200
     reason = "OK"
@@ -37,13 +38,13 @@ class Answer:
 
 
 def encode_floor() -> float:
-    """10,000 parts of an upload by json."""
+    """Encode 10,000 parts of an upload with json."""
     body = {"physical_address": "s3://lake/object", "parts": documents.parts(_PARTS)}
     return _cpu(lambda: documents.compact(body))
 
 
 def encode_client() -> float:
-    """10,000 parts as the argument of `complete`: from the models to the bytes of the body."""
+    """Encode 10,000 parts as the body of `complete_presign_multipart_upload`."""
     import lakefs_client
     from lakefs_client.api.experimental_api import ExperimentalApi
     from lakefs_client.models import CompletePresignMultipartUpload, UploadPart
@@ -63,7 +64,7 @@ def encode_client() -> float:
 
 
 def encode_legacy() -> float:
-    """Run the same by lakefs_client 1.44, whose models become dicts before."""
+    """Encode 10,000 parts with lakefs_client 1.44."""
     from lakefs_client.api_client import ApiClient
     from lakefs_client.model.complete_presign_multipart_upload import (
         CompletePresignMultipartUpload,
@@ -95,13 +96,13 @@ def _urls() -> bytes:
 
 
 def decode_floor() -> float:
-    """10,000 presigned URLs by json."""
+    """Decode 10,000 presigned URLs with json."""
     data = _urls()
     return _cpu(lambda: json.loads(data)["presigned_urls"][-1])
 
 
 def decode_client() -> float:
-    """10,000 presigned URLs as `create` returns them."""
+    """Decode 10,000 presigned URLs as `create_presign_multipart_upload` does."""
     from lakefs_client.api_client import ApiClient
     from lakefs_client.model.presign_multipart_upload import PresignMultipartUpload
 
@@ -120,21 +121,21 @@ def decode_sdk() -> float:
 
 
 def _memory(decode: Callable[[bytes], Any]) -> float:
-    """MiB that the objects of 100 pages take, the first of which does not count."""
+    """Return the MiB of 100 decoded pages, after one page as a warm-up."""
     decode(documents.compact(documents.page(0, _PER_PAGE)))
-    kept = []
+    pages = []
     tracemalloc.start()
     for number in range(_PAGES):
-        # The text is traced too, and gone by the end.
+        # The traced memory includes the text, which is freed at the end.
         data = documents.compact(documents.page(number * _PER_PAGE, _PER_PAGE))
-        kept.append(decode(data))
+        pages.append(decode(data))
     del data
     gc.collect()
     return tracemalloc.get_traced_memory()[0] / (1 << 20)
 
 
 def memory_floor() -> float:
-    """100,000 listed objects as json makes them."""
+    """Decode 100,000 listed objects with json."""
 
     def decode(data: bytes) -> Any:
         results = json.loads(data)["results"]
@@ -144,7 +145,7 @@ def memory_floor() -> float:
 
 
 def memory_client() -> float:
-    """100,000 listed objects as `list_objects` returns them, one attribute of each read."""
+    """Decode 100,000 objects as `list_objects` does, and read one attribute of each."""
     from lakefs_client.api_client import ApiClient
     from lakefs_client.model.object_stats_list import ObjectStatsList
 

@@ -1,8 +1,8 @@
-"""A TCP proxy on the loopback that delays each direction, in a process of its own.
+"""A TCP proxy on the loopback that delays each direction, in a separate process.
 
 ``python delay.py SECONDS LISTEN=TARGET…`` (addresses as HOST:PORT, port 0 for any free one) prints
-the addresses that it listens on. For each line on its stdin, it prints the numbers of HTTP requests
-and connections since the last line. It ends with its stdin.
+the addresses to connect to. For each line on its stdin, it prints the numbers of HTTP requests
+and connections since the last line. It exits when its stdin closes.
 
 The delay is a latency: the order of the bytes and their rate stay the same. Connections are
 accepted without delay.
@@ -18,26 +18,26 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-# The end of a request line. The files that are sent are random, and do not contain it.
+# The end of a request line. The random content of files does not contain it.
 _REQUEST = b" HTTP/1.1\r\n"
 
 
 class Traffic(NamedTuple):
-    """HTTP requests, and the connections that they came on."""
+    """Numbers of HTTP requests and of their connections."""
 
     requests: int
     connections: int
 
 
 class DelayProxy:
-    """A running proxy, which ends with its `with` block.
+    """A running proxy, which ends with the `with` block.
 
     Args:
         seconds: Delay of each direction.
-        routes: Addresses to listen on, each with the address that it leads to (HOST:PORT).
+        routes: Target addresses by the address to listen on (HOST:PORT).
 
     Attributes:
-        addresses: The addresses that it listens on, in the order of `routes`.
+        addresses: The addresses that the proxy listens on, in the order of `routes`.
     """
 
     def __init__(self, seconds: float, routes: dict[str, str]) -> None:
@@ -53,7 +53,7 @@ class DelayProxy:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._process.__exit__(None, None, None)  # closes its stdin, upon which it ends
+        self._process.__exit__(None, None, None)  # closes its stdin, which ends the process
 
     def take_traffic(self) -> Traffic:
         """Return the traffic since the last call."""
@@ -74,17 +74,17 @@ class _Counter:
     connections = 0
 
 
-class _End(asyncio.Protocol):
-    """One of the two connections of a pair; the other one sends its bytes, after the delay."""
+class _Endpoint(asyncio.Protocol):
+    """One of two paired connections. The other one sends the received bytes after the delay."""
 
     def __init__(self, delay: float, counter: _Counter) -> None:
         self.transport: asyncio.Transport | None = None
-        self.other: _End | None = None
+        self.other: _Endpoint | None = None
         self._delay = delay
         self._counter = counter
         self._counts_requests = False
         self._tail = b""
-        self._due: deque[bytes | None] = deque()
+        self._queue: deque[bytes | None] = deque()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
@@ -92,32 +92,32 @@ class _End(asyncio.Protocol):
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Pass bytes on after the delay."""
+        """Forward bytes after the delay."""
         if self._counts_requests:
             seen = self._tail + data
             self._counter.requests += seen.count(_REQUEST)
             self._tail = seen[1 - len(_REQUEST) :]
-        self.pass_on(data)
+        self.forward(data)
 
     def eof_received(self) -> bool:
-        """Pass the end on after the delay; the other direction may still be open."""
-        self.pass_on(None)
+        """Forward the end of the stream after the delay. The other direction stays open."""
+        self.forward(None)
         return True
 
     def connection_lost(self, error: Exception | None) -> None:
         """Close the other connection after the delay."""
-        self.pass_on(None, close=True)
+        self.forward(None, close=True)
 
-    def pass_on(self, data: bytes | None, close: bool = False) -> None:
-        self._due.append(data)
+    def forward(self, data: bytes | None, close: bool = False) -> None:
+        self._queue.append(data)
         asyncio.get_running_loop().call_later(self._delay, self._deliver, close)
 
     def _deliver(self, close: bool) -> None:
-        data = self._due.popleft()
+        data = self._queue.popleft()
         transport = self.other and self.other.transport
         if transport is None or transport.is_closing():
             return
-        with suppress(OSError):  # the other side is gone
+        with suppress(OSError):  # the peer has disconnected
             if data is not None:
                 transport.write(data)
             elif close:
@@ -126,7 +126,7 @@ class _End(asyncio.Protocol):
                 transport.write_eof()
 
 
-class _Client(_End):
+class _Client(_Endpoint):
     """The connection of a client, which opens a connection to the target."""
 
     def __init__(self, delay: float, counter: _Counter, target: str) -> None:
@@ -136,7 +136,7 @@ class _Client(_End):
         self._opening: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Open the connection to the target, and read nothing before it is open."""
+        """Open the connection to the target, and pause reading until then."""
         super().connection_made(transport)
         self._counter.connections += 1
         assert self.transport is not None
@@ -146,7 +146,7 @@ class _Client(_End):
     async def _open(self) -> None:
         assert self.transport is not None
         host, _, port = self._target.rpartition(":")
-        self.other = _End(self._delay, self._counter)
+        self.other = _Endpoint(self._delay, self._counter)
         self.other.other = self
         try:
             await asyncio.get_running_loop().create_connection(lambda: self.other, host, int(port))

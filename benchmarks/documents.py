@@ -1,4 +1,4 @@
-"""The documents that the stand-in server answers with, in the form of lakeFS's own."""
+"""JSON documents in the form of lakeFS's, for the stand-in server and bare clients."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import json
 from functools import lru_cache
 
+MEDIA_TYPE = "application/octet-stream"
 REPOSITORY = {
     "id": "example-repo",
     "creation_date": 1710000000,
@@ -17,17 +18,17 @@ REPOSITORY = {
 
 
 def compact(value: object) -> bytes:
-    """JSON without spaces, as servers write it."""
+    """Return JSON without spaces, like a server's."""
     return json.dumps(value, separators=(",", ":")).encode()
 
 
 def page(start: int, count: int) -> dict[str, object]:
-    """Return a page of a listing of objects that have user metadata."""
+    """Return a page of a listing of objects with user metadata."""
     return listing([_stats(number) for number in range(start, start + count)], has_more=True)
 
 
 def listing(results: list[dict[str, object]], *, has_more: bool) -> dict[str, object]:
-    """Return a page of these objects."""
+    """Return a listing with the results."""
     return {
         "pagination": {
             "has_more": has_more,
@@ -42,7 +43,7 @@ def listing(results: list[dict[str, object]], *, has_more: bool) -> dict[str, ob
 def folder(origin: str, repository: str, prefix: str, after: str, date: str) -> dict[str, object]:
     """Return the page after a path in a listing of COUNT files of SIZE zeros, 1,000 per folder.
 
-    The repository's name says how many there are: ``folder-COUNT-SIZE``.
+    COUNT and SIZE come from the repository's name, ``folder-COUNT-SIZE``.
     """
     count = int(repository.split("-")[1])
     start = int(after[-12:-4].replace("/", "")) + 1 if after else 0
@@ -66,7 +67,7 @@ def file(origin: str, repository: str, path: str, date: str) -> dict[str, object
         "checksum": _md5_of_zeros(size),
         "mtime": 1710000000,
         "size_bytes": size,
-        "content_type": "application/octet-stream",
+        "content_type": MEDIA_TYPE,
     }
 
 
@@ -94,7 +95,7 @@ def _stats(number: int) -> dict[str, object]:
 
 
 def parts(count: int) -> list[dict[str, object]]:
-    """Return the parts of an upload as `complete` lists them."""
+    """Return the parts of an upload for `complete_presign_multipart_upload`."""
     return [
         {
             "part_number": number,
@@ -105,7 +106,7 @@ def parts(count: int) -> list[dict[str, object]]:
 
 
 def presigned(origin: str, path: str, date: str, number: int) -> str:
-    """Return a URL as long as S3's, and with the parameters that tell how long it is good for."""
+    """Return a URL as long as S3's, with the parameters of its expiry."""
     return (
         f"{origin}/store/{path}?X-Amz-Algorithm=AWS4-HMAC-SHA256"
         f"&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20240312%2Fus-east-1%2Fs3%2Faws4_request"
@@ -120,4 +121,14 @@ def upload(origin: str, path: str, date: str, count: int) -> dict[str, object]:
         "upload_id": "u" * 96,
         "physical_address": f"s3://lake/{path}",
         "presigned_urls": [presigned(origin, path, date, n) for n in range(1, count + 1)],
+    }
+
+
+def link(address: str, checksum: str, size: int) -> dict[str, object]:
+    """Return the body of `link_physical_address`."""
+    return {
+        "staging": {"physical_address": address},
+        "checksum": checksum,
+        "size_bytes": size,
+        "content_type": MEDIA_TYPE,
     }

@@ -1,4 +1,4 @@
-"""CPU seconds a GiB of downloads into a file, from a server that makes its bytes up."""
+"""CPU seconds per GiB of downloads to a file, from a server that generates the bytes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from upload import MIB, PART, in_threads, per_gib, pool_of, transfer_of
 
 
-def _into_file(receive: Callable[[str, int], Any], like: str) -> float:
-    """Seconds of `receive(target, size)`, each time into a new file."""
+def _to_new_file(receive: Callable[[str, int], Any], like: str) -> float:
+    """Return the seconds per GiB of `receive(target, size)`, each time to a new file."""
     target = f"{like}.download"
 
     def download(size: int) -> None:
@@ -22,7 +22,7 @@ def _into_file(receive: Callable[[str, int], Any], like: str) -> float:
 
 
 def download_floor(url: str, ca: str, file: str) -> float:
-    """urllib3 in a bare loop, with positioned writes."""
+    """Download with urllib3 and positioned writes."""
     pool = pool_of(ca)
 
     def receive(target: str, size: int) -> None:
@@ -43,16 +43,12 @@ def download_floor(url: str, ca: str, file: str) -> float:
 
             in_threads(get, size)
 
-    return _into_file(receive, file)
-
-
-def _client(url: str, ca: str, file: str, repository: str) -> float:
-    transfer = transfer_of(url, ca, PART, verify=False)
-    return _into_file(
-        lambda target, size: transfer.download_file(repository, "main", str(size), target), file
-    )
+    return _to_new_file(receive, file)
 
 
 def download_client(url: str, ca: str, file: str) -> float:
-    """`Transfer.download_file` without verification."""
-    return _client(url, ca, file, "opaque")
+    """Download with `Transfer.download_file`, without verification."""
+    transfer = transfer_of(url, ca, PART, verify=False)
+    return _to_new_file(
+        lambda target, size: transfer.download_file("opaque", "main", str(size), target), file
+    )

@@ -1,4 +1,4 @@
-"""Ways to upload and to download a folder: this package and its peers.
+"""Uploads and downloads of a folder by this package and its peers.
 
 Each function takes the fields of a `Site` and returns seconds of wall time and of CPU. The clock
 starts after the imports; for lakectl, it covers the whole command.
@@ -20,9 +20,10 @@ from time import perf_counter
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
+import documents
+
 THREADS = 32
 _SERVER_THRESHOLD = 1 << 20
-_TYPE = "application/octet-stream"
 
 
 class Site(NamedTuple):
@@ -35,7 +36,7 @@ class Site(NamedTuple):
         repository: Name of the repository.
         prefix: Prefix of the paths, with its slash.
         folder: The local folder to upload; downloads go to temporary folders beside it.
-        files: How many files there are.
+        files: Number of files.
     """
 
     lakefs: str
@@ -48,14 +49,14 @@ class Site(NamedTuple):
 
 
 def key() -> tuple[str, str]:
-    """Return the access key that the environment names, or one for a server that takes any."""
+    """Return the access key of the environment, or a placeholder for the stand-in server."""
     return (
         os.environ.get("LAKEFS_TEST_ACCESS_KEY_ID", "key"),
         os.environ.get("LAKEFS_TEST_SECRET_ACCESS_KEY", "secret"),
     )
 
 
-def _clocked(work: Callable[[], Any]) -> tuple[float, float]:
+def _timed(work: Callable[[], Any]) -> tuple[float, float]:
     start, spent = perf_counter(), sum(os.times()[:4])
     work()
     return perf_counter() - start, sum(os.times()[:4]) - spent
@@ -63,7 +64,7 @@ def _clocked(work: Callable[[], Any]) -> tuple[float, float]:
 
 @contextmanager
 def _target(site: Site) -> Iterator[str]:
-    """Yield a new folder to download into; check afterwards that all files are there."""
+    """Yield a new folder for a download; check afterwards that all files exist."""
     with TemporaryDirectory(dir=os.path.dirname(site.folder)) as folder:
         yield folder
         found = sum(len(files) for _, _, files in os.walk(folder))
@@ -71,7 +72,7 @@ def _target(site: Site) -> Iterator[str]:
 
 
 def transfer_of(lakefs: str, **settings: Any) -> Any:
-    """Return a `Transfer` with these settings, and defaults for the others."""
+    """Return a `Transfer` with the given settings."""
     import lakefs_client
     from lakefs_client.transfer import Transfer, TransferConfig
 
@@ -83,12 +84,12 @@ def transfer_of(lakefs: str, **settings: Any) -> Any:
 
 
 def upload_client(*fields: str) -> tuple[float, float]:
-    """Upload by `Transfer.upload_directory` with defaults."""
+    """Upload with `Transfer.upload_directory` and default settings."""
     return _upload(Site(*fields))
 
 
 def upload_threshold(*fields: str) -> tuple[float, float]:
-    """Upload by `Transfer.upload_directory` through the lakeFS server, by `server_threshold`."""
+    """Upload with `Transfer.upload_directory` through the server, by `server_threshold`."""
     return _upload(Site(*fields), server_threshold=_SERVER_THRESHOLD)
 
 
@@ -99,21 +100,21 @@ def _upload(site: Site, **settings: Any) -> tuple[float, float]:
         report = transfer.upload_directory(site.folder, site.repository, "main", site.prefix)
         assert report.transferred == int(site.files), report
 
-    return _clocked(upload)
+    return _timed(upload)
 
 
 def download_client(*fields: str) -> tuple[float, float]:
-    """Download by `Transfer.download_directory` with defaults."""
+    """Download with `Transfer.download_directory` and default settings."""
     site = Site(*fields)
     transfer = transfer_of(site.lakefs)
     with _target(site) as folder:
-        return _clocked(
+        return _timed(
             lambda: transfer.download_directory(site.repository, "main", site.prefix, folder)
         )
 
 
 class _Bare:
-    """A loop of urllib3 and json in threads, with the checksums that this package computes."""
+    """A client of urllib3 and json in threads, with this package's checksums."""
 
     def __init__(self, site: Site) -> None:
         import urllib3
@@ -138,7 +139,7 @@ class _Bare:
 
 
 def upload_bare(*fields: str) -> tuple[float, float]:
-    """Upload in three requests a file: address, PUT, link."""
+    """Upload with three requests per file: address, PUT, link."""
     site = Site(*fields)
     bare = _Bare(site)
 
@@ -147,26 +148,21 @@ def upload_bare(*fields: str) -> tuple[float, float]:
         place = f"{bare.api}/branches/main/staging/backing?{path}"
         location = bare.call("GET", f"{place}&presign=true")
         data = _read(site, name)
-        headers = {"Content-Type": _TYPE, "User-Agent": "bare"}
+        headers = {"Content-Type": documents.MEDIA_TYPE, "User-Agent": "bare"}
         put = bare.store.request("PUT", location["presigned_url"], body=data, headers=headers)
         checksum = put.headers["ETag"].strip('"')
         assert checksum == hashlib.md5(data, usedforsecurity=False).hexdigest()
-        body = {
-            "staging": {"physical_address": location["physical_address"]},
-            "checksum": checksum,
-            "size_bytes": len(data),
-            "content_type": _TYPE,
-        }
+        body = documents.link(location["physical_address"], checksum, len(data))
         assert bare.call("PUT", place, json=body)["checksum"] == checksum
 
-    return _clocked(lambda: bare.each(upload, sorted(os.listdir(site.folder))))
+    return _timed(lambda: bare.each(upload, sorted(os.listdir(site.folder))))
 
 
 def upload_bare_server(*fields: str) -> tuple[float, float]:
-    """Upload in one request a file, through the lakeFS server."""
+    """Upload with one request per file, through the lakeFS server."""
     site = Site(*fields)
     bare = _Bare(site)
-    bare.headers["Content-Type"] = _TYPE
+    bare.headers["Content-Type"] = documents.MEDIA_TYPE
 
     def upload(name: str) -> None:
         path = urlencode({"path": site.prefix + name})
@@ -174,7 +170,7 @@ def upload_bare_server(*fields: str) -> tuple[float, float]:
         stats = bare.call("POST", f"{bare.api}/branches/main/objects?{path}", 201, body=data)
         assert stats["checksum"] == hashlib.md5(data, usedforsecurity=False).hexdigest()
 
-    return _clocked(lambda: bare.each(upload, sorted(os.listdir(site.folder))))
+    return _timed(lambda: bare.each(upload, sorted(os.listdir(site.folder))))
 
 
 def _read(site: Site, name: str) -> bytes:
@@ -183,7 +179,7 @@ def _read(site: Site, name: str) -> bytes:
 
 
 def download_bare(*fields: str) -> tuple[float, float]:
-    """Download in one request a file, by the presigned URLs of the listing."""
+    """Download with one request per file, from the presigned URLs of a listing."""
     site = Site(*fields)
     bare = _Bare(site)
 
@@ -207,17 +203,17 @@ def download_bare(*fields: str) -> tuple[float, float]:
             with open(file, "wb") as sink:
                 sink.write(data)
 
-        return _clocked(lambda: bare.each(download, listing()))
+        return _timed(lambda: bare.each(download, listing()))
 
 
 def upload_lakectl(*fields: str) -> tuple[float, float]:
-    """Upload by `lakectl fs upload -r` with its defaults."""
+    """Upload with `lakectl fs upload -r` and its defaults."""
     site = Site(*fields)
     return _lakectl(site, "upload", "--source", site.folder, _uri(site))
 
 
 def download_lakectl(*fields: str) -> tuple[float, float]:
-    """Download by `lakectl fs download -r` with its defaults."""
+    """Download with `lakectl fs download -r` and its defaults."""
     site = Site(*fields)
     with _target(site) as folder:
         return _lakectl(site, "download", _uri(site), folder)
@@ -237,8 +233,8 @@ def _lakectl(site: Site, command: str, *arguments: str) -> tuple[float, float]:
         "LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY": password,
     }
     with TemporaryDirectory() as home:
-        environment["HOME"] = home  # no configuration of the user's
-        return _clocked(
+        environment["HOME"] = home  # ignore the user's configuration
+        return _timed(
             lambda: subprocess.run(
                 [program, "fs", command, "--recursive", "--no-progress", *arguments],
                 check=True, stdout=subprocess.DEVNULL, env=os.environ | environment,
@@ -247,7 +243,7 @@ def _lakectl(site: Site, command: str, *arguments: str) -> tuple[float, float]:
 
 
 class _Boto3:
-    """The transfer methods of boto3, straight to the bucket, in some threads."""
+    """The transfer methods of boto3, directly to the bucket, in several threads."""
 
     def __init__(self, site: Site, threads: int) -> None:
         import boto3
@@ -262,7 +258,7 @@ class _Boto3:
         address = urlsplit(site.namespace)
         self.bucket = address.netloc
         self.prefix = f"{address.path.strip('/')}/boto3/{site.prefix}"
-        self.client.head_bucket(Bucket=self.bucket)  # botocore loads its data at the first call
+        self.client.head_bucket(Bucket=self.bucket)  # the first call loads botocore's data
 
     def each(self, work: Callable[[str], Any], names: Iterable[str]) -> None:
         with ThreadPoolExecutor(self.threads) as threads:
@@ -281,7 +277,7 @@ class _Boto3:
 
 
 def upload_boto3(*fields: str, threads: int = THREADS, keep: bool = False) -> tuple[float, float]:
-    """Upload by `upload_file` to the bucket of the storage namespace, past lakeFS."""
+    """Upload with `upload_file` to the bucket of the storage namespace."""
     site = Site(*fields)
     boto3 = _Boto3(site, threads)
 
@@ -290,19 +286,19 @@ def upload_boto3(*fields: str, threads: int = THREADS, keep: bool = False) -> tu
         boto3.client.upload_file(file, boto3.bucket, key, Config=boto3.config)
 
     try:
-        return _clocked(lambda: boto3.each(upload, sorted(os.listdir(site.folder))))
+        return _timed(lambda: boto3.each(upload, sorted(os.listdir(site.folder))))
     finally:
         if not keep:
             boto3.delete()
 
 
 def upload_boto3_loop(*fields: str) -> tuple[float, float]:
-    """Upload as `upload_boto3`, one file after the other."""
+    """Upload like `upload_boto3`, one file after another."""
     return upload_boto3(*fields, threads=1)
 
 
 def download_boto3(*fields: str, threads: int = THREADS) -> tuple[float, float]:
-    """Download by `download_file` what `upload_boto3` kept."""
+    """Download the objects of `upload_boto3` with `download_file`."""
     site = Site(*fields)
     boto3 = _Boto3(site, threads)
     with _target(site) as folder:
@@ -311,14 +307,14 @@ def download_boto3(*fields: str, threads: int = THREADS) -> tuple[float, float]:
             file = os.path.join(folder, os.path.basename(key))
             boto3.client.download_file(boto3.bucket, key, file, Config=boto3.config)
 
-        return _clocked(lambda: boto3.each(download, boto3.keys()))
+        return _timed(lambda: boto3.each(download, boto3.keys()))
 
 
 def download_boto3_loop(*fields: str) -> tuple[float, float]:
-    """Download as `download_boto3`, one object after the other."""
+    """Download like `download_boto3`, one object after another."""
     return download_boto3(*fields, threads=1)
 
 
 def delete_boto3(*fields: str) -> None:
-    """Delete what `upload_boto3` kept."""
+    """Delete the objects of `upload_boto3`."""
     _Boto3(Site(*fields), 1).delete()

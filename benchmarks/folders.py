@@ -3,20 +3,20 @@
     python benchmarks/folders.py
     python benchmarks/folders.py --scale 200000
 
-The folder has 1,000 files of 10 KiB. The peers are urllib3 in threads and, if they can be had,
-lakectl and boto3. A stand-in server answers unless the environment names a real one:
+The folder has 1,000 files of 10 KiB. The peers are urllib3 in threads and, if available, lakectl
+and boto3. A stand-in server answers unless the environment names a real one:
 
 - ``LAKEFS_TEST_ENDPOINT`` and the other variables of the integration suite name a lakeFS server.
   lakectl is a peer if it is on the path.
-- ``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID`` … name the server's store. Then boto3 is a peer.
+- ``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID`` … name the server's store, which makes boto3 a peer.
 - ``LAKEFS_BENCH_DELAYED_ENDPOINT`` names a second lakeFS server over the same store, for the rows
   with a delay. Presigned URLs name the store's host, so a delay needs a server whose presigned URLs
   lead to a proxy. Set its ``blockstore.s3.pre_signed_endpoint`` to a free address of this machine,
   for example http://127.0.0.1:19001. The benchmark reads the address from a presigned URL and
   starts a delaying proxy there, and another proxy before the server.
 
-All peers, boto3 included, go through the same proxies, which also count the requests. Each run is a
-process of its own, the peers take turns, and the best run of each peer counts.
+All peers, boto3 included, use the same proxies, which also count the requests. Each run is a
+separate process, the peers alternate, and the fastest run of each peer counts.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from urllib.parse import urlsplit
 
 from delay import DelayProxy
 from folder_peers import THREADS, Site, delete_boto3, transfer_of, upload_boto3
-from harness import output_of, setting
+from harness import output_of, prepare
 
 DELAY = 0.010
 FILES, SIZE = 1000, 10 << 10
@@ -45,7 +45,7 @@ FILES, SIZE = 1000, 10 << 10
 SUBJECTS = {
     "client": ("bare", "lakectl", "boto3", "boto3_loop"),
     "threshold": ("bare_server", "lakectl"),
-}  # and what they are compared with
+}  # by subject: the peers to compare it with
 NAMES = {
     "client": "lakefs_client",
     "threshold": "… with server_threshold",
@@ -55,10 +55,10 @@ NAMES = {
     "boto3": f"boto3, {THREADS} threads",
     "boto3_loop": "boto3, one by one",
 }
-# Peers that take many times as long as the others run fewer times.
+# Much slower peers run fewer rounds.
 SLOW, SLOW_ROUNDS = ("boto3_loop",), 1
-# Ratios of wall time that are allowed: subject, peer, direction, whether there is a delay.
-GOALS = {
+# Upper limits of wall time ratios by subject, peer, direction and delay.
+LIMITS = {
     ("client", "lakectl", "upload", False): 1.8,
     ("client", "lakectl", "upload", True): 1.0,
     ("client", "lakectl", "download", False): 1.1,
@@ -81,7 +81,7 @@ class Setup(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """One run: seconds of wall time and CPU; requests and connections if a proxy counted them."""
+    """Seconds of wall time and CPU of a run, and the traffic through the proxy, if any."""
 
     wall: float
     cpu: float
@@ -105,51 +105,51 @@ class Row(NamedTuple):
         for subject, peers in SUBJECTS.items():
             if subject in self.figures and peer in peers:
                 ratio = self.best(subject).wall / self.best(peer).wall
-                yield subject, ratio, GOALS.get((subject, peer, self.direction, self.delayed))
+                yield subject, ratio, LIMITS.get((subject, peer, self.direction, self.delayed))
 
 
 @contextmanager
-def setups(provided: dict[str, str]) -> Iterator[list[Setup]]:
+def setups(resources: dict[str, str]) -> Iterator[list[Setup]]:
     """Yield the setup without a delay and, if the environment allows it, the one with a delay."""
     with ExitStack() as stack:
-        if "lakefs" not in provided:
-            # Presigned URLs of the stand-in name the address that the client asked.
-            address = provided["http"]
+        if "lakefs" not in resources:
+            # The stand-in's presigned URLs contain the address that the client used.
+            address = resources["http"]
             proxy = stack.enter_context(_proxy({"127.0.0.1:0": address}))
             yield [
-                _stand_in(provided, address, None),
-                _stand_in(provided, f"http://{proxy.addresses[0]}", proxy),
+                _stand_in(resources, address, None),
+                _stand_in(resources, f"http://{proxy.addresses[0]}", proxy),
             ]
             return
         store = os.environ.get("AWS_ENDPOINT_URL", "")
-        found = [stack.enter_context(_real(provided, provided["lakefs"], store, None))]
+        result = [stack.enter_context(_real(resources, resources["lakefs"], store, None))]
         delayed = os.environ.get("LAKEFS_BENCH_DELAYED_ENDPOINT", "")
         if delayed and store:
             routes = {"127.0.0.1:0": delayed, _presigned_address(delayed): store}
             proxy = stack.enter_context(_proxy(routes))
             lakefs, behind = (f"http://{address}" for address in proxy.addresses)
-            found.append(stack.enter_context(_real(provided, lakefs, behind, proxy)))
+            result.append(stack.enter_context(_real(resources, lakefs, behind, proxy)))
         else:
             print("delay: skipped, LAKEFS_BENCH_DELAYED_ENDPOINT or AWS_ENDPOINT_URL is not set")
-        yield found
+        yield result
 
 
 def _proxy(routes: dict[str, str]) -> DelayProxy:
     return DelayProxy(DELAY, {listen: urlsplit(to).netloc for listen, to in routes.items()})
 
 
-def _stand_in(provided: dict[str, str], address: str, proxy: DelayProxy | None) -> Setup:
-    upload = Site(address, "", "", "hashed", "up/", provided["folder"], str(FILES))
+def _stand_in(resources: dict[str, str], address: str, proxy: DelayProxy | None) -> Setup:
+    upload = Site(address, "", "", "hashed", "up/", resources["folder"], str(FILES))
     return Setup(upload, upload._replace(repository=f"folder-{FILES}-{SIZE}"), proxy)
 
 
 @contextmanager
 def _real(
-    provided: dict[str, str], lakefs: str, store: str, proxy: DelayProxy | None
+    resources: dict[str, str], lakefs: str, store: str, proxy: DelayProxy | None
 ) -> Iterator[Setup]:
-    """Yield a setup with a new repository that has the files to download; delete it at the end."""
-    name, folder = f"bench-{secrets.token_hex(8)}", provided["folder"]
-    namespace = f"{provided['namespace'].rstrip('/')}/{name}"
+    """Yield a setup with a new repository of files to download; delete it at the end."""
+    name, folder = f"bench-{secrets.token_hex(8)}", resources["folder"]
+    namespace = f"{resources['namespace'].rstrip('/')}/{name}"
     with _repository(lakefs, name, namespace):
         site = Site(lakefs, store, namespace, name, "down/", folder, str(FILES))
         transfer_of(lakefs).upload_directory(folder, name, "main", site.prefix)
@@ -176,7 +176,7 @@ def _repository(lakefs: str, name: str, namespace: str) -> Iterator[Any]:
 
 
 def _presigned_address(lakefs: str) -> str:
-    """Return HOST:PORT of the store as a server's presigned URLs name it."""
+    """Return HOST:PORT of the store in the server's presigned URLs."""
     from lakefs_client.apis import StagingApi
 
     name = f"bench-{secrets.token_hex(8)}"
@@ -186,18 +186,18 @@ def _presigned_address(lakefs: str) -> str:
     return urlsplit(location.presigned_url).netloc
 
 
-def peers_of(provided: dict[str, str], site: Site) -> dict[str, list[str]]:
-    """Return the peers that can be measured, by direction, and print the others."""
+def peers_of(resources: dict[str, str], site: Site) -> dict[str, list[str]]:
+    """Return the available peers by direction; print the others."""
     from lakefs_client.transfer import TransferConfig
 
     missing = {}
     if "server_threshold" not in TransferConfig.__dataclass_fields__:
         missing["threshold"] = "TransferConfig has no server_threshold"
-    if "lakectl" not in provided:
-        missing["lakectl"] = "there is no server, or no lakectl on the path"
+    if "lakectl" not in resources:
+        missing["lakectl"] = "it needs a named server and lakectl on the path"
     if not site.store or importlib.util.find_spec("boto3") is None:
         for peer in ("boto3", "boto3_loop"):
-            missing[peer] = "there is no server, no AWS_ENDPOINT_URL, or no boto3"
+            missing[peer] = "it needs a named server, AWS_ENDPOINT_URL and boto3"
     for peer, reason in missing.items():
         print(f"{NAMES[peer]}: skipped, {reason}")
     uploads = [peer for peer in NAMES if peer not in missing]
@@ -206,7 +206,7 @@ def peers_of(provided: dict[str, str], site: Site) -> dict[str, list[str]]:
 
 
 def measure(setup: Setup, direction: str, peers: list[str], rounds: int) -> Row:
-    """Run each peer in each round, in an order that changes direction every time."""
+    """Run each peer in each round, in alternating order."""
     figures: dict[str, list[Figure]] = {peer: [] for peer in peers}
     for number in range(rounds):
         for peer in peers[:: -1 if number % 2 else 1]:
@@ -223,13 +223,13 @@ def measure(setup: Setup, direction: str, peers: list[str], rounds: int) -> Row:
     return Row(direction, setup.proxy is not None, figures)
 
 
-TITLES = ("lakefs_client", "server_threshold")  # to a peer: ratios of these
+TITLES = ("lakefs_client", "server_threshold")  # columns of ratios
 _SCALE = "{:<18}{:>8}{:>12}{:>9}{:>12}{:>7}"
 _LINE = "{:<26}{:>9}{:>9}{:>10}{:>13}  {:<16}{:<16}"
 
 
 def report(row: Row) -> None:
-    """Print a row as a table: a line a peer, with the ratios of this package to it."""
+    """Print a row as a table with a line per peer, and this package's ratios to the peer."""
     delay = f"round trip {2000 * DELAY:.0f} ms" if row.delayed else "no delay"
     print(f"\n{row.direction}, {delay}, {FILES:,} files of {SIZE >> 10} KiB")
     print(_LINE.format("", "wall", "CPU", "requests", "connections", *TITLES))
@@ -258,12 +258,12 @@ def _ratio(ratio: float, limit: float | None) -> str:
     return f"{ratio:.2f} {'ok' if ratio <= limit else 'OVER'} {limit:.2f}"
 
 
-def scale(provided: dict[str, str], files: int) -> None:
-    """Print the memory, threads, open files and pages of folders with many files."""
+def scale(resources: dict[str, str], files: int) -> None:
+    """Print memory, threads, open files and pages of transfers of many files."""
     print(f"{files:,} files, from and to the stand-in server")
     print(_SCALE.format("", "wall", "memory", "threads", "open files", "pages"))
     with TemporaryDirectory() as folder:
-        arguments = (provided["http"], folder, str(files))
+        arguments = (resources["http"], folder, str(files))
         for name, function in (
             ("upload", "upload"),
             ("download", "download"),
@@ -284,35 +284,35 @@ def as_json(row: Row) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Run the chosen measures. Return 1 if `--check` is given and a limit is missed."""
+    """Run the chosen measures. Return 1 if `--check` is given and a limit is exceeded."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("only", nargs="*", help="upload, download; both by default")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each peer")
     parser.add_argument("--json", type=Path, help="file for all figures")
-    parser.add_argument("--check", action="store_true", help="fail if a limit is missed")
+    parser.add_argument("--check", action="store_true", help="fail if a limit is exceeded")
     parser.add_argument("--scale", type=int, help="measure memory of folders with this many files")
     args = parser.parse_args()
     if args.scale:
-        with setting(quick=True) as provided:
-            scale(provided, args.scale)
+        with prepare(quick=True) as resources:
+            scale(resources, args.scale)
         return 0
     rows = []
-    with setting(quick=True) as provided, setups(provided) as found:
-        peers = peers_of(provided, found[0].upload)
-        for setup in found:
+    with prepare(quick=True) as resources, setups(resources) as available:
+        peers = peers_of(resources, available[0].upload)
+        for setup in available:
             for direction in args.only or peers:
                 rows.append(measure(setup, direction, peers[direction], args.rounds))
                 report(rows[-1])
     if args.json:
         args.json.write_text(json.dumps([as_json(row) for row in rows], indent=1) + "\n")
-    missed = [
+    exceeded = [
         ratio
         for row in rows
         for peer in row.figures
         for _, ratio, limit in row.ratios(peer)
         if limit is not None and ratio > limit
     ]
-    return int(args.check and bool(missed))
+    return int(args.check and bool(exceeded))
 
 
 if __name__ == "__main__":

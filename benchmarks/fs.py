@@ -2,9 +2,9 @@
 
     python benchmarks/fs.py --rounds 3
 
-The server is the one that LAKEFS_TEST_ENDPOINT and its kin name, else a sandbox, which has no
-gateway. Variants take turns, each in a process of its own; the figures are the fastest round's.
-It needs pyarrow; lakefs-spec and s3fs are left out if they are not installed.
+The variables of the integration suite (LAKEFS_TEST_ENDPOINT …) name the server. The default is a
+sandbox, which has no gateway. The variants alternate, each in a separate process; the fastest round
+counts. pyarrow is required; lakefs-spec and s3fs are skipped if they are not installed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ VARIANTS = {"lakefs_client": "lakefs_client", "lakefs-spec": "lakefs_spec", "s3f
 
 
 def file_system(variant: str, options: dict[str, str]) -> Files:
-    """Return a file system, without what it remembers of listings."""
+    """Return a new file system of a variant."""
     if variant == "s3fs":
         import s3fs
 
@@ -51,7 +51,7 @@ def file_system(variant: str, options: dict[str, str]) -> Files:
 
 
 def two_columns(fs: Files, root: str) -> None:
-    """Read two columns of a Parquet file that has 100."""
+    """Read two of the 100 columns of a Parquet file."""
     from pyarrow import parquet
 
     with fs.open(f"{root}/wide.parquet") as file:
@@ -60,11 +60,11 @@ def two_columns(fs: Files, root: str) -> None:
 
 
 def random_reads(fs: Files, root: str) -> None:
-    """Read 1 KiB at 1,000 random places of an open file."""
-    places = random.Random(1)
+    """Read 1 KiB at 1,000 random offsets of an open file."""
+    generator = random.Random(1)
     with fs.open(f"{root}/large.bin") as file:
         for _ in range(READS):
-            file.seek(places.randrange(63 * MIB))
+            file.seek(generator.randrange(63 * MIB))
             assert len(file.read(1024)) == 1024
 
 
@@ -91,31 +91,31 @@ MEASURES: dict[str, Callable[[Files, str], None]] = {
 
 
 def prepare(options: dict[str, str], root: str) -> None:
-    """Write the objects that are read."""
+    """Create the objects for the reads."""
     import pyarrow
     import pyarrow.parquet as parquet
 
     fs = file_system("lakefs_client", options)
-    places = random.Random(3)
+    generator = random.Random(3)
     rows = 200_000
-    columns = {f"c{i}": [places.random() for _ in range(rows)] for i in range(2)}
+    columns = {f"c{i}": [generator.random() for _ in range(rows)] for i in range(2)}
     table = pyarrow.table({f"c{i}": columns[f"c{i % 2}"] for i in range(100)})
     buffer = io.BytesIO()
     parquet.write_table(table, buffer, row_group_size=rows // 4, use_dictionary=False)
     fs.pipe_file(f"{root}/wide.parquet", buffer.getvalue())
-    fs.pipe_file(f"{root}/large.bin", places.randbytes(64 * MIB))
-    fs.pipe({f"{root}/small/{number:04}": places.randbytes(1024) for number in range(READS)})
+    fs.pipe_file(f"{root}/large.bin", generator.randbytes(64 * MIB))
+    fs.pipe({f"{root}/small/{number:04}": generator.randbytes(1024) for number in range(READS)})
 
 
 @contextmanager
 def repository() -> Iterator[tuple[dict[str, str], str, bool]]:
-    """Yield credentials, a fresh repository's branch, and True if there is a gateway."""
+    """Yield file system options, the path of a new branch, and True with a gateway."""
     endpoint = os.environ.get("LAKEFS_TEST_ENDPOINT")
     if not endpoint:
         with Sandbox() as sandbox:
             configuration = sandbox.configuration()
             namespace = f"{sandbox.storage_namespace}bench"
-            with _created(configuration, "bench", namespace) as (options, root):
+            with _new_repository(configuration, "bench", namespace) as (options, root):
                 yield options, root, False
         return
     configuration = Configuration(
@@ -125,12 +125,12 @@ def repository() -> Iterator[tuple[dict[str, str], str, bool]]:
     )
     name = f"bench-{uuid.uuid4().hex[:12]}"
     namespace = f"{os.environ['LAKEFS_TEST_STORAGE_NAMESPACE'].rstrip('/')}/{name}"
-    with _created(configuration, name, namespace) as (options, root):
+    with _new_repository(configuration, name, namespace) as (options, root):
         yield options, root, True
 
 
 @contextmanager
-def _created(
+def _new_repository(
     configuration: Configuration, name: str, namespace: str
 ) -> Iterator[tuple[dict[str, str], str]]:
     with ApiClient(configuration) as client:
@@ -148,8 +148,8 @@ def _created(
 
 
 def child(task: dict[str, Any]) -> None:
-    """Measure once, and print wall and CPU seconds."""
-    import_module("pyarrow.parquet")  # its import takes longer than the reads
+    """Run a measure once, and print wall and CPU seconds."""
+    import_module("pyarrow.parquet")  # not part of the measure
 
     fs = file_system(task["variant"], task["options"])
     wall, cpu = time.perf_counter(), time.process_time()
@@ -158,10 +158,12 @@ def child(task: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Run every measure, and print a table."""
+    """Run the chosen measures and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("only", nargs="*", help="words, one of which is in a measure's name")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each variant runs")
+    parser.add_argument(
+        "only", nargs="*", help="run measures whose name contains one of these words"
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each variant")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:

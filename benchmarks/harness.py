@@ -1,4 +1,4 @@
-"""Run measures: every figure from a process of its own, the variants taking turns."""
+"""Runner of measures: each figure comes from a separate process, and the variants alternate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from measures import Measure
 
 HERE = Path(__file__).parent
 # On a busy machine a measure takes more rounds, up to this factor.
-_PATIENCE = 3
+_MAX_FACTOR = 3
 PEERS = {"legacy": "lakefs_client==1.44.0", "sdk": "lakefs_sdk"}
 
 
@@ -24,12 +24,12 @@ class Result(NamedTuple):
     """The figures of a measure, the best of each variant.
 
     Attributes:
-        measure: What was measured.
+        measure: The measure.
         ours: This package's figure.
-        floor: That of the floor, with what is granted on top of it; None where there is none.
-        limit: The ratio that is allowed, or the figure where there is no floor.
+        floor: The floor's figure, including the allowance, or None without a floor.
+        limit: Upper limit of the ratio, or of the figure if there is no floor.
         peers: Figures of other packages by their key in `PEERS`.
-        figures: All of them, by variant.
+        figures: All figures by variant.
     """
 
     measure: Measure
@@ -41,67 +41,67 @@ class Result(NamedTuple):
 
     @property
     def value(self) -> float:
-        """The figure that the limit applies to: the ratio to the baseline, or the value."""
+        """The quantity that the limit applies to: the ratio to the floor, or the figure."""
         return self.ours if self.floor is None else self.ours / self.floor
 
     @property
-    def within(self) -> bool:
-        """True if the limit is met, or if there is none."""
+    def is_met(self) -> bool:
+        """True if the limit is met, or there is no limit."""
         return self.limit is None or self.value <= self.limit
 
 
 @contextmanager
-def setting(quick: bool) -> Iterator[dict[str, str]]:
-    """Resources of the measures by name: addresses of the server, files, numbers of calls.
+def prepare(quick: bool) -> Iterator[dict[str, str]]:
+    """Yield the resources of the measures by name: server addresses, files, numbers of calls.
 
-    Without trustme there is no ``https``, no ``lakefs`` unless the environment names one, and no
-    ``lakectl`` unless it is installed.
+    ``https`` needs trustme, ``lakefs`` needs a server in the environment, and ``lakectl`` an
+    installed lakectl.
     """
     with tempfile.TemporaryDirectory(prefix="lakefs-client-bench-") as folder:
-        place = Path(folder)
-        provided = {
+        base = Path(folder)
+        resources = {
             "no_ca": "",
             "calls": "500" if quick else "2000",
             "pages": "40" if quick else "100",
-            "file": str(place / "file"),
-            "folder": str(place / "small"),
+            "file": str(base / "file"),
+            "folder": str(base / "small"),
         }
-        with open(provided["file"], "wb") as file:
+        with open(resources["file"], "wb") as file:
             block = os.urandom(1 << 20)
             for _ in range(64 if quick else 256):
                 file.write(block)
-        Path(provided["folder"]).mkdir()
+        Path(resources["folder"]).mkdir()
         for number in range(1000):
-            (place / "small" / f"{number:04d}.bin").write_bytes(os.urandom(10 << 10))
+            (base / "small" / f"{number:04d}.bin").write_bytes(os.urandom(10 << 10))
         if "LAKEFS_TEST_ENDPOINT" in os.environ:
-            provided["lakefs"] = os.environ["LAKEFS_TEST_ENDPOINT"]
-            provided["namespace"] = os.environ["LAKEFS_TEST_STORAGE_NAMESPACE"]
+            resources["lakefs"] = os.environ["LAKEFS_TEST_ENDPOINT"]
+            resources["namespace"] = os.environ["LAKEFS_TEST_STORAGE_NAMESPACE"]
             if lakectl := shutil.which("lakectl"):
-                provided["lakectl"] = lakectl
-        certificate = _certificate(place)
+                resources["lakectl"] = lakectl
+        certificate = _certificate(base)
         if certificate:
-            provided["ca"] = str(place / "ca.pem")
+            resources["ca"] = str(base / "ca.pem")
         server = subprocess.Popen(
             [sys.executable, HERE / "server.py", *certificate],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
-        with server:  # closes its stdin, upon which it ends
+        with server:  # closes its stdin, which ends the process
             assert server.stdout is not None
-            provided.update(zip(("http", "https"), server.stdout.readline().split()))
-            yield provided
+            resources.update(zip(("http", "https"), server.stdout.readline().split()))
+            yield resources
 
 
-def _certificate(place: Path) -> list[str]:
+def _certificate(base: Path) -> list[str]:
     try:
         import trustme
     except ImportError:
         return []
     authority = trustme.CA()
-    authority.cert_pem.write_to_path(str(place / "ca.pem"))
+    authority.cert_pem.write_to_path(str(base / "ca.pem"))
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(
-        str(place / "server.pem")
+        str(base / "server.pem")
     )
-    return [str(place / "server.pem")]
+    return [str(base / "server.pem")]
 
 
 def peer_pythons(venvs: Path) -> dict[str, str]:
@@ -118,37 +118,40 @@ def peer_pythons(venvs: Path) -> dict[str, str]:
                 installed.touch()
             pythons[key] = str(python)
         except (OSError, subprocess.CalledProcessError) as error:
-            print(f"without {requirement}: it cannot be installed here ({error})")
+            print(f"{requirement}: skipped, installing it failed ({error})")
     return pythons
 
 
 def run(
-    measure: Measure, provided: dict[str, str], pythons: dict[str, str], rounds: int | None
+    measure: Measure, resources: dict[str, str], pythons: dict[str, str], rounds: int | None
 ) -> Result:
-    """Take the figures of a measure."""
+    """Run a measure and return its figures."""
     arguments = [
-        provided[argument] if isinstance(argument, str) else str(argument)
+        resources[argument] if isinstance(argument, str) else str(argument)
         for argument in measure.arguments
     ]
-    wanted = filter(None, (measure.floor, measure.plus, measure.subject))
-    variants = {variant: (sys.executable, variant) for variant in wanted}
+    names = filter(None, (measure.floor, measure.allowance, measure.subject))
+    variants = {variant: (sys.executable, variant) for variant in names}
     if measure.peers:
         variants |= {key: (python, key) for key, python in pythons.items()}
     figures: dict[str, list[float]] = {key: [] for key in variants}
-    # Of CPU time the best, since others' work only adds to it; of memory the worst.
+    # The lowest CPU time, as other processes only add to it; the highest memory.
     pick = max if measure.unit == "MiB" else min
-    least = rounds or measure.rounds
-    for number in range(rounds or _PATIENCE * least):
-        if number >= least and _settled(figures.values(), pick):
+    minimum = rounds or measure.rounds
+    for number in range(rounds or _MAX_FACTOR * minimum):
+        if number >= minimum and _settled(figures.values(), pick):
             break
-        # There and back, so that no variant always follows the same one.
+        # Alternate the order, so that no variant always follows the same one.
         for key in [*variants][:: -1 if number % 2 else 1]:
             figures[key].append(_figure(measure, *variants[key], arguments))
-    best = {key: pick(all_) for key, all_ in figures.items()}
+    best = {key: pick(values) for key, values in figures.items()}
     floor, limit = best.get(measure.floor or ""), measure.limit
-    if measure.plus and floor is not None and limit is not None:
-        plus = best[measure.plus]
-        floor, limit = floor + plus, (limit * floor + plus) / (floor + plus)
+    if measure.allowance and floor is not None and limit is not None:
+        allowance = best[measure.allowance]
+        floor, limit = (
+            floor + allowance,
+            (limit * floor + allowance) / (floor + allowance),
+        )
     peers = {key: best[key] for key in PEERS if key in best}
     return Result(measure, best[measure.subject], floor, limit, peers, figures)
 
@@ -156,7 +159,8 @@ def run(
 def _settled(figures: Iterable[list[float]], pick: Callable[[list[float]], float]) -> bool:
     """Return True if the last two rounds changed each result by at most 1 %."""
     return all(
-        len(all_) < 3 or abs(pick(all_[:-2]) - pick(all_)) <= 0.01 * pick(all_) for all_ in figures
+        len(values) < 3 or abs(pick(values[:-2]) - pick(values)) <= 0.01 * pick(values)
+        for values in figures
     )
 
 
@@ -170,7 +174,7 @@ def _figure(measure: Measure, python: str, variant: str, arguments: Iterable[str
 
 
 def output_of(python: str, module: str, function: str, arguments: Iterable[str]) -> str:
-    """Return what a function of a module returns, in a process of its own, as its repr."""
+    """Run a function of a module in a separate process; return the repr of its result."""
     child = subprocess.run(
         [python, HERE / "child.py", module, function, *arguments],
         check=True, stdout=subprocess.PIPE, text=True, env=_environment(),
@@ -183,8 +187,7 @@ def _source(module: str) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """Return this process's environment without proxies. Compiled modules are
-    kept, as they are wherever a package is installed."""
+    """Return this process's environment without proxies, and with bytecode caching."""
     return {
         name: value
         for name, value in os.environ.items()

@@ -6,7 +6,7 @@ from time import process_time
 
 
 def example_floor() -> float:
-    """urllib3 alone."""
+    """Import urllib3 alone."""
     start = process_time()
     import urllib3  # noqa: F401
 
@@ -14,7 +14,7 @@ def example_floor() -> float:
 
 
 def example_client() -> float:
-    """Import the package, an API module and two models, as an example does."""
+    """Import the package, an API module and two models, like an example."""
     start = process_time()
     import lakefs_client  # noqa: F401
     from lakefs_client.api import experimental_api  # noqa: F401
@@ -27,7 +27,7 @@ def example_client() -> float:
 
 
 def example_sdk() -> float:
-    """Import the same of lakefs_sdk."""
+    """Import the corresponding modules of lakefs_sdk."""
     start = process_time()
     import lakefs_sdk  # noqa: F401
     from lakefs_sdk.api import experimental_api  # noqa: F401
@@ -40,11 +40,11 @@ def example_sdk() -> float:
 
 
 everything_floor = example_floor
-everything_sdk = example_sdk  # its package loads everything as it is
+everything_sdk = example_sdk  # the package always loads everything
 
 
 def everything_client() -> float:
-    """All API groups and all models, really loaded."""
+    """Load all API groups and all models."""
     start = process_time()
     from lakefs_client import apis, models
 
@@ -56,7 +56,7 @@ def everything_client() -> float:
 
 
 def everything_legacy() -> float:
-    """Import the same of lakefs_client 1.44."""
+    """Load all API groups and all models of lakefs_client 1.44."""
     start = process_time()
     import lakefs_client.apis
     import lakefs_client.models  # noqa: F401

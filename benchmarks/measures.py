@@ -9,25 +9,25 @@ _MIB = 1 << 20
 
 
 class Measure(NamedTuple):
-    """One line of the table.
+    """A line of the table.
 
-    Its figures are those of the functions ``{function}_{variant}`` of a module: of the floor,
-    of this package, and of the peers that can do it.
+    The functions ``{function}_{variant}`` of a module return the figures of the floor, of this
+    package, and of the peers that support the measure.
 
     Attributes:
-        name: For people.
+        name: Title of the line.
         module: Module of the functions.
-        function: Start of their names.
-        unit: Of the figures: ``s`` of CPU, or ``MiB``.
-        limit: Ratio to the floor that is allowed; None for a figure of information. Without a
-            floor, the figure that is allowed.
-        arguments: Names of what the run provides, and numbers.
+        function: Prefix of their names.
+        unit: Unit of the figures: ``s`` of CPU, or ``MiB``.
+        limit: Upper limit of the ratio to the floor, or of the figure if there is no floor. None
+            for information only.
+        arguments: Names of the run's resources, and numbers.
         subject: The variant of this package.
         floor: The variant to compare with.
-        plus: A variant whose cost is granted on top of the floor's.
-        peers: Whether other packages can do it.
-        rounds: How often each variant runs at the least.
-        long: Whether it is left out of a quick run.
+        allowance: A variant whose cost is added to the floor's.
+        peers: True if other packages support the measure.
+        rounds: Minimum runs of each variant.
+        long: True if a quick run skips the measure.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Measure(NamedTuple):
     arguments: tuple[str | int, ...] = ()
     subject: str = "client"
     floor: str | None = "floor"
-    plus: str | None = None
+    allowance: str | None = None
     peers: bool = False
     rounds: int = 5
     long: bool = False
@@ -60,13 +60,13 @@ MEASURES = (
     Measure("memory, 100,000 objects", "codec", "memory", "MiB", 1.25, peers=True, rounds=1),
     Measure("upload 1 GiB, HTTP", "upload", "upload", "s", 1.15, (*HTTP, "file")),
     Measure("… with verification", "upload", "upload", "s", 1.15, (*HTTP, "file"),
-            subject="verified", plus="md5"),
+            subject="verified", allowance="md5"),
     Measure("… one memory map a part", "upload", "upload", "s", None, (*HTTP, "file"),
             subject="mapped"),
     Measure("… sendfile", "upload", "upload", "s", None, (*HTTP, "file"), subject="sendfile"),
     Measure("upload 1 GiB, TLS", "upload", "upload", "s", 1.15, (*HTTPS, "file")),
     Measure("… with verification", "upload", "upload", "s", 1.15, (*HTTPS, "file"),
-            subject="verified", plus="md5"),
+            subject="verified", allowance="md5"),
     Measure("download 1 GiB, HTTP", "download", "download", "s", 1.3, (*HTTP, "file")),
     Measure("download 1 GiB, TLS", "download", "download", "s", 1.3, (*HTTPS, "file")),
     Measure("store, against boto3", "store", "upload", "s", None, STORE, floor="boto3", rounds=3),

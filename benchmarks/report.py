@@ -1,4 +1,4 @@
-"""Results as a table, as JSON and as a picture."""
+"""Output of results as a table, as JSON and as a picture."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEADER = _ROW.format(*_HEADINGS)
 
 
 def line(result: Result) -> str:
-    """Return a result as a line of the table. Peers have their ratio to the baseline."""
+    """Return a result as a line of the table, with the peers' ratios to the floor."""
     measure = result.measure
     unit = measure.unit
     absolute = result.floor is None
@@ -29,7 +29,7 @@ def line(result: Result) -> str:
         "" if result.floor is None else _amount(result.floor, unit),
         "" if absolute else f"{result.value:.2f}",
         "" if result.limit is None else f"{result.limit:g}" if absolute else f"{result.limit:.2f}",
-        "" if result.limit is None else "ok" if result.within else "OVER",
+        "" if result.limit is None else "ok" if result.is_met else "OVER",
         *peers,
     )
 
@@ -44,7 +44,7 @@ def _amount(value: float, unit: str) -> str:
 
 
 def as_json(results: Iterable[Result]) -> list[dict[str, Any]]:
-    """Results as plain values: seconds of CPU, or MiB."""
+    """Return results as plain values: seconds of CPU, or MiB."""
     return [
         {
             "measure": result.measure.name,
@@ -53,7 +53,7 @@ def as_json(results: Iterable[Result]) -> list[dict[str, Any]]:
             "floor": result.floor,
             "ratio": None if result.floor is None else result.value,
             "limit": result.limit,
-            "within": result.within,
+            "is_met": result.is_met,
             "peers": result.peers,
             "figures": result.figures,
         }
@@ -72,15 +72,21 @@ _NAMES = {
 }
 _CAPTION = "CPU time and memory as multiples of urllib3 and json alone; less is better"
 _LOW, _HIGH = 0.02, 100.0
+_STYLE = """<style>
+text { fill: #101828 } .page { fill: #ffffff } .grid { stroke: #d0d5dd }
+@media (prefers-color-scheme: dark) {
+  text { fill: #e6edf3 } .page { fill: #0d1117 } .grid { stroke: #3d444d }
+}
+</style>"""
 
 
 def svg(results: Iterable[Result]) -> str:
-    """Ratios to the floor as bars on a logarithmic scale; a stroke is the limit."""
+    """Return the ratios to the floor as bars on a logarithmic scale, with strokes as limits."""
     shapes: list[str] = []
     y = _TOP
     for result in results:
         if result.floor is None or result.measure.floor != "floor":
-            continue  # what is against other things has no place among these
+            continue  # the picture compares with the floor only
         shapes.append(_text(_LEFT - 8, y + 10, result.measure.name, "end"))
         subject = "other" if result.limit is None else "ours"
         ratios = {subject: result.value} | {k: v / result.floor for k, v in result.peers.items()}
@@ -94,12 +100,12 @@ def svg(results: Iterable[Result]) -> str:
                 f'fill="{_COLORS[key]}" fill-opacity="0.8"/>'
             )
             if key == "ours" and end <= limit < end + _LABEL:
-                end = limit  # or the stroke would be through the number
+                end = limit  # the stroke would cross the number
             shapes.append(_text(end + 6, y + 10, f"{ratio:.2f}"))
             y += _BAR + 2
         y += _GAP
     grid = [
-        f'<path d="M{_x(tick)} {_TOP - 12}V{y}" stroke="#d0d5dd"/>'
+        f'<path class="grid" d="M{_x(tick)} {_TOP - 12}V{y}"/>'
         + _text(_x(tick), _TOP - 16, f"{tick:g}", "middle")
         for tick in (0.1, 1, 10)
     ]
@@ -112,13 +118,14 @@ def svg(results: Iterable[Result]) -> str:
     legend += [_limit(x, 8), _text(x + 10, 18, "limit"), _text(_MARGIN, 38, _CAPTION)]
     root = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {y}" '
-        'font-family="sans-serif" font-size="12" fill="#101828">'
+        'font-family="sans-serif" font-size="12">'
     )
     return "\n".join(
         (
             root,
             f"<title>{_CAPTION}</title>",
-            f'<rect width="{_WIDTH}" height="{y}" fill="#ffffff"/>',
+            _STYLE,
+            f'<rect class="page" width="{_WIDTH}" height="{y}"/>',
             *legend, *grid, *shapes, "</svg>\n",
         )
     )  # fmt: skip

@@ -1,8 +1,8 @@
-"""A server that does as little as it can: a few answers of lakeFS's API, and a store that discards
-what it gets and makes up what it gives.
+"""A minimal stand-in for lakeFS and its store, which discards uploads and generates downloads.
 
-It runs in a process of its own, whose CPU time is not counted. ``python server.py [PEM]`` prints
-the address of the plain and, with a certificate, of the TLS server, and ends with its stdin.
+The server runs in a separate process, whose CPU time is not counted. ``python server.py [PEM]``
+prints the address of the plain and, with a certificate, of the TLS server. It exits when its stdin
+closes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl
 
 import documents
 
-# The store computes real MD5s for this repository alone; the ETags of others are not MD5s.
+# The store computes MD5s for this repository only; other ETags are not MD5s.
 HASHED = "hashed"
 # The name of a repository with a listing of many files: `folder-COUNT-SIZE`.
 FOLDER = "folder-"
@@ -40,13 +40,13 @@ _sizes_lock = threading.Lock()
 
 
 def serve(listener: socket.socket, context: ssl.SSLContext | None) -> None:
-    """Accept connections for ever, each with a thread of its own."""
+    """Accept connections forever, with a thread per connection."""
     while True:
         sock, _ = listener.accept()
-        threading.Thread(target=_converse, args=(sock, context), daemon=True).start()
+        threading.Thread(target=_handle, args=(sock, context), daemon=True).start()
 
 
-def _converse(sock: socket.socket, context: ssl.SSLContext | None) -> None:
+def _handle(sock: socket.socket, context: ssl.SSLContext | None) -> None:
     scheme = "http" if context is None else "https"
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     window = memoryview(bytearray(_WINDOW))
@@ -56,15 +56,15 @@ def _converse(sock: socket.socket, context: ssl.SSLContext | None) -> None:
         with sock, sock.makefile("rb") as incoming:
             while line := incoming.readline():
                 method, target, _ = line.decode().split(" ")
-                length, wanted, host = _read_head(incoming)
+                length, byte_range, host = _read_head(incoming)
                 if target.startswith("/store/") and method == "GET":
-                    _make_up(sock, target, wanted, window)
+                    _send_object(sock, target, byte_range, window)
                     continue
                 if target.startswith("/store/"):
-                    status, etag = 200, _discard(incoming, target, length, window)
+                    status, etag = 200, _receive_object(incoming, target, length, window)
                     headers, body = f"ETag: {etag}\r\n", b""
                 else:
-                    # Presigned URLs name the address that the client used, a proxy's included.
+                    # Presigned URLs contain the address that the client used, even a proxy's.
                     origin = f"{scheme}://{host}"
                     status, body = _answer(origin, method, target, incoming.read(length))
                     headers = "Content-Type: application/json\r\n"
@@ -76,28 +76,28 @@ def _converse(sock: socket.socket, context: ssl.SSLContext | None) -> None:
                     b"HTTP/1.1 %d %s\r\n%s" % (status, _STATUS[status], head.encode() + body)
                 )
     except OSError:
-        pass  # the client is gone
+        pass  # the client has disconnected
 
 
 def _read_head(incoming: BinaryIO) -> tuple[int, str, str]:
     """Return Content-Length, Range and Host of a request."""
-    length, wanted, host = 0, "", ""
+    length, byte_range, host = 0, "", ""
     while (line := incoming.readline()) not in (b"\r\n", b""):
         name = line[:15].lower()
         if name == b"content-length:":
             length = int(line[15:])
         elif name.startswith(b"range:"):
-            wanted = line[6:].decode().strip()
+            byte_range = line[6:].decode().strip()
         elif name.startswith(b"host:"):
             host = line[5:].decode().strip()
-    return length, wanted, host
+    return length, byte_range, host
 
 
-def _make_up(sock: socket.socket, target: str, wanted: str, window: memoryview) -> None:
+def _send_object(sock: socket.socket, target: str, byte_range: str, window: memoryview) -> None:
     """Send an object whose name is its size, or a range of it."""
     size = int(target.partition("?")[0].rpartition("/")[2])
-    if wanted:
-        first, last = map(int, wanted.removeprefix("bytes=").split("-"))
+    if byte_range:
+        first, last = map(int, byte_range.removeprefix("bytes=").split("-"))
         left = last + 1 - first
         sock.sendall(
             b"HTTP/1.1 206 Partial Content\r\nContent-Length: %d\r\n"
@@ -112,7 +112,7 @@ def _make_up(sock: socket.socket, target: str, wanted: str, window: memoryview) 
         left -= count
 
 
-def _discard(incoming: Any, target: str, length: int, window: memoryview) -> str:
+def _receive_object(incoming: Any, target: str, length: int, window: memoryview) -> str:
     path = target.partition("?")[0].removeprefix("/store/")
     hashed = path.startswith(f"{HASHED}/")
     digest = hashlib.md5(usedforsecurity=False)
@@ -163,9 +163,9 @@ def _answer(origin: str, method: str, target: str, body: bytes) -> tuple[int, by
         return 201, _stats("s3://lake/posted", checksum, len(body))
     if path.endswith("/objects/stat"):
         if repository.startswith(FOLDER):
-            asked = dict(parse_qsl(query))
-            origin = origin if asked.get("presign") == "true" else ""
-            entry = documents.file(origin, repository, asked["path"], now)
+            arguments = dict(parse_qsl(query))
+            origin = origin if arguments.get("presign") == "true" else ""
+            entry = documents.file(origin, repository, arguments["path"], now)
             return 200, documents.compact(entry)
         size = re.search(r"\bpath=(\d+)", query)[1]  # type: ignore[index]
         url = documents.presigned(origin, f"{repository}/{size}", now, 1)
@@ -176,12 +176,12 @@ def _answer(origin: str, method: str, target: str, body: bytes) -> tuple[int, by
 
 
 def _listing(origin: str, repository: str, query: str, now: str) -> bytes:
-    """Return a page: of the files of a folder, of the same objects always, or empty."""
+    """Return a page of a folder's files, of constant objects, or an empty page."""
     if repository.startswith(FOLDER):
-        asked = dict(parse_qsl(query))
-        origin = origin if asked.get("presign") == "true" else ""
+        arguments = dict(parse_qsl(query))
+        origin = origin if arguments.get("presign") == "true" else ""
         page = documents.folder(
-            origin, repository, asked.get("prefix", ""), asked.get("after", ""), now
+            origin, repository, arguments.get("prefix", ""), arguments.get("after", ""), now
         )
         return documents.compact(page)
     return _empty_page if repository == HASHED else _page
@@ -201,7 +201,7 @@ def _stats(physical_address: str, checksum: str, size: int) -> bytes:
             "checksum": checksum,
             "mtime": int(time.time()),
             "size_bytes": size,
-            "content_type": "application/octet-stream",
+            "content_type": documents.MEDIA_TYPE,
         }
     )
 

@@ -1,4 +1,4 @@
-"""CPU seconds a file of uploads of many small files: address, PUT, link."""
+"""CPU seconds per file of uploads of many small files: address, PUT, link."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from time import process_time
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+import documents
+
 _BATCH = 100
 
 
 def _per_file(upload: Callable[[str, str], Any], folder: str) -> float:
-    """Seconds a file, in the best of some batches: others' work on the machine only adds."""
+    """Return the seconds per file in the fastest batch, as other processes only add time."""
     entries = [(entry.path, entry.name) for entry in os.scandir(folder)]
     best = float("inf")
     for number in range(0, len(entries), _BATCH):
@@ -26,10 +28,10 @@ def _per_file(upload: Callable[[str, str], Any], folder: str) -> float:
 
 
 def upload_floor(url: str, folder: str) -> float:
-    """urllib3 and json in a bare loop, with the checksum that the link takes."""
+    """Upload with urllib3 and json, with the checksum for the link."""
     import urllib3
 
-    # The store is another server than lakeFS, though here both have one address.
+    # A real store is another server than lakeFS, so it has a separate pool.
     pool, store = urllib3.PoolManager(retries=False), urllib3.PoolManager(retries=False)
     staging = f"{url}/api/v1/repositories/hashed/branches/{quote('main')}/staging/backing"
     headers = {
@@ -48,16 +50,11 @@ def upload_floor(url: str, folder: str) -> float:
             "PUT",
             location["presigned_url"],
             body=data,
-            headers={"Content-Type": "application/octet-stream", "User-Agent": "floor"},
+            headers={"Content-Type": documents.MEDIA_TYPE, "User-Agent": "floor"},
         )
         checksum = put.headers["ETag"].strip('"')
         assert checksum == hashlib.md5(data, usedforsecurity=False).hexdigest()
-        body = {
-            "staging": {"physical_address": location["physical_address"]},
-            "checksum": checksum,
-            "size_bytes": len(data),
-            "content_type": "application/octet-stream",
-        }
+        body = documents.link(location["physical_address"], checksum, len(data))
         linked = pool.request("PUT", place, body=json.dumps(body).encode(), headers=json_headers)
         assert json.loads(linked.data)["checksum"] == checksum
 
@@ -65,7 +62,7 @@ def upload_floor(url: str, folder: str) -> float:
 
 
 def upload_client(url: str, folder: str) -> float:
-    """`Transfer.upload_file`, file by file."""
+    """Upload with `Transfer.upload_file`, file by file."""
     import lakefs_client
     from lakefs_client.transfer import Transfer
 

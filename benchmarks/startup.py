@@ -1,4 +1,4 @@
-"""CPU seconds of programs that start, do next to nothing, and end."""
+"""CPU seconds of starting and ending short programs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PACKAGE = str(Path(lakefs_client.__file__).parents[1])
 
 
 def _run(*arguments: str) -> float:
-    """Run Python without site-packages of its own, which cost more than what is measured."""
+    """Run Python without its site-packages, whose startup costs more than the measures."""
     code = f"import sys; sys.path[:0] = [{_PACKAGE!r}]; {arguments[0]}"
     process = subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", code, *arguments[1:]], stdout=subprocess.DEVNULL
@@ -28,20 +28,20 @@ _COMMAND = "from lakefs_client.cli import main; sys.exit(main())"
 
 
 def python_floor() -> float:
-    """``python -c pass``."""
+    """Run ``python -c pass``."""
     return _run("pass")
 
 
 def python_help() -> float:
-    """``lakefs-client --help``."""
+    """Run ``lakefs-client --help``."""
     return _run(_COMMAND, "--help")
 
 
 def python_version() -> float:
-    """``lakefs-client --version``."""
+    """Run ``lakefs-client --version``."""
     return _run(_COMMAND, "--version")
 
 
 def python_command() -> float:
-    """``lakefs-client cp --help``, which needs the parser."""
+    """Run ``lakefs-client cp --help``, which needs the parser."""
     return _run(_COMMAND, "cp", "--help")

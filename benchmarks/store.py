@@ -1,9 +1,8 @@
-"""CPU seconds a GiB of uploads to a real store, by lakeFS's presigned URLs, by boto3 and by
-lakectl.
+"""CPU seconds per GiB of uploads to a real store with this package, boto3 and lakectl.
 
-What a server is to be asked, and as whom, is in the variables of the integration suite
-(``LAKEFS_TEST_ENDPOINT`` and its companions); where the store is, and as whom boto3 asks it, in
-those of the AWS tools (``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID`` …).
+The variables of the integration suite (``LAKEFS_TEST_ENDPOINT`` …) name the server and its
+credentials; those of the AWS tools (``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID`` …) name the store
+and boto3's credentials.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ def _cpu(upload: Any, file: str, clock: Any = process_time) -> float:
 
 
 def upload_boto3(endpoint: str, namespace: str, file: str) -> float:
-    """`upload_file` of boto3, straight to the bucket of the storage namespace."""
+    """Upload with boto3's `upload_file`, directly to the bucket of the storage namespace."""
     import boto3
     from boto3.s3.transfer import TransferConfig
 
@@ -43,17 +42,17 @@ def upload_boto3(endpoint: str, namespace: str, file: str) -> float:
 
 
 def upload_client(endpoint: str, namespace: str, file: str, lakectl: str = "") -> float:
-    """`Transfer.upload_file` as it is by default."""
+    """Upload with `Transfer.upload_file` and default settings."""
     return _client(endpoint, namespace, file, verify=True)
 
 
 def upload_unverified(endpoint: str, namespace: str, file: str, lakectl: str = "") -> float:
-    """`Transfer.upload_file` without verification."""
+    """Upload with `Transfer.upload_file`, without verification."""
     return _client(endpoint, namespace, file, verify=False)
 
 
 def upload_lakectl(endpoint: str, namespace: str, file: str, lakectl: str) -> float:
-    """`lakectl fs upload --pre-sign`, the whole command."""
+    """Upload with `lakectl fs upload --pre-sign`; the whole command counts."""
     environment = {
         "LAKECTL_SERVER_ENDPOINT_URL": endpoint,
         "LAKECTL_CREDENTIALS_ACCESS_KEY_ID": os.environ["LAKEFS_TEST_ACCESS_KEY_ID"],
@@ -65,7 +64,7 @@ def upload_lakectl(endpoint: str, namespace: str, file: str, lakectl: str) -> fl
         return spent.children_user + spent.children_system
 
     with _repository(endpoint, namespace) as (_, name), TemporaryDirectory() as home:
-        environment["HOME"] = home  # no configuration of the user's
+        environment["HOME"] = home  # ignore the user's configuration
         command = [lakectl, "fs", "upload", f"lakefs://{name}/main/object", "--pre-sign"]
 
         def upload(file: str) -> None:
@@ -88,7 +87,7 @@ def _client(endpoint: str, namespace: str, file: str, verify: bool) -> float:
 
 @contextmanager
 def _repository(endpoint: str, namespace: str) -> Iterator[tuple[Any, str]]:
-    """Return a client, and the name of a repository for one upload."""
+    """Yield a client, and the name of a new repository for one upload."""
     import lakefs_client
     from lakefs_client.apis import RepositoriesApi
 

@@ -1,4 +1,4 @@
-"""CPU seconds a GiB, and peak memory, of uploads to a server that discards them."""
+"""CPU seconds per GiB, and peak memory, of uploads to a server that discards them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,15 @@ MIB, GIB = 1 << 20, 1 << 30
 PART = 16 * MIB
 THREADS = 4
 _WARM_UP = 4 * PART
-_TIMES = 4
+_REPETITIONS = 4
 
 
 def per_gib(upload: Callable[[int], Any], file: str) -> float:
-    """CPU seconds a GiB of `upload(size)`, connections being there already: the best of a few
-    times, as others' work on the machine only adds."""
+    """Return the CPU seconds per GiB of the fastest `upload(size)`, after a warm-up."""
     size = os.path.getsize(file)
     upload(min(size, _WARM_UP))
     best = float("inf")
-    for _ in range(_TIMES):
+    for _ in range(_REPETITIONS):
         start = process_time()
         upload(size)
         best = min(best, process_time() - start)
@@ -42,7 +41,7 @@ def in_threads(put: Callable[[int, int], Any], size: int) -> None:
 
 
 class _Windows(threading.local):
-    """A window of page-aligned memory a thread."""
+    """A window of page-aligned memory per thread."""
 
     def __init__(self) -> None:
         self.view = memoryview(mmap.mmap(-1, MIB))
@@ -62,7 +61,7 @@ def pool_of(ca: str) -> Any:
 
 
 def upload_floor(url: str, ca: str, file: str) -> float:
-    """urllib3 in a bare loop, with positioned reads into windows."""
+    """Upload with urllib3 and positioned reads into windows."""
     pool, windows = pool_of(ca), _Windows()
     with open(file, "rb", buffering=0) as source:
 
@@ -79,7 +78,7 @@ def upload_floor(url: str, ca: str, file: str) -> float:
 
 
 def upload_mapped(url: str, ca: str, file: str) -> float:
-    """Run the same with each part mapped into memory and sent in one piece."""
+    """Upload with urllib3 and a memory map per part."""
     pool = pool_of(ca)
     with open(file, "rb", buffering=0) as source:
 
@@ -100,7 +99,7 @@ def upload_mapped(url: str, ca: str, file: str) -> float:
 
 
 def upload_sendfile(url: str, ca: str, file: str) -> float:
-    """Run the same by sendfile on bare sockets, which neither TLS nor a checksum can follow."""
+    """Upload with sendfile on plain sockets, which excludes TLS and checksums."""
     address = urlsplit(url)
     local = threading.local()
     with open(file, "rb", buffering=0) as source:
@@ -123,8 +122,8 @@ def upload_sendfile(url: str, ca: str, file: str) -> float:
 
 
 def upload_md5(url: str, ca: str, file: str) -> float:
-    """One pass of MD5 over the same bytes, window by window, on as many threads."""
-    # In memory, so that reading is not paid for twice; of a size that no processor's cache holds.
+    """Compute the MD5s of the parts, window by window, in the upload's number of threads."""
+    # In memory, so that reads do not count twice; larger than the processor's caches.
     with open(file, "rb", buffering=0) as source:
         content = memoryview(source.read(256 * MIB))
 
@@ -163,17 +162,17 @@ def _client(url: str, ca: str, file: str, verify: bool) -> float:
 
 
 def upload_client(url: str, ca: str, file: str) -> float:
-    """`Transfer.upload_file` without verification."""
+    """Upload with `Transfer.upload_file`, without verification."""
     return _client(url, ca, file, verify=False)
 
 
 def upload_verified(url: str, ca: str, file: str) -> float:
-    """`Transfer.upload_file` as it is by default."""
+    """Upload with `Transfer.upload_file` and default settings."""
     return _client(url, ca, file, verify=True)
 
 
 def peak(url: str, ca: str, size: str, part: str) -> float:
-    """MiB that an upload of a sparse file adds, at its peak, to the imported library."""
+    """Return the MiB that an upload of a sparse file adds to the imported library at its peak."""
     import tempfile
 
     from lakefs_client import rest  # noqa: F401 (imported for its memory)
@@ -187,7 +186,7 @@ def peak(url: str, ca: str, size: str, part: str) -> float:
 
 
 def restart_peak() -> int:
-    """Make the peak what is resident now, in KiB."""
+    """Reset the peak of resident memory; return the current value in KiB."""
     with open("/proc/self/clear_refs", "w") as control:
         control.write("5")
     return status_of("VmRSS")

@@ -1,4 +1,4 @@
-"""The API document spec/lakefs.yaml as plain objects, for the writers of code and pages."""
+"""Parser of spec/lakefs.yaml into plain objects, for the generators of code and pages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "spec" / "lakefs.yaml"
 
-# Release 1.44 put an underscore before the names that are keywords of Python.
+# Release 1.44 prefixed Python keywords with an underscore.
 _PYTHON_NAMES = {"class": "_class"}
 _LIMITS = {
     "minimum": "minimum",
@@ -45,8 +45,8 @@ class Value:
     Attributes:
         name: Name in Python.
         wire: Name in JSON, in the query or in the header.
-        description: Text for docstrings and pages, or "" if the name says it all.
-        details: Text for the pages alone.
+        description: Text for docstrings and pages, or "" if the name is self-explanatory.
+        details: Text for the pages only.
         place: "path", "query", "header", "body" or "upload" for a parameter.
     """
 
@@ -260,7 +260,7 @@ class Document:
             required=required,
             description=raw.get("description", ""),
             details=raw.get("x-details", ""),
-            limits={ours: schema[theirs] for theirs, ours in _LIMITS.items() if theirs in schema},
+            limits={limit: schema[key] for key, limit in _LIMITS.items() if key in schema},
             place=place,
             secret=raw.get("x-secret", False),
             deprecated=raw.get("deprecated", False),
@@ -276,7 +276,7 @@ class Document:
             plain = "dict[str, Any]" if item == model else "list[dict[str, Any]]"
             annotation = f"{model} | {plain}"
             return [Value(snake(item), "", annotation, required, description, details, {}, "body")]
-        # The body is the object's bytes. Headers carry its media type and metadata.
+        # The body contains the object's bytes; headers contain its media type and metadata.
         return [
             Value("content", "content", "UploadContent", required, description, place="upload"),
             Value("content_type", "Content-Type", "str", False, CONTENT_TYPE, place="header"),

@@ -1,7 +1,7 @@
-"""Write the guide of the command line and the completion scripts, from the parser.
+"""Command that generates the command-line guide and the completion scripts from the parser.
 
-``python tools/command_line.py`` writes them. With ``--check`` it names what differs, and exits with
-1 if anything does. The completion scripts are made by shtab.
+`python tools/command_line.py` writes the files. With `--check` it lists the files that are out of
+date, and exits with 1 if there are any. shtab generates the completion scripts.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ SCRIPTS = ROOT / "lakefs_client/cli/completions"
 
 
 def guide() -> str:
-    """Return the guide: its prose, the exit codes, and every command."""
+    """Return the guide: prose, exit codes, options and commands."""
     prose = (ROOT / "tools/command-line.md").read_text("utf-8")
-    codes = [f"| {code} | {meaning[0].upper()}{meaning[1:]} |" for code, meaning in _codes()]
+    codes = [f"| {code} | {_cell(meaning)} |" for code, meaning in _errors.CODES.items()]
     options = [
         f"| `{f'{flags} {value}'.strip().replace(' --', '`, `--')}` | {_cell(line)} |"
         for flags, value, line in _commands.OPTIONS
@@ -30,15 +30,11 @@ def guide() -> str:
     return (
         prose.replace("EXIT_CODES", "\n".join(["| Code | Meaning |", "|---|---|", *codes]))
         .replace("OPTIONS", "\n".join(["| Option | Meaning |", "|---|---|", *options]))
-        .replace("COMMANDS\n", "\n".join(_commands_part()))
+        .replace("COMMANDS\n", "\n".join(_command_sections()))
     )
 
 
-def _codes() -> Iterator[tuple[int, str]]:
-    yield from _errors.CODES.items()
-
-
-def _commands_part() -> Iterator[str]:
+def _command_sections() -> Iterator[str]:
     for group, commands in _commands.GROUPS.items():
         yield f"## Commands: {group[0].lower()}{group[1:]}\n"
         for name in commands:
@@ -51,7 +47,7 @@ def _commands_part() -> Iterator[str]:
 
 
 def _section(parser: argparse.ArgumentParser, heading: str) -> Iterator[str]:
-    """Yield the paragraphs of a command, and of its verbs."""
+    """Yield the paragraphs of a command and of its verbs."""
     if heading:
         yield f"{heading} {parser.prog.removeprefix('lakefs-client ')}\n"
     yield f"{parser.description}\n"
@@ -99,7 +95,7 @@ def _cell(text: str) -> str:
 
 
 def scripts() -> dict[Path, str]:
-    """Return the completion script of each shell, by its path."""
+    """Return the completion script of each shell by its path."""
     import shtab  # type: ignore[import-not-found,unused-ignore]
 
     parser = _parser.full_parser()
@@ -110,31 +106,31 @@ def scripts() -> dict[Path, str]:
     }
 
 
-def _complete_files(parser: argparse.ArgumentParser, how: object) -> None:
-    """Let the arguments that may be files be completed as such."""
+def _complete_files(parser: argparse.ArgumentParser, completer: object) -> None:
+    """Complete the arguments that may be files."""
     for action in parser._actions:
         if action.dest in ("config", "data", "source", "target") and action.nargs != 0:
-            action.complete = how  # type: ignore[attr-defined]
+            action.complete = completer  # type: ignore[attr-defined]
         if isinstance(action, argparse._SubParsersAction):
             for other in action.choices.values():
-                _complete_files(other, how)
+                _complete_files(other, completer)
 
 
 def main() -> int:
-    """Write the files, or compare them."""
+    """Write the files, or list the outdated ones."""
     options = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
-    options.add_argument("--check", action="store_true", help="write nothing, name what differs")
+    options.add_argument("--check", action="store_true", help="list outdated files, write nothing")
     check = options.parse_args().check
-    differ = 0
+    outdated = 0
     for path, text in {GUIDE: guide(), **scripts()}.items():
         if path.exists() and path.read_text("utf-8") == text:
             continue
-        differ += 1
-        print(f"{path.relative_to(ROOT)}: {'differs' if check else 'written'}")
+        outdated += 1
+        print(f"{path.relative_to(ROOT)}: {'out of date' if check else 'written'}")
         if not check:
             path.parent.mkdir(exist_ok=True)
             path.write_text(text, "utf-8")
-    return int(check and differ > 0)
+    return int(check and outdated > 0)
 
 
 if __name__ == "__main__":

@@ -78,6 +78,36 @@ PAGES = {
             "sandbox.request_log.RecordedRequest",
         ),
     ),
+    "Credentials": Page(
+        "lakefs_client.credentials",
+        {"Credentials": "guides/credentials.md"},
+        ("credentials.discover", "credentials.Discovery", "credentials.Setting"),
+    ),
+    "Tokens": Page(
+        "lakefs_client.tokens",
+        {"Credentials": "guides/credentials.md#tokens-that-renew-themselves"},
+        ("tokens.AccessKeyLogin", "tokens.AwsIamLogin", "tokens.StsLogin"),
+    ),
+    "FileSystem": Page(
+        "lakefs_client.fs",
+        {"pandas": "guides/pandas.md", "fsspec": "guides/fsspec.md"},
+        ("fs.filesystem.LakeFSFileSystem", "fs.transaction.LakeFSTransaction", "fs.register"),
+    ),
+    "Gateway": Page(
+        "lakefs_client.gateway",
+        {"S3 gateway": "guides/gateway.md"},
+        ("gateway.S3Gateway",),
+    ),
+    "Observe": Page(
+        "lakefs_client.observe",
+        {"Logs, hooks and traces": "guides/observability.md"},
+        ("observe.add_hook", "observe.RequestEvent", "observe.TransferEvent", "otel.instrument"),
+    ),
+    "Addresses": Page(
+        "lakefs_client.uri",
+        {"Command line": "guides/command-line.md#addresses"},
+        ("uri.ObjectRef", "uri.Address"),
+    ),
     "Transfer": Page(
         "lakefs_client.transfer",
         {
@@ -98,12 +128,13 @@ PAGES = {
         ),
     ),
 }  # fmt: skip
-# Methods that the pages leave out: those of every stream, and those that only the package calls.
-HIDDEN = (
+# Methods to omit: those of every stream, and those that only the package calls.
+OMITTED_METHODS = (
     "readable", "seekable", "writable", "call", "perform", "take", "auth_settings",
-    "get_host_from_settings", "get_host_settings",
+    "get_host_from_settings", "get_host_settings", "instantiate", "log_in", "collect", "reader",
+    "require_branch", "start_transaction",
 )  # fmt: skip
-HEADS = {
+TABLE_HEADINGS = {
     "Args": "Argument | Type | Description",
     "Attributes": "Attribute | Type | Description",
     "Raises": "Error | Condition",
@@ -141,11 +172,11 @@ def _tree(module: str) -> ast.Module:
 
 
 def _definition(module: str, name: str) -> ast.ClassDef | ast.FunctionDef:
-    return next(
-        node
-        for node in _tree(module).body
-        if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name == name
-    )
+    return next(node for node in _definitions(module) if node.name == name)
+
+
+def _definitions(module: str) -> list[ast.ClassDef | ast.FunctionDef]:
+    return [n for n in _tree(module).body if isinstance(n, (ast.ClassDef, ast.FunctionDef))]
 
 
 def _docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef) -> str:
@@ -153,10 +184,12 @@ def _docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef) -> str:
 
 
 def _prose(text: str) -> str:
-    """Return a docstring without its sections and with its code fenced."""
-    kept = [b for b in text.split("\n\n") if b.partition(":\n")[0] not in (*HEADS, "Returns")]
+    """Return a docstring without sections, with fenced code."""
+    blocks = [
+        b for b in text.split("\n\n") if b.partition(":\n")[0] not in (*TABLE_HEADINGS, "Returns")
+    ]
     fenced = "\n\n".join(
-        f"```py\n{_dedent(block)}\n```" if block.startswith("    ") else block for block in kept
+        f"```py\n{_dedent(block)}\n```" if block.startswith("    ") else block for block in blocks
     )
     return fenced.replace("\n```\n\n```py\n", "\n\n")
 
@@ -174,7 +207,14 @@ def _inherited(node: ast.ClassDef, module: str) -> list[ast.FunctionDef]:
         for alias in statement.names
     }
     bases = [ast.unparse(base) for base in node.bases]
-    classes = [_definition(str(imported[base]), base) for base in bases if base in imported]
+    # A base of another package, such as fsspec, has pages there.
+    classes = [
+        found
+        for base in bases
+        if base in imported
+        for found in _definitions(str(imported[base]))
+        if found.name == base
+    ]
     return [n for base in classes for n in base.body if isinstance(n, ast.FunctionDef)]
 
 
@@ -189,7 +229,7 @@ def _class_section(node: ast.ClassDef, inherited: list[ast.FunctionDef]) -> list
     for method in methods:
         decorators = {ast.unparse(d) for d in method.decorator_list}
         public = method.name[0] != "_" and decorators <= {"classmethod", "staticmethod"}
-        if public and method.name not in HIDDEN and ast.get_docstring(method):
+        if public and method.name not in OMITTED_METHODS and ast.get_docstring(method):
             lines += _function(method, "###", f"{node.name}.")
     return lines
 
@@ -201,14 +241,17 @@ def _function(node: ast.FunctionDef, level: str, prefix: str = "") -> list[str]:
 
 
 def _types(arguments: ast.arguments) -> dict[str, str]:
-    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-    return {a.arg: ast.unparse(a.annotation) for a in every if a.annotation}
+    return {a.arg: ast.unparse(a.annotation) for a in _named(arguments) if a.annotation}
+
+
+def _named(arguments: ast.arguments) -> list[ast.arg]:
+    """Return all arguments except `*args` and `**kwargs`."""
+    return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
 
 
 def _signature(node: ast.FunctionDef) -> str:
     arguments = node.args
-    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-    for argument in [*every, *filter(None, (arguments.vararg, arguments.kwarg))]:
+    for argument in [*_named(arguments), *filter(None, (arguments.vararg, arguments.kwarg))]:
         argument.annotation = None
     text = re.sub("^(self|cls)(, )?", "", ast.unparse(arguments))
     assert node.returns is not None
@@ -216,13 +259,13 @@ def _signature(node: ast.FunctionDef) -> str:
 
 
 def _tables(text: str, types: dict[str, str]) -> str:
-    """Return a docstring whose sections are tables."""
+    """Return a docstring with its sections as tables."""
     blocks = [_prose(text)]
     for block in text.split("\n\n"):
         heading, _, rest = block.partition(":\n")
-        if heading in HEADS:
-            rows = [HEADS[heading], re.sub(r"\w", "-", HEADS[heading])]
-            # An item begins at the smallest indent.
+        if heading in TABLE_HEADINGS:
+            rows = [TABLE_HEADINGS[heading], re.sub(r"\w", "-", TABLE_HEADINGS[heading])]
+            # An item starts at the smallest indent.
             for item in re.split(r"\n(?=    \S)", rest):
                 name, _, meaning = " ".join(item.split()).partition(": ")
                 cells = [f"**{name}**", meaning.replace("|", r"\|")]

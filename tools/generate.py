@@ -27,16 +27,16 @@ def files(document: Document) -> dict[str, str]:
 
 
 def sandbox_document(document: Document) -> str:
-    """Return the part of the API document that the sandbox needs: no prose, parameters resolved."""
+    """Return the sandbox's API document: without prose, with resolved parameters."""
 
-    def bare(node: Any, *, names: bool = False) -> Any:
+    def without_prose(node: Any, *, names: bool = False) -> Any:
         if isinstance(node, dict):
             return {
-                key: bare(value, names=key == "properties")
+                key: without_prose(value, names=key == "properties")
                 for key, value in node.items()
                 if names or not (key in ("description", "example") or key.startswith("x-"))
             }
-        return [bare(item) for item in node] if isinstance(node, list) else node
+        return [without_prose(item) for item in node] if isinstance(node, list) else node
 
     operations = []
     for path, methods in document.raw["paths"].items():
@@ -48,7 +48,7 @@ def sandbox_document(document: Document) -> str:
                 "auth": raw.get("security") != [],
                 "status": min(int(status) for status in raw["responses"] if status.isdigit()),
                 "parameters": [
-                    {"required": False, **bare(document.resolve(p))}
+                    {"required": False, **without_prose(document.resolve(p))}
                     for p in raw.get("parameters", ())
                 ],
             }
@@ -56,10 +56,12 @@ def sandbox_document(document: Document) -> str:
                 body = raw["requestBody"]
                 entry["body"] = {
                     "required": body.get("required", False),
-                    "content": {ct: bare(c["schema"]) for ct, c in body["content"].items()},
+                    "content": {
+                        ct: without_prose(c["schema"]) for ct, c in body["content"].items()
+                    },
                 }
             operations.append(entry)
-    data = {"operations": operations, "schemas": bare(document.schemas, names=True)}
+    data = {"operations": operations, "schemas": without_prose(document.schemas, names=True)}
     return json.dumps(data, indent=1) + "\n"
 
 
@@ -79,7 +81,7 @@ def formatted(generated: dict[str, str]) -> dict[str, str]:
 
 
 def existing() -> set[str]:
-    """Return the paths of the generated files that exist now."""
+    """Return the paths of the existing generated files."""
     found = set()
     for folder in ("lakefs_client/model", "lakefs_client/api"):
         found |= {p for p in (ROOT / folder).glob("*.py") if p.name != "__init__.py"}

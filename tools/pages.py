@@ -1,4 +1,4 @@
-"""Reference pages: one per group of operations, one per model, and the index."""
+"""Reference pages: a page per group of operations and per model, and the index."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _EXAMPLES = {
     "range": "RANGE_ID",
     "object_id": "RANGE_ID",
 }
-# Values for single operations, and optional arguments that an example should show.
+# Values for specific operations, and optional arguments to show in their examples.
 _EXAMPLES_OF: dict[str, dict[str, Any]] = {
     "create_presign_multipart_upload": {"parts": 2},
     "delete_branch": {"branch": "dev"},
@@ -48,11 +48,17 @@ _EXAMPLES_OF: dict[str, dict[str, Any]] = {
     "prepare_garbage_collection_commits_status": {"id": "TASK_ID"},
 }
 # Pages that are built from docstrings.
-_HANDWRITTEN = {
+_DOCSTRING_PAGES = {
     "Client": ("lakefs_client", "Configuration, clients, retries, pagination, transactions"),
     "Transfer": ("lakefs_client.transfer", "Uploads and downloads of files and folders"),
     "Exceptions": ("lakefs_client.exceptions", "The exception hierarchy"),
     "Sandbox": ("lakefs_client.sandbox", "A server for tests"),
+    "FileSystem": ("lakefs_client.fs", "A file system for fsspec"),
+    "Credentials": ("lakefs_client.credentials", "The places of server and credentials"),
+    "Tokens": ("lakefs_client.tokens", "Logins that renew their tokens"),
+    "Gateway": ("lakefs_client.gateway", "Options of other libraries for the S3 gateway"),
+    "Observe": ("lakefs_client.observe", "Hooks around requests and transfers, spans"),
+    "Addresses": ("lakefs_client.uri", "`lakefs://` addresses"),
 }
 
 
@@ -270,7 +276,7 @@ def _model_page(model: Model, models: dict[str, Model]) -> str:
 
 def _index_page(document: Document) -> str:
     lines = ["# Reference", "", "## The package", ""]
-    for title, (module, text) in _HANDWRITTEN.items():
+    for title, (module, text) in _DOCSTRING_PAGES.items():
         lines.append(f"- [{title}]({title}.md) (`{module}`): {text}")
     lines += ["", "## Groups of operations", ""]
     for group, description in document.groups.items():

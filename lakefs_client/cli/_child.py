@@ -30,15 +30,21 @@ def require(command: Sequence[str]) -> str:
     return found
 
 
-def run(command: Sequence[str], variables: Mapping[str, str]) -> int:
-    """Run a command with more variables in its environment, and return its exit code.
+def run(command: Sequence[str], variables: Mapping[str, str | None]) -> int:
+    """Run a command with other variables in its environment, and return its exit code.
+
+    Args:
+        command: The program and its arguments.
+        variables: Values by name; None removes a variable.
 
     Raises:
         CommandError: The command cannot be started.
     """
     program = require(command)
+    merged = {**os.environ, **variables}
+    environment = {name: value for name, value in merged.items() if value is not None}
     try:
-        process = subprocess.Popen([program, *command[1:]], env={**os.environ, **variables})
+        process = subprocess.Popen([program, *command[1:]], env=environment)
     except OSError as error:
         raise UsageError(f"{command[0]}: cannot be run: {error.strerror}") from error
     try:

@@ -38,11 +38,13 @@ def run(app: App, options: argparse.Namespace) -> int:
     """Run a sandbox until it is interrupted, or until a command that uses it has ended."""
     arguments = {name: getattr(options, name) for name in options.sandbox}
     if options.command:
+        from tempfile import TemporaryDirectory
+
         from lakefs_client.cli import _child
         from lakefs_client.sandbox import Sandbox
 
-        with Sandbox(**arguments) as sandbox:
-            return _child.run(options.command, variables(sandbox))
+        with TemporaryDirectory(prefix="lakefs-client-") as folder, Sandbox(**arguments) as sandbox:
+            return _child.run(options.command, variables(sandbox, folder))
 
     def announce(sandbox: Sandbox) -> None:
         if app.out.as_json:
@@ -54,15 +56,26 @@ def run(app: App, options: argparse.Namespace) -> int:
     return program.serve(arguments, announce)
 
 
-def variables(sandbox: Sandbox) -> dict[str, str]:
-    """Return the environment of a command that takes the sandbox for its server."""
+def variables(sandbox: Sandbox, folder: str) -> dict[str, str | None]:
+    """Return the environment of a command that takes the sandbox for its server.
+
+    The package ``lakefs`` rejects an empty file, and sends an empty token. So the file holds an
+    empty mapping, and the variable of the token is removed.
+
+    Args:
+        sandbox: The server.
+        folder: A temporary folder, for lakectl's file.
+    """
     import os
 
+    file = os.path.join(folder, "lakectl.yaml")
+    with open(file, "w", encoding="utf-8") as settings:
+        settings.write("{}\n")
     return {
         "LAKECTL_SERVER_ENDPOINT_URL": sandbox.endpoint,
         "LAKECTL_CREDENTIALS_ACCESS_KEY_ID": sandbox.access_key_id,
         "LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY": sandbox.secret_access_key,
-        "LAKECTL_CREDENTIALS_SESSION_TOKEN": "",
-        "LAKECTL_CONFIG_FILE": os.devnull,
+        "LAKECTL_CREDENTIALS_SESSION_TOKEN": None,
+        "LAKECTL_CONFIG_FILE": file,
         NAMESPACE_VARIABLE: sandbox.storage_namespace,
     }

@@ -177,6 +177,13 @@ def test_sandbox_runs_a_command(cli: Cli) -> None:
     cli("sandbox", "--", "no-such-command", code=3)
 
 
+def test_sandbox_command_gets_no_other_credentials(cli: Cli) -> None:
+    # The package lakefs rejects an empty file, and sends even an empty token.
+    script = shell('echo "${LAKECTL_CREDENTIALS_SESSION_TOKEN-none}"; cat "$LAKECTL_CONFIG_FILE"')
+    done = cli("sandbox", *script, LAKECTL_CREDENTIALS_SESSION_TOKEN="secret-token")
+    assert done.lines == ["none", "{}"]
+
+
 def test_api_lists_groups_and_methods(cli: Cli) -> None:
     assert "repositories" in cli("api").lines
     methods = cli("api", "tags", "--json").items
