@@ -231,8 +231,8 @@ def test_transfer_error_has_status_and_body_of_cause() -> None:
     assert (error.part_number, error.upload_id) == (None, None)
     for part in ("failed", "not linked", "mem://x", "no"):
         assert part in str(error)
-    alone = TransferError("failed", outcome="unknown")
-    assert (alone.status, alone.body, alone.headers) == (0, None, None)
+    unknown = TransferError("failed", outcome="unknown")
+    assert (unknown.status, unknown.body, unknown.headers) == (0, None, None)
 
 
 def test_transfer_error_names_upload_and_address() -> None:

@@ -136,7 +136,7 @@ def test_https_on_other_port_gets_no_credentials(
 
 
 @pytest.mark.parametrize(
-    ("here", "there", "kept"),
+    ("source", "target", "kept"),
     [
         ("http://lakefs/a", "https://lakefs/b", True),
         ("http://lakefs:80/a", "https://lakefs:443/b", True),
@@ -150,8 +150,10 @@ def test_https_on_other_port_gets_no_credentials(
         ("https://lakefs/a", "https://lakefs.evil/b", False),
     ],
 )
-def test_keeps_credentials_for_origin_and_https_upgrade(here: str, there: str, kept: bool) -> None:
-    assert keeps_credentials(urlsplit(here), urlsplit(there)) is kept
+def test_keeps_credentials_for_origin_and_https_upgrade(
+    source: str, target: str, kept: bool
+) -> None:
+    assert keeps_credentials(urlsplit(source), urlsplit(target)) is kept
 
 
 def test_error_hides_user_information_of_location(

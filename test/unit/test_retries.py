@@ -245,7 +245,7 @@ def test_fault_is_retried_only_if_safe(
 
 
 @pytest.mark.parametrize("operation_name", OPERATIONS)
-def test_refused_connection_is_always_retried(
+def test_failed_connection_is_always_retried(
     configuration: Configuration, time: FakeTime, operation_name: str
 ) -> None:
     operation = OPERATIONS[operation_name]
