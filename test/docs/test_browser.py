@@ -82,3 +82,12 @@ def test_pages_fit_the_window_without_errors(site: Path, address: str, browser: 
             problems += [f"{path} at {width}: {found}" for found in page.evaluate(OVERFLOW)]
     page.close()
     assert problems == []
+
+
+def test_search_finds_pages(address: str, browser: Any) -> None:
+    page = browser.new_page()
+    page.goto(address)
+    page.locator(".md-search__button").click()
+    page.keyboard.type("conflict")
+    page.get_by_text("Avoid conflicts").first.wait_for(timeout=20_000)
+    page.close()
