@@ -121,7 +121,7 @@ def test_guide_commands_run(
 
 
 @pytest.mark.skipif(BASH is None, reason="there is no bash")
-def test_commands_of_the_readme(
+def test_readme_commands_run(
     cli: Cli, program: str, repositories: Repositories, lakefs_server: Server
 ) -> None:
     name = repositories.new_name()
@@ -138,7 +138,7 @@ def test_commands_of_the_readme(
 
 
 @pytest.mark.skipif(BASH is None, reason="there is no bash")
-def test_commands_that_delete_and_rename(cli: Cli, program: str, repo: Repo) -> None:
+def test_deleting_guide_commands_run(cli: Cli, program: str, repo: Repo) -> None:
     for path in ("birds/labels.csv", "birds/raw/1.txt"):
         repo.change(path)
     repo.branch("experiment")

@@ -177,8 +177,8 @@ def test_sandbox_runs_a_command(cli: Cli) -> None:
     cli("sandbox", "--", "no-such-command", code=3)
 
 
-def test_sandbox_gives_a_command_no_other_credentials(cli: Cli) -> None:
-    """The package lakefs rejects an empty file, and sends a token even if it is empty."""
+def test_sandbox_command_gets_no_other_credentials(cli: Cli) -> None:
+    # The package lakefs rejects an empty file, and sends even an empty token.
     script = shell('echo "${LAKECTL_CREDENTIALS_SESSION_TOKEN-none}"; cat "$LAKECTL_CONFIG_FILE"')
     done = cli("sandbox", *script, LAKECTL_CREDENTIALS_SESSION_TOKEN="secret-token")
     assert done.lines == ["none", "{}"]

@@ -50,7 +50,7 @@ def example_sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the site strictly, and provide its directory."""
+    """Provide the directory of the site, built without warnings."""
     if find_spec("zensical") is None:
         pytest.skip("zensical is not installed")
     folder = tmp_path_factory.mktemp("site")

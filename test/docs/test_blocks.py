@@ -226,6 +226,17 @@ def test_guide_example_runs(block: Block, environment: Sandbox, tmp_path: Path) 
     assert "failed" not in run(block, environment)
 
 
+def test_pytest_examples_pass(tmp_path: Path) -> None:
+    page = (ROOT / "docs/guides/sandbox.md").read_text("utf-8")
+    section = page.partition("\n## In pytest\n")[2].partition("\n## ")[0]
+    examples = re.findall(r"^```py\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    for number, code in enumerate(examples):
+        (tmp_path / f"test_{number}.py").write_text(code, "utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("block", OPERATIONS, ids=str)
 def test_operation_example_runs(block: Block, example_sandbox: Sandbox) -> None:
     with ApiClient(example_sandbox.configuration()) as client:

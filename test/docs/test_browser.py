@@ -1,4 +1,4 @@
-"""The site in a browser: no errors in the console, and nothing wider than the window.
+"""The site in a browser: console errors, other hosts, and overflow of the window.
 
 The tests are skipped without Chromium, `playwright` and `zensical`: `tox -e browser`.
 """
@@ -35,17 +35,17 @@ OVERFLOW = """() => {
         .map(element => element.outerHTML.slice(0, 100))
         .concat("the page");
 }"""
-"""The elements that make the page scroll sideways."""
+"""Script that returns the elements wider than the window."""
 
 
-class Quiet(SimpleHTTPRequestHandler):
+class QuietHandler(SimpleHTTPRequestHandler):
     def log_message(self, *args: object) -> None: ...
 
 
 @pytest.fixture(scope="session")
 def address(site: Path) -> Iterator[str]:
-    """Serve the site, and provide its URL."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site)))
+    """Serve the site and provide its URL."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(site)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()
@@ -60,7 +60,7 @@ def browser() -> Iterator[Any]:
         browser.close()
 
 
-def test_pages_fit_and_have_no_errors(site: Path, address: str, browser: Any) -> None:
+def test_pages_fit_the_window_without_errors(site: Path, address: str, browser: Any) -> None:
     page = browser.new_page()
     problems: list[str] = []
 
@@ -82,3 +82,12 @@ def test_pages_fit_and_have_no_errors(site: Path, address: str, browser: Any) ->
             problems += [f"{path} at {width}: {found}" for found in page.evaluate(OVERFLOW)]
     page.close()
     assert problems == []
+
+
+def test_search_finds_pages(address: str, browser: Any) -> None:
+    page = browser.new_page()
+    page.goto(address)
+    page.locator(".md-search__button").click()
+    page.keyboard.type("conflict")
+    page.get_by_text("Avoid conflicts").first.wait_for(timeout=20_000)
+    page.close()

@@ -1,4 +1,4 @@
-"""The figures of the README are those of the plot."""
+"""The figures in the README and in the plot agree."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from docs.conftest import ROOT
 COLUMNS = {"#1a7f5a": "this package", "#9aa5b1": "lakefs_client 1.44", "#c9a227": "lakefs_sdk"}
 """The colors of the bars."""
 NAMES = {"upload of 1 GiB, each part verified": ("upload 1 GiB, HTTP", "… with verification")}
-"""Measures that the README names otherwise: the bar before, and the bar itself."""
+"""Measures with another name in the README: the preceding bar, and the bar."""
 
 
-def plotted() -> dict[tuple[str, str], dict[str, str]]:
-    """Return the numbers of each measure by column. The key has the measure before as well."""
+def plot_figures() -> dict[tuple[str, str], dict[str, str]]:
+    """Return the numbers of each measure by column. The key includes the preceding measure."""
     svg = (ROOT / "docs/speed.svg").read_text("utf-8")
     figures: dict[tuple[str, str], dict[str, str]] = {}
     previous = name = color = ""
@@ -29,7 +29,7 @@ def plotted() -> dict[tuple[str, str], dict[str, str]]:
     return figures
 
 
-def test_readme_has_the_figures_of_the_plot() -> None:
+def test_readme_figures_match_the_plot() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     table = readme.partition("\n## Figures\n")[2].partition("\n## ")[0]
     header, _, *rows = [line for line in table.splitlines() if line.startswith("|")]
@@ -39,7 +39,7 @@ def test_readme_has_the_figures_of_the_plot() -> None:
         name, *cells = [cell.strip() for cell in row.split("|")[1:-1]]
         (found,) = (
             figures
-            for (previous, measure), figures in plotted().items()
+            for (previous, measure), figures in plot_figures().items()
             if name == measure or NAMES.get(name) == (previous, measure)
         )
         assert {column: cell for column, cell in zip(columns, cells) if cell} == found, name

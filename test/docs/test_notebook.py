@@ -1,4 +1,4 @@
-"""The notebook runs, and shows tables, progress and completions."""
+"""The executed notebook: tables, progress bar, completions and printed output."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ COMPLETIONS = {
     'objects.stat_object("birds", "main", "labels.csv").phys': "physical_address",
     "RepositoriesApi(api_client).create_r": "create_repository",
 }
-"""Code before Tab, and what the kernel offers among others."""
+"""Code before Tab, and one of the expected completions."""
 
 NOTEBOOK = ROOT / "docs" / "notebook.ipynb"
 
 
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Execute the notebook."""
+    """Provide the executed notebook."""
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of Jupyter, about its own parts
+        warnings.simplefilter("ignore")  # Jupyter's warnings about itself
         patch.setenv("IPYTHONDIR", str(tmp_path_factory.mktemp("ipython")))
         client = nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3")
         with client.setup_kernel(cwd=str(tmp_path_factory.mktemp("work"))):
@@ -45,7 +45,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 def complete(client: Any, code: str) -> list[str]:
-    """Return what the kernel offers after Tab."""
+    """Return the kernel's completions."""
 
     async def ask() -> Any:
         return await client.kc.complete(code, reply=True, timeout=60)
@@ -75,7 +75,7 @@ def test_notebook_is_stored_without_outputs() -> None:
         assert cell.get("execution_count") is None
 
 
-def test_models_reports_and_listings_are_tables(cells: list[Any]) -> None:
+def test_notebook_shows_models_reports_and_listings_as_tables(cells: list[Any]) -> None:
     repository = outputs(cells, "create_repository(", "text/html")
     assert "<caption>Repository</caption>" in repository
     assert "<td>birds</td>" in repository
@@ -85,7 +85,7 @@ def test_models_reports_and_listings_are_tables(cells: list[Any]) -> None:
     assert "images/0000.bin" in listing
 
 
-def test_progress_reaches_the_total(executed: Any) -> None:
+def test_notebook_progress_bar_reaches_the_total(executed: Any) -> None:
     pytest.importorskip("ipywidgets", reason="ipywidgets is not installed")
     (states,) = executed.metadata.widgets.values()
     (bar,) = (
@@ -96,13 +96,13 @@ def test_progress_reaches_the_total(executed: Any) -> None:
     assert (bar.value, bar.max, bar.bar_style) == (20_000_023, 20_000_023, "success")
 
 
-def test_tab_completes_methods_and_fields_of_results(executed: Any) -> None:
+def test_notebook_completes_methods_and_result_fields(executed: Any) -> None:
     for code, expected in COMPLETIONS.items():
         offered = [match.rpartition(".")[2] for match in executed.metadata.completions[code]]
         assert expected in offered, code
 
 
-def test_cells_print_what_the_text_promises(cells: list[Any]) -> None:
+def test_notebook_cells_print_the_described_output(cells: list[Any]) -> None:
     assert outputs(cells, "paginate(", "text/plain") == "20000023"
     assert outputs(cells, '"images/labels.csv")\nstats', "text/plain") == "23"
     assert outputs(cells, '"r") as file', "stdout") == "id,bird\n1,wren\n2,robin\n\n"

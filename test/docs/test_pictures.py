@@ -1,4 +1,4 @@
-"""The pictures of the command line show what its commands print."""
+"""Pictures of the command line match the output of their commands."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def lines(svg: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", tool.SCENES)
-def test_picture_shows_the_output_of_its_commands(name: str) -> None:
+def test_picture_matches_the_command_output(name: str) -> None:
     scene = tool.SCENES[name]
     drawn = lines(tool.draw(scene.title, tool.screen(scene)))
     assert len(drawn) > 2 * len(scene.commands) + 1

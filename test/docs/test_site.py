@@ -48,11 +48,11 @@ def test_site_has_every_page(site: Path) -> None:
 
 
 class Page(HTMLParser):
-    """The links and the anchors of a page.
+    """A parsed page with its links and anchors.
 
     Attributes:
-        links: Addresses that readers may follow.
-        loaded: Addresses that browsers load.
+        links: Addresses of links.
+        loaded: Addresses of resources that browsers load.
         ids: Targets of fragments.
     """
 
@@ -77,8 +77,8 @@ def parsed(site: Path) -> dict[Path, Page]:
     return {path: Page(path) for path in site.rglob("*.html")}
 
 
-def test_links_of_the_site_have_targets(site: Path, parsed: dict[Path, Page]) -> None:
-    dead = []
+def test_site_links_have_targets(site: Path, parsed: dict[Path, Page]) -> None:
+    broken = []
     followed = 0
     for path, page in parsed.items():
         for link in {*page.links, *page.loaded}:
@@ -92,11 +92,11 @@ def test_links_of_the_site_have_targets(site: Path, parsed: dict[Path, Page]) ->
             if not target.exists() or (
                 target in parsed and unquote(url.fragment) not in parsed[target].ids
             ):
-                dead.append(f"{path.relative_to(site)}: {link}")
-    assert dead == []
+                broken.append(f"{path.relative_to(site)}: {link}")
+    assert broken == []
     assert followed > 10_000
 
 
-def test_pages_load_nothing_from_other_hosts(parsed: dict[Path, Page]) -> None:
+def test_site_loads_nothing_from_other_hosts(parsed: dict[Path, Page]) -> None:
     loaded = {link for page in parsed.values() for link in page.loaded}
     assert {link for link in loaded if urlsplit(link).netloc} == set()

@@ -1,4 +1,4 @@
-"""Transactions: what reaches the base branch, and what becomes of the temporary one."""
+"""Transactions: changes of the base branch, and the lifetime of the temporary branch."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .conftest import Make
 
 
 def branches(fs: LakeFSFileSystem) -> set[str]:
-    """Return the branches beside the default one."""
+    """Return the branches except the default branch."""
     listed = BranchesApi(fs.client).list_branches("repo").results
     return {branch.id for branch in listed} - {"main"}
 
@@ -45,20 +45,20 @@ def commit(fs: LakeFSFileSystem, path: str, data: bytes, branch: str = "main") -
 
 
 class TestSuccess:
-    def test_commits_are_merged_and_the_branch_is_deleted(self, fs: LakeFSFileSystem) -> None:
+    def test_commits_are_merged_and_branch_is_deleted(self, fs: LakeFSFileSystem) -> None:
         with fs.transaction("repo", "main") as tx:
             assert branches(fs) == {tx.branch}
             with fs.open(f"repo/{tx.branch}/a", "wb") as file:
                 file.write(b"1")
             assert not fs.exists("repo/main/a")
-            made = tx.commit("Add a", {"run": "7"})
+            created = tx.commit("Add a", {"run": "7"})
             assert not fs.exists("repo/main/a")
         assert fs.cat_file("repo/main/a") == b"1"
         assert branches(fs) == set()
-        assert (made.message, made.metadata) == ("Add a", {"run": "7"})
-        assert made.id in head(fs).parents
+        assert (created.message, created.metadata) == ("Add a", {"run": "7"})
+        assert created.id in head(fs).parents
 
-    def test_several_commits_are_merged_at_once(self, fs: LakeFSFileSystem) -> None:
+    def test_several_commits_are_merged_together(self, fs: LakeFSFileSystem) -> None:
         with fs.transaction("repo", "main") as tx:
             for name in "ab":
                 fs.pipe_file(f"repo/{tx.branch}/{name}", b"1")
@@ -66,7 +66,7 @@ class TestSuccess:
             assert fs.find("repo/main") == []
         assert fs.find("repo/main") == ["repo/main/a", "repo/main/b"]
 
-    def test_block_without_changes_makes_no_commit(self, fs: LakeFSFileSystem) -> None:
+    def test_block_without_changes_creates_no_commit(self, fs: LakeFSFileSystem) -> None:
         before = head(fs).id
         with fs.transaction("repo", "main") as tx:
             assert tx.commit("Nothing").id == before
@@ -74,16 +74,16 @@ class TestSuccess:
         assert head(fs).id == before
         assert branches(fs) == set()
 
-    def test_properties_of_the_merge(self, fs: LakeFSFileSystem) -> None:
+    def test_merge_kwargs_set_message_and_metadata(self, fs: LakeFSFileSystem) -> None:
         options = {"message": "Nightly", "metadata": {"k": "v"}, "squash_merge": True}
         with fs.transaction("repo", "main", merge_kwargs=options) as tx:
             fs.pipe_file(f"repo/{tx.branch}/a", b"1")
-            made = tx.commit("Add a")
+            created = tx.commit("Add a")
         merged = head(fs)
         assert (merged.message, merged.metadata["k"]) == ("Nightly", "v")
-        assert made.id not in merged.parents
+        assert created.id not in merged.parents
 
-    def test_name_of_the_branch(self, fs: LakeFSFileSystem) -> None:
+    def test_branch_name_is_given_or_generated(self, fs: LakeFSFileSystem) -> None:
         with fs.transaction("repo", "main", "work") as tx:
             assert tx.branch == tx.branch.id == "work"
             assert branches(fs) == {"work"}
@@ -91,17 +91,17 @@ class TestSuccess:
         assert len(names) == 20
         assert all(name.startswith("transaction-") for name in names)
 
-    def test_models_name_repository_and_branches(self, fs: LakeFSFileSystem) -> None:
-        class Named:
+    def test_repository_and_branch_may_be_models(self, fs: LakeFSFileSystem) -> None:
+        class Resource:
             def __init__(self, name: str) -> None:
                 self.id = name
 
-        with fs.transaction(Named("repo"), Named("main")) as tx:
+        with fs.transaction(Resource("repo"), Resource("main")) as tx:
             fs.pipe_file(f"repo/{tx.branch.id}/a", b"1")
             tx.commit("Add a")
         assert fs.exists("repo/main/a")
 
-    def test_listings_are_asked_for_again_afterwards(self, fs: LakeFSFileSystem) -> None:
+    def test_commit_and_merge_invalidate_listings(self, fs: LakeFSFileSystem) -> None:
         commit(fs, "a", b"1")
         assert fs.ls("repo/main", detail=False) == ["repo/main/a"]
         with fs.transaction("repo", "main") as tx:
@@ -114,29 +114,29 @@ class TestSuccess:
 
 
 class TestAutomergeOff:
-    def test_nothing_is_merged_and_the_branch_is_deleted(self, fs: LakeFSFileSystem) -> None:
+    def test_branch_is_deleted_without_merge(self, fs: LakeFSFileSystem) -> None:
         with fs.transaction("repo", "main", automerge=False) as tx:
             fs.pipe_file(f"repo/{tx.branch}/a", b"1")
             tx.commit("Add a")
         assert not fs.exists("repo/main/a")
         assert branches(fs) == set()
 
-    def test_branch_is_kept_if_it_is_never_deleted(self, fs: LakeFSFileSystem) -> None:
+    def test_delete_never_keeps_the_branch(self, fs: LakeFSFileSystem) -> None:
         with fs.transaction("repo", "main", "work", automerge=False, delete="never") as tx:
             fs.pipe_file("repo/work/a", b"1")
             tx.commit("Add a")
         assert fs.cat_file("repo/work@/a") == b"1"
         assert not fs.exists("repo/main/a")
 
-    def test_block_may_merge_itself(self, fs: LakeFSFileSystem) -> None:
+    def test_block_may_merge_explicitly(self, fs: LakeFSFileSystem) -> None:
         BranchesApi(fs.client).create_branch("repo", {"name": "other", "source": "main"})
         fs.ls("repo/other")
         with fs.transaction("repo", "main", automerge=False) as tx:
             fs.pipe_file(f"repo/{tx.branch}/a", b"1")
-            made = tx.commit("Add a")
+            created = tx.commit("Add a")
             merged = tx.merge(tx.branch, "other", message="Take a")
             assert (merged.message, merged.id) == ("Take a", head(fs, "other").id)
-            assert made.id in merged.parents
+            assert created.id in merged.parents
             assert fs.ls("repo/other", detail=False) == ["repo/other/a"]
         assert not fs.exists("repo/main/a")
 
@@ -146,9 +146,9 @@ class TestHistory:
         commit(fs, "a", b"1")
         with fs.transaction("repo", "main") as tx:
             fs.pipe_file(f"repo/{tx.branch}/b", b"1")
-            made = tx.commit("Add b")
+            created = tx.commit("Add b")
             assert fs.ls(f"repo/{tx.branch}")
-            reverted = tx.revert(tx.branch, made)
+            reverted = tx.revert(tx.branch, created)
             assert reverted.message.startswith("Revert")
             assert fs.ls(f"repo/{tx.branch}", detail=False) == [f"repo/{tx.branch}/a"]
         assert fs.find("repo/main") == ["repo/main/a"]
@@ -173,7 +173,7 @@ class TestHistory:
 
 
 class TestUncommittedChanges:
-    def test_they_are_lost_with_a_warning(self, fs: LakeFSFileSystem) -> None:
+    def test_uncommitted_changes_are_lost_with_a_warning(self, fs: LakeFSFileSystem) -> None:
         with (
             pytest.warns(UserWarning, match=r"uncommitted changes, which are lost\. Call"),
             fs.transaction("repo", "main") as tx,
@@ -192,7 +192,7 @@ class TestUncommittedChanges:
             fs.pipe_file(f"repo/{tx.branch}/a", b"1")
         assert caught[0].filename == __file__
 
-    def test_they_are_kept_with_their_branch(self, fs: LakeFSFileSystem) -> None:
+    def test_delete_never_keeps_uncommitted_changes(self, fs: LakeFSFileSystem) -> None:
         with (
             pytest.warns(UserWarning, match=r"'work' has uncommitted changes$"),
             fs.transaction("repo", "main", "work", delete="never"),
@@ -201,7 +201,7 @@ class TestUncommittedChanges:
         assert fs.cat_file("repo/work/a") == b"1"
         assert not fs.exists("repo/main/a")
 
-    def test_they_are_kept_if_the_block_raises(self, fs: LakeFSFileSystem) -> None:
+    def test_failed_block_keeps_uncommitted_changes(self, fs: LakeFSFileSystem) -> None:
         with (
             pytest.warns(UserWarning, match=r"uncommitted changes$"),
             pytest.raises(RuntimeError),
@@ -211,7 +211,7 @@ class TestUncommittedChanges:
             raise RuntimeError
         assert fs.cat_file("repo/work/a") == b"1"
 
-    def test_warning_that_is_an_error_comes_after_the_merge(self, fs: LakeFSFileSystem) -> None:
+    def test_warning_as_error_is_raised_after_the_merge(self, fs: LakeFSFileSystem) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             with pytest.raises(UserWarning), fs.transaction("repo", "main") as tx:
@@ -224,7 +224,7 @@ class TestUncommittedChanges:
 
 class TestFailure:
     @pytest.mark.parametrize("delete", ["onsuccess", "never", "always"])
-    def test_nothing_is_merged_if_the_block_raises(self, fs: LakeFSFileSystem, delete: Any) -> None:
+    def test_failed_block_merges_nothing(self, fs: LakeFSFileSystem, delete: Any) -> None:
         with (
             pytest.raises(RuntimeError) as caught,
             fs.transaction("repo", "main", "work", delete=delete) as tx,
@@ -239,7 +239,7 @@ class TestFailure:
             assert caught.value.__notes__ == [f"The branch work {state}."]
 
     @pytest.mark.parametrize("delete", ["onsuccess", "always"])
-    def test_conflict_of_the_merge(self, fs: LakeFSFileSystem, delete: Any) -> None:
+    def test_merge_conflict_names_the_kept_branch(self, fs: LakeFSFileSystem, delete: Any) -> None:
         with (
             pytest.raises(MergeConflictError) as caught,
             fs.transaction("repo", "main", "work", delete=delete) as tx,
@@ -251,7 +251,7 @@ class TestFailure:
         assert branches(fs) == (set() if delete == "always" else {"work"})
         assert ("is kept" in str(caught.value)) == (delete == "onsuccess")
 
-    def test_exception_of_the_block_hides_those_of_its_end(
+    def test_cleanup_errors_do_not_replace_block_exception(
         self, fs: LakeFSFileSystem, sandbox: Sandbox
     ) -> None:
         with pytest.raises(RuntimeError), fs.transaction("repo", "main", delete="always"):
@@ -270,22 +270,22 @@ class TestFailure:
         assert fs.exists("repo/main/a")
         assert "deleting the branch repo/work of a transaction failed" in caplog.text
 
-    def test_existing_branch_is_refused(self, fs: LakeFSFileSystem) -> None:
+    def test_existing_branch_is_a_conflict(self, fs: LakeFSFileSystem) -> None:
         with pytest.raises(ConflictException), fs.transaction("repo", "main", "main"):
             pytest.fail("the block ran")
         assert fs.transactions == []
 
     @pytest.mark.parametrize("name", ["nowhere", "NOWHERE"])
-    def test_missing_repository_is_refused(self, fs: LakeFSFileSystem, name: str) -> None:
+    def test_missing_repository_is_named(self, fs: LakeFSFileSystem, name: str) -> None:
         with pytest.raises(ValueError, match=f"repository '{name}' does not exist"):
             fs.transaction(name)
 
-    def test_refused_credentials_are_no_missing_repository(self, make_fs: Make) -> None:
+    def test_invalid_credentials_raise_unauthorized(self, make_fs: Make) -> None:
         with pytest.raises(ApiException) as caught:
             make_fs(password="wrong").transaction("repo")
         assert caught.value.status == 401
 
-    def test_wrong_arguments_are_refused_before_the_block(self, fs: LakeFSFileSystem) -> None:
+    def test_invalid_arguments_raise_before_the_block(self, fs: LakeFSFileSystem) -> None:
         invalid: Any = "sometimes"
         with pytest.raises(ValueError, match="delete must be"):
             fs.transaction("repo", delete=invalid)
@@ -300,7 +300,7 @@ class TestFailure:
 
 class TestOpenFiles:
     @pytest.mark.parametrize("mode", ["wb", "w"])
-    def test_file_left_open_makes_no_object(self, fs: LakeFSFileSystem, mode: str) -> None:
+    def test_unclosed_file_creates_no_object(self, fs: LakeFSFileSystem, mode: str) -> None:
         with (
             pytest.warns(UserWarning, match="left 'repo/work/a' open: no object"),
             fs.transaction("repo", "main", "work", delete="never") as tx,
@@ -311,7 +311,9 @@ class TestOpenFiles:
         del file
         assert not fs.exists("repo/work/a")
 
-    def test_exception_aborts_files_left_open(self, fs: LakeFSFileSystem, sandbox: Sandbox) -> None:
+    def test_failed_block_aborts_unclosed_files(
+        self, fs: LakeFSFileSystem, sandbox: Sandbox
+    ) -> None:
         with pytest.raises(RuntimeError), fs.transaction("repo", "main", "work") as tx:
             file = fs.open("repo/work/a", "wb")
             file.write(bytes(20 << 20))
@@ -323,7 +325,7 @@ class TestOpenFiles:
         assert not sandbox.blockstore.uploads()
         assert fs.find("repo/work") == ["repo/work/b"]
 
-    def test_files_elsewhere_take_no_part(self, fs: LakeFSFileSystem) -> None:
+    def test_other_files_are_not_part_of_the_transaction(self, fs: LakeFSFileSystem) -> None:
         with pytest.raises(RuntimeError), fs.transaction("repo", "main", "work") as tx:
             other = fs.open("repo/main/a", "wb")
             own = fs.open("repo/work/a", "wb", autocommit=True)
@@ -335,7 +337,7 @@ class TestOpenFiles:
         assert fs.exists("repo/main/a")
         assert fs.exists("repo/work/a")
 
-    def test_file_opened_after_the_block_takes_no_part(self, fs: LakeFSFileSystem) -> None:
+    def test_file_opened_after_block_is_not_part(self, fs: LakeFSFileSystem) -> None:
         with fs.transaction("repo", "main", "work", delete="never") as tx:
             pass
         with fs.open("repo/work/a", "wb") as file:
@@ -344,8 +346,8 @@ class TestOpenFiles:
         assert fs.exists("repo/work/a")
 
 
-class TestSeveral:
-    def test_nested_transactions_keep_their_branches(self, fs: LakeFSFileSystem) -> None:
+class TestConcurrency:
+    def test_nested_transactions_use_separate_branches(self, fs: LakeFSFileSystem) -> None:
         with fs.transaction("repo", "main") as outer:
             fs.pipe_file(f"repo/{outer.branch}/a", b"1")
             outer.commit("Add a")
@@ -358,7 +360,7 @@ class TestSeveral:
         assert fs.find("repo/main") == ["repo/main/a", "repo/main/b"]
         assert branches(fs) == set()
 
-    def test_failure_in_one_thread_spares_the_files_of_another(self, fs: LakeFSFileSystem) -> None:
+    def test_failure_in_one_thread_keeps_files_of_another(self, fs: LakeFSFileSystem) -> None:
         opened, failed = threading.Event(), threading.Event()
 
         def write() -> None:
@@ -380,9 +382,7 @@ class TestSeveral:
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
     @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-    def test_forked_child_that_leaves_the_block_merges_nothing(
-        self, fs: LakeFSFileSystem, sandbox: Sandbox
-    ) -> None:
+    def test_forked_child_does_not_merge(self, fs: LakeFSFileSystem, sandbox: Sandbox) -> None:
         with fs.transaction("repo", "main", "work") as tx:
             fs.pipe_file("repo/work/a", b"1")
             tx.commit("Add a")

@@ -102,8 +102,8 @@ def test_first_parent_log_excludes_merged_commits(lakefs: LakeFSClient, repo: Re
     ).reference
     log = lakefs.refs_api.log_commits
     assert set(ids(log(repo.name, "main").results)) == {merge, on_main, on_dev, first}
-    alone = ids(log(repo.name, "main", first_parent=True).results)
-    assert alone == [merge, on_main, first]
+    first_parents = ids(log(repo.name, "main", first_parent=True).results)
+    assert first_parents == [merge, on_main, first]
 
 
 @pytest.mark.parametrize(

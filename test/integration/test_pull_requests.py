@@ -40,10 +40,10 @@ def test_new_pull_request_is_open(lakefs: LakeFSClient, forked: Repo) -> None:
 
 
 def test_branches_may_have_several_pull_requests(lakefs: LakeFSClient, forked: Repo) -> None:
-    made = {open_pull_request(forked) for _ in range(3)}
-    assert len(made) == 3
+    created = {open_pull_request(forked) for _ in range(3)}
+    assert len(created) == 3
     listed = walk(lakefs.experimental_api.list_pull_requests, forked.name, status="all", amount=2)
-    assert {pull.id for pull in listed} == made
+    assert {pull.id for pull in listed} == created
     assert {pull.title for pull in listed} == {"a title"}
 
 
@@ -67,11 +67,11 @@ def test_update_changes_given_properties_only(lakefs: LakeFSClient, forked: Repo
 def test_merge_closes_the_pull_request(lakefs: LakeFSClient, forked: Repo) -> None:
     api = lakefs.experimental_api
     identifier = open_pull_request(forked)
-    made = api.merge_pull_request(forked.name, identifier).reference
-    assert forked.head() == made
+    merge_commit = api.merge_pull_request(forked.name, identifier).reference
+    assert forked.head() == merge_commit
     assert forked.read("dev.txt") == b"dev"
     pull = api.get_pull_request(forked.name, identifier)
-    assert (pull.status, pull.merged_commit_id) == ("merged", made)
+    assert (pull.status, pull.merged_commit_id) == ("merged", merge_commit)
     assert isinstance(pull.closed_date, datetime)
 
 

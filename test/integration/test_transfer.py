@@ -238,10 +238,10 @@ def test_directory_is_uploaded_and_downloaded(
     assert (report.transferred, report.skipped, report.failed) == (1, 4, 0)
     files["a-b"] = b"2"
 
-    came: list[int] = []
-    report = transfer.download_directory(repo.name, "main", "data", there, progress=came.append)
+    received: list[int] = []
+    report = transfer.download_directory(repo.name, "main", "data", there, progress=received.append)
     assert (report.transferred, report.skipped, report.failed) == (5, 0, 0)
-    assert sum(came) == size
+    assert sum(received) == size
     assert {name: (there / name).read_bytes() for name in files} == files
     report = transfer.download_directory(repo.name, "main", "data", there)
     assert (report.transferred, report.skipped, report.failed) == (0, 5, 0)
@@ -254,11 +254,13 @@ def test_file_is_downloaded_and_verified(
     content = make_file(size).read_bytes()
     transfer.upload_file(make_file(size), repo.name, "main", "model.bin")
     committed = repo.commit("a model")
-    came: list[int] = []
+    received: list[int] = []
     target = tmp_path / "model.copy"
-    stats = transfer.download_file(repo.name, committed, "model.bin", target, progress=came.append)
+    stats = transfer.download_file(
+        repo.name, committed, "model.bin", target, progress=received.append
+    )
     assert target.read_bytes() == content
-    assert sum(came) == stats.size_bytes == size
+    assert sum(received) == stats.size_bytes == size
     assert sorted(tmp_path.iterdir()) == [tmp_path / "model.bin", target]
 
 

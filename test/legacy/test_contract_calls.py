@@ -417,11 +417,11 @@ def test_value_outside_enum_is_rejected(wire: ApiClient) -> None:
     )
 
 
-@pytest.mark.parametrize("made", ["model", "dict"])
-def test_value_violating_pattern_is_rejected(wire: ApiClient, made: str) -> None:
+@pytest.mark.parametrize("form", ["model", "dict"])
+def test_value_violating_pattern_is_rejected(wire: ApiClient, form: str) -> None:
     def body() -> Any:
         values = {"name": "Bad Name", "storage_namespace": "s3://lake/x"}
-        return models.RepositoryCreation(**values) if made == "model" else values
+        return models.RepositoryCreation(**values) if form == "model" else values
 
     with pytest.raises(
         ApiValueError, match=r"Invalid value for `name`, must match regular expression"

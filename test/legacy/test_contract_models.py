@@ -50,8 +50,8 @@ def test_required_properties_are_positional_or_keyword() -> None:
 
 
 def test_only_required_properties_are_positional() -> None:
-    made = stats(size_bytes=3, content_type="text/csv")
-    assert [*made.to_dict()][:5] == [
+    instance = stats(size_bytes=3, content_type="text/csv")
+    assert [*instance.to_dict()][:5] == [
         "path", "path_type", "physical_address", "checksum", "mtime"
     ]  # fmt: skip
     surplus: Any = 3
@@ -71,23 +71,23 @@ def test_property_is_attribute_item_and_get() -> None:
 
 
 def test_in_operator_tests_set_properties() -> None:
-    made = stats(size_bytes=3)
-    assert "path" in made
-    assert "size_bytes" in made
-    assert "content_type" not in made
-    assert "unknown" not in made
+    instance = stats(size_bytes=3)
+    assert "path" in instance
+    assert "size_bytes" in instance
+    assert "content_type" not in instance
+    assert "unknown" not in instance
 
 
 def test_unset_property_raises_attribute_error() -> None:
-    made: Any = stats()
+    instance: Any = stats()
     with pytest.raises(ApiAttributeError):
-        _ = made.size_bytes
+        _ = instance.size_bytes
     with pytest.raises(ApiAttributeError):
-        _ = made["size_bytes"]
-    assert not hasattr(made, "size_bytes")
-    assert not hasattr(made, "metadata")
-    assert made.get("size_bytes") is None
-    assert made.get("size_bytes", 7) == 7
+        _ = instance["size_bytes"]
+    assert not hasattr(instance, "size_bytes")
+    assert not hasattr(instance, "metadata")
+    assert instance.get("size_bytes") is None
+    assert instance.get("size_bytes", 7) == 7
 
 
 def test_models_are_unhashable() -> None:
@@ -120,10 +120,10 @@ def test_assignment_validates_type_enum_and_pattern(
 
 
 def test_assignment_sets_the_property() -> None:
-    made = stats()
-    made.size_bytes = 4
-    made["content_type"] = "text/csv"
-    assert (made["size_bytes"], made.content_type) == (4, "text/csv")
+    instance = stats()
+    instance.size_bytes = 4
+    instance["content_type"] = "text/csv"
+    assert (instance["size_bytes"], instance.content_type) == (4, "text/csv")
 
 
 def test_unknown_properties_are_kept_and_sent(wire: ApiClient, server: ScriptedServer) -> None:
@@ -131,12 +131,12 @@ def test_unknown_properties_are_kept_and_sent(wire: ApiClient, server: ScriptedS
     found: Any = apis.BranchesApi(wire).get_branch("repo", "main")
     found.added = "later"
     keyword: dict[str, Any] = {"keyword": 1}
-    made: Any = models.Ref("a", "b", **keyword)
+    instance: Any = models.Ref("a", "b", **keyword)
     assert found.newer == found["newer"] == {"deep": [1]}
     assert wire.sanitize_for_serialization(found) == {
         **REF, "newer": {"deep": [1]}, "added": "later",
     }  # fmt: skip
-    assert made.keyword == made.to_dict()["keyword"] == 1
+    assert instance.keyword == instance.to_dict()["keyword"] == 1
 
 
 @pytest.mark.parametrize(
@@ -144,14 +144,14 @@ def test_unknown_properties_are_kept_and_sent(wire: ApiClient, server: ScriptedS
     [models.ObjectUserMetadata, models.ExternalPrincipalSettings, models.RepositoryMetadata],
 )
 def test_map_model_accepts_str_values_only(model: Any) -> None:
-    made = model(owner="me")
-    made["purpose"] = "test"
-    assert made.to_dict() == {"owner": "me", "purpose": "test"}
-    assert made["owner"] == made.owner == "me"
+    instance = model(owner="me")
+    instance["purpose"] = "test"
+    assert instance.to_dict() == {"owner": "me", "purpose": "test"}
+    assert instance["owner"] == instance.owner == "me"
     with pytest.raises(ApiTypeError):
         model(owner=1)
     with pytest.raises(ApiTypeError):
-        made["owner"] = None
+        instance["owner"] = None
 
 
 def test_dict_conversions_differ_in_names() -> None:
@@ -175,8 +175,8 @@ def test_to_dict_converts_nested_models() -> None:
 
 
 def test_repr_str_and_to_str_are_the_formatted_dict() -> None:
-    made = stats(metadata=models.ObjectUserMetadata(owner="me"))
-    assert repr(made) == str(made) == made.to_str() == pformat(made.to_dict())
+    instance = stats(metadata=models.ObjectUserMetadata(owner="me"))
+    assert repr(instance) == str(instance) == instance.to_str() == pformat(instance.to_dict())
 
 
 def test_models_are_equal_by_class_and_data() -> None:
@@ -204,8 +204,8 @@ def test_class_attributes_describe_the_model() -> None:
 
 
 def test_from_openapi_data_constructs_a_model() -> None:
-    made = models.Ref._from_openapi_data("a", commit_id="b", _check_type=False)
-    assert made == models.Ref("a", "b")
+    instance = models.Ref._from_openapi_data("a", commit_id="b", _check_type=False)
+    assert instance == models.Ref("a", "b")
 
 
 LOGIN_CONFIG = {"login_url": "u", "login_cookie_names": ["c"], "logout_url": "o", "RBAC": "none"}
@@ -254,10 +254,10 @@ def test_namespace_regex_is_read_in_both_spellings(wire: ApiClient, server: Scri
     assert found.storage_config.blockstore_namespace_validity_regex == "^s3://"
 
 
-@pytest.mark.parametrize("made", [str(TIME), TIME.timestamp()])
-def test_constructor_does_not_convert_types(made: Any) -> None:
+@pytest.mark.parametrize("value", [str(TIME), TIME.timestamp()])
+def test_constructor_does_not_convert_types(value: Any) -> None:
     with pytest.raises(ApiTypeError, match="datetime"):
-        models.ImportStatus(True, made)
+        models.ImportStatus(True, value)
     assert models.ImportStatus(True, TIME).update_time == TIME
 
 

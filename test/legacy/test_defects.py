@@ -371,7 +371,7 @@ def closed_port() -> int:
         return port
 
 
-def test_refused_connection_is_an_api_exception() -> None:
+def test_failed_connection_is_an_api_exception() -> None:
     given = Configuration(host=f"http://127.0.0.1:{closed_port()}")
     given.retries = False
     with ApiClient(given) as client, pytest.raises(ApiException) as caught:

@@ -131,7 +131,7 @@ def test_body_around_buffer_sizes_is_complete(
 
 
 @pytest.mark.parametrize(
-    ("content", "error", "said"),
+    ("content", "error", "message"),
     [
         ("text", ApiTypeError, "pathlib.Path(content)"),
         (None, ApiTypeError, "NoneType"),
@@ -143,11 +143,11 @@ def test_body_around_buffer_sizes_is_complete(
     ],
 )
 def test_unsupported_content_raises_before_sending(
-    api: ApiClient, server: ScriptedServer, content: Any, error: type[Exception], said: str
+    api: ApiClient, server: ScriptedServer, content: Any, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error) as caught:
         upload(api, content)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert server.connections == 0
 
 
@@ -269,7 +269,7 @@ def test_content_type_and_metadata_are_headers(api: ApiClient, server: ScriptedS
 
 
 @pytest.mark.parametrize(
-    ("options", "error", "said"),
+    ("options", "error", "message"),
     [
         ({"content_type": "a\r\nX: y"}, ApiValueError, "content_type"),
         ({"content_type": 5}, ApiTypeError, "content_type"),
@@ -290,11 +290,11 @@ def test_invalid_upload_headers_raise_before_sending(
     server: ScriptedServer,
     options: dict[str, Any],
     error: type[Exception],
-    said: str,
+    message: str,
 ) -> None:
     with pytest.raises(error) as caught:
         upload(api, b"x", **options)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert server.connections == 0
 
 

@@ -163,10 +163,10 @@ def test_garbage_collected_client_ends_threads_and_connections() -> None:
             if thread not in before and "_serve" not in thread.name
         ]  # fmt: skip
         assert len(threads) >= 3
-        gone = weakref.ref(client)
+        reference = weakref.ref(client)
         del client, call
         gc.collect()
-        assert gone() is None
+        assert reference() is None
         server.wait_for(lambda s: s.open_connections == 0)
         for thread in threads:
             thread.join(60)

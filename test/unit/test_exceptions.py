@@ -25,6 +25,7 @@ from lakefs_client.exceptions import (
     ForbiddenException,
     InvalidAnswerError,
     NotFoundException,
+    ObjectExistsError,
     OpenApiException,
     PreconditionFailedException,
     RateLimitException,
@@ -64,6 +65,7 @@ class Response:
         (ApiConnectionError, [ApiException, ConnectionError]),
         (ApiTimeoutError, [ApiConnectionError, TimeoutError]),
         (TransferError, [ApiException]),
+        (ObjectExistsError, [TransferError, PreconditionFailedException]),
         (InvalidAnswerError, [ApiException, ApiTypeError, TypeError]),
     ],
 )
@@ -180,6 +182,7 @@ EXAMPLES: dict[type, Exception] = {
         upload_id="id",
         physical_address="mem://x",
     ),
+    ObjectExistsError: ObjectExistsError("exists", outcome="aborted"),
     InvalidAnswerError: InvalidAnswerError(
         Response(200), "get_repository", ApiTypeError("Wrong", ["a"], (int,), False)
     ),
@@ -228,8 +231,8 @@ def test_transfer_error_has_status_and_body_of_cause() -> None:
     assert (error.part_number, error.upload_id) == (None, None)
     for part in ("failed", "not linked", "mem://x", "no"):
         assert part in str(error)
-    alone = TransferError("failed", outcome="unknown")
-    assert (alone.status, alone.body, alone.headers) == (0, None, None)
+    unknown = TransferError("failed", outcome="unknown")
+    assert (unknown.status, unknown.body, unknown.headers) == (0, None, None)
 
 
 def test_transfer_error_names_upload_and_address() -> None:

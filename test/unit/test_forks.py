@@ -22,15 +22,8 @@ from lakefs_client.apis import ObjectsApi, RepositoriesApi
 from lakefs_client.client import LakeFSClient
 from lakefs_client.rest import Cancellation
 
-from .conftest import PASSWORD, Certificates
+from .conftest import PASSWORD, REPOSITORY_ANSWER, Certificates
 
-REPOSITORY = {
-    "id": "repo",
-    "creation_date": 1,
-    "default_branch": "main",
-    "storage_namespace": "mem://repo",
-}
-HERE = Answer(json=REPOSITORY)
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system does not fork")
 
 
@@ -60,7 +53,7 @@ def any_server(
 ) -> Any:
     """Provide a server over HTTP or TLS that answers every request."""
     tls = certificates.server if request.param == "tls" else None
-    with ScriptedServer(otherwise=HERE, tls=tls) as server:
+    with ScriptedServer(otherwise=REPOSITORY_ANSWER, tls=tls) as server:
         configuration.host = server.url
         yield server
 
@@ -77,7 +70,7 @@ def test_child_opens_its_own_connections(api: ApiClient, any_server: ScriptedSer
 @forks
 def test_child_cannot_read_the_parents_answer(api: ApiClient, server: ScriptedServer) -> None:
     body = os.urandom(3 << 20)
-    server.script(Answer(body=body), HERE)
+    server.script(Answer(body=body), REPOSITORY_ANSWER)
     response = ObjectsApi(api).get_object("repo", "main", "p", _preload_content=False)
     start = response.read(100)
     assert "ProtocolError" in in_child(lambda: response.read(1 << 20))
@@ -235,7 +228,7 @@ def test_client_with_custom_pool_manager_rejects_pickling(api: ApiClient) -> Non
 def test_async_result_keeps_its_client_alive(
     configuration: Configuration, server: ScriptedServer
 ) -> None:
-    server.script(*[HERE] * 20)
+    server.script(*[REPOSITORY_ANSWER] * 20)
 
     def start() -> Any:
         return RepositoriesApi(ApiClient(configuration)).get_repository("repo", async_req=True)
@@ -273,7 +266,7 @@ def ask():
     ids=["thread that outlives main", "exit handler", "exit handler after a call"],
 )
 def test_async_call_completes_during_interpreter_exit(program: str) -> None:
-    with ScriptedServer(otherwise=HERE) as server:
+    with ScriptedServer(otherwise=REPOSITORY_ANSWER) as server:
         assert run(program, server) == "repo\n"
 
 

@@ -41,7 +41,7 @@ def test_interim_answers_are_skipped(
     assert server.connections == 1
 
 
-def test_interim_answers_are_skipped_over_tls(api: ApiClient, certificates: Certificates) -> None:
+def test_interim_answers_are_skipped_with_tls(api: ApiClient, certificates: Certificates) -> None:
     with ScriptedServer(
         *(Raw(HINTS + branch(name), "keep") for name in "ab"), tls=certificates.server
     ) as secure:

@@ -69,11 +69,11 @@ def model(cls: type[Any], *required: Any, **optional: Any) -> Any:
     """Return a strategy for a model with some optional and some unknown properties."""
 
     def make(args: tuple[Any, ...], kwargs: dict[str, Any], unknown: dict[str, Any]) -> Any:
-        made = cls(*args, **kwargs)
+        instance = cls(*args, **kwargs)
         for name, value in unknown.items():
-            if name not in made.attribute_map and name not in made.attribute_map.values():
-                made[name] = value
-        return made
+            if name not in instance.attribute_map and name not in instance.attribute_map.values():
+                instance[name] = value
+        return instance
 
     unknown = st.just({}) | st.dictionaries(text, json_values, max_size=2)
     return st.builds(
@@ -83,10 +83,10 @@ def model(cls: type[Any], *required: Any, **optional: Any) -> Any:
 
 def maps(cls: type[Any]) -> Any:
     def make(entries: dict[str, str]) -> Any:
-        made = cls()
+        instance = cls()
         for name, value in entries.items():
-            made[name] = value
-        return made
+            instance[name] = value
+        return instance
 
     return texts.map(make)
 

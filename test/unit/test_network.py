@@ -51,7 +51,7 @@ def create(api: ApiClient) -> object:
 # No connection
 
 
-def test_refused_connection_is_an_unsent_connection_error(once: ApiClient) -> None:
+def test_failed_connection_is_an_unsent_connection_error(once: ApiClient) -> None:
     with ScriptedServer(deaf=True) as server:
         once.configuration.host = server.url
         with pytest.raises(ApiConnectionError) as caught:

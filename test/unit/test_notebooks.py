@@ -43,8 +43,8 @@ def test_page_html_is_a_table_of_results() -> None:
     assert "<tbody></tbody>" in empty._repr_html_()
 
 
-def test_columns_are_in_the_order_of_the_declaration(lakefs_sandbox: Sandbox) -> None:
-    """Servers sort the properties by name, which would show checksums first."""
+def test_html_columns_follow_the_declaration(lakefs_sandbox: Sandbox) -> None:
+    # Servers sort the properties by name, so their order would show checksums first.
     with ApiClient(lakefs_sandbox.configuration()) as client:
         RepositoriesApi(client).create_repository(
             {"name": "birds", "storage_namespace": f"{lakefs_sandbox.storage_namespace}birds"}

@@ -1,4 +1,4 @@
-"""The warning of a store without TLS behind a lakeFS server with TLS."""
+"""Warnings about a store without TLS behind a lakeFS server with TLS."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ PLACE = ("repo", "main")
 
 
 @pytest.fixture
-def secured(sandbox: Sandbox, certificates: Certificates) -> Iterator[ApiClient]:
-    """Provide a client that reaches the sandbox over TLS; presigned URLs are plain HTTP."""
+def tls_client(sandbox: Sandbox, certificates: Certificates) -> Iterator[ApiClient]:
+    """Provide a client of the sandbox over TLS, with presigned URLs over plain HTTP."""
     address = urlsplit(sandbox.endpoint)
     relay = Relay((address.hostname or "", address.port or 0))
     with ScriptedServer(otherwise=relay, tls=certificates.server) as server:
@@ -39,13 +39,13 @@ def secured(sandbox: Sandbox, certificates: Certificates) -> Iterator[ApiClient]
             yield client
 
 
-def test_plain_store_is_warned_of_once_per_transfer(
-    secured: ApiClient, sandbox: Sandbox, tmp_path: Path
+def test_transfer_warns_once_about_plain_store(
+    tls_client: ApiClient, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     (tmp_path / "small").write_bytes(b"small")
     (tmp_path / "large").write_bytes(bytes(6 << 20))
     store = urlsplit(sandbox.store_endpoint).netloc
-    transfer = Transfer(secured, TransferConfig(multipart_threshold=5 << 20))
+    transfer = Transfer(tls_client, TransferConfig(multipart_threshold=5 << 20))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for name in ("small", "large"):
@@ -59,16 +59,16 @@ def test_plain_store_is_warned_of_once_per_transfer(
 
 @pytest.mark.parametrize("size", [5, 6 << 20])
 @pytest.mark.parametrize("way", ["upload", "download"])
-def test_warning_made_an_error_leaves_nothing_behind(
-    secured: ApiClient, sandbox: Sandbox, tmp_path: Path, way: str, size: int
+def test_warning_as_error_leaves_no_upload_or_file(
+    tls_client: ApiClient, sandbox: Sandbox, tmp_path: Path, way: str, size: int
 ) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     source.write_bytes(bytes(size))
     config = TransferConfig(multipart_threshold=5 << 20)
     if way == "download":
         with pytest.warns(UserWarning, match="presigned URLs"):
-            Transfer(secured, config).upload_file(source, *PLACE, "data")
-    transfer = Transfer(secured, config)
+            Transfer(tls_client, config).upload_file(source, *PLACE, "data")
+    transfer = Transfer(tls_client, config)
     call = (
         partial(transfer.upload_file, source, *PLACE, "data")
         if way == "upload"
@@ -80,7 +80,7 @@ def test_warning_made_an_error_leaves_nothing_behind(
     assert list(tmp_path.iterdir()) == [source]
 
 
-def test_plain_lakefs_does_not_warn(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_plain_lakefs_server_does_not_warn(sandbox: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "small").write_bytes(b"small")
     with ApiClient(sandbox.configuration()) as client, warnings.catch_warnings():
         warnings.simplefilter("error")

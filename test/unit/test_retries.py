@@ -47,12 +47,12 @@ from lakefs_client.models import (
     UploadPartFrom,
 )
 
+from .conftest import REPOSITORY
+
 STATS = {"path": "p", "path_type": "object", "physical_address": "data/x", "checksum": "c",
          "mtime": 1}  # fmt: skip
 COMMIT = {"id": "c", "parents": [], "committer": "me", "message": "m", "creation_date": 1,
           "meta_range_id": ""}  # fmt: skip
-REPOSITORY = {"id": "repo", "creation_date": 1, "default_branch": "main",
-              "storage_namespace": "mem://repo"}  # fmt: skip
 CONTENT = b"0123456789" * 2000
 
 
@@ -245,7 +245,7 @@ def test_fault_is_retried_only_if_safe(
 
 
 @pytest.mark.parametrize("operation_name", OPERATIONS)
-def test_refused_connection_is_always_retried(
+def test_failed_connection_is_always_retried(
     configuration: Configuration, time: FakeTime, operation_name: str
 ) -> None:
     operation = OPERATIONS[operation_name]

@@ -108,7 +108,7 @@ def test_transfer_session_logs_no_secrets(logged: pytest.LogCaptureFixture, tmp_
     ],
     ids=lambda model: type(model).__name__,
 )
-def test_model_text_hides_secrets_but_data_keeps_them(
+def test_only_model_data_contains_secrets(
     model: lakefs_client.models.LoginInformation,
 ) -> None:
     assert SECRET not in repr(model) + str(model) + model.to_str() + f"{model}"

@@ -225,13 +225,13 @@ def test_handshake_timeout_is_an_unsent_error(client: ApiClient) -> None:
     assert caught.value.sent is False
 
 
-def test_reset_over_tls_is_retried(client: ApiClient, secure: ScriptedServer) -> None:
+def test_reset_with_tls_is_retried(client: ApiClient, secure: ScriptedServer) -> None:
     secure.script(Reset(), OK)
     ask(client)
     assert len(secure.requests) == 2
 
 
-def test_early_error_answer_over_tls_is_raised(
+def test_early_error_answer_with_tls_is_raised(
     client: ApiClient, certificates: Certificates
 ) -> None:
     from lakefs_client.apis import ObjectsApi

@@ -77,7 +77,7 @@ class _Pages:
         self._clock = context.client.store_client.timing.clock
         self._prefix = prefix
         self._presign = presign
-        self._presigns = True
+        self._presigns = context.config.presign
 
     def fetch(self, after: str) -> tuple[list[ListedObject], str | None]:
         """Return a page, and the path after which the next page begins, or None."""
