@@ -74,7 +74,7 @@ class TestExclusiveCreation:
 
 
 class TestWrittenFile:
-    def test_tell_counts_written_bytes(self, fs: LakeFSFileSystem) -> None:
+    def test_position_counts_written_bytes(self, fs: LakeFSFileSystem) -> None:
         with fs.open("repo/main/a", "wb") as file:
             assert file.writable()
             assert repr(file) == "<WriteFile lakefs://repo/main/a>"

@@ -187,7 +187,7 @@ def test_last_response_is_the_answer_to_the_last_call(
             "since=2024-05-06T07%3A08%3A09%2B00%3A00",
         ),
         (
-            # RFC 3339 wants a zone: a moment without one is in UTC.
+            # RFC 3339 requires a time zone. The client takes a naive datetime as UTC.
             lambda a: RefsApi(a).log_commits("r", "m", since=datetime(2024, 5, 6)),
             "since=2024-05-06T00%3A00%3A00%2B00%3A00",
         ),

@@ -17,10 +17,11 @@ import pytest
 import urllib3
 from support.scripted import Answer, ScriptedServer, Stall
 
-from lakefs_client import ApiClient, ApiTypeError, Configuration
+from lakefs_client import ApiClient, ApiTypeError, Configuration, _process
+from lakefs_client._connection import _ClientConnection
 from lakefs_client.apis import ObjectsApi, RepositoriesApi
 from lakefs_client.client import LakeFSClient
-from lakefs_client.rest import Cancellation
+from lakefs_client.rest import Cancellation, Message
 
 from .conftest import PASSWORD, REPOSITORY_ANSWER, Certificates
 
@@ -86,8 +87,6 @@ def test_child_cannot_read_the_parents_answer(api: ApiClient, server: ScriptedSe
 def test_child_cannot_cancel_the_parents_exchange(api: ApiClient, server: ScriptedServer) -> None:
     body = os.urandom(3 << 20)
     server.script(Answer(body=body))
-    from lakefs_client.rest import Message
-
     cancellation = Cancellation()
     message = Message("GET", f"{server.url}/x", {})
     response = api.store_client.exchange(message, preload=False, cancellation=cancellation)
@@ -132,31 +131,20 @@ def test_child_forked_during_upload_sends_nothing(api: ApiClient, server: Script
     server.script(Answer(201, json={"path": "p"}))
     texts: list[str] = []
 
+    def send_in_child() -> None:
+        connections = (c for c in [*_process._owners] if isinstance(c, _ClientConnection))
+        next(connection for connection in connections if connection.sock).send(b"of the child")
+
     class ForkingStream:
         """A stream whose `read` forks; the child writes to the parent's connection."""
 
         def read(self, size: int = -1) -> bytes:
             if texts:
                 return b""
-            texts.append(in_child(lambda: send_on(b"of the child")))
+            texts.append(in_child(send_in_child))
             return b"of the parent"
 
-    from lakefs_client._connection import current
-
-    def send_on(data: bytes) -> None:
-        connection = next(iter(connections))
-        connection.send(data)
-
-    from lakefs_client import _process
-    from lakefs_client._connection import _ClientConnection
-
-    class Connections:
-        def __iter__(self) -> Any:
-            return (c for c in [*_process._owners] if isinstance(c, _ClientConnection) and c.sock)
-
-    connections = Connections()
-    assert current.deadline is None
-    with pytest.raises(ApiTypeError):  # the answer is not a whole ObjectStats
+    with pytest.raises(ApiTypeError):  # the answer is not a complete ObjectStats
         ObjectsApi(api).upload_object("repo", "main", "p", content=ForkingStream())
     assert texts == ["ConnectionError: opened before a fork, by the parent process"]
     assert server.requests[0].body == b"of the parent"
