@@ -356,3 +356,28 @@ class TestCatRanges:
     def test_paths_must_be_a_list(self, fs: LakeFSFileSystem) -> None:
         with pytest.raises(TypeError, match="list"):
             fs.cat_ranges("repo/main/a", 1, 2)
+
+
+class TestPatterns:
+    def test_copy_of_a_pattern_descends_to_maxdepth(self, fs: LakeFSFileSystem) -> None:
+        fs.pipe({"repo/main/a/b/c": b"1", "repo/main/a/b/d/e": b"1", "repo/main/a/f": b"1"})
+        fs.copy("repo/main/a/*", "repo/main/x/", recursive=True)
+        assert fs.find("repo/main/x") == [
+            "repo/main/x/b/c", "repo/main/x/b/d/e", "repo/main/x/f",
+        ]  # fmt: skip
+        fs.rm("repo/main/x/*", recursive=True, maxdepth=2)
+        assert fs.find("repo/main/x") == ["repo/main/x/b/d/e"]
+
+    def test_ls_of_a_file_lists_it(self, fs: LakeFSFileSystem) -> None:
+        fs.pipe_file("repo/main/a", b"1")
+        assert fs.ls("repo/main/a", detail=False) == ["repo/main/a"]
+        assert fs.ls("repo/main/a", detail=False, recursive=True) == ["repo/main/a"]
+        assert fs.find("repo/main/a", maxdepth=1) == ["repo/main/a"]
+
+    def test_reads_past_the_end_are_empty(self, fs: LakeFSFileSystem) -> None:
+        fs.pipe_file("repo/main/a", b"123")
+        with fs.open("repo/main/a") as file:
+            file.seek(10)
+            assert file.read(5) == b""
+            file.seek(1)
+            assert file.read() == b"23"
