@@ -176,6 +176,7 @@ class LakeFSFileSystem(Tree):
             file = inner if kind == "r" else WrappedFile(file, inner)
         if "b" not in mode:
             file = (io.TextIOWrapper if kind == "r" else TextFile)(file, **text)
+            file.mode = kind
         return file
 
     def _open(

@@ -272,6 +272,7 @@ class TestReading:
         assert fs.cat_file("repo/main/a") == "Größe\n".encode()
         assert fs.read_text("repo/main/a") == "Größe\n"
         with fs.open("repo/main/a", "rt", encoding="latin-1") as file:
+            assert file.mode == "r"
             assert file.read() == "GrÃ¶Ã\x9fe\n"
 
 
