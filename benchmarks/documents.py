@@ -40,14 +40,16 @@ def listing(results: list[dict[str, object]], *, has_more: bool) -> dict[str, ob
     }
 
 
-def folder(origin: str, repository: str, prefix: str, after: str, date: str) -> dict[str, object]:
+def folder(
+    origin: str, repository: str, prefix: str, after: str, amount: int, date: str
+) -> dict[str, object]:
     """Return the page after a path in a listing of COUNT files of SIZE zeros, 1,000 per folder.
 
     COUNT and SIZE come from the repository's name, ``folder-COUNT-SIZE``.
     """
     count = int(repository.split("-")[1])
     start = int(after[-12:-4].replace("/", "")) + 1 if after else 0
-    stop = min(start + 1000, count)
+    stop = min(start + amount, count)
     files = [
         file(origin, repository, f"{prefix}{number // 1000:04d}/{number % 1000:03d}.bin", date)
         for number in range(start, stop)

@@ -181,8 +181,9 @@ def _listing(origin: str, repository: str, query: str, now: str) -> bytes:
         arguments = dict(parse_qsl(query))
         origin = origin if arguments.get("presign") == "true" else ""
         page = documents.folder(
-            origin, repository, arguments.get("prefix", ""), arguments.get("after", ""), now
-        )
+            origin, repository, arguments.get("prefix", ""), arguments.get("after", ""),
+            int(arguments.get("amount", 100)), now,
+        )  # fmt: skip
         return documents.compact(page)
     return _empty_page if repository == HASHED else _page
 

@@ -332,6 +332,17 @@ class TransferError(ApiException):
         return text
 
 
+class ObjectExistsError(TransferError, PreconditionFailedException):
+    """412: an upload with ``overwrite=False`` found an object at its path, and left it there.
+
+    Its `outcome` is ``"aborted"``, or ``"not linked"`` if the object was made during the upload.
+    """
+
+    def __init__(self, reason: str, **details: Any) -> None:
+        super().__init__(reason, **details)
+        self.status = 412
+
+
 class InvalidAnswerError(ApiException, ApiTypeError):
     """A 2xx response whose body is not JSON, or does not match the operation.
 

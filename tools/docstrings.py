@@ -61,8 +61,8 @@ PAGES = {
                 "NotFoundException", "ConflictException", "MergeConflictError",
                 "PreconditionFailedException", "HookRefusedError", "RateLimitException",
                 "ServiceException", "ApiConnectionError", "ApiTimeoutError", "InvalidAnswerError",
-                "TransferError", "ApiTypeError", "ApiValueError", "ApiAttributeError",
-                "ApiKeyError",
+                "TransferError", "ObjectExistsError", "ApiTypeError", "ApiValueError",
+                "ApiAttributeError", "ApiKeyError",
             )
         ),
     ),

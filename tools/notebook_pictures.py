@@ -1,8 +1,8 @@
-"""Write the pictures of the notebook, ``docs/notebook-*.png``.
+"""Command that takes the pictures of the notebook, ``docs/notebook-*.png``.
 
-``python tools/notebook_pictures.py`` runs docs/notebook.ipynb in JupyterLab, in Chromium, and saves
-pictures of its cells. It needs jupyterlab, ipywidgets, playwright and a Chromium, which CHROMIUM
-names unless it is on the PATH.
+`python tools/notebook_pictures.py` runs docs/notebook.ipynb in JupyterLab with Chromium, and saves
+pictures of its cells. The command needs jupyterlab, ipywidgets, playwright and Chromium. The
+variable CHROMIUM names a Chromium that is not on the PATH.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from playwright.sync_api import sync_playwright
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 WIDTH, HEIGHT = 900, 1000
 CELLS = {"notebook-report.png": "upload_directory(", "notebook-listing.png": "diff_branch("}
-"""Code by which a cell is found, for each picture of a cell."""
-COMPLETED = "stat_object("
-"""Code of the cell in which Tab is pressed."""
+"""Code of the shown cell, by picture."""
+COMPLETION_CELL = "stat_object("
+"""Code of the cell for the completion."""
 
 
 @contextmanager
 def jupyter(folder: str) -> Iterator[str]:
-    """Run JupyterLab on a folder, and yield its address."""
+    """Run JupyterLab in a folder and yield the notebook's address."""
     command = [
         sys.executable, "-m", "jupyterlab", "--allow-root", "--no-browser", "--port=0",
         "--IdentityProvider.token=", f"--ServerApp.root_dir={folder}",
@@ -54,7 +54,7 @@ def jupyter(folder: str) -> Iterator[str]:
 
 
 def run_all(page: Any) -> None:
-    """Execute all cells but the last, which ends the sandbox."""
+    """Execute all cells except the last, which ends the sandbox."""
     cells = page.locator(".jp-Notebook .jp-Cell")
     cells.first.click()
     for _ in range(cells.count() - 1):
@@ -94,7 +94,7 @@ def main() -> None:
 
 def complete(page: Any) -> None:
     """Press Tab after ``stats.p``, and save a picture of the cell with the choices."""
-    found = cell(page, COMPLETED)
+    found = cell(page, COMPLETION_CELL)
     found.scroll_into_view_if_needed()
     found.locator(".cm-content").click()
     page.keyboard.press("Control+End")

@@ -1,7 +1,7 @@
-"""Write the pictures of the command line, ``docs/terminal-*.svg``.
+"""Command that draws the pictures of the command line, ``docs/terminal-*.svg``.
 
-``python tools/pictures.py`` runs each scene's commands in a pseudo-terminal, against the sandbox,
-and draws the screen. It needs pyte, and tqdm for the progress bars.
+`python tools/pictures.py` runs each scene's commands in a pseudo-terminal against the sandbox, and
+draws the screen. The command needs pyte, and tqdm for the progress bars.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PROMPT = "$ "
 
 
 class Scene(NamedTuple):
-    """A picture: what it shows, and the commands that it shows."""
+    """A picture: its title and its commands."""
 
     title: str
     commands: tuple[str, ...]
@@ -61,7 +61,7 @@ SCENES = {
 
 
 def screen(scene: Scene) -> Any:
-    """Run a scene's commands, and return the screen after them."""
+    """Run a scene's commands and return the resulting screen."""
     with tempfile.TemporaryDirectory() as name, Sandbox() as sandbox:
         folder = Path(name)
         with ApiClient(sandbox.configuration()) as client:
@@ -85,7 +85,7 @@ def screen(scene: Scene) -> Any:
 
 
 def _prepare(folder: Path, client: ApiClient, namespace: str) -> None:
-    """Create the files, and the repository with an older state of the dataset."""
+    """Create the files, and a repository with an earlier version of the dataset."""
     RepositoriesApi(client).create_repository(RepositoryCreation("birds", f"{namespace}birds"))
     for number in range(5):
         path = folder / "dataset" / "images" / f"{number:04}.jpg"
@@ -101,19 +101,19 @@ def _prepare(folder: Path, client: ApiClient, namespace: str) -> None:
 
 
 def _run(command: str, folder: Path, environment: dict[str, str]) -> Iterator[bytes]:
-    """Yield what a command writes to its terminal."""
-    ours, theirs = pty.openpty()
-    ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+    """Yield the output of a command in a terminal."""
+    controller, terminal = pty.openpty()
+    ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     process = subprocess.Popen(
         ["sh", "-c", command],
         cwd=folder,
         env=environment,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
     )
-    os.close(theirs)
-    with open(ours, "rb", buffering=0) as output:
+    os.close(terminal)
+    with open(controller, "rb", buffering=0) as output:
         while True:
             try:
                 data = output.read(65536)
@@ -149,7 +149,7 @@ STYLE = """
 
 
 def draw(title: str, terminal: Any) -> str:
-    """Return a screen as SVG. Each run of characters has a fixed length, whatever the font."""
+    """Return a screen as SVG. Each run of characters has a fixed length in any font."""
     rows = [row.rstrip() for row in terminal.display]
     while not rows[-1]:
         rows.pop()
@@ -175,7 +175,7 @@ def draw(title: str, terminal: Any) -> str:
 
 
 def _runs(row: str, cells: Any) -> Iterator[tuple[int, str, str]]:
-    """Yield the texts of one color in a row: column, text and color."""
+    """Yield the column, text and color of each run of one color in a row."""
     if row.startswith(PROMPT):
         yield 0, PROMPT.strip(), "prompt"
         yield len(PROMPT), row[len(PROMPT) :], "typed"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lakefs_client.cli import _parser, _uri
+from lakefs_client.cli import _parser
 from lakefs_client.cli._app import as_dict
 
 TYPE_CHECKING = False
@@ -26,6 +26,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(app: App, options: argparse.Namespace) -> None:
     """Move the branch. Its uncommitted changes, and commits that nothing else has, are lost."""
+    from lakefs_client.cli import _uri
+
     repository, branch = options.branch
     ref = _uri.commit(options.ref, repository)
     # As an id: a repeated main~1 would go back once more.

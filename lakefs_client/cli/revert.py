@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lakefs_client.cli import _parser, _uri
+from lakefs_client.cli import _parser
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(app: App, options: argparse.Namespace) -> None:
     """Revert the commits in the given order, and print the id of the branch's last commit."""
+    from lakefs_client.cli import _uri
+
     repository, branch = options.branch
     branches = app.lakefs.branches_api
     commits = app.lakefs.commits_api

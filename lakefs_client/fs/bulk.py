@@ -16,7 +16,7 @@ from lakefs_client.fs.parallel import in_parallel, transfer_each
 from lakefs_client.models import PathList
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from lakefs_client.fs.tree import Tree
 
@@ -33,7 +33,7 @@ def copy(
     maxdepth: int | None,
     ignore_missing: bool,
 ) -> list[str]:
-    """Copy on the server, and return the sources that were copied."""
+    """Copy on the server, and return the sources that were copied to another path."""
     pairs, infos = _found(
         fs, source, target, recursive, maxdepth, lambda: trailing_sep(target) or fs.isdir(target)
     )
@@ -47,7 +47,12 @@ def copy(
                 return None
             raise
 
-    files = [one for one in pairs if not is_folder(infos and infos[one[0]])]
+    files = [
+        (path, to)
+        for path, to in pairs
+        if not is_folder(infos and infos[path])
+        and fs._strip_protocol(path) != fs._strip_protocol(to)
+    ]
     return [path for path in in_parallel(copy_one, files) if path is not None]
 
 
@@ -140,6 +145,15 @@ def remove(fs: Tree, given: Any, *, recursive: bool, maxdepth: int | None) -> No
                 text = f"{given!r} is a folder, nothing was deleted. Give recursive=True."
                 warnings.warn(text, stacklevel=3)
         places = (parse(name) for name, info in found.items() if not is_folder(info))
+    delete(fs, places)
+
+
+def delete(fs: Tree, places: Iterable[Location]) -> None:
+    """Delete objects, in batches of 1,000. Missing ones are ignored.
+
+    Raises:
+        OSError: The server refused to delete one of the objects.
+    """
     for (repository, branch), group in groupby(places, key=lambda place: place[:2]):
         try:
             while batch := [place.path for place in islice(group, BATCH)]:

@@ -88,15 +88,16 @@ class ReadFile(AbstractBufferedFile):
         cache_type: str | None = None,
         cache_options: dict[str, Any] | None = None,
         size: int | None = None,
+        pre_sign: bool | None = None,
         **options: Any,
     ) -> None:
         place = parse(path)
         self._closed = True  # until there is something to close
         with os_errors(path):
-            self._reader = fs.reader(place)
+            self._reader = fs.reader(place, pre_sign)
         super().__init__(
             fs, path, "rb", block_size, autocommit, cache_type or ReadAhead.name, cache_options,
-            self._reader.size, **options,
+            self._reader.size, pre_sign=pre_sign, **options,
         )  # fmt: skip
 
     def _fetch_range(self, start: int, end: int) -> bytes:
@@ -110,7 +111,15 @@ class ReadFile(AbstractBufferedFile):
         super().close()
 
 
-class WriteFile(AbortOnError, io.BufferedIOBase):
+class _NotClosedByCollector(AbortOnError):
+    """A written file that no object is made of when the garbage collector finds it open."""
+
+    def __del__(self) -> None:
+        # The base class would close the file, which makes an object. The writer warns and aborts.
+        pass
+
+
+class WriteFile(_NotClosedByCollector, io.BufferedIOBase):
     """An object that is written as a file, in verified parts, and appears when it is closed.
 
     If the block that uses the file as a context manager raises, nothing is written: with
@@ -168,8 +177,6 @@ class WriteFile(AbortOnError, io.BufferedIOBase):
             self.abort()
             return
         try:
-            if self.mode == "xb" and self.fs.isfile(self.path):
-                raise FileExistsError(f"{self.path!r} exists")
             with os_errors(self.path):
                 self._writer.close()
         except BaseException:
@@ -190,10 +197,6 @@ class WriteFile(AbortOnError, io.BufferedIOBase):
 
     discard = abort  # fsspec's name
 
-    def __del__(self) -> None:
-        # The base class would close the file, which makes an object. The writer warns and aborts.
-        pass
-
 
 def _block_raised() -> bool:
     """Return True if `fsspec.open` closes the file because its block raised.
@@ -210,7 +213,7 @@ def _block_raised() -> bool:
     return False
 
 
-class WrappedFile(AbortOnError, io.BufferedIOBase):
+class WrappedFile(_NotClosedByCollector, io.BufferedIOBase):
     """A file that is compressed as it is written."""
 
     def __init__(self, file: WriteFile, compressor: Any) -> None:
@@ -246,7 +249,7 @@ class WrappedFile(AbortOnError, io.BufferedIOBase):
         self.close()
 
 
-class TextFile(AbortOnError, io.TextIOWrapper):
+class TextFile(_NotClosedByCollector, io.TextIOWrapper):
     """A text file that makes no object if its block raises."""
 
     def abort(self) -> None:

@@ -6,12 +6,13 @@ import contextlib
 import hashlib
 import io
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lakefs_client.api.branches_api import BranchesApi
 from lakefs_client.api.objects_api import ObjectsApi
 from lakefs_client.api_client import ApiClient
-from lakefs_client.exceptions import ConflictException
+from lakefs_client.exceptions import ApiException, ConflictException
 from lakefs_client.fs import bulk
 from lakefs_client.fs._fsspec import DEFAULT_CALLBACK, compr, get_compression, isfilelike
 from lakefs_client.fs.errors import os_errors
@@ -26,6 +27,7 @@ from lakefs_client.models import BranchCreation, ObjectCopyCreation
 from lakefs_client.transfer import Transfer, TransferConfig
 from lakefs_client.transfer.context import TransferContext
 from lakefs_client.transfer.download.remote import RemoteObject
+from lakefs_client.transfer.store import lacks_presigning
 from lakefs_client.uri import ObjectRef
 
 if TYPE_CHECKING:
@@ -56,7 +58,8 @@ class LakeFSFileSystem(Tree):
         create_branch_ok: Create a branch that is written to and does not exist. Default False,
             other than lakefs-spec's, since it makes a branch of each misspelt name.
         source_branch: Branch to create it from.
-        pre_sign: Accepted for lakefs-spec; presigned URLs are used if the server has them.
+        pre_sign: Use presigned URLs if the server has them, as by default. With False all bytes
+            pass through the lakeFS server.
         request_config: ``{"request_timeout": seconds}``, or a tuple for connecting and reading.
         storage_options: ``use_listings_cache``, ``listings_expiry_time`` (seconds) and
             ``max_paths`` of the cache of listings, ``skip_instance_cache``.
@@ -93,10 +96,11 @@ class LakeFSFileSystem(Tree):
         self.source_branch = source_branch
         self.pre_sign = pre_sign
         self.objects = ObjectsApi(self.client)
-        self.engine = Transfer(self.client)
+        config = TransferConfig(presign=pre_sign is not False)
+        self.engine = Transfer(self.client, config)
         # Parts of writes wait on disk, and ranges in memory: they have limits of their own.
         self._reads = TransferContext.create(
-            self.client, TransferConfig(max_concurrency=CONCURRENCY)
+            self.client, replace(config, max_concurrency=CONCURRENCY)
         )
         self.listings = Listings(self.objects, self.dircache)
         self.transactions: list[LakeFSTransaction] = []
@@ -111,9 +115,16 @@ class LakeFSFileSystem(Tree):
         """Raise ValueError, since a transaction needs a repository."""
         return self.transaction.__enter__()
 
-    def reader(self, place: Location) -> ObjectReader:
+    def reader(self, place: Location, pre_sign: bool | None = None) -> ObjectReader:
         """Return a reader of an object, which asks for no byte yet."""
-        return self.engine.open(*place)
+        return self._transfer(pre_sign).open(*place)
+
+    def _transfer(self, pre_sign: bool | None) -> Transfer:
+        """Return the engine, or one that differs in the use of presigned URLs."""
+        config = self.engine.config
+        if pre_sign in (None, config.presign):
+            return self.engine
+        return Transfer(self.client, replace(config, presign=pre_sign))
 
     def _remote(self, name: str) -> RemoteObject:
         """Return the object, whose ranges many threads may read."""
@@ -138,8 +149,9 @@ class LakeFSFileSystem(Tree):
             block_size: For fsspec's caches, if `cache_type` selects one.
             cache_options: For fsspec's caches.
             compression: Compression by name, or ``"infer"``.
-            options: ``content_type`` and ``metadata`` of what is written, ``cache_type``,
-                ``autocommit``, and ``encoding``, ``errors`` and ``newline`` of text.
+            options: ``content_type`` and ``metadata`` of what is written, ``pre_sign`` as of the
+                file system, ``cache_type``, ``autocommit``, and ``encoding``, ``errors`` and
+                ``newline`` of text.
 
         Raises:
             FileNotFoundError: There is nothing to read, or no such branch to write to.
@@ -164,6 +176,7 @@ class LakeFSFileSystem(Tree):
             file = inner if kind == "r" else WrappedFile(file, inner)
         if "b" not in mode:
             file = (io.TextIOWrapper if kind == "r" else TextFile)(file, **text)
+            file.mode = kind
         return file
 
     def _open(
@@ -178,15 +191,14 @@ class LakeFSFileSystem(Tree):
         **options: Any,
     ) -> Any:
         if mode == "rb":
-            return ReadFile(self, path, **options)
+            return ReadFile(self, path, pre_sign=pre_sign, **options)
         place = parse(path)
         self.require_branch(place)
-        if mode == "xb" and self.isfile(path):
-            raise FileExistsError(f"{path!r} exists")
         with os_errors(path):
-            writer = self.engine.open(
-                *place, mode="wb", content_type=content_type, user_metadata=metadata
-            )
+            writer = self._transfer(pre_sign).open(
+                *place, mode="xb" if mode == "xb" else "wb",
+                content_type=content_type, user_metadata=metadata,
+            )  # fmt: skip
         file = WriteFile(self, path, mode, writer, autocommit)
         if not autocommit:
             for transaction in [*self.transactions]:
@@ -270,7 +282,7 @@ class LakeFSFileSystem(Tree):
             path: The object.
             value: The bytes.
             mode: ``"create"`` fails if the object exists, whoever else writes to the path.
-            options: ``content_type`` and ``metadata``.
+            options: ``content_type``, ``metadata`` and ``pre_sign``.
 
         Raises:
             FileExistsError: The mode is ``"create"``, and the object exists.
@@ -292,22 +304,20 @@ class LakeFSFileSystem(Tree):
         *,
         content_type: str | None = None,
         metadata: dict[str, str] | None = None,
+        pre_sign: bool | None = None,
         **_: Any,
     ) -> None:
         if mode not in ("overwrite", "create"):
             raise ValueError(f"mode must be 'overwrite' or 'create', not {mode!r}")
         place = parse(name)
         self.require_branch(place)
-        if mode == "create" and self.isfile(name):
-            raise FileExistsError(f"{name!r} exists")
-        upload: Any = (
-            self.engine.upload_file if isinstance(source, str) else self.engine.upload_fileobj
-        )
+        engine = self._transfer(pre_sign)
+        upload: Any = engine.upload_file if isinstance(source, str) else engine.upload_fileobj
         try:
             with os_errors(name):
                 upload(
                     source, *place, content_type=content_type, user_metadata=metadata,
-                    progress=callback,
+                    progress=callback, overwrite=mode == "overwrite",
                 )  # fmt: skip
         finally:
             self.invalidate_cache(name)
@@ -330,7 +340,7 @@ class LakeFSFileSystem(Tree):
             callback: fsspec's callback; it counts bytes.
             mode: ``"create"`` fails if the object exists.
             precheck: Send nothing if the object has the file's size and checksum.
-            options: ``content_type`` and ``metadata``.
+            options: ``content_type``, ``metadata`` and ``pre_sign``.
 
         Raises:
             FileExistsError: The mode is ``"create"``, and the object exists.
@@ -485,14 +495,34 @@ class LakeFSFileSystem(Tree):
         maxdepth: int | None = None,
         **_: Any,
     ) -> None:
-        """Copy on the server, then delete what was copied."""
-        if path1 == path2:
-            return
+        """Copy on the server, then delete what was copied. An object that would be moved to its
+        own path stays.
+        """
         copied = bulk.copy(
             self, path1, path2, recursive=recursive, maxdepth=maxdepth, ignore_missing=False
         )
-        if copied:
-            bulk.remove(self, copied, recursive=False, maxdepth=None)
+        bulk.delete(self, (parse(self._strip_protocol(path)) for path in copied))
+
+    def sign(self, path: Path, expiration: int | None = None, **_: Any) -> str:
+        """Return a URL with which anyone can read the object for a while.
+
+        Args:
+            path: The object.
+            expiration: Ignored: the server's settings say how many seconds the URL is valid for.
+
+        Raises:
+            FileNotFoundError: There is no such object.
+            NotImplementedError: The server has no presigned URLs.
+        """
+        name = self._strip_protocol(path)
+        with os_errors(name):
+            try:
+                url: str = self.objects.stat_object(*parse(name), presign=True).physical_address
+            except ApiException as error:
+                if not lacks_presigning(error):
+                    raise
+                raise NotImplementedError("the server has no presigned URLs") from error
+        return url
 
     def rm_file(self, path: Path) -> None:
         """Delete an object.

@@ -4,7 +4,7 @@
 parallel parts, and without lakeFS's credentials.
 """
 
-from lakefs_client.exceptions import TransferError
+from lakefs_client.exceptions import ObjectExistsError, TransferError
 from lakefs_client.transfer.compose import ObjectRange
 from lakefs_client.transfer.config import TransferConfig
 from lakefs_client.transfer.directory.report import DirectoryEntry, DirectoryReport
@@ -16,6 +16,7 @@ from lakefs_client.transfer.upload.writer import ObjectWriter
 __all__ = [
     "DirectoryEntry",
     "DirectoryReport",
+    "ObjectExistsError",
     "ObjectRange",
     "ObjectReader",
     "ObjectWriter",

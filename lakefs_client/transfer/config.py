@@ -38,6 +38,9 @@ class TransferConfig:
         fallback: Allow a slower way if the server lacks presigned multipart uploads or
             presigned URLs: one presigned PUT of at most 5 GiB, or an upload or download through
             the lakeFS server. If False, such a transfer fails instead.
+        presign: Use presigned URLs. If False, all bytes pass through the lakeFS server, for
+            machines that cannot reach the store. Uploads are then sent in one request and cannot
+            resume, and `Transfer.compose` is not possible.
         journal_dir: Folder for the journals from which a later process resumes a transfer.
             Default ``lakefs-client/transfers`` in the user's folder for state
             (``$XDG_STATE_HOME``, on most systems ``~/.local/state``).
@@ -59,6 +62,7 @@ class TransferConfig:
     verify: bool = True
     retry: RetryPolicy | None = None
     fallback: bool = True
+    presign: bool = True
     journal_dir: str | os.PathLike[str] | None = None
     executor: Executor | None = None
     server_threshold: int = 0
@@ -69,7 +73,7 @@ class TransferConfig:
             _check_int("multipart_threshold", self.multipart_threshold, 0, S3_LIMITS.max_single_put)
         _check_int("server_threshold", self.server_threshold, 0, S3_LIMITS.max_single_put)
         _check_int("max_concurrency", self.max_concurrency, 1, MAX_CONCURRENCY)
-        for name in ("verify", "fallback"):
+        for name in ("verify", "fallback", "presign"):
             if not isinstance(getattr(self, name), bool):
                 raise ApiTypeError(f"{name} must be a bool")
         if self.retry is not None and not isinstance(self.retry, RetryPolicy):
@@ -87,7 +91,7 @@ class TransferConfig:
 
     def is_for_server(self, size: int) -> bool:
         """Return True if a file of `size` bytes is uploaded through the lakeFS server."""
-        return self.server_threshold > 0 and size <= self.server_threshold
+        return not self.presign or 0 < self.server_threshold >= size
 
     @property
     def journals(self) -> Path:

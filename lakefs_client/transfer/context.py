@@ -104,7 +104,7 @@ class TransferContext:
         Raises:
             TransferError: `TransferConfig.fallback` is False.
         """
-        if not self.config.fallback:
+        if self.config.presign and not self.config.fallback:
             raise failure(
                 subject,
                 "this server has no presigned URLs, and TransferConfig.fallback is False",

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lakefs_client.exceptions import ApiException, TransferError
+from lakefs_client.exceptions import (
+    ApiException,
+    ObjectExistsError,
+    PreconditionFailedException,
+    TransferError,
+)
 
 if TYPE_CHECKING:
     from lakefs_client.exceptions import TransferOutcome
@@ -74,7 +79,8 @@ def failure(
     physical_address: str | None = None,
 ) -> TransferError:
     """Build the TransferError of `subject`, an object's URI for example."""
-    return TransferError(
+    exists = isinstance(cause, PreconditionFailedException)
+    return (ObjectExistsError if exists else TransferError)(
         f"{subject}: {problem}",
         outcome=outcome,
         cause=cause,

@@ -90,6 +90,7 @@ class Transfer(DirectoryMethods):
         content_type: str | None = None,
         user_metadata: Mapping[str, str] | None = None,
         progress: ProgressCallback | None = None,
+        overwrite: bool = True,
         resume: bool = False,
     ) -> ObjectStats:
         """Upload a file as an uncommitted change of a branch.
@@ -102,7 +103,8 @@ class Transfer(DirectoryMethods):
             source: Path of a regular file.
             repository: Name of the repository.
             branch: Name of the branch.
-            path: Path of the object in the repository. An existing object is replaced.
+            path: Path of the object in the repository. An existing object is replaced, unless
+                `overwrite` is False.
             content_type: Media type. By default guessed from the extension of the path, then of
                 the source; a compressed file gets the type of its compression.
             user_metadata: Key-value pairs of the object.
@@ -110,6 +112,8 @@ class Transfer(DirectoryMethods):
                 at a time. The number is negative when a part is sent again; the sum at the end
                 is the file's size. An exception in the callback stops the upload. tqdm's
                 ``bar.update`` fits, as does an fsspec callback, which also gets the size.
+            overwrite: If False, an existing object stays, whoever writes to the path at the same
+                time. The upload is then sent in one PUT of at most 5 GiB, which cannot resume.
                 True shows a bar of tqdm (extra ``[progress]``).
             resume: Keep a journal of an upload in parts. After an interruption, the same call
                 resumes the upload, even in another process, and sends only the missing parts.
@@ -118,13 +122,15 @@ class Transfer(DirectoryMethods):
         Raises:
             ApiTypeError, ApiValueError: An argument is invalid. Nothing was sent.
             OSError: The file cannot be opened, or the journal cannot be written.
+            ObjectExistsError: `overwrite` is False, and there is an object.
             TransferError: The upload failed; `outcome` says what is left of it.
             ApiException: lakeFS refused to begin: NotFoundException, UnauthorizedException …
         """
         with FileSource(source) as file:
             destination = self._destination(
-                repository, branch, path, content_type, user_metadata, file.name
-            )
+                repository, branch, path, content_type, user_metadata, file.name,
+                overwrite=overwrite,
+            )  # fmt: skip
             plan_parts(file.size, self.config.part_size, self._context.limits)
             call = Call(progress)
             upload = FileUpload(self._context, file, destination, call.progress, call.cancellation)
@@ -143,6 +149,7 @@ class Transfer(DirectoryMethods):
         content_type: str | None = None,
         user_metadata: Mapping[str, str] | None = None,
         progress: ProgressCallback | None = None,
+        overwrite: bool = True,
     ) -> ObjectStats:
         """Upload an open binary file or stream, from its position to its end.
 
@@ -158,14 +165,17 @@ class Transfer(DirectoryMethods):
                 its end.
             repository: Name of the repository.
             branch: Name of the branch.
-            path: Path of the object in the repository. An existing object is replaced.
+            path: Path of the object in the repository. An existing object is replaced, unless
+                `overwrite` is False.
             content_type: Media type; by default guessed from the path's extension.
             user_metadata: Key-value pairs of the object.
             progress: As for `upload_file`. The size of a stream is reported at its end.
+            overwrite: As for `upload_file`. The temporary files then hold the whole stream.
 
         Raises:
             ApiTypeError, ApiValueError: An argument is invalid. Nothing was sent.
             OSError: The temporary files cannot be written.
+            ObjectExistsError: `overwrite` is False, and there is an object.
             TransferError: The upload failed; `outcome` says what is left of it.
             ApiException: lakeFS refused to begin.
             Exception: An exception of `fileobj`, after the upload was aborted.
@@ -176,7 +186,7 @@ class Transfer(DirectoryMethods):
         with source or nullcontext():
             name = source.name if isinstance(source, FileSource) else ""
             destination = self._destination(
-                repository, branch, path, content_type, user_metadata, name
+                repository, branch, path, content_type, user_metadata, name, overwrite=overwrite
             )
             call = Call(progress)
             if source is None:
@@ -222,10 +232,13 @@ class Transfer(DirectoryMethods):
             progress: As for `upload_file`.
 
         Raises:
-            ApiTypeError, ApiValueError: An argument or a range is invalid.
+            ApiTypeError, ApiValueError: An argument or a range is invalid, or
+                `TransferConfig.presign` is False.
             TransferError: The call failed; `outcome` says what is left of it.
             ApiException: lakeFS has no such object, or the store does not support it (501).
         """
+        if not self.config.presign:
+            raise ApiValueError("compose needs presigned URLs, and TransferConfig.presign is False")
         destination = self._destination(repository, branch, path, content_type, user_metadata)
         ranges, call = list(ranges), Call(progress)
         if not all(isinstance(item, ObjectRange) for item in ranges):
@@ -295,7 +308,7 @@ class Transfer(DirectoryMethods):
         repository: str,
         ref: str,
         path: str,
-        mode: Literal["wb"],
+        mode: Literal["wb", "xb"],
         *,
         content_type: str | None = None,
         user_metadata: Mapping[str, str] | None = None,
@@ -319,7 +332,7 @@ class Transfer(DirectoryMethods):
         repository: str,
         ref: str,
         path: str,
-        mode: Literal["w", "wt"],
+        mode: Literal["w", "wt", "x", "xt"],
         *,
         content_type: str | None = None,
         user_metadata: Mapping[str, str] | None = None,
@@ -347,7 +360,8 @@ class Transfer(DirectoryMethods):
             path: Path of the object in the repository.
             mode: ``"rb"`` or ``"r"`` to read and seek, ``"wb"`` or ``"w"`` to write a new object,
                 which is made when the file is closed. After an exception in the ``with`` block
-                no object is made.
+                no object is made. ``"xb"`` or ``"x"`` never replaces an object, as `upload_file`
+                with ``overwrite=False``.
             content_type: Media type of the new object; by default guessed from the path.
             user_metadata: Key-value pairs of the new object.
             encoding: Encoding of text. Default UTF-8.
@@ -355,16 +369,20 @@ class Transfer(DirectoryMethods):
 
         Raises:
             ApiTypeError, ApiValueError: An argument is invalid.
+            ObjectExistsError: The mode has ``x``, and there is an object.
             ApiException: lakeFS has no such object to read.
         """
-        modes = ("rb", "wb", "r", "rt", "w", "wt")
+        modes = ("rb", "wb", "xb", "r", "rt", "w", "wt", "x", "xt")
         if mode not in modes:
             raise ApiValueError(f"mode must be one of {', '.join(modes)}: got {mode!r}")
         text = "b" not in mode
         if not text and (encoding is not None or newline is not None):
             raise ApiValueError("encoding and newline are for text modes")
-        if "w" in mode:
-            destination = self._destination(repository, ref, path, content_type, user_metadata)
+        if "r" not in mode:
+            destination = self._destination(
+                repository, ref, path, content_type, user_metadata, overwrite="w" in mode
+            )
+            destination.check_vacant()
             writer = ObjectWriter(self._context.local, destination)
             return TextWriter(writer, encoding or "utf-8", newline) if text else writer
         if content_type is not None or user_metadata is not None:
@@ -430,6 +448,8 @@ class Transfer(DirectoryMethods):
         content_type: str | None,
         user_metadata: Mapping[str, str] | None,
         name: str = "",
+        *,
+        overwrite: bool = True,
     ) -> Destination:
         """Return the destination of an upload, after a check of the arguments."""
         require_names(repository=repository, branch=branch, path=path)
@@ -441,7 +461,9 @@ class Transfer(DirectoryMethods):
             raise ApiValueError("content_type must not be empty")
         auth.require_header_safe("content_type", content_type)
         ref, metadata = ObjectRef(repository, branch, path), _checked_metadata(user_metadata)
-        return Destination(self.api_client, ref, content_type, metadata, self._context.patience)
+        return Destination(
+            self.api_client, ref, content_type, metadata, self._context.patience, overwrite
+        )
 
 
 def _checked_metadata(user_metadata: Mapping[str, str] | None) -> dict[str, str]:

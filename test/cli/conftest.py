@@ -5,42 +5,25 @@ The variables are those of `test/integration`. Tests that inject faults always u
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from integration.support import Repo, Repositories, Server
+from integration.support import Repo, Repositories, Server, named_server, sandbox_server
 
 from cli.support import Cli
 from lakefs_client.client import LakeFSClient
 from lakefs_client.sandbox import Sandbox
 
-VARIABLES = (
-    "LAKEFS_TEST_ENDPOINT",
-    "LAKEFS_TEST_ACCESS_KEY_ID",
-    "LAKEFS_TEST_SECRET_ACCESS_KEY",
-    "LAKEFS_TEST_STORAGE_NAMESPACE",
-)
-
 
 @pytest.fixture(scope="session")
 def lakefs_server() -> Iterator[Server]:
     """Provide the server of the environment variables, or a sandbox."""
-    if os.environ.get(VARIABLES[0]):
-        yield Server(*(os.environ[name] for name in VARIABLES))
+    if server := named_server():
+        yield server
         return
     with Sandbox() as sandbox:
         yield sandbox_server(sandbox)
-
-
-def sandbox_server(sandbox: Sandbox) -> Server:
-    return Server(
-        sandbox.endpoint,
-        sandbox.access_key_id,
-        sandbox.secret_access_key,
-        sandbox.storage_namespace,
-    )
 
 
 @pytest.fixture(scope="session")

@@ -395,7 +395,7 @@ class Generator:
                 metadata=self.pairs, allow_empty=lambda: True, date=lambda: 1_000_000_000
             ),
         }
-        # A server accepts unknown metaranges, and has a broken commit then.
+        # A server accepts an unknown metarange, which breaks the commit.
         options = (
             {"source_metarange": Reference("meta_range_id", default=None)}
             if self.chance(0.1)

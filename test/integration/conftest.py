@@ -34,14 +34,8 @@ from lakefs_client.client import LakeFSClient
 from lakefs_client.models import StorageConfig
 from lakefs_client.sandbox import Sandbox
 
-from .support import Repo, Repositories, Server
+from .support import VARIABLES, Repo, Repositories, Server, named_server, sandbox_server
 
-VARIABLES = (
-    "LAKEFS_TEST_ENDPOINT",
-    "LAKEFS_TEST_ACCESS_KEY_ID",
-    "LAKEFS_TEST_SECRET_ACCESS_KEY",
-    "LAKEFS_TEST_STORAGE_NAMESPACE",
-)
 MODES: dict[str, dict[str, Any]] = {
     "plain": {},
     "external-principals": {"external_principals": True},
@@ -54,18 +48,11 @@ NAMED = "named-server"
 @pytest.fixture(scope="session", params=[NAMED] if os.environ.get(VARIABLES[0]) else list(MODES))
 def lakefs_server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """Provide the server of the environment variables, or the sandbox in one of its modes."""
-    if request.param == NAMED:
-        missing = [name for name in VARIABLES if not os.environ.get(name)]
-        assert not missing, f"LAKEFS_TEST_ENDPOINT needs {', '.join(missing)} beside it"
-        yield Server(*(os.environ[name] for name in VARIABLES))
+    if server := named_server():
+        yield server
         return
     with Sandbox(**MODES[request.param]) as sandbox:
-        yield Server(
-            sandbox.endpoint,
-            sandbox.access_key_id,
-            sandbox.secret_access_key,
-            sandbox.storage_namespace,
-        )
+        yield sandbox_server(sandbox)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,8 +23,15 @@ from lakefs_client.exceptions import (
     UnauthorizedException,
 )
 from lakefs_client.models import BranchCreation, CommitCreation, ObjectStats, RepositoryCreation
+from lakefs_client.sandbox import Sandbox
 
 MIB = 1 << 20
+VARIABLES = (
+    "LAKEFS_TEST_ENDPOINT",
+    "LAKEFS_TEST_ACCESS_KEY_ID",
+    "LAKEFS_TEST_SECRET_ACCESS_KEY",
+    "LAKEFS_TEST_STORAGE_NAMESPACE",
+)
 
 _CLASSES = {
     401: UnauthorizedException,
@@ -51,6 +59,25 @@ class Server:
     def namespace(self, name: str) -> str:
         """Return the storage namespace for a repository of this name."""
         return f"{self.storage_namespace.removesuffix('/')}/{name}"
+
+
+def named_server() -> Server | None:
+    """Return the server of the environment variables, or None without them."""
+    if not os.environ.get(VARIABLES[0]):
+        return None
+    missing = [name for name in VARIABLES if not os.environ.get(name)]
+    assert not missing, f"{VARIABLES[0]} needs {', '.join(missing)}"
+    return Server(*(os.environ[name] for name in VARIABLES))
+
+
+def sandbox_server(sandbox: Sandbox) -> Server:
+    """Return the address and credentials of a sandbox."""
+    return Server(
+        sandbox.endpoint,
+        sandbox.access_key_id,
+        sandbox.secret_access_key,
+        sandbox.storage_namespace,
+    )
 
 
 def error_class(status: int) -> type[ApiException]:

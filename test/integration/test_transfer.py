@@ -7,6 +7,7 @@ import os
 import random
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from lakefs_client import ApiClient, ApiException
 from lakefs_client.client import LakeFSClient
 from lakefs_client.exceptions import NotFoundException, TransferError
 from lakefs_client.models import ObjectStageCreation, StorageConfig
-from lakefs_client.transfer import ObjectRange, Transfer, TransferConfig
+from lakefs_client.transfer import ObjectExistsError, ObjectRange, Transfer, TransferConfig
 
 from .support import MIB, Repo, Repositories, expect_error
 
@@ -323,6 +324,47 @@ def skip_without_part_copy() -> Iterator[None]:
         if error.status == 501 or "invalid API endpoint" in (error.body or ""):
             pytest.skip("this server cannot copy parts (upload_part_copy)")
         raise
+
+
+@pytest.mark.parametrize("presign", [True, False])
+@pytest.mark.parametrize("size", SMALL_AND_LARGE)
+def test_concurrent_exclusive_writers_have_a_single_winner(
+    repo: Repo, api_client: ApiClient, size: int, presign: bool
+) -> None:
+    transfer = Transfer(api_client, TransferConfig(part_size=PART, presign=presign))
+    together = threading.Barrier(4)
+
+    def write(number: int) -> bool:
+        try:
+            with transfer.open(repo.name, "main", "lock", "xb") as file:
+                file.write(bytes([number]) * size)
+                together.wait(60)
+        except ObjectExistsError as error:
+            return error.status != 412
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        won = list(pool.map(write, range(4)))
+    assert won.count(True) == 1
+    assert repo.read("lock") == bytes([won.index(True)]) * size
+    with pytest.raises(ObjectExistsError):
+        transfer.open(repo.name, "main", "lock", "xb")
+
+
+@pytest.mark.parametrize("size", SMALL_AND_LARGE)
+def test_transfer_without_presigned_urls(
+    repo: Repo,
+    api_client: ApiClient,
+    make_file: Callable[[int], Path],
+    tmp_path: Path,
+    size: int,
+) -> None:
+    transfer = Transfer(api_client, TransferConfig(presign=False))
+    file = make_file(size)
+    transfer.upload_file(file, repo.name, "main", "model.bin", user_metadata={"k": "v"})
+    transfer.download_file(repo.name, "main", "model.bin", tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == file.read_bytes()
+    assert repo.stat("model.bin").metadata.to_dict() == {"k": "v"}
 
 
 @pytest.mark.usefixtures("multipart")

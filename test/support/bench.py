@@ -31,7 +31,7 @@ from lakefs_client.uri import ObjectRef
 
 MIB = 1 << 20
 PART = 5 * MIB
-"""The smallest part that stores take."""
+"""The smallest part that stores accept."""
 PATH = "some/where/data.bin"
 NO_WAIT = RetryPolicy(attempts=2, min_wait=0, max_wait=0)
 

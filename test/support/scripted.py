@@ -129,7 +129,7 @@ class Raw(Step):
 
 @dataclass(frozen=True)
 class Endless(Step):
-    """Read the body, send a head and then the same bytes again and again until the client ends.
+    """Read the body, send a head, and repeat data until the client closes the connection.
 
     Attributes:
         head: Bytes that are sent once.

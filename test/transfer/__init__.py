@@ -1,1 +1,1 @@
-"""Uploads, against a sandbox and against servers that do what no sandbox does."""
+"""Tests of transfers, against a sandbox and scripted servers."""

@@ -420,20 +420,20 @@ def test_store_without_multipart_uploads_raises(make_bench: Callable[..., Bench]
 
 def test_callback_exception_is_raised_unchanged(composing: Composing) -> None:
     composing.put("a", A)
-    mine = RuntimeError("mine")
+    error = RuntimeError("mine")
 
     def progress(count: int) -> None:
-        raise mine
+        raise error
 
     with pytest.raises(RuntimeError) as caught:
         composing.compose(ObjectRange("a"), ObjectRange("a"), progress=progress)
-    assert caught.value is mine
+    assert caught.value is error
     composing.bench.assert_nothing_left(NEW)
 
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait for work that is not cancelled until the test fails."""
+    """Let a test time out if work is not cancelled."""
     monkeypatch.setattr(compose_module, "CANCEL_WAIT", 1000)
     monkeypatch.setattr(multipart_module, "CANCEL_WAIT", 1000)
 

@@ -10,11 +10,18 @@ from typing import NamedTuple
 import pytest
 import trustme
 from support.fake_time import FakeTime
-from support.scripted import ScriptedServer
+from support.scripted import Answer, ScriptedServer
 
 from lakefs_client import ApiClient, Configuration
 
 USER, PASSWORD = "AKIATESTUSER", "test-secret-access-key"
+REPOSITORY = {
+    "id": "repo",
+    "creation_date": 1,
+    "default_branch": "main",
+    "storage_namespace": "mem://repo",
+}
+REPOSITORY_ANSWER = Answer(json=REPOSITORY)
 
 
 @pytest.fixture

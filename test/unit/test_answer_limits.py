@@ -14,13 +14,8 @@ from lakefs_client.exceptions import InvalidAnswerError, NotFoundException
 from lakefs_client.models import CommitCreation
 from lakefs_client.retry import RetryPolicy
 
-REPOSITORY = {
-    "id": "repo",
-    "creation_date": 1,
-    "default_branch": "main",
-    "storage_namespace": "mem://repo",
-}
-HERE = Answer(json=REPOSITORY)
+from .conftest import REPOSITORY, REPOSITORY_ANSWER
+
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\n"
 MEBI = 1 << 20
@@ -51,7 +46,7 @@ def chunk(size: str) -> bytes:
 def test_answer_above_size_limit_names_the_limit(
     api: ApiClient, server: ScriptedServer, answer: Endless | Raw
 ) -> None:
-    server.script(answer, HERE)
+    server.script(answer, REPOSITORY_ANSWER)
     with pytest.raises(InvalidAnswerError, match=r"1048576 bytes \(Configuration\.max_answer_size"):
         RepositoriesApi(api).get_repository("repo")
     server.wait_for(lambda s: s.open_connections == 0)

@@ -24,20 +24,13 @@ from lakefs_client.apis import BranchesApi, CommitsApi, ObjectsApi, RefsApi, Rep
 from lakefs_client.exceptions import NotFoundException
 from lakefs_client.models import BranchCreation, CommitCreation, LoginConfig, Ref, Repository
 
-REPOSITORY = {
-    "id": "repo",
-    "creation_date": 1,
-    "default_branch": "main",
-    "storage_namespace": "mem://repo",
-}
-HERE = Answer(json=REPOSITORY)
-
+from .conftest import REPOSITORY, REPOSITORY_ANSWER
 
 # Closing and connections
 
 
 def test_closed_client_reconnects(api: ApiClient, server: ScriptedServer) -> None:
-    server.script(HERE, HERE, HERE)
+    server.script(REPOSITORY_ANSWER, REPOSITORY_ANSWER, REPOSITORY_ANSWER)
     repositories = RepositoriesApi(api)
     repositories.get_repository("repo")
     repositories.get_repository("repo")
@@ -50,7 +43,7 @@ def test_closed_client_reconnects(api: ApiClient, server: ScriptedServer) -> Non
 
 
 def test_context_manager_closes_connections(server: ScriptedServer) -> None:
-    server.script(HERE, Answer(404))
+    server.script(REPOSITORY_ANSWER, Answer(404))
     with ApiClient(Configuration(server.url)) as client:
         RepositoriesApi(client).get_repository("repo")
         assert server.open_connections == 1
@@ -79,7 +72,7 @@ def test_api_without_client_uses_default_configuration() -> None:
 
 
 def test_sequential_calls_reuse_one_connection(api: ApiClient, server: ScriptedServer) -> None:
-    server.script(*[HERE] * 10)
+    server.script(*[REPOSITORY_ANSWER] * 10)
     for _ in range(10):
         RepositoriesApi(api).get_repository("repo")
     assert server.connections == 1
@@ -114,7 +107,7 @@ def test_manually_closed_pool_is_replaced(
 
 
 def test_default_headers_are_sent(server: ScriptedServer) -> None:
-    server.script(HERE)
+    server.script(REPOSITORY_ANSWER)
     with ApiClient(Configuration(server.url), "X-Team", "data") as client:
         client.set_default_header("X-Run", "7")
         RepositoriesApi(client).get_repository("repo")
@@ -128,7 +121,7 @@ def test_default_headers_are_sent(server: ScriptedServer) -> None:
 def test_user_agent_is_set_by_property_or_header(
     api: ApiClient, server: ScriptedServer, name: str
 ) -> None:
-    server.script(HERE, HERE)
+    server.script(REPOSITORY_ANSWER, REPOSITORY_ANSWER)
     api.user_agent = "mine/1"
     RepositoriesApi(api).get_repository("repo")
     api.set_default_header(name, "mine/2")
@@ -194,7 +187,7 @@ def test_last_response_is_the_answer_to_the_last_call(
             "since=2024-05-06T07%3A08%3A09%2B00%3A00",
         ),
         (
-            # RFC 3339 wants a zone: a moment without one is in UTC.
+            # RFC 3339 requires a time zone. The client takes a naive datetime as UTC.
             lambda a: RefsApi(a).log_commits("r", "m", since=datetime(2024, 5, 6)),
             "since=2024-05-06T00%3A00%3A00%2B00%3A00",
         ),
@@ -299,7 +292,7 @@ def test_configured_timeouts_are_validated(
 
 def test_host_index_selects_the_server(api: ApiClient, server: ScriptedServer) -> None:
     api.configuration.get_host_settings = lambda: [{"url": f"{server.url}/other"}]  # type: ignore[method-assign]
-    server.script(HERE)
+    server.script(REPOSITORY_ANSWER)
     RepositoriesApi(api).get_repository("repo", _host_index=0)
     assert server.requests[0].path == "/other/repositories/repo"
     with pytest.raises(ValueError, match="Invalid index 5"):
@@ -392,7 +385,7 @@ def test_out_of_range_arguments_raise_before_sending(
 def test_check_input_type_false_skips_argument_checks(
     api: ApiClient, server: ScriptedServer
 ) -> None:
-    server.script(HERE, Answer(201, json={"id": "x"}, then="close"))
+    server.script(REPOSITORY_ANSWER, Answer(201, json={"id": "x"}, then="close"))
     RepositoriesApi(api).get_repository(7, _check_input_type=False)
     with pytest.raises(ApiTypeError):  # the answer is still checked
         CommitsApi(api).commit("r", "m", {"message": 5}, _check_input_type=False)
@@ -633,7 +626,7 @@ def test_deserialize_rejects_similar_types(api: ApiClient, data: str, kind: Any)
 
 
 def test_async_call_reports_completion(api: ApiClient, server: ScriptedServer) -> None:
-    stall = Stall(then=HERE)
+    stall = Stall(then=REPOSITORY_ANSWER)
     server.script(stall)
     call = RepositoriesApi(api).get_repository("repo", async_req=True)
     assert stall.reached.wait(60)
@@ -667,7 +660,7 @@ def test_async_call_raises_argument_errors_immediately(
 def test_pool_threads_async_calls_run_concurrently(
     configuration: Configuration, server: ScriptedServer
 ) -> None:
-    stalls = [Stall(then=HERE) for _ in range(3)]
+    stalls = [Stall(then=REPOSITORY_ANSWER) for _ in range(3)]
     server.script(*stalls)
     with ApiClient(configuration, pool_threads=3) as client:
         calls = [RepositoriesApi(client).get_repository("r", async_req=True) for _ in range(3)]
@@ -679,7 +672,7 @@ def test_pool_threads_async_calls_run_concurrently(
 
 
 def test_close_waits_for_async_calls(configuration: Configuration, server: ScriptedServer) -> None:
-    stall = Stall(then=HERE)
+    stall = Stall(then=REPOSITORY_ANSWER)
     server.script(stall)
     with ApiClient(configuration) as client:
         call = RepositoriesApi(client).get_repository("repo", async_req=True)

@@ -19,15 +19,7 @@ from lakefs_client import ApiClient, ApiTypeError, ApiValueError, Configuration,
 from lakefs_client.api.health_check_api import HealthCheckApi
 from lakefs_client.api.repositories_api import RepositoriesApi
 
-from .conftest import PASSWORD, USER, Certificates
-
-REPOSITORY = {
-    "id": "repo",
-    "creation_date": 1,
-    "default_branch": "main",
-    "storage_namespace": "mem://repo",
-}
-HERE = Answer(json=REPOSITORY)
+from .conftest import PASSWORD, REPOSITORY_ANSWER, USER, Certificates
 
 
 def ask(client: ApiClient) -> None:
@@ -328,16 +320,16 @@ def test_pickle_keeps_every_setting(protocol: int) -> None:
 
 
 def test_changed_host_applies_to_next_call(api: ApiClient, server: ScriptedServer) -> None:
-    server.script(HERE)
+    server.script(REPOSITORY_ANSWER)
     ask(api)
-    with ScriptedServer(HERE) as other:
+    with ScriptedServer(REPOSITORY_ANSWER) as other:
         api.configuration.host = other.url
         ask(api)
     assert (len(server.requests), len(other.requests)) == (1, 1)
 
 
 def test_changed_credentials_apply_to_next_call(api: ApiClient, server: ScriptedServer) -> None:
-    server.script(*[HERE] * 4)
+    server.script(*[REPOSITORY_ANSWER] * 4)
     ask(api)
     api.configuration.password = "other"
     ask(api)
@@ -351,7 +343,7 @@ def test_changed_credentials_apply_to_next_call(api: ApiClient, server: Scripted
 
 
 def test_changed_verify_ssl_applies_to_next_call(certificates: Certificates) -> None:
-    with ScriptedServer(HERE, tls=certificates.server) as server:
+    with ScriptedServer(REPOSITORY_ANSWER, tls=certificates.server) as server:
         configuration = Configuration(server.url)
         with ApiClient(configuration) as client:
             with pytest.raises(ConnectionError, match="certificate"):
@@ -365,7 +357,7 @@ def test_changed_verify_ssl_applies_to_next_call(certificates: Certificates) -> 
 
 
 def test_changed_ssl_ca_cert_applies_to_next_call(certificates: Certificates) -> None:
-    with ScriptedServer(HERE, tls=certificates.server) as server:
+    with ScriptedServer(REPOSITORY_ANSWER, tls=certificates.server) as server:
         configuration = Configuration(server.url)
         with ApiClient(configuration) as client:
             with pytest.raises(ConnectionError, match="certificate"):
@@ -375,9 +367,9 @@ def test_changed_ssl_ca_cert_applies_to_next_call(certificates: Certificates) ->
 
 
 def test_changed_proxy_applies_to_next_call(api: ApiClient, server: ScriptedServer) -> None:
-    server.script(HERE, HERE)
+    server.script(REPOSITORY_ANSWER, REPOSITORY_ANSWER)
     ask(api)
-    with ScriptedServer(HERE) as proxy:
+    with ScriptedServer(REPOSITORY_ANSWER) as proxy:
         api.configuration.proxy = proxy.url
         ask(api)
     api.configuration.proxy = None
@@ -387,7 +379,7 @@ def test_changed_proxy_applies_to_next_call(api: ApiClient, server: ScriptedServ
 
 
 def test_changed_retries_apply_to_next_call(api: ApiClient, server: ScriptedServer) -> None:
-    server.script(Answer(503), Answer(503), HERE, Answer(503))
+    server.script(Answer(503), Answer(503), REPOSITORY_ANSWER, Answer(503))
     api.configuration.retries = 2
     ask(api)
     api.configuration.retries = False
@@ -410,7 +402,7 @@ def test_changed_pool_option_recreates_the_pools(
     value: object,
     pool_option: tuple[str, object],
 ) -> None:
-    server.script(HERE, HERE, HERE)
+    server.script(REPOSITORY_ANSWER, REPOSITORY_ANSWER, REPOSITORY_ANSWER)
     ask(api)
     ask(api)
     before = api.rest_client.pool_manager
@@ -424,7 +416,7 @@ def test_changed_pool_option_recreates_the_pools(
 
 
 def test_socket_options_reach_the_socket(api: ApiClient, server: ScriptedServer) -> None:
-    server.script(HERE, HERE)
+    server.script(REPOSITORY_ANSWER, REPOSITORY_ANSWER)
     ask(api)
     api.configuration.socket_options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
     ask(api)
@@ -437,7 +429,7 @@ def test_socket_options_reach_the_socket(api: ApiClient, server: ScriptedServer)
 
 
 def test_mutated_proxy_headers_apply_to_next_call(api: ApiClient, server: ScriptedServer) -> None:
-    with ScriptedServer(HERE, HERE) as proxy:
+    with ScriptedServer(REPOSITORY_ANSWER, REPOSITORY_ANSWER) as proxy:
         headers = {"X-Pass": "one"}
         api.configuration.proxy, api.configuration.proxy_headers = proxy.url, headers
         ask(api)
@@ -462,7 +454,7 @@ def test_new_configuration_keeps_logger_level() -> None:
 def test_debug_output_hides_credentials(
     api: ApiClient, server: ScriptedServer, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    server.script(Answer(503), HERE)
+    server.script(Answer(503), REPOSITORY_ANSWER)
     api.configuration.api_key["cookie_auth"] = "cookie-value"
     api.configuration.logger_file = str(tmp_path / "log")
     api.configuration.debug = True

@@ -25,6 +25,7 @@ from lakefs_client.exceptions import (
     ForbiddenException,
     InvalidAnswerError,
     NotFoundException,
+    ObjectExistsError,
     OpenApiException,
     PreconditionFailedException,
     RateLimitException,
@@ -64,6 +65,7 @@ class Response:
         (ApiConnectionError, [ApiException, ConnectionError]),
         (ApiTimeoutError, [ApiConnectionError, TimeoutError]),
         (TransferError, [ApiException]),
+        (ObjectExistsError, [TransferError, PreconditionFailedException]),
         (InvalidAnswerError, [ApiException, ApiTypeError, TypeError]),
     ],
 )
@@ -180,6 +182,7 @@ EXAMPLES: dict[type, Exception] = {
         upload_id="id",
         physical_address="mem://x",
     ),
+    ObjectExistsError: ObjectExistsError("exists", outcome="aborted"),
     InvalidAnswerError: InvalidAnswerError(
         Response(200), "get_repository", ApiTypeError("Wrong", ["a"], (int,), False)
     ),

@@ -17,20 +17,14 @@ import pytest
 import urllib3
 from support.scripted import Answer, ScriptedServer, Stall
 
-from lakefs_client import ApiClient, ApiTypeError, Configuration
+from lakefs_client import ApiClient, ApiTypeError, Configuration, _process
+from lakefs_client._connection import _ClientConnection
 from lakefs_client.apis import ObjectsApi, RepositoriesApi
 from lakefs_client.client import LakeFSClient
-from lakefs_client.rest import Cancellation
+from lakefs_client.rest import Cancellation, Message
 
-from .conftest import PASSWORD, Certificates
+from .conftest import PASSWORD, REPOSITORY_ANSWER, Certificates
 
-REPOSITORY = {
-    "id": "repo",
-    "creation_date": 1,
-    "default_branch": "main",
-    "storage_namespace": "mem://repo",
-}
-HERE = Answer(json=REPOSITORY)
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system does not fork")
 
 
@@ -60,7 +54,7 @@ def any_server(
 ) -> Any:
     """Provide a server over HTTP or TLS that answers every request."""
     tls = certificates.server if request.param == "tls" else None
-    with ScriptedServer(otherwise=HERE, tls=tls) as server:
+    with ScriptedServer(otherwise=REPOSITORY_ANSWER, tls=tls) as server:
         configuration.host = server.url
         yield server
 
@@ -77,7 +71,7 @@ def test_child_opens_its_own_connections(api: ApiClient, any_server: ScriptedSer
 @forks
 def test_child_cannot_read_the_parents_answer(api: ApiClient, server: ScriptedServer) -> None:
     body = os.urandom(3 << 20)
-    server.script(Answer(body=body), HERE)
+    server.script(Answer(body=body), REPOSITORY_ANSWER)
     response = ObjectsApi(api).get_object("repo", "main", "p", _preload_content=False)
     start = response.read(100)
     assert "ProtocolError" in in_child(lambda: response.read(1 << 20))
@@ -93,8 +87,6 @@ def test_child_cannot_read_the_parents_answer(api: ApiClient, server: ScriptedSe
 def test_child_cannot_cancel_the_parents_exchange(api: ApiClient, server: ScriptedServer) -> None:
     body = os.urandom(3 << 20)
     server.script(Answer(body=body))
-    from lakefs_client.rest import Message
-
     cancellation = Cancellation()
     message = Message("GET", f"{server.url}/x", {})
     response = api.store_client.exchange(message, preload=False, cancellation=cancellation)
@@ -139,31 +131,20 @@ def test_child_forked_during_upload_sends_nothing(api: ApiClient, server: Script
     server.script(Answer(201, json={"path": "p"}))
     texts: list[str] = []
 
+    def send_in_child() -> None:
+        connections = (c for c in [*_process._owners] if isinstance(c, _ClientConnection))
+        next(connection for connection in connections if connection.sock).send(b"of the child")
+
     class ForkingStream:
         """A stream whose `read` forks; the child writes to the parent's connection."""
 
         def read(self, size: int = -1) -> bytes:
             if texts:
                 return b""
-            texts.append(in_child(lambda: send_on(b"of the child")))
+            texts.append(in_child(send_in_child))
             return b"of the parent"
 
-    from lakefs_client._connection import current
-
-    def send_on(data: bytes) -> None:
-        connection = next(iter(connections))
-        connection.send(data)
-
-    from lakefs_client import _process
-    from lakefs_client._connection import _ClientConnection
-
-    class Connections:
-        def __iter__(self) -> Any:
-            return (c for c in [*_process._owners] if isinstance(c, _ClientConnection) and c.sock)
-
-    connections = Connections()
-    assert current.deadline is None
-    with pytest.raises(ApiTypeError):  # the answer is not a whole ObjectStats
+    with pytest.raises(ApiTypeError):  # the answer is not a complete ObjectStats
         ObjectsApi(api).upload_object("repo", "main", "p", content=ForkingStream())
     assert texts == ["ConnectionError: opened before a fork, by the parent process"]
     assert server.requests[0].body == b"of the parent"
@@ -235,7 +216,7 @@ def test_client_with_custom_pool_manager_rejects_pickling(api: ApiClient) -> Non
 def test_async_result_keeps_its_client_alive(
     configuration: Configuration, server: ScriptedServer
 ) -> None:
-    server.script(*[HERE] * 20)
+    server.script(*[REPOSITORY_ANSWER] * 20)
 
     def start() -> Any:
         return RepositoriesApi(ApiClient(configuration)).get_repository("repo", async_req=True)
@@ -273,7 +254,7 @@ def ask():
     ids=["thread that outlives main", "exit handler", "exit handler after a call"],
 )
 def test_async_call_completes_during_interpreter_exit(program: str) -> None:
-    with ScriptedServer(otherwise=HERE) as server:
+    with ScriptedServer(otherwise=REPOSITORY_ANSWER) as server:
         assert run(program, server) == "repo\n"
 
 

@@ -41,7 +41,7 @@ PHRASES = re.compile(
 )
 
 # Rule 11: tests are named after behaviour. Folders whose test names are checked:
-FOLDERS = ("differential", "sandbox", "support", "transfer")
+FOLDERS = tuple(sorted(path.name for path in (ROOT / "test").iterdir() if path.is_dir()))
 NAME_OPENING = re.compile(
     r"test_(a|an|the|it|its|this|that|these|those|one|what|whatever|who|whoever|whose|how|where"
     r"|of|nor|nothing|nobody|only_what)_"

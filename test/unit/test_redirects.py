@@ -15,15 +15,8 @@ from lakefs_client.apis import BranchesApi, ExperimentalApi, ObjectsApi, Reposit
 from lakefs_client.exceptions import NotFoundException, StoreError
 from lakefs_client.models import BranchCreation
 
-from .conftest import Certificates
+from .conftest import REPOSITORY_ANSWER, Certificates
 
-REPOSITORY = {
-    "id": "repo",
-    "creation_date": 1,
-    "default_branch": "main",
-    "storage_namespace": "mem://repo",
-}
-HERE = Answer(json=REPOSITORY)
 CREDENTIALS: dict[str, Any] = {
     "username": "user",
     "password": "pass",
@@ -56,7 +49,7 @@ def client(configuration: Configuration) -> Any:
 def test_redirect_within_server_keeps_credentials(
     client: ApiClient, server: ScriptedServer, status: int
 ) -> None:
-    server.script(to("/elsewhere?x=1", status), HERE)
+    server.script(to("/elsewhere?x=1", status), REPOSITORY_ANSWER)
     assert RepositoriesApi(client).get_repository("repo").id == "repo"
     assert [request.method for request in server.requests] == ["GET", "GET"]
     assert server.requests[1].target == "/elsewhere?x=1"
@@ -79,7 +72,7 @@ def test_redirect_within_server_keeps_credentials(
 def test_relative_location_is_resolved(
     client: ApiClient, server: ScriptedServer, location: str, target: str
 ) -> None:
-    server.script(to(location.encode().decode("latin-1")), HERE)
+    server.script(to(location.encode().decode("latin-1")), REPOSITORY_ANSWER)
     RepositoriesApi(client).get_repository("repo")
     assert server.requests[1].target == target
 
@@ -112,7 +105,7 @@ def test_redirect_back_does_not_restore_credentials(
     client: ApiClient, server: ScriptedServer
 ) -> None:
     with ScriptedServer() as other:
-        server.script(to(f"{other.url}/there"), HERE)
+        server.script(to(f"{other.url}/there"), REPOSITORY_ANSWER)
         other.script(to(f"{server.url}/and/back"))
         RepositoriesApi(client).get_repository("repo")
     assert [secret_headers(request.headers) for request in server.requests] == [ALL_SECRETS, set()]
@@ -120,7 +113,7 @@ def test_redirect_back_does_not_restore_credentials(
 
 
 def test_other_host_name_gets_no_credentials(client: ApiClient, server: ScriptedServer) -> None:
-    server.script(to(f"http://localhost:{server.port}/x"), HERE)
+    server.script(to(f"http://localhost:{server.port}/x"), REPOSITORY_ANSWER)
     RepositoriesApi(client).get_repository("repo")
     assert secret_headers(server.requests[1].headers) == set()
 
@@ -129,7 +122,7 @@ def test_https_on_other_port_gets_no_credentials(
     client: ApiClient, server: ScriptedServer, certificates: Certificates
 ) -> None:
     client.configuration.ssl_ca_cert = certificates.authority
-    with ScriptedServer(HERE, tls=certificates.server) as secure:
+    with ScriptedServer(REPOSITORY_ANSWER, tls=certificates.server) as secure:
         server.script(to(f"{secure.url}/x"))
         RepositoriesApi(client).get_repository("repo")
     assert secret_headers(secure.requests[0].headers) == set()
@@ -169,7 +162,7 @@ def test_error_hides_user_information_of_location(
 
 
 def test_redirect_body_is_not_read(client: ApiClient, server: ScriptedServer) -> None:
-    server.script(Endless(b"HTTP/1.1 302 Found\r\nLocation: /next\r\n\r\n"), HERE)
+    server.script(Endless(b"HTTP/1.1 302 Found\r\nLocation: /next\r\n\r\n"), REPOSITORY_ANSWER)
     assert RepositoriesApi(client).get_repository("repo").id == "repo"
     assert server.connections == 2
 
@@ -200,7 +193,7 @@ def test_https_on_other_host_gets_no_credentials(
     client: ApiClient, server: ScriptedServer, certificates: Certificates
 ) -> None:
     client.configuration.ssl_ca_cert = certificates.authority
-    with ScriptedServer(HERE, tls=certificates.server) as secure:
+    with ScriptedServer(REPOSITORY_ANSWER, tls=certificates.server) as secure:
         server.script(to(f"https://localhost:{secure.port}/x"))
         RepositoriesApi(client).get_repository("repo")
     assert secret_headers(secure.requests[0].headers) == set()
@@ -219,7 +212,7 @@ def test_redirect_from_https_to_http_is_an_error(
 
 
 def test_redirects_are_limited_to_five(client: ApiClient, server: ScriptedServer) -> None:
-    server.script(*[to(f"/{number}") for number in range(5)], HERE)
+    server.script(*[to(f"/{number}") for number in range(5)], REPOSITORY_ANSWER)
     RepositoriesApi(client).get_repository("repo")
     assert [request.target for request in server.requests[1:]] == [f"/{n}" for n in range(5)]
     server.script(*[to("/again", 301)] * 6)
@@ -285,7 +278,7 @@ def test_invalid_location_is_an_api_exception(
 def test_user_information_of_location_is_not_sent(
     client: ApiClient, server: ScriptedServer
 ) -> None:
-    with ScriptedServer(HERE) as other:
+    with ScriptedServer(REPOSITORY_ANSWER) as other:
         server.script(to(f"http://someone:word@127.0.0.1:{other.port}/x"))
         RepositoriesApi(client).get_repository("repo")
     assert secret_headers(other.requests[0].headers) == set()

@@ -47,12 +47,12 @@ from lakefs_client.models import (
     UploadPartFrom,
 )
 
+from .conftest import REPOSITORY
+
 STATS = {"path": "p", "path_type": "object", "physical_address": "data/x", "checksum": "c",
          "mtime": 1}  # fmt: skip
 COMMIT = {"id": "c", "parents": [], "committer": "me", "message": "m", "creation_date": 1,
           "meta_range_id": ""}  # fmt: skip
-REPOSITORY = {"id": "repo", "creation_date": 1, "default_branch": "main",
-              "storage_namespace": "mem://repo"}  # fmt: skip
 CONTENT = b"0123456789" * 2000
 
 

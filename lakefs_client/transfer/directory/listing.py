@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PAGE = 1000
 """Objects in a page: the most that servers allow."""
+SIGNED_PAGE = 500
+"""Objects in a page with URLs, of which each has some 1 KB: two pages are in memory at a time."""
 
 
 def never() -> bool:
@@ -75,7 +77,7 @@ class _Pages:
         self._clock = context.client.store_client.timing.clock
         self._prefix = prefix
         self._presign = presign
-        self._presigns = True
+        self._presigns = context.config.presign
 
     def fetch(self, after: str) -> tuple[list[ListedObject], str | None]:
         """Return a page, and the path after which the next page begins, or None."""
@@ -103,8 +105,8 @@ class _Pages:
         answer = call(
             self._client, ObjectsApi.list_objects, (prefix.repository, prefix.ref),
             self._patience if after else None,
-            prefix=prefix.path, after=after, amount=PAGE, presign=presign,
-            _return_http_data_only=False,
+            prefix=prefix.path, after=after, presign=presign,
+            amount=SIGNED_PAGE if presign else PAGE, _return_http_data_only=False,
         )  # fmt: skip
         return answer[0], answer[2].get("Date")
 

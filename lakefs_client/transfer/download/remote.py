@@ -94,6 +94,7 @@ class RemoteObject:
         self._store = client.store_client
         self._user_agent = client.user_agent
         self._throttle = context.throttle
+        self._presign = context.config.presign
         self._attempts = context.policy.attempts  # before the first bytes of the object
         self._patience = context.patience
         self._cancellation = Cancellation(cancellation)
@@ -240,6 +241,8 @@ class RemoteObject:
     def _stat(self, policy: RetryPolicy | None = None) -> tuple[ObjectStats, SignedUrl | None]:
         """Return the stats and the URL, or None if the store has no presigned URLs."""
         stat = partial(self._call, ObjectsApi.stat_object, policy=policy)
+        if not self._presign:
+            return stat(), None
         try:
             stats, _, headers = stat(presign=True, _return_http_data_only=False)
         except ApiException as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,7 +12,9 @@ from lakefs_client.api.staging_api import StagingApi
 from lakefs_client.exceptions import (
     ApiConnectionError,
     ApiException,
+    ForbiddenException,
     NotFoundException,
+    ObjectExistsError,
 )
 from lakefs_client.models import (
     AbortPresignMultipartUpload,
@@ -53,6 +56,8 @@ class Destination:
         content_type: Media type of the object.
         user_metadata: Key-value pairs of the object.
         patience: Retry policy of the calls after the first; None for the configured one.
+        overwrite: Replace an existing object. If False, lakeFS checks that there is none when it
+            records the object, which it does not offer for multipart uploads.
     """
 
     client: ApiClient
@@ -60,9 +65,11 @@ class Destination:
     content_type: str
     user_metadata: dict[str, str]
     patience: RetryPolicy | None = None
+    overwrite: bool = True
 
     def __post_init__(self) -> None:
         self._key = (self.ref.repository, self.ref.ref, self.ref.path)
+        self._condition: Any = {} if self.overwrite else {"if_none_match": "*"}
 
     def __str__(self) -> str:
         return str(self.ref)
@@ -153,6 +160,19 @@ class Destination:
         except NotFoundException:
             return None
 
+    def check_vacant(self) -> None:
+        """Spare the bytes of an upload that lakeFS would reject at its end.
+
+        Raises:
+            ObjectExistsError: There is an object that must not be replaced.
+        """
+        if self.overwrite:
+            return
+        # Who may write but not read learns it at the end.
+        with contextlib.suppress(ForbiddenException):
+            if self.stat() is not None:
+                raise ObjectExistsError(f"{self}: an object exists", outcome="aborted")
+
     def stage(self) -> tuple[str, SignedUrl | None]:
         """Return a physical address and its URL, or None if the store has no presigned URLs."""
         try:
@@ -174,6 +194,7 @@ class Destination:
             content=content,
             content_type=self.content_type,
             user_metadata=self.user_metadata,
+            **self._condition,
         )
 
     def link(self, physical_address: str, checksum: str, size: int) -> ObjectStats:
@@ -185,5 +206,7 @@ class Destination:
             user_metadata=self.user_metadata,
             content_type=self.content_type,
         )
-        stats: ObjectStats = self._call(StagingApi.link_physical_address, *self._key, body)
+        stats: ObjectStats = self._call(
+            StagingApi.link_physical_address, *self._key, body, **self._condition
+        )
         return stats

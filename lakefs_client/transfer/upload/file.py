@@ -53,16 +53,19 @@ class FileUpload:
         """Upload. With `resume`, an upload of a file in parts keeps a journal.
 
         Raises:
+            ObjectExistsError: The destination must not be overwritten, and there is an object.
             TransferError: The upload failed; `outcome` says what is left of it.
             ApiException: lakeFS refused to begin.
         """
         config, limits, size = self.context.config, self.context.limits, self.source.size
         self.progress.set_size(size)
+        self.destination.check_vacant()
         plan = plan_parts(size, self.part_size or config.part_size, limits)
         threshold = config.threshold if self.part_size is None else 0
-        small = config.is_for_server(size) or (size < threshold and size <= limits.max_single_put)
+        only_single = config.is_for_server(size) or not self.destination.overwrite
+        small = only_single or (size < threshold and size <= limits.max_single_put)
         journal = state = None
-        if resume:
+        if resume and not only_single:
             host = self.context.client.configuration.host
             key = upload_key(host, self.destination, self._file, plan)
             # A small file needs no journal, but may have one from when it was larger.

@@ -30,6 +30,7 @@ _LINK_CONDITIONS = {
     400: "lakeFS rejects the path or the metadata, so only an upload with others",
     403: "once the branch accepts writes, link_physical_address with this address",
     404: "once the repository and the branch exist, link_physical_address with this address",
+    412: "once no object is at the path, link_physical_address with this address",
 }
 
 
@@ -49,7 +50,8 @@ def upload_single(
     """Upload by one presigned PUT and link the address, or through the server if it has no
     presigned URLs.
 
-    `instead` is the reason why a large source is not uploaded in parts.
+    `instead` is the reason why a large source is not uploaded in parts; None if the destination or
+    the size is.
 
     Raises:
         TransferError: The upload failed, or the settings forbid it.
@@ -62,8 +64,8 @@ def upload_single(
         context.require_server(destination)
         return _upload_through_server(context, source, destination, progress)
     context.warn_if_plain(first.url)
+    require_single_put(context, destination, source.size, instead)
     if instead is not None:
-        require_single_put(context, destination, source.size, instead)
         logger.debug("%s: no presigned multipart upload, sending one PUT", destination)
 
     def renew() -> SignedUrl:
@@ -91,7 +93,7 @@ def upload_single(
 
 
 def require_single_put(
-    context: TransferContext, destination: Destination, size: int, instead: NoMultipartError
+    context: TransferContext, destination: Destination, size: int, instead: NoMultipartError | None
 ) -> None:
     """Check that one PUT of `size` bytes is allowed and possible.
 
@@ -99,18 +101,17 @@ def require_single_put(
         TransferError: The PUT is not allowed, or the size exceeds its limit.
     """
     limit = context.limits.max_single_put
-    if not context.config.fallback:
-        reason = "TransferConfig.fallback is False"
+    if instead is not None and not context.config.fallback:
+        problem = "TransferConfig.fallback is False"
     elif size > limit:
-        reason = f"one PUT holds at most {limit} bytes: got {size}"
+        problem = f"one PUT holds at most {limit} bytes: got {size}"
     else:
         return
-    raise failure(
-        destination,
-        f"the store does not support presigned multipart uploads, and {reason}",
-        "aborted",
-        instead.cause,
-    ) from instead.cause
+    reason = "lakeFS completes multipart uploads only if they may replace an object"
+    if instead is not None:
+        reason = "the store does not support presigned multipart uploads"
+    cause = instead and instead.cause
+    raise failure(destination, f"{reason}, and {problem}", "aborted", cause) from cause
 
 
 def link(destination: Destination, physical_address: str, checksum: str, size: int) -> ObjectStats:

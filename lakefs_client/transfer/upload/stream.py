@@ -113,10 +113,15 @@ class StreamUpload:
         self._spool: Spool | None = None
         # A stream that fits is sent in one PUT.
         self._capacity = max(self._next_size(), context.config.threshold)
+        self._only_single = not (context.config.presign and destination.overwrite)
+        if self._only_single:
+            limits = context.limits
+            self._capacity = limits.max_single_put if context.config.presign else limits.max_object
 
     def read(self, stream: Readable) -> ObjectStats:
         """Upload a stream to its end. Raises as `fail` returns, or the stream's own exception."""
         try:
+            self._destination.check_vacant()
             while data := _as_bytes(stream.read(self._context.limits.window)):
                 self.write(data)
             return self.finish()
@@ -150,7 +155,9 @@ class StreamUpload:
         spool = self._current_spool()
         size = self._offset + spool.size
         self._progress.set_size(size)
-        small = self._upload is None and spool.size < self._context.config.threshold
+        small = self._upload is None and (
+            self._only_single or spool.size < self._context.config.threshold
+        )
         has_part = spool.size or self._last.number == 0  # an object has at least one part
         if has_part and not small and self._no_multipart is None:
             self._flush(spool)
@@ -186,7 +193,7 @@ class StreamUpload:
         limits = self._context.limits
         if self._last.number == limits.max_parts:
             raise ApiValueError(f"the stream has more bytes than {limits.max_parts} parts hold")
-        if self._no_multipart is not None:
+        if self._no_multipart is not None or self._only_single:
             # The spool holds as much as one PUT does, and there is more.
             require_single_put(self._context, self._destination, spool.size + 1, self._no_multipart)
         if self._upload is None:

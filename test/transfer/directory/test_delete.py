@@ -67,10 +67,10 @@ def test_objects_of_excluded_files_are_kept(folders: Folders) -> None:
 
 def test_objects_of_symlinks_are_kept(folders: Folders) -> None:
     folders.write({"a": b"a"})
-    elsewhere = folders.bench.folder / "elsewhere"
-    elsewhere.mkdir()
+    other_folder = folders.bench.folder / "elsewhere"
+    other_folder.mkdir()
     (folders.source / "file").symlink_to(folders.source / "a")
-    (folders.source / "link").symlink_to(elsewhere)
+    (folders.source / "link").symlink_to(other_folder)
     folders.put({"file": b"f", "link/x": b"x", "link/y/z": b"z", "link-2": b"", "linked": b""})
     report = folders.upload(delete=True)
     assert paths(report, "deleted") == ["link-2", "linked"]

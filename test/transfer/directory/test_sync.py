@@ -242,11 +242,11 @@ def test_invalid_metadata_raises_before_any_request(folders: Folders) -> None:
 
 def test_symlinks_are_skipped_or_followed(folders: Folders) -> None:
     folders.write({"a": b"a", "d/b": b"b"})
-    elsewhere = folders.bench.folder / "elsewhere"
-    elsewhere.mkdir()
-    (elsewhere / "e").write_bytes(b"e")
-    (folders.source / "file").symlink_to(elsewhere / "e")
-    (folders.source / "folder").symlink_to(elsewhere)
+    other_folder = folders.bench.folder / "elsewhere"
+    other_folder.mkdir()
+    (other_folder / "e").write_bytes(b"e")
+    (folders.source / "file").symlink_to(other_folder / "e")
+    (folders.source / "folder").symlink_to(other_folder)
     (folders.source / "d" / "loop").symlink_to("..")
     (folders.source / "broken").symlink_to("nowhere")
     (folders.source / "itself").symlink_to("itself")
@@ -806,11 +806,11 @@ def test_resume_continues_large_files(folders: Folders, tmp_path: Path) -> None:
 
 @contextmanager
 def count_concurrent_calls(
-    monkeypatch: pytest.MonkeyPatch, name: str, together: int
+    monkeypatch: pytest.MonkeyPatch, name: str, expected: int
 ) -> Iterator[Any]:
     """Yield a function that returns the largest number of simultaneous blockstore calls.
 
-    Each call waits until `together` calls have started.
+    Each call waits until `expected` calls have started.
     """
     busy, most, lock = 0, 0, threading.Condition()
     original = getattr(blocks.Blockstore, name)
@@ -821,7 +821,7 @@ def count_concurrent_calls(
             busy += 1
             most = max(most, busy)
             lock.notify_all()
-            lock.wait_for(lambda: most >= together, 30)
+            lock.wait_for(lambda: most >= expected, 30)
         try:
             return original(*args, **options)
         finally:

@@ -180,7 +180,7 @@ def test_unreadable_folder_is_reported(tmp_path: Path, monkeypatch: pytest.Monke
 
 @contextmanager
 def deep(folder: Path, step: str, depth: int) -> Iterator[None]:
-    """Make nested folders, deeper than a path may be, with a file in the last."""
+    """Make folders that are nested too deeply for one path, with a file in the last."""
     home = os.getcwd()
     os.chdir(folder)
     try:

@@ -230,7 +230,7 @@ def test_unexpected_response_to_whole_object_raises(
 def test_missing_content_length_still_checks_size(
     ready: Bench, tamper: Tamper, monkeypatch: pytest.MonkeyPatch, surplus: int, match: str
 ) -> None:
-    """A proxy may close the connection at the end instead."""
+    """A proxy may omit the Content-Length, and close the connection at the end."""
     send = http_server._Connection._send
 
     class WithoutLength:
@@ -269,13 +269,13 @@ def test_missing_content_length_still_checks_size(
 def test_url_is_renewed_once_for_all_ranges(ready: Bench, kind: FaultKind) -> None:
     """The store rejects every range before the first renewal."""
     add_fault(ready, Row(kind, {}), 4)
-    together = threading.Barrier(4, timeout=60)
+    barrier = threading.Barrier(4, timeout=60)
     exchange = ready.client.store_client.exchange
 
     def exchange_together(request: Any, **options: Any) -> Any:
         response = exchange(request, **options)
         if response.status in (400, 403):
-            together.wait()
+            barrier.wait()
         return response
 
     ready.client.store_client.exchange = exchange_together  # type: ignore[method-assign]
@@ -441,18 +441,18 @@ def test_first_failure_cancels_stalled_bodies(
     # Without the cancellation, the bodies would end at the read timeout.
     monkeypatch.setattr(download_module, "CANCEL_WAIT", 600)
     stalls: list[Stall] = []
-    both = threading.Barrier(2, timeout=60)
+    barrier = threading.Barrier(2, timeout=60)
 
     def stall(response: Any, request: Any) -> None:
         if request.headers["range"].startswith("bytes=0-"):
-            both.wait()
+            barrier.wait()
             assert stalls[0].started.wait(60)
             response.status = 403
         else:
             (segment,) = response.content
             stalls.append(Stall(segment.size - 10))
             response.content = (segment._replace(size=10), stalls[0])
-            both.wait()
+            barrier.wait()
 
     tamper(stall)
     ready.client.configuration.read_timeout = 6000

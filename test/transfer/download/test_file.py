@@ -87,8 +87,8 @@ def test_ranges_cover_object_of_any_size(module_bench: Bench, data: st.DataObjec
 def test_max_concurrency_ranges_run_in_parallel(bench: Bench, tamper: Tamper) -> None:
     # The barrier needs three concurrent requests, and a fourth one would time out.
     bench.put(content(900))
-    together = threading.Barrier(3, timeout=60)
-    tamper(lambda response, request: together.wait())
+    barrier = threading.Barrier(3, timeout=60)
+    tamper(lambda response, request: barrier.wait())
     bench.download(part_size=100, max_concurrency=3)
     assert bench.target.read_bytes() == content(900)
 
@@ -151,13 +151,13 @@ def test_target_name_may_have_255_bytes(bench: Bench, name: str) -> None:
 @pytest.mark.parametrize("exists", [True, False])
 def test_symlink_target_is_followed(bench: Bench, exists: bool) -> None:
     bench.put(b"new")
-    elsewhere = bench.folder / "elsewhere.bin"
+    other_file = bench.folder / "elsewhere.bin"
     if exists:
-        elsewhere.write_bytes(b"old")
-    bench.target.symlink_to(elsewhere)
+        other_file.write_bytes(b"old")
+    bench.target.symlink_to(other_file)
     bench.download()
     assert bench.target.is_symlink()
-    assert elsewhere.read_bytes() == b"new"
+    assert other_file.read_bytes() == b"new"
 
 
 @contextmanager

@@ -365,10 +365,10 @@ def one_part(bench: Bench) -> tuple[Any, list[StoredPart]]:
 
 def test_concurrent_completes_create_one_object(bench: Bench) -> None:
     (target, upload), stored = one_part(bench)
-    together = threading.Barrier(4)
+    barrier = threading.Barrier(4)
 
     def run(_: int) -> str:
-        together.wait(60)
+        barrier.wait(60)
         completion = Completion(target, upload, stored, 9, requested=False)
         return completion.run(NO_WAIT, time.sleep).checksum
 

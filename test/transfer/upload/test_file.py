@@ -195,13 +195,13 @@ def test_transfer_can_be_reused(bench: Bench) -> None:
 
 def test_concurrent_uploads_share_client(bench: Bench) -> None:
     sources = [bench.file(2 * PART + n, f"{n}") for n in range(3)]
-    together = threading.Barrier(3)
+    barrier = threading.Barrier(3)
     waited = threading.local()
 
     def wait_once(count: int) -> None:
         if not hasattr(waited, "done"):
             waited.done = True
-            together.wait(60)
+            barrier.wait(60)
 
     def upload(number: int) -> None:
         bench.upload(sources[number], f"{number}", progress=wait_once, max_concurrency=1)

@@ -3,7 +3,7 @@
 A cell has six results: for a fault that happens once and one that happens in every attempt, each
 for an upload in parts, in parts with a journal, and in one PUT.
 
-    W   the object exists, whole and verified
+    W   the object exists, complete and verified
     E   an error; no object, no pending upload, no journal
     R   an error; with the journal, the same call resumes and ends in W
     U   an error that names the unknown or pending state, and the call that settles it
@@ -157,7 +157,7 @@ class Stage:
         bench: The sandbox, and a client without faults.
         patch: Patches that end with the upload.
         step: The step of the fault.
-        way: Index into `METHODS`.
+        method: Index into `METHODS`.
         times: Number of times that the fault happens.
         client: The client that uploads.
         path: Path of the object.

@@ -69,10 +69,10 @@ def upload(
 
 
 @pytest.mark.parametrize("kind", ["file", "stream"])
-@pytest.mark.parametrize("why", ["protected", "read-only"])
-def test_rejection_stops_stalled_upload(bench: Bench, kind: str, why: str) -> None:
+@pytest.mark.parametrize("cause", ["protected", "read-only"])
+def test_rejection_stops_stalled_upload(bench: Bench, kind: str, cause: str) -> None:
     repository, reason = "repo", "the branch main is protected"
-    if why == "read-only":
+    if cause == "read-only":
         make_read_only(bench)
         repository, reason = "fixed", "the repository fixed is read-only"
     else:

@@ -215,10 +215,10 @@ def delete(bench: Bench) -> None:
         ObjectsApi(bench.client).delete_object("repo", "main", PATH)
 
 
-def pending(scene: Scene) -> PendingUpload:
+def pending_upload(scene: Scene) -> PendingUpload:
     """Return the only pending upload."""
-    (one,) = scene.transfer.pending_uploads()
-    return one
+    (upload,) = scene.transfer.pending_uploads()
+    return upload
 
 
 # Kills
@@ -362,7 +362,10 @@ def test_concurrent_resume_or_discard_raises(scene: Scene) -> None:
 
     def progress(count: int) -> None:
         if not errors:
-            for attempt in (scene.upload, lambda: scene.transfer.discard_upload(pending(scene))):
+            for attempt in (
+                scene.upload,
+                lambda: scene.transfer.discard_upload(pending_upload(scene)),
+            ):
                 with pytest.raises(TransferError, match="in progress") as caught:
                     attempt()
                 errors.append(caught.value.outcome)
@@ -500,7 +503,7 @@ def shrink(source: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "why"),
+    ("change", "reason"),
     [
         (change_time, "the file changed since"),
         (grow, "the file changed since"),
@@ -510,7 +513,7 @@ def shrink(source: Path) -> None:
     ids=["time", "longer", "shorter", "bytes"],
 )
 def test_changed_source_starts_new_upload(
-    scene: Scene, caplog: pytest.LogCaptureFixture, change: Callable[[Path], None], why: str
+    scene: Scene, caplog: pytest.LogCaptureFixture, change: Callable[[Path], None], reason: str
 ) -> None:
     error = scene.interrupt()
     assert 2 in scene.recorded_parts()
@@ -520,7 +523,7 @@ def test_changed_source_starts_new_upload(
     (record,) = caplog.records
     assert error.upload_id in record.getMessage()
     assert "starting a new one" in record.getMessage()
-    assert why in record.getMessage()
+    assert reason in record.getMessage()
     assert scene.bench.operations[ABORT] == scene.bench.operations[CREATE] == 1
     assert scene.sent_parts() == set(range(1, PARTS + 1))
     assert scene.bench.stored_bytes(PATH) == scene.job.source.read_bytes()
@@ -642,8 +645,8 @@ def test_failed_abort_names_discard_upload(scene: Scene) -> None:
         scene.upload()
     assert caught.value.outcome == "abort failed"
     assert "is kept" not in str(caught.value)
-    (pending,) = scene.transfer.pending_uploads()
-    scene.transfer.discard_upload(pending)
+    (pending_upload,) = scene.transfer.pending_uploads()
+    scene.transfer.discard_upload(pending_upload)
     assert not scene.uploads
     assert not list(scene.job.journals.iterdir())
 
@@ -691,25 +694,25 @@ def test_failed_create_after_source_change_deletes_journal(scene: Scene) -> None
 def test_pending_uploads_are_listed(scene: Scene) -> None:
     assert scene.transfer.pending_uploads() == []
     error = scene.interrupt(user_metadata={"run": "42"})
-    one = pending(scene)
+    upload = pending_upload(scene)
     ((first, *_),) = scene.journals()
-    assert one == PendingUpload(
+    assert upload == PendingUpload(
         host=scene.bench.client.configuration.host, repository="repo", branch="main", path=PATH,
         source=str(scene.job.source), size=SIZE, part_size=PART,
         content_type="application/octet-stream", user_metadata={"run": "42"},
         upload_id=error.upload_id or "", physical_address=error.physical_address or "",
         began=first["began"], parts=len(scene.recorded_parts()),
     )  # fmt: skip
-    assert abs(one.began - time.time()) < DAY
-    with ApiClient() as elsewhere:
-        assert make_job_transfer(scene.job, elsewhere).pending_uploads() == []
+    assert abs(upload.began - time.time()) < DAY
+    with ApiClient() as other_client:
+        assert make_job_transfer(scene.job, other_client).pending_uploads() == []
 
 
 def test_resume_upload_keeps_type_and_metadata(scene: Scene) -> None:
     scene.interrupt(user_metadata={"run": "42"}, content_type="text/x")
     recorded_parts, counts = scene.recorded_parts(), list[int]()
     transfer = make_transfer(scene.bench.client, LIMITS, journal_dir=scene.job.journals)
-    stats = transfer.resume_upload(pending(scene), progress=counts.append)
+    stats = transfer.resume_upload(pending_upload(scene), progress=counts.append)
     assert (stats.content_type, stats.metadata.to_dict()) == ("text/x", {"run": "42"})
     assert sum(counts) == SIZE
     assert CREATE not in scene.bench.operations
@@ -725,16 +728,16 @@ def test_resume_upload_survives_outage(scene: Scene, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(context, "PATIENCE", RetryPolicy(context.PATIENCE.attempts, 0, 0))
     transfer = make_transfer(scene.bench.client, LIMITS, journal_dir=scene.job.journals)
     scene.bench.sandbox.faults.add("upload_part", "status", status=503, times=20)
-    transfer.resume_upload(pending(scene))
+    transfer.resume_upload(pending_upload(scene))
     assert not scene.bench.sandbox.faults.pending
     scene.assert_whole()
 
 
 def test_discard_upload_aborts_and_deletes_journal(scene: Scene) -> None:
     scene.interrupt()
-    one = pending(scene)
+    upload = pending_upload(scene)
     for _ in range(2):  # the second call does nothing
-        scene.transfer.discard_upload(one)
+        scene.transfer.discard_upload(upload)
         assert not scene.uploads
         assert not list(scene.job.journals.iterdir())
     assert scene.bench.stat(PATH) is None
@@ -742,12 +745,12 @@ def test_discard_upload_aborts_and_deletes_journal(scene: Scene) -> None:
 
 def test_failed_discard_can_be_retried(scene: Scene) -> None:
     scene.interrupt()
-    one, journals = pending(scene), scene.journals()
+    upload, journals = pending_upload(scene), scene.journals()
     scene.bench.sandbox.faults.add(ABORT, "reset_before", times=2)
     with pytest.raises(ApiConnectionError):
-        scene.transfer.discard_upload(one)
+        scene.transfer.discard_upload(upload)
     assert scene.journals() == journals
-    scene.transfer.discard_upload(one)
+    scene.transfer.discard_upload(upload)
     assert not scene.uploads
     assert not list(scene.job.journals.iterdir())
 
@@ -756,7 +759,7 @@ def test_discard_of_expired_upload_deletes_journal(scene: Scene) -> None:
     scene.interrupt()
     scene.bench.sandbox.clock.advance(DAY + 60)
     with pytest.raises(ApiException, match="address expired"):
-        scene.transfer.discard_upload(pending(scene))
+        scene.transfer.discard_upload(pending_upload(scene))
     assert not list(scene.job.journals.iterdir())
 
 

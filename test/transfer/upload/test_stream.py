@@ -273,15 +273,15 @@ def test_named_pipe_is_uploaded(bench: Bench) -> None:
 
 @pytest.mark.parametrize("buffering", [-1, 0])
 def test_socket_is_uploaded(bench: Bench, buffering: int) -> None:
-    here, there = socket.socketpair()
-    with ThreadPoolExecutor(1) as pool, here:
+    local, remote = socket.socketpair()
+    with ThreadPoolExecutor(1) as pool, local:
 
         def send() -> None:
-            with there:
-                there.sendall(content(PART + 7))
+            with remote:
+                remote.sendall(content(PART + 7))
 
         pool.submit(send)
-        with here.makefile("rb", buffering=buffering) as file:
+        with local.makefile("rb", buffering=buffering) as file:
             upload(bench, file)
     bench.assert_whole(content(PART + 7))
 

@@ -156,11 +156,11 @@ def test_rejected_write_keeps_writer_usable(files: Files, data: Any) -> None:
 
 @pytest.mark.parametrize("size", [0, 9, 2 * PART])
 def test_exception_in_block_aborts_upload(files: Files, size: int) -> None:
-    mine = RuntimeError("mine")
+    error = RuntimeError("mine")
     file = files.write()
     with pytest.raises(RuntimeError) as caught:
-        fail(file, size, mine)
-    assert caught.value is mine
+        fail(file, size, error)
+    assert caught.value is error
     assert file.closed
     assert file.stats is None
     files.bench.assert_nothing_left()
@@ -334,7 +334,7 @@ def test_writer_ignores_executor(files: Files) -> None:
 @pytest.mark.parametrize(
     ("arguments", "options", "error"),
     [
-        (("repo", "main", PATH, "x"), {}, ApiValueError),
+        (("repo", "main", PATH, "xw"), {}, ApiValueError),
         (("repo", "main", PATH, "ab"), {}, ApiValueError),
         (("repo", "main", PATH, "rb"), {"content_type": "x/y"}, ApiValueError),
         (("repo", "main", PATH), {"user_metadata": {}}, ApiValueError),
