@@ -134,9 +134,20 @@ def may_repeat(error: ApiException, safety: Safety) -> bool:
     - ``part``: also after 408, 500 and S3's 400 RequestTimeout, as stores ask of their clients.
     """
     if isinstance(error, ApiConnectionError):
-        from urllib3.exceptions import ProxyError, SSLError
+        from urllib3.exceptions import (
+            ConnectTimeoutError,
+            NewConnectionError,
+            ProxyError,
+            SSLError,
+        )
 
-        if isinstance(error.__cause__, (SSLError, ProxyError)) and not error.sent:
+        cause = error.__cause__
+        if isinstance(cause, ProxyError):  # an unreachable proxy is like an unreachable server
+            reason = cause.original_error
+            cause = (
+                reason if isinstance(reason, (NewConnectionError, ConnectTimeoutError)) else cause
+            )
+        if isinstance(cause, (SSLError, ProxyError)) and not error.sent:
             return False  # a retry does not fix a certificate or a proxy's refusal
         return not error.sent or safety in ("idempotent", "part")
     if safety == "never":

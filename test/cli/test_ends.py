@@ -211,7 +211,7 @@ def test_progress_bar_is_shown_on_a_terminal(sandbox_cli: Cli, sandbox: Sandbox)
     code, shown = in_terminal(sandbox_cli, *upload)
     assert code == 0
     assert "100%|" in shown
-    assert "1.00M/1.00M" in shown
+    assert "1.05M/1.05M" in shown
     assert "%|" not in in_terminal(sandbox_cli, *upload, "--no-progress")[1]
 
 
