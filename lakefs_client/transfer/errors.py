@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lakefs_client._redact import printable
 from lakefs_client.exceptions import (
     ApiException,
     ObjectExistsError,
@@ -64,8 +65,8 @@ def unwrap(error: BaseException) -> BaseException:
 def describe(error: BaseException) -> str:
     """Return a short description: an HTTP status with its reason, or the error's text."""
     if isinstance(error, ApiException):
-        return f"{error.status} {error.reason}" if error.status else str(error.reason)
-    return str(error)
+        return printable(f"{error.status} {error.reason}" if error.status else str(error.reason))
+    return printable(str(error))
 
 
 def failure(
