@@ -97,6 +97,25 @@ def test_child_continues_reading_with_own_requests(bench: Bench) -> None:
 
 
 @posix
+def test_child_reads_while_thread_of_parent_reads(bench: Bench) -> None:
+    data = content(3 * PART)
+    bench.put(data)
+    with bench.open() as reader:
+        bench.sandbox.faults.add("store_get_object", "stall", seconds=1)
+        thread = threading.Thread(target=reader.read, args=(PART,))
+        thread.start()
+        while reader._ranges.thread is None:
+            threading.Event().wait(0.01)
+
+        def read() -> None:
+            reader.seek(9)
+            assert reader.read(9) == data[9:18]
+
+        assert run_in_child(read) == 0
+        thread.join()
+
+
+@posix
 def test_child_exit_in_stream_keeps_upload_of_parent(bench: Bench) -> None:
     """A stream may fork, and the child's exit unwinds through the parent's upload."""
     exits = []

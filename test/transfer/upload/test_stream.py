@@ -463,8 +463,10 @@ def test_text_closed_and_write_only_files_raise(bench: Bench) -> None:
         fileobj.close()
         with pytest.raises(ApiValueError, match="closed"):
             upload(bench, fileobj)
-    with path.open("wb", buffering=0) as file, pytest.raises(ApiValueError, match="for reading"):
-        upload(bench, file)
+    for buffering in (0, -1):
+        file = path.open("wb", buffering)
+        with file, pytest.raises(ApiValueError, match="for reading"):
+            upload(bench, file)
     assert list(bench.sandbox.requests) == []
 
 
