@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import stat
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 from lakefs_client._encode import to_json
@@ -68,14 +70,18 @@ class StreamBody(RequestBody):
         self._text = isinstance(stream, io.TextIOBase) or hasattr(stream, "encoding")
         self._read = False
         self._first = b""
+        start = None
         try:
-            self._start = stream.tell()
+            start = index(stream.tell())
             stream.seek(0, os.SEEK_END)
-            length = stream.tell() - self._start  # some return nothing from `seek`
-            stream.seek(self._start)
+            length = stream.tell() - start  # some return nothing from `seek`
+            stream.seek(start)
         except Exception:  # each kind of stream has its own
+            if start is not None and stream.tell() != start:
+                raise ApiValueError("content cannot seek back to its position") from None
             self.repeatable = False
             return
+        self._start = start
         if not self._text:
             self.length = max(0, length)
         if length <= 0:
@@ -118,11 +124,15 @@ class StreamBody(RequestBody):
 
 
 class FileBody(RequestBody):
-    """A file by its path, opened anew for each attempt."""
+    """A file by its path, opened anew for each attempt. A pipe is opened once."""
 
     def __init__(self, path: str, content_type: str = OCTETS) -> None:
         self._path = path
         self.content_type = content_type
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            self.repeatable = False  # closing a pipe drops its bytes
+            return
         with open(path, "rb") as file:
             self.length = StreamBody(file).length
 
@@ -163,14 +173,19 @@ def of_upload(content: Any, name: str, path: str = "") -> RequestBody:
             (io.IOBase,),
             False,
         )
-    if getattr(content, "closed", False):
-        raise ApiValueError(f"{name} is closed")
-    readable = getattr(content, "readable", None)
-    if callable(readable) and not readable():
-        raise ApiValueError(f"{name} is not open for reading")
+    require_readable(content, name)
     filename = getattr(content, "name", None)
     names = (filename, path) if isinstance(filename, str) else (path,)
     return StreamBody(content, guess_content_type(*names))
+
+
+def require_readable(stream: Any, name: str) -> None:
+    """Raise ApiValueError if a stream is closed, or open for writing only."""
+    if getattr(stream, "closed", False):
+        raise ApiValueError(f"{name} is closed")
+    readable = getattr(stream, "readable", None)
+    if callable(readable) and not readable():
+        raise ApiValueError(f"{name} is not open for reading")
 
 
 def of_form(fields: Iterable[tuple[str, Any]], files: Mapping[str, Any]) -> RequestBody:

@@ -98,7 +98,7 @@ def checked_user_metadata(name: str, metadata: Any) -> dict[str, str]:
             text = f"must not have empty keys or control characters: see the item {key!r}"
             raise ApiValueError(f"{name} {text}")
         encoded(name, key + value)
-    return pairs
+    return {text_of(key): text_of(value) for key, value in pairs.items()}
 
 
 def to_json(value: Any) -> bytes:

@@ -10,6 +10,7 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Mapping
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -237,11 +238,13 @@ class ApiClient:
             error._find_paths = lambda: conflicting_paths(self.call_api, request.path, host)
 
     def _start(self, request: PreparedCall) -> ApplyResult[Any]:
-        """Perform a call in a thread of the client's pool."""
-        try:
-            result: Any = self.pool.apply_async(self.perform, (request,))
-        except (RuntimeError, ValueError):
-            # The interpreter is ending: it starts no thread, and has ended the pool.
+        """Perform a call in a thread of the client's pool, or at once while the program ends."""
+        result: Any = None
+        # Nothing ends the threads of a pool that is made once the main thread has ended.
+        if self._pool is not None or threading.main_thread().is_alive():
+            with suppress(RuntimeError, ValueError):  # the pool has ended, or no thread can start
+                result = self.pool.apply_async(self.perform, (request,))
+        if result is None:
             result = _completed(lambda: self.perform(request))
         result.client = self  # whose end would end the threads before the result is there
         return result  # type: ignore[no-any-return]

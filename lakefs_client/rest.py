@@ -455,8 +455,8 @@ def _in_utf8(headers: Mapping[str, str]) -> Mapping[str, str]:
     The values are plain str: recorders such as vcrpy write down the type of any other.
     """
     if all(map(str.isascii, headers.values())):
-        return {name: str(value) for name, value in headers.items()}
-    return {name: value.encode().decode("latin-1") for name, value in headers.items()}
+        return {str.__str__(name): str.__str__(value) for name, value in headers.items()}
+    return {str.__str__(name): value.encode().decode("latin-1") for name, value in headers.items()}
 
 
 def _deadline(timeout: RequestTimeout, policy: RetryPolicy, elapsed: float) -> Deadline | None:

@@ -197,6 +197,11 @@ class WriteFile(_NotClosedByCollector, io.BufferedIOBase):
 
     discard = abort  # fsspec's name
 
+    def collected(self) -> None:
+        """Warn and abort if the file is open, and ignore what a wrapper still writes."""
+        self._discarded = True
+        self._writer.__del__()
+
 
 def _block_raised() -> bool:
     """Return True if `fsspec.open` closes the file because its block raised.
@@ -247,6 +252,11 @@ class WrappedFile(_NotClosedByCollector, io.BufferedIOBase):
         """Close the file without making an object."""
         self._file.abort()
         self.close()
+
+    def __del__(self) -> None:
+        # The compressor may be collected later, and writes its end then.
+        if hasattr(self, "_file"):
+            self._file.collected()
 
 
 class TextFile(_NotClosedByCollector, io.TextIOWrapper):

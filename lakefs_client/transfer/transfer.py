@@ -112,9 +112,9 @@ class Transfer(DirectoryMethods):
                 at a time. The number is negative when a part is sent again; the sum at the end
                 is the file's size. An exception in the callback stops the upload. tqdm's
                 ``bar.update`` fits, as does an fsspec callback, which also gets the size.
+                True shows a bar of tqdm (extra ``[progress]``).
             overwrite: If False, an existing object stays, whoever writes to the path at the same
                 time. The upload is then sent in one PUT of at most 5 GiB, which cannot resume.
-                True shows a bar of tqdm (extra ``[progress]``).
             resume: Keep a journal of an upload in parts. After an interruption, the same call
                 resumes the upload, even in another process, and sends only the missing parts.
                 See `TransferConfig.journal_dir`.

@@ -469,6 +469,9 @@ class ScriptedServer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if error is None:  # an abandoned request may still arrive
+            with self._changed:
+                self._changed.wait_for(lambda: not self._steps, 1.0)
         self.close()
         if error is None:
             self.check()
@@ -544,6 +547,7 @@ class ScriptedServer:
     def _next(self, exchange: Exchange) -> Step:
         with self._changed:
             if self._steps:
+                self._changed.notify_all()
                 return self._steps.popleft()
             otherwise = self._otherwise
             if otherwise is None:

@@ -97,6 +97,25 @@ def test_child_continues_reading_with_own_requests(bench: Bench) -> None:
 
 
 @posix
+def test_child_reads_while_thread_of_parent_reads(bench: Bench) -> None:
+    data = content(3 * PART)
+    bench.put(data)
+    with bench.open() as reader:
+        bench.sandbox.faults.add("store_get_object", "stall", seconds=1)
+        thread = threading.Thread(target=reader.read, args=(PART,))
+        thread.start()
+        while reader._ranges.thread is None:
+            threading.Event().wait(0.01)
+
+        def read() -> None:
+            reader.seek(9)
+            assert reader.read(9) == data[9:18]
+
+        assert run_in_child(read) == 0
+        thread.join()
+
+
+@posix
 def test_child_exit_in_stream_keeps_upload_of_parent(bench: Bench) -> None:
     """A stream may fork, and the child's exit unwinds through the parent's upload."""
     exits = []
@@ -210,3 +229,28 @@ def test_open_writer_is_aborted_at_exit(bench: Bench) -> None:
     assert done.returncode == 1
     assert "lakefs://repo/main/up was not closed: its upload is aborted" in done.stderr
     bench.assert_nothing_left("up")
+
+
+def test_open_writer_of_an_exit_handler_is_named(bench: Bench) -> None:
+    """Import, open and write within the handler: hooks that it registers never run."""
+    address = bench.sandbox.endpoint, bench.sandbox.access_key_id, bench.sandbox.secret_access_key
+    script = f"""
+    import atexit
+
+    def handler():
+        from lakefs_client import ApiClient, Configuration
+        from lakefs_client.transfer import Transfer, TransferConfig
+
+        host, username, password = {address!r}
+        client = ApiClient(Configuration(host, username=username, password=password))
+        transfer = Transfer(client, TransferConfig(part_size={PART}))
+        globals()["writer"] = transfer.open("repo", "main", "up", "wb")
+        writer.write(bytes({2 * PART + 1}))
+
+    atexit.register(handler)
+    """
+    code = textwrap.dedent(script)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert done.stderr == "lakefs://repo/main/up was not closed: parts of it may be left\n"
+    assert bench.stat("up") is None

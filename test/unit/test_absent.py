@@ -75,6 +75,7 @@ def test_optional_property_null_is_absent(
 class Name(str, enum.Enum):
     MAIN = "main"
     PATH = "a/b c"
+    TEAM = "team"
 
 
 def test_str_enum_member_is_sent_as_its_value(api: ApiClient, server: ScriptedServer) -> None:
@@ -82,6 +83,16 @@ def test_str_enum_member_is_sent_as_its_value(api: ApiClient, server: ScriptedSe
     ObjectsApi(api).stat_object("repo", Name.MAIN, Name.PATH)
     assert server.requests[0].path.endswith("/refs/main/objects/stat")
     assert server.requests[0].query == "path=a%2Fb+c"
+
+
+def test_str_enum_member_is_sent_as_header_value(api: ApiClient, server: ScriptedServer) -> None:
+    server.script(Answer(201, json=STATS))
+    api.set_default_header(Name.TEAM, Name.PATH)
+    metadata = {Name.TEAM: Name.MAIN}
+    ObjectsApi(api).upload_object("repo", "main", "p", content=b"x", user_metadata=metadata)
+    headers = server.requests[0].headers
+    assert headers["team"] == "a/b c"
+    assert headers["x-lakefs-meta-team"] == "main"
 
 
 def test_misspelt_property_warns() -> None:

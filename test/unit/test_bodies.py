@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -225,6 +226,51 @@ def test_stream_with_unusual_seek_is_sent(
 ) -> None:
     server.script(Answer(201, json=STATS))
     upload(api, stream(b"some bytes"))
+    assert server.requests[0].body == b"some bytes"
+
+
+class NoPosition(SilentSeek):
+    """A file that can seek, but whose `tell` returns None."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.tell: Any = lambda: None
+
+
+def test_stream_without_position_is_sent(api: ApiClient, server: ScriptedServer) -> None:
+    server.script(Answer(201, json=STATS))
+    upload(api, NoPosition(b"some bytes"))
+    assert server.requests[0].body == b"some bytes"
+
+
+class ForwardOnly(SilentSeek):
+    """A file that seeks to its end and not back, like decompressors."""
+
+    def seek(self, offset: int, whence: int = 0) -> None:
+        if whence != os.SEEK_END:
+            raise OSError("cannot seek backwards")
+        super().seek(offset, whence)
+
+
+def test_stream_that_cannot_seek_back_raises_before_sending(
+    api: ApiClient, server: ScriptedServer
+) -> None:
+    with pytest.raises(ApiValueError, match="seek back"):
+        upload(api, ForwardOnly(b"some bytes"))
+    assert server.connections == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes of POSIX")
+def test_path_of_pipe_is_opened_once(
+    api: ApiClient, server: ScriptedServer, tmp_path: Path
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(b"some bytes",))
+    writer.start()
+    server.script(Answer(201, json=STATS))
+    upload(api, pipe)
+    writer.join()
     assert server.requests[0].body == b"some bytes"
 
 

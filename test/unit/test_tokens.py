@@ -520,6 +520,7 @@ def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         "AWS_SECRET_ACCESS_KEY": "aws-secret",
         "AWS_SESSION_TOKEN": "session/token+",
         "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_STS_REGIONAL_ENDPOINTS": "regional",  # the default of current releases
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_CONFIG_FILE": str(tmp_path / "config"),
         "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import threading
 from typing import TYPE_CHECKING, Any
 
 from lakefs_client import _process
@@ -41,7 +42,15 @@ class ObjectReader(io.BufferedReader):
     def __init__(self, context: TransferContext, ref: ObjectRef) -> None:
         remote = RemoteObject(context, ref)
         self.size = remote.size
-        super().__init__(_RangeReader(remote), BUFFER)
+        self._ranges = _RangeReader(remote)
+        super().__init__(self._ranges, BUFFER)
+        _process.register(self)
+
+    def abandon(self) -> None:
+        """Renew the buffer and its lock if a thread of the parent process was reading."""
+        thread, self._ranges.thread = self._ranges.thread, None
+        if thread not in (None, threading.get_ident()):
+            super().__init__(self._ranges, BUFFER)
 
 
 class _RangeReader(io.RawIOBase):
@@ -52,6 +61,7 @@ class _RangeReader(io.RawIOBase):
         self._position = 0
         self._body: RangeBody | None = None
         self._reach = 0  # bytes of the last request
+        self.thread: int | None = None  # which reads now
         self.name = str(remote)
         self.size = remote.size
         _process.register(self)
@@ -95,11 +105,14 @@ class _RangeReader(io.RawIOBase):
     def _next(self, wanted: int) -> bytes:
         if wanted <= 0:
             return b""
+        self.thread = threading.get_ident()
         try:
             data = self._remote.repeat(lambda: self._read(wanted))
         except ApiException as error:
             problem = f"at offset {self._position}: {describe(error)}"
             raise failure(self.name, problem, "aborted", error) from error
+        finally:
+            self.thread = None
         self._position += len(data)
         return data
 

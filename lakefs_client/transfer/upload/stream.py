@@ -9,6 +9,7 @@ import stat
 import tempfile
 from typing import TYPE_CHECKING, Any
 
+from lakefs_client._body import require_readable
 from lakefs_client.exceptions import ApiTypeError, ApiValueError
 from lakefs_client.transfer.plan import Part, stream_part_size
 from lakefs_client.transfer.source import BytesSource, FileSource
@@ -51,16 +52,13 @@ def source_of(stream: Any) -> FileSource | BytesSource | None:
         raise ApiTypeError("fileobj must be opened in binary mode ('rb')")
     if not callable(getattr(stream, "read", None)):
         raise ApiTypeError(f"fileobj must have a method read: got {type(stream).__name__}")
-    if getattr(stream, "closed", False):
-        raise ApiValueError("fileobj is closed")
+    require_readable(stream, "fileobj")
     # A subclass or a wrapper, one that decompresses for example, may define its own `read`.
     if type(stream) is io.BytesIO:
         return BytesSource(stream)
     raw = stream.raw if type(stream) in (io.BufferedReader, io.BufferedRandom) else stream
     if type(raw) is not io.FileIO:
         return None
-    if not raw.readable():
-        raise ApiValueError("fileobj is not open for reading")
     if raw.writable():
         stream.flush()
     status = os.fstat(raw.fileno())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import io
 import logging
+import sys
 import warnings
 from typing import TYPE_CHECKING
 from weakref import WeakSet
@@ -147,7 +148,12 @@ class ObjectWriter(AbortOnError, io.BufferedIOBase):
 
     def __del__(self) -> None:
         # The base class would close the file, which makes an object of half the bytes.
-        if getattr(self, "_upload", None) is not None:
+        if getattr(self, "_upload", None) is None:
+            return
+        if sys.is_finalizing():  # opened in an exit handler; no thread can abort the upload
+            self._upload = None
+            print(f"{self.name} was not closed: parts of it may be left", file=sys.stderr)
+        else:
             try:
                 text = f"{self.name} was not closed: no object is made"
                 warnings.warn(text, ResourceWarning, 2, source=self)

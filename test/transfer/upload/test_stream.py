@@ -36,6 +36,7 @@ from lakefs_client.model.object_stats import ObjectStats
 from lakefs_client.sandbox import Sandbox, blocks
 from lakefs_client.transfer import Transfer
 from lakefs_client.transfer.plan import StoreLimits
+from lakefs_client.transfer.progress import Progress
 from lakefs_client.transfer.upload import stream
 
 KIB = 1 << 10
@@ -462,8 +463,10 @@ def test_text_closed_and_write_only_files_raise(bench: Bench) -> None:
         fileobj.close()
         with pytest.raises(ApiValueError, match="closed"):
             upload(bench, fileobj)
-    with path.open("wb", buffering=0) as file, pytest.raises(ApiValueError, match="for reading"):
-        upload(bench, file)
+    for buffering in (0, -1):
+        file = path.open("wb", buffering)
+        with file, pytest.raises(ApiValueError, match="for reading"):
+            upload(bench, file)
     assert list(bench.sandbox.requests) == []
 
 
@@ -583,11 +586,11 @@ def test_stream_above_limit_of_one_put_raises(
 @linux
 @pytest.mark.parametrize("concurrency", [1, 2])
 def test_spool_files_are_limited_private_and_unnamed(
-    bench: Bench, spools: Path, concurrency: int
+    bench: Bench, spools: Path, monkeypatch: pytest.MonkeyPatch, concurrency: int
 ) -> None:
     most = 0
     full = threading.Event()
-    waited = False
+    add = Progress.add
 
     def check_spools() -> None:
         nonlocal most
@@ -604,15 +607,14 @@ def test_spool_files_are_limited_private_and_unnamed(
                 full.set()
             yield window
 
-    def progress(count: int) -> None:
+    def add_when_full(self: Progress, count: int) -> None:
         # The first part ends only when the maximum of spool files is open.
-        nonlocal waited
-        if not waited:
-            assert full.wait(60)
-            waited = True
+        assert full.wait(60)
         check_spools()
+        add(self, count)
 
-    upload(bench, Chunks(read()), progress=progress, max_concurrency=concurrency)
+    monkeypatch.setattr(Progress, "add", add_when_full)
+    upload(bench, Chunks(read()), max_concurrency=concurrency)
     assert most == concurrency + 1
     assert open_files(spools) == {}
     bench.assert_whole(content(6 * PART + 9))

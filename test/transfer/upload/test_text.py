@@ -53,7 +53,7 @@ def test_unclosed_text_file_creates_no_object(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("mode", "options"),
     [
-        ("x", {}),
+        ("r+", {}),
         ("a", {}),
         ("rb", {"encoding": "utf-8"}),
         ("wb", {"newline": ""}),
