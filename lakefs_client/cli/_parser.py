@@ -51,10 +51,10 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **options)
         self._words: Sequence[str] = ()
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Remember the words, for `error`."""
-        self._words = args or ()
-        return super().parse_known_args(args, namespace)
+    def parse_known_args(self, *args: Any, **options: Any) -> Any:
+        """Remember the words, which argparse passes first, for `error`."""
+        self._words = args[0] if args else ()
+        return super().parse_known_args(*args, **options)
 
     def error(self, message: str) -> NoReturn:
         """Name an unknown option rather than its value, which argparse takes for an argument."""
