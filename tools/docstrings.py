@@ -199,23 +199,22 @@ def _dedent(block: str) -> str:
 
 
 def _inherited(node: ast.ClassDef, module: str) -> list[ast.FunctionDef]:
-    """Return the methods of the bases that the module imports from the package."""
+    """Return the methods of the bases that the module imports from the package, and of theirs."""
     imported = {
-        alias.name: statement.module
+        alias.name: str(statement.module)
         for statement in _tree(module).body
         if isinstance(statement, ast.ImportFrom) and (statement.module or "").startswith("lakefs_")
         for alias in statement.names
     }
-    bases = [ast.unparse(base) for base in node.bases]
     # A base of another package, such as fsspec, has pages there.
-    classes = [
-        found
-        for base in bases
-        if base in imported
-        for found in _definitions(str(imported[base]))
-        if found.name == base
-    ]
-    return [n for base in classes for n in base.body if isinstance(n, ast.FunctionDef)]
+    bases = [name for base in node.bases if (name := ast.unparse(base)) in imported]
+    methods = []
+    for name in bases:
+        for found in _definitions(imported[name]):
+            if found.name == name and isinstance(found, ast.ClassDef):
+                methods += [n for n in found.body if isinstance(n, ast.FunctionDef)]
+                methods += _inherited(found, imported[name])
+    return methods
 
 
 def _class_section(node: ast.ClassDef, inherited: list[ast.FunctionDef]) -> list[str]:

@@ -29,4 +29,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run(arguments)
     from lakefs_client.cli import _stdout
 
-    return _stdout.write(text)
+    return _stdout.finish(0, text)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lakefs_client.transfer import Transfer, TransferConfig
 
 
+_CONFLICTS_SHOWN = 100
 _REPORTED = ("job", "transactions")
 """Modules whose warnings the report or the error of a command repeats."""
 
@@ -60,15 +61,16 @@ class App:
     @cached_property
     def configuration(self) -> Configuration:
         """The server and the credentials that are in force."""
-        discovery = self.discover()
+        discovery = self.discovery
         try:
             return discovery.configuration()
         except ApiValueError as error:
             hint = "'lakefs-client login' asks for server and credentials, and keeps them."
             raise UsageError(str(error), hint) from error
 
-    def discover(self) -> Discovery:
-        """Look for the server and the credentials."""
+    @cached_property
+    def discovery(self) -> Discovery:
+        """The server and the credentials that were found, and where."""
         from lakefs_client import credentials
 
         if self.options.config:
@@ -144,7 +146,7 @@ class App:
         code, sentence, hint = _errors.explain(error)
         if _errors.needs_place(error):
             places = filter(_is_place, self.options.words)
-            sentence = ": ".join([*map(as_text, places), sentence])
+            sentence = ": ".join([*places, sentence])
         return self.fail(sentence, hint, code, error)
 
     def fail(self, sentence: str, hint: str, code: int, error: Exception | None = None) -> int:
@@ -154,10 +156,12 @@ class App:
 
             say(json.dumps(_errors.as_record(code, sentence, hint, error)))
             return code
+        for path in _errors.conflicting_paths(error)[:_CONFLICTS_SHOWN]:
+            self.out.note(f"conflict: {as_text(path)}")
         label = self.out.paint("error:", "red", sys.stderr)
-        say(f"lakefs-client {self.options.name}: {label} {sentence}")
+        say(f"lakefs-client {self.options.name}: {label} {as_text(sentence)}")
         if hint:
-            say(f"hint: {hint}")
+            say(f"hint: {as_text(hint)}")
         return code
 
 

@@ -14,7 +14,13 @@ from urllib.parse import urlsplit
 
 from lakefs_client.cli._errors import explain
 from lakefs_client.cli._output import as_text
-from lakefs_client.exceptions import ApiConnectionError, ApiException, UnauthorizedException
+from lakefs_client.exceptions import (
+    ApiConnectionError,
+    ApiException,
+    InvalidAnswerError,
+    NotFoundException,
+    UnauthorizedException,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -63,12 +69,14 @@ def _checking(check: str) -> Iterator[None]:
         yield
     except Exception as error:
         code, sentence, hint = explain(error)
-        hint = _advice(error) or hint
+        hint = _advice(check, error) or hint
         raise _Failed(_finding(check, "failed", sentence, hint, code)) from error
 
 
-def _advice(error: Exception) -> str:
-    """Return what to do about a network error, as far as its text tells."""
+def _advice(check: str, error: Exception) -> str:
+    """Return what to do about a server that cannot be reached or is not lakeFS."""
+    if isinstance(error, (InvalidAnswerError, NotFoundException)) and check == "server":
+        return "This is not the API of lakeFS: check the address, and its path if it has one."
     if not isinstance(error, ApiConnectionError):
         return ""
     text = str(error.reason)
@@ -84,7 +92,7 @@ def _advice(error: Exception) -> str:
 
 def _settings(app: App) -> Iterator[Finding]:
     with _checking("settings"):
-        discovery = app.discover()
+        discovery = app.discovery
         configuration = app.configuration
     origins = {setting.name: setting.origin for setting in discovery.settings}
     yield _finding(
@@ -117,16 +125,16 @@ def _without_password(proxy: str) -> str:
 
 def _server(app: App) -> Generator[Finding, None, tuple[Any, float]]:
     check: Any = app.lakefs.health_check_api.health_check
-    began = time.monotonic()
     with _checking("server"):
+        began = time.monotonic()
         _, _, headers = check(_return_http_data_only=False)
-    took = time.monotonic() - began
-    detail = f"answers in {took * 1000:.0f} ms"
-    try:
-        version = app.lakefs.config_api.get_config().get("version_config") or {}
-        detail = f"lakeFS {version.get('version', '')}, {detail}"
-    except UnauthorizedException:
-        pass  # which is what the check of the credentials says
+        took = time.monotonic() - began
+        detail = f"answers in {took * 1000:.0f} ms"
+        try:
+            version = app.lakefs.config_api.get_config().get("version_config") or {}
+            detail = f"lakeFS {version.get('version', '')}, {detail}"
+        except UnauthorizedException:
+            pass  # which is what the check of the credentials says
     yield _finding("server", "ok", as_text(detail))
     return headers, took
 

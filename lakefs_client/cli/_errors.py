@@ -95,6 +95,11 @@ class UsageError(CommandError):
 
 def server_message(error: ApiException) -> str:
     """Return the server's own words for an error, or the reason."""
+    return _own_words(error) or str(error.reason or type(error).__name__)
+
+
+def _own_words(error: ApiException) -> str:
+    """Return the server's message; an empty text if there is none for people."""
     import json
 
     message = getattr(error, "message", None)
@@ -104,7 +109,7 @@ def server_message(error: ApiException) -> str:
         # What answers in front of lakeFS says it in text; a page of HTML is of no use here.
         text = (error.body or "").strip()
         message = None if text.startswith(("<", "{")) else text[:_LONGEST]
-    return str(message or error.reason or type(error).__name__)
+    return str(message or "")
 
 
 def explain(error: BaseException) -> tuple[int, str, str]:
@@ -112,7 +117,9 @@ def explain(error: BaseException) -> tuple[int, str, str]:
     if isinstance(error, CommandError):
         return error.code, str(error), error.hint
     if isinstance(error, TransferError):
-        return _code(error), str(error.reason), _OUTCOMES.get(error.outcome, _hint(error))
+        words = _own_words(error)
+        sentence = f"{error.reason}; the server says: {words}" if words else str(error.reason)
+        return _code(error), sentence, _OUTCOMES.get(error.outcome) or _hint(_cause(error))
     if isinstance(error, ApiException):
         return _code(error), _sentence(error), " ".join(filter(None, (error.hint, _hint(error))))
     if isinstance(error, (OpenApiException, ImportError)):
@@ -130,8 +137,13 @@ def needs_place(error: BaseException) -> bool:
     )  # fmt: skip
 
 
+def _cause(error: ApiException) -> BaseException:
+    """Return the error that a transfer failed with, if that is known."""
+    return (isinstance(error, TransferError) and error.__cause__) or error
+
+
 def _code(error: ApiException) -> int:
-    cause = error.__cause__ if isinstance(error, TransferError) else error
+    cause = _cause(error)
     if isinstance(cause, ApiConnectionError):
         return UNREACHABLE
     if isinstance(cause, OSError):
@@ -148,7 +160,7 @@ def _sentence(error: ApiException) -> str:
     return message if not error.status else f"{message} (HTTP status {error.status})"
 
 
-def _hint(error: ApiException) -> str:
+def _hint(error: BaseException) -> str:
     if isinstance(error, ApiConnectionError):
         return "'lakefs-client doctor' checks address, proxy and certificates."
     if isinstance(error, NothingToCommitError):
@@ -157,9 +169,7 @@ def _hint(error: ApiException) -> str:
         return f"The id of the hooks' run is {error.run_id}."
     if isinstance(error, BranchProtectedError):
         return "Write to another branch, and merge it."
-    if isinstance(error, MergeConflictError):
-        return "--strategy source-wins or dest-wins decides for one side."
-    return _HINTS.get(error.status or 0, "")
+    return _HINTS.get(getattr(error, "status", None) or 0, "")
 
 
 def _os_code(error: OSError) -> int:
@@ -182,4 +192,16 @@ def as_record(code: int, sentence: str, hint: str, error: BaseException | None) 
         value = getattr(error, name, None)
         if value:
             record[name] = value
+    if paths := conflicting_paths(error):
+        record["paths"] = paths
     return record
+
+
+def conflicting_paths(error: BaseException | None) -> list[str]:
+    """Return the paths of a merge conflict, as far as the server tells them."""
+    if not isinstance(error, MergeConflictError):
+        return []
+    try:
+        return error.paths
+    except OpenApiException:
+        return []

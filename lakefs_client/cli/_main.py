@@ -24,6 +24,7 @@ class Interrupted(KeyboardInterrupt):
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command in the arguments and return its exit code."""
+    _stdout.open_if_closed()
     try:
         return _stdout.finish(_carry_out(_parser.parse(arguments)))
     except SystemExit as error:  # argparse has said why

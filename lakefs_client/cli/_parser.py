@@ -6,15 +6,16 @@ import argparse
 import os
 import re
 import sys
+from itertools import takewhile
 
 from lakefs_client.cli import _commands
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
     from types import ModuleType
-    from typing import Any
+    from typing import Any, NoReturn
 
 PROGRAM = "lakefs-client"
 EVERYWHERE = {flags.rpartition("--")[2].replace("-", "_") for flags, *_ in _commands.OPTIONS}
@@ -48,6 +49,25 @@ class _Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         options.setdefault("formatter_class", _Formatter)
         super().__init__(allow_abbrev=False, **options)
+        self._words: Sequence[str] = ()
+
+    def parse_known_args(self, *args: Any, **options: Any) -> Any:
+        """Remember the words, which argparse passes first, for `error`."""
+        self._words = args[0] if args else ()
+        return super().parse_known_args(*args, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Name an unknown option rather than its value, which argparse takes for an argument."""
+        words = takewhile(lambda word: word != "--", self._words)
+        if unknown := next(filter(self._is_unknown, words), ""):
+            message = f"unknown option {unknown}{_guess(unknown, self._option_string_actions)}"
+        super().error(message)
+
+    def _is_unknown(self, word: str) -> bool:
+        if self._subparsers or not re.fullmatch(r"-[^\d\s]\S*", word):
+            return False  # an argument, such as - or a number, or an option of a verb
+        name = word.partition("=")[0] if word.startswith("--") else word[:2]
+        return name not in self._option_string_actions
 
 
 class _Program(_Parser):
@@ -157,7 +177,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     options = top.parse_args(arguments[:end])
     options.words = [*arguments[end:]]
     if options.name not in _commands.names():
-        top.error(f"unknown command {options.name!r}{_guess(options.name)}")
+        top.error(f"unknown command {options.name!r}{_guess(options.name, _commands.names())}")
     module = load(options.name)
     if hasattr(module, "parse"):
         parsed: argparse.Namespace = module.parse(command_parser(options.name), options)
@@ -174,10 +194,10 @@ def _command_index(arguments: Sequence[str]) -> int:
     return index
 
 
-def _guess(name: str) -> str:
+def _guess(name: str, names: Iterable[str]) -> str:
     from difflib import get_close_matches
 
-    close = get_close_matches(name, _commands.names(), 1)
+    close = get_close_matches(name, list(names), 1)
     return f", did you mean {close[0]!r}?" if close else ""
 
 
@@ -253,7 +273,10 @@ def time(text: str) -> datetime:
     """Parse a time of ISO 8601. Without an offset it is local."""
     from dateutil.parser import isoparse
 
-    parsed: datetime = isoparse(text)
+    try:
+        parsed: datetime = isoparse(text)
+    except ValueError:
+        raise ValueError(f"got {text!r}, expected a time such as 2026-11-27T12:00:00Z") from None
     return parsed if parsed.tzinfo else parsed.astimezone()
 
 

@@ -6,17 +6,17 @@ import os
 import sys
 
 
-def write(text: str) -> int:
-    """Write text to stdout and return the exit code."""
-    if sys.stdout is not None:
-        sys.stdout.write(text)
-    return finish(0)
+def open_if_closed() -> None:
+    """Discard what is written to stdout if this process was started without one."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
-def finish(code: int) -> int:
-    """Flush stdout and return an exit code: `code`, or 1 if the flush fails."""
+def finish(code: int, text: str = "") -> int:
+    """Write a last text to stdout, flush it, and return `code`, or an error's exit code."""
     try:
         if sys.stdout is not None:
+            sys.stdout.write(text)
             sys.stdout.flush()
     except BrokenPipeError:
         abandon()

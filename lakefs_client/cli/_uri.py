@@ -60,17 +60,19 @@ def place(text: str) -> Place:
 
 def repository(text: str) -> str:
     """Parse lakefs://REPOSITORY and return the name."""
-    address = _parse(text)
+    form = "lakefs://REPOSITORY"
+    address = _parse(text, form)
     if address.ref is not None:
-        raise UsageError(f"got {text!r}, expected lakefs://REPOSITORY and nothing after it")
+        raise UsageError(f"got {text!r}, expected {form} and nothing after it")
     return address.repository
 
 
 def ref(text: str) -> Ref:
     """Parse lakefs://REPOSITORY/REF."""
-    address = _parse(text)
+    form = "lakefs://REPOSITORY/REF"
+    address = _parse(text, form)
     if address.ref is None or address.path:
-        raise UsageError(f"got {text!r}, expected lakefs://REPOSITORY/REF")
+        raise UsageError(f"got {text!r}, expected {form}")
     return Ref(address.repository, address.ref)
 
 
@@ -86,21 +88,28 @@ def commit(text: str, repository: str) -> str:
 
 def prefix(text: str) -> ObjectRef:
     """Parse lakefs://REPOSITORY/REF[/PATH]. The path is empty if there is none."""
-    address = _parse(text)
+    return _object_ref(text, "lakefs://REPOSITORY/REF[/PATH]")
+
+
+def _object_ref(text: str, form: str) -> ObjectRef:
+    address = _parse(text, form)
     if address.ref is None:
-        raise UsageError(f"got {text!r}, expected lakefs://REPOSITORY/REF[/PATH]")
+        raise UsageError(f"got {text!r}, expected {form}")
     return ObjectRef(address.repository, address.ref, address.path or "")
 
 
 def object_path(text: str) -> ObjectRef:
     """Parse lakefs://REPOSITORY/REF/PATH."""
-    found = prefix(text)
+    form = "lakefs://REPOSITORY/REF/PATH"
+    found = _object_ref(text, form)
     if not found.path:
-        raise UsageError(f"got {text!r}, expected lakefs://REPOSITORY/REF/PATH")
+        raise UsageError(f"got {text!r}, expected {form}")
     return found
 
 
-def _parse(text: str) -> Address:
+def _parse(text: str, form: str) -> Address:
     if text[: len(SCHEME)].lower() != SCHEME:
         text = os.environ.get("LAKECTL_BASE_URI", "") + text  # as lakectl, without a slash
+    if not _SOME_SCHEME.match(text):
+        raise UsageError(f"got {text!r}, expected {form}")
     return Address.parse(text)

@@ -16,7 +16,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(app: App, options: argparse.Namespace) -> None:
     """Show every setting that was found, and fail if they are not enough to call a server."""
-    discovery = app.discover()
     columns = {"name": 12, "value": 32, "origin": 0}
-    app.out.many((setting._asdict() for setting in discovery.settings), columns)
+    app.out.many((setting._asdict() for setting in app.discovery.settings), columns)
     _ = app.configuration

@@ -6,8 +6,9 @@ import os
 import sys
 
 from lakefs_client.cli import _parser
-from lakefs_client.cli._errors import UsageError
+from lakefs_client.cli._errors import NOT_ALLOWED, CommandError, UsageError, server_message
 from lakefs_client.cli._output import is_terminal
+from lakefs_client.exceptions import UnauthorizedException
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,8 +45,14 @@ def run(app: App, options: argparse.Namespace) -> None:
     key_id = options.access_key_id or _ask("Access key id: ", "--access-key-id")
     secret = _secret()
     configuration = Configuration(host=endpoint, username=key_id, password=secret)
-    with LakeFSClient(configuration) as lakefs:
-        user = lakefs.auth_api.get_current_user().user.id
+    try:
+        with LakeFSClient(configuration) as lakefs:
+            user = lakefs.auth_api.get_current_user().user.id
+    except UnauthorizedException as error:
+        raise CommandError(
+            f"{configuration.host}: {server_message(error)} (HTTP status 401)", NOT_ALLOWED,
+            "Check the access key id and the secret access key.",
+        ) from error  # fmt: skip
     path = _path(app)
     if path.exists():
         app.confirm(f"Replace the server and the credentials in {path}", yes=options.yes)
@@ -59,7 +66,10 @@ def _ask(question: str, option: str) -> str:
         raise UsageError(f"there is no terminal to ask for {option}", f"Give {option}.")
     sys.stderr.write(question)
     sys.stderr.flush()
-    return sys.stdin.readline().strip()
+    answer = sys.stdin.readline().strip()
+    if not answer:
+        raise UsageError(f"got no answer, expected {option}")
+    return answer
 
 
 def _secret() -> str:

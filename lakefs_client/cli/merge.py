@@ -5,7 +5,6 @@ from __future__ import annotations
 from lakefs_client.cli import _parser
 from lakefs_client.cli._app import as_dict
 from lakefs_client.cli._errors import UsageError
-from lakefs_client.cli._output import as_text
 from lakefs_client.exceptions import MergeConflictError, NothingToCommitError
 
 TYPE_CHECKING = False
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from lakefs_client.cli._app import App
-
-CONFLICTS_SHOWN = 100
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +70,6 @@ def run(app: App, options: argparse.Namespace) -> None:
         app.out.changed({"reference": None})
         return
     except MergeConflictError as error:
-        for path in error.paths[:CONFLICTS_SHOWN]:
-            app.out.note(f"conflict: {as_text(path)}")
+        error.hint = "--strategy source-wins or dest-wins decides for one side."
         raise
     app.out.one(as_dict(result), {"reference": 0})

@@ -114,7 +114,7 @@ def test_closed_stdout_is_not_an_error(cli: Cli, repo: Repo, uri: str) -> None:
 def test_full_disk_is_an_error(cli: Cli, repo: Repo, uri: str) -> None:
     repo.upload("a")
     with open("/dev/full", "wb") as full:
-        for arguments in (("ls", f"{uri}/main/"), ("--version",), ("api",)):
+        for arguments in (("ls", f"{uri}/main/"), ("--version",), ("--help",), ("api",)):
             with cli.start(*arguments, stdout=full) as process:
                 _, err = process.communicate(timeout=PATIENCE)
             assert process.returncode == 1
@@ -129,13 +129,14 @@ def close_and_run(*descriptors: int) -> list[str]:
     return [sys.executable, "-c", code, " ".join(map(str, descriptors))]
 
 
-@pytest.mark.parametrize("descriptors", [(0,), (2,), (0, 2)])
-def test_closed_stdin_and_stderr_are_supported(
+@pytest.mark.parametrize("descriptors", [(0,), (1,), (2,), (0, 2), (0, 1, 2)])
+def test_closed_streams_are_supported(
     cli: Cli, repo: Repo, uri: str, descriptors: tuple[int, ...]
 ) -> None:
     repo.upload("a")
     for arguments, code in (
         (("ls", f"{uri}/main/"), 0),
+        (("cat", f"{uri}/main/a"), 0),
         (("rm", f"{uri}/main/nothing"), 3),
         (("branch", "delete", f"{uri}/main"), 2),
         (("cp", "-", f"{uri}/main/b"), 2 if 0 in descriptors else 0),

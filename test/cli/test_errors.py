@@ -81,9 +81,10 @@ def test_config_file_option_selects_credentials(cli: Cli) -> None:
     assert "settings.yaml" not in cli("repo", "list", code=2).err
     assert "missing.yaml" in cli("repo", "list", "-c", "missing.yaml", code=3).err
     path.chmod(0o644)
-    exposed = cli("repo", "list", "-c", "settings.yaml")
-    assert exposed.err.startswith("lakefs-client repo: warning: ")
-    assert len(exposed.err.splitlines()) == 1
+    for command in (("repo", "list"), ("config",)):
+        exposed = cli(*command, "-c", "settings.yaml")
+        assert exposed.err.startswith(f"lakefs-client {command[0]}: warning: ")
+        assert len(exposed.err.splitlines()) == 1
 
 
 def test_unreachable_server_exits_with_8(cli: Cli) -> None:
@@ -159,9 +160,53 @@ def test_usage_errors_exit_with_2(cli: Cli) -> None:
     assert "usage:" in cli(code=2).err
     assert "did you mean 'commit'?" in cli("comit", code=2).err
     assert "unrecognized arguments: --nonsense" in cli("repo", "list", "--nonsense", code=2).err
+    address = "lakefs://repo-1/main/"
+    typed = cli("ls", "--amout", 3, address, code=2).err
+    assert "unknown option --amout, did you mean '--amount'?" in typed
+    assert "unknown option -x" in cli("ls", "-x", address, code=2).err
+    assert "unknown option --nonsense" in cli("--nonsense", code=2).err
+    assert "number above 0, got '-1'" in cli("ls", address, "--amount", -1, code=2).err
+    assert "got '-x', expected lakefs://" in cli("ls", "--", "-x", code=2).err
+    assert "got 'now', expected a time" in cli("log", address[:-1], "--since", "now", code=2).err
     # A new option would make an abbreviation ambiguous.
     cli("commit", "lakefs://repo-1/main", "--mess", "x", code=2)
     assert "VERB" in cli("repo", code=2).err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "form"),
+    [
+        (("repo", "show", "x"), "lakefs://REPOSITORY"),
+        (("log", "x"), "lakefs://REPOSITORY/REF"),
+        (("ls", "x"), "lakefs://REPOSITORY/REF[/PATH]"),
+        (("stat", "x"), "lakefs://REPOSITORY/REF/PATH"),
+    ],
+)
+def test_address_error_has_the_expected_form(
+    cli: Cli, arguments: tuple[str, ...], form: str
+) -> None:
+    assert cli(*arguments, code=2).err.endswith(f"got 'x', expected {form}\n")
+
+
+def test_upload_error_has_the_server_message(sandbox_cli: Cli, sandbox: Sandbox) -> None:
+    main = make_repository(sandbox_cli, sandbox)
+    sandbox.faults.add(
+        "link_physical_address", "status", status=403,
+        body={"message": "cannot write to protected branch"},
+    )  # fmt: skip
+    failed = sandbox_cli("cp", "-", f"{main}/a", stdin=b"a", code=5)
+    assert "the server says: cannot write to protected branch" in failed.err
+    assert "hint: Write to another branch" in failed.err
+
+
+def test_control_characters_in_errors_are_escaped(sandbox_cli: Cli, sandbox: Sandbox) -> None:
+    main = make_repository(sandbox_cli, sandbox)
+    sandbox.faults.add(
+        "commit", "status", status=412,
+        body={"message": "pre-commit hook aborted, run id '5k': one\ntwo \x1b[2J"},
+    )  # fmt: skip
+    failed = sandbox_cli("commit", main, "-m", "x", code=7)
+    assert "one\\ntwo \\x1b[2J (HTTP status 412)\nhint: " in failed.err
 
 
 def test_quiet_suppresses_messages_but_not_errors(cli: Cli, repo: Repo, uri: str) -> None:

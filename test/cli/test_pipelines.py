@@ -101,7 +101,7 @@ def test_login_writes_lakectl_file(cli: Cli) -> None:
     secret = environment.pop("LAKECTL_CREDENTIALS_SECRET_ACCESS_KEY")
     login = ("login", "--endpoint-url", endpoint, "--access-key-id", key_id)
     cli("repo", "list", code=2)
-    cli(*login, stdin=b"wrong\n", code=5)
+    assert "Check the access key id" in cli(*login, stdin=b"wrong\n", code=5).err
     cli(*login, code=2)
     path = cli.folder / "home" / ".lakectl.yaml"
     assert not path.exists()
@@ -142,6 +142,10 @@ def test_doctor_suggests_a_fix(cli: Cli) -> None:
     proxy = cli("doctor", code=8, HTTP_PROXY="http://user:pass@127.0.0.1:1", NO_PROXY="example.com")
     assert "NO_PROXY" in proxy.text
     assert "pass@" not in proxy.text
+    other = f"{cli.environment['LAKECTL_SERVER_ENDPOINT_URL']}/other"
+    page = cli.run("doctor", LAKECTL_SERVER_ENDPOINT_URL=other)
+    assert page.code in (1, 3)
+    assert "not the API of lakeFS" in page.text
     cli("doctor", code=2, LAKECTL_SERVER_ENDPOINT_URL=None)
     cli("doctor", "lakefs://cli-test-missing/main", code=3)
 
@@ -258,6 +262,8 @@ def test_transact_conflict_exits_with_4(cli: Cli, repo: Repo, uri: str) -> None:
     other = f"echo other | lakefs-client -q cp - {uri}/main/a; lakefs-client commit {uri}/main -m o"
     failed = cli("transact", f"{uri}/main", "-m", "x", *shell(f"{UPLOAD}; {other}"), code=4)
     assert "is unchanged" in failed.err
+    assert "conflict: a\n" in failed.err
+    assert "--strategy" not in failed.err  # an option of merge
     assert repo.read("a") == b"other\n"
     assert branches(repo) == ["main"]
 

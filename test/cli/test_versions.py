@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from integration.support import Repo, Repositories, Server
 from support.waiting import eventually
 
@@ -161,7 +163,11 @@ def test_merge_strategy_resolves_a_conflict(cli: Cli, repo: Repo, uri: str) -> N
     repo.branch("dev")
     repo.change("a", b"main")
     repo.change("a", b"dev", branch="dev")
-    cli("merge", f"{uri}/dev", f"{uri}/main", code=4)
+    refused = cli("merge", f"{uri}/dev", f"{uri}/main", code=4).err
+    assert refused.startswith("conflict: a\n")
+    assert "hint: --strategy" in refused
+    record = json.loads(cli("merge", f"{uri}/dev", f"{uri}/main", "--json", code=4).err)
+    assert record["paths"] == ["a"]
     assert repo.read("a") == b"main"
     cli("merge", f"{uri}/dev", f"{uri}/main", "--strategy", "source-wins", "-m", "theirs")
     assert repo.read("a") == b"dev"

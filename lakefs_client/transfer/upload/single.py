@@ -26,11 +26,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger("lakefs_client.transfer")
 
 
-_LINK_CONDITIONS = {
-    400: "lakeFS rejects the path or the metadata, so only an upload with others",
-    403: "once the branch accepts writes, link_physical_address with this address",
-    404: "once the repository and the branch exist, link_physical_address with this address",
-    412: "once no object is at the path, link_physical_address with this address",
+_CALL = "link_physical_address with this address"
+_LINK = f"{_CALL} makes the object."
+_LINK_HINTS = {
+    400: "lakeFS rejects the path or the metadata: upload with others.",
+    403: f"Once the branch accepts writes, {_LINK}",
+    404: f"Once the repository and the branch exist, {_LINK}",
+    412: f"Once no object is at the path, {_LINK}",
 }
 
 
@@ -133,15 +135,15 @@ def link(destination: Destination, physical_address: str, checksum: str, size: i
         if stats is not None and same_address(stats.physical_address, physical_address):
             return stats
         unknown, problem = False, "no object refers to them"
-    condition = _LINK_CONDITIONS.get(cause.status or 0, "link_physical_address with this address")
-    raise failure(
+    failed = failure(
         destination,
-        f"the bytes are in the store, but linking them failed ({describe(cause)}), and "
-        f"{problem}; {condition} makes the object",
+        f"the bytes are in the store, but linking them failed ({describe(cause)}), and {problem}",
         "unknown" if unknown else "not linked",
         cause,
         physical_address=physical_address,
     )
+    failed.hint = _LINK_HINTS.get(cause.status or 0, f"To make the object, call {_CALL}.")
+    raise failed
 
 
 def _upload_through_server(
