@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
     T = TypeVar("T")
 
+    _Submitted = tuple[Future[Any], Callable[[], Any]]
+
 CANCEL_WAIT = 10.0
 """Seconds to wait for work in progress after a cancellation."""
 
@@ -33,7 +35,7 @@ class WorkerPool:
         self._size = size
         self._name = name
         self._changed = threading.Condition()
-        self._calls: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._calls: deque[_Submitted] = deque()
         self._threads = 0
         self._idle = 0
         self._closed = False
@@ -53,7 +55,7 @@ class WorkerPool:
                 return future
             started = self._threads < self._size and self._start()
         if not started and not self._threads:
-            self._run_next()
+            self._run(self._take(wait=False))
         return future
 
     def finish(self) -> None:
@@ -91,20 +93,24 @@ class WorkerPool:
         return True
 
     def _work(self) -> None:
-        while True:
-            with self._changed:
+        while (taken := self._take(wait=True)) is not None:
+            self._run(taken)
+            del taken  # a thread that waits keeps nothing alive
+
+    def _take(self, *, wait: bool) -> _Submitted | None:
+        """Return the next call; None without one or, with `wait`, once the pool is closed."""
+        with self._changed:
+            if wait and not self._calls:
                 self._idle += 1
                 self._changed.wait_for(lambda: self._calls or self._closed)
                 self._idle -= 1
-                if not self._calls:
-                    return
-            self._run_next()
+            return self._calls.popleft() if self._calls else None
 
-    def _run_next(self) -> None:
-        with self._changed:
-            if not self._calls:
-                return  # another thread took the call
-            future, call = self._calls.popleft()
+    @staticmethod
+    def _run(submitted: _Submitted | None) -> None:
+        if submitted is None:
+            return  # another thread took the call
+        future, call = submitted
         if not future.set_running_or_notify_cancel():
             return
         try:

@@ -184,11 +184,9 @@ class DirectoryJob:
             raise Cancelled
 
     def _finished(self, path: str, future: Future[Iterable[DirectoryEntry]]) -> None:
+        entries: Iterable[DirectoryEntry] = ()
         try:
             entries = future.result()
-            with self._changed:
-                for entry in entries:
-                    self.report._add(entry)
             if self.dry_run:
                 self.progress.add(sum(e.size for e in entries if e.action == "transferred"))
             if self.call.bar is not None:
@@ -202,6 +200,8 @@ class DirectoryJob:
         except BaseException as error:
             self.end(error)
         with self._changed:
+            for entry in entries:
+                self.report._add(entry)
             self._active -= 1
             if self._active < self._awaited or not self._active:
                 self._changed.notify_all()
