@@ -63,9 +63,11 @@ def unwrap(error: BaseException) -> BaseException:
 
 def describe(error: BaseException) -> str:
     """Return a short description: an HTTP status with its reason, or the error's text."""
-    if isinstance(error, ApiException):
-        return f"{error.status} {error.reason}" if error.status else str(error.reason)
-    return str(error)
+    if not isinstance(error, ApiException):
+        return str(error)
+    if isinstance(error, TransferError) or not error.status:
+        return str(error.reason)  # which has the status that a transfer failed with
+    return f"{error.status} {error.reason}"
 
 
 def failure(
