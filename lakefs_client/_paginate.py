@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from lakefs_client.exceptions import ApiException, ApiTypeError
 
+PAGE = 1000
+"""Items that a page holds by default, which is the server's maximum."""
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import ParamSpec, Protocol, TypeVar
@@ -35,7 +38,8 @@ def paginate(
     Args:
         method: Bound method that lists something.
         args: Required arguments of the method.
-        kwargs: Other arguments of the method. ``amount`` is the page size, ``after`` the start.
+        kwargs: Other arguments of the method. ``amount`` is the page size, by default 1,000, the
+            server's maximum. ``after`` is the start.
 
     Raises:
         ApiTypeError: The method's results have no pages, or an option changes the result
@@ -46,7 +50,11 @@ def paginate(
     for option in ("async_req", "_preload_content", "_return_http_data_only"):
         if option in kwargs:
             raise ApiTypeError(f"paginate does not take {option}")
-    return _items(method, args, dict(kwargs))
+    options: dict[str, Any] = dict(kwargs)
+    operation = getattr(method, "operation", None)
+    if operation is not None and "amount" in operation.parameters:
+        options.setdefault("amount", PAGE)
+    return _items(method, args, options)
 
 
 def _items(

@@ -113,7 +113,7 @@ class Schema:
 
     def closest(self, name: str) -> str:
         """Return "Did you mean …?" for a name close to a property's; "" if there is none."""
-        if name.startswith("_"):
+        if name.startswith("_") or name in self.properties:
             return ""
         from difflib import get_close_matches
 

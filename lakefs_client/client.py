@@ -58,6 +58,9 @@ class LakeFSClient:
 
         return cls(Configuration.from_environment(**explicit))
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._api.configuration!r}>"
+
     def __enter__(self) -> Self:
         return self
 

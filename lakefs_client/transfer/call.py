@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from lakefs_client import _process
+from lakefs_client._redact import printable
 from lakefs_client.observe import TransferEvent, observed
 from lakefs_client.rest import Cancellation
 from lakefs_client.transfer.bar import ProgressBar
@@ -80,6 +81,7 @@ class Call:
     def run(self, description: str, work: Callable[[], T]) -> T:
         """Run the transfer. Log its start and its end, and deliver its progress before it ends."""
         started = time.monotonic()
+        description = printable(description)
         logger.info("%s", description)
         ended = _active.calls[self.cancellation] = threading.Event()
         try:

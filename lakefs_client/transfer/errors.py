@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lakefs_client._redact import printable
 from lakefs_client.exceptions import (
     ApiException,
     ObjectExistsError,
@@ -64,10 +65,10 @@ def unwrap(error: BaseException) -> BaseException:
 def describe(error: BaseException) -> str:
     """Return a short description: an HTTP status with its reason, or the error's text."""
     if not isinstance(error, ApiException):
-        return str(error)
+        return printable(str(error))
     if isinstance(error, TransferError) or not error.status:
-        return str(error.reason)  # which has the status that a transfer failed with
-    return f"{error.status} {error.reason}"
+        return printable(str(error.reason))  # which has the status that a transfer failed with
+    return printable(f"{error.status} {error.reason}")
 
 
 def failure(

@@ -127,6 +127,16 @@ def test_logs_describe_upload_without_secrets(
     assert "Basic " not in caplog.text
 
 
+def test_local_name_cannot_forge_log_lines(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    source = bench.folder / "a\nERROR forged\x1b[31m"
+    source.write_bytes(b"x")
+    with caplog.at_level(logging.INFO, "lakefs_client.transfer"):
+        bench.transfer().upload_file(source, "repo", "main", PATH)
+    assert caplog.records
+    for record in caplog.records:
+        assert r"a\nERROR forged\x1b[31m" in record.getMessage()
+
+
 @pytest.mark.parametrize("status", [403, 503])
 def test_errors_quote_answer_without_secrets(
     bench: Bench, caplog: pytest.LogCaptureFixture, status: int

@@ -105,6 +105,8 @@ def test_misspelt_property_warns() -> None:
     commit: Any = CommitCreation("m")
     with pytest.raises(ApiAttributeError, match="Did you mean 'message'"):
         _ = commit.mesage
+    with pytest.raises(ApiAttributeError, match="has no attribute 'metadata' at"):
+        _ = commit.metadata
 
 
 def test_iterating_a_page_raises_and_names_results(api: ApiClient, server: ScriptedServer) -> None:

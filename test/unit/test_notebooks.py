@@ -7,6 +7,7 @@ import re
 
 from lakefs_client import ApiClient, Configuration
 from lakefs_client.apis import ObjectsApi, RepositoriesApi
+from lakefs_client.client import LakeFSClient
 from lakefs_client.models import (
     CredentialsWithSecret,
     ObjectStats,
@@ -79,7 +80,8 @@ def test_repr_shows_host_and_user_and_hides_secrets() -> None:
         "https://a.example", username="AKIA", password="very secret", access_token="a token"
     )
     client = ApiClient(configuration)
-    for thing in (configuration, client, ObjectsApi(client), Transfer(client)):
+    groups = LakeFSClient(configuration)
+    for thing in (configuration, client, ObjectsApi(client), Transfer(client), groups):
         assert type(thing).__name__ in repr(thing)
         assert "host='https://a.example/api/v1' username='AKIA'" in repr(thing)
         assert "secret" not in repr(thing)

@@ -47,13 +47,14 @@ def test_last_page_ends_the_listing(api: ApiClient, server: ScriptedServer, answ
 def test_empty_page_does_not_end_the_listing(api: ApiClient, server: ScriptedServer) -> None:
     server.script(page(more=True, offset="m"), page("n"))
     assert branches(api) == ["n"]
-    assert server.requests[1].query == "after=m"
+    assert server.requests[1].query == "amount=1000&after=m"
 
 
 def test_listing_starts_at_after(api: ApiClient, server: ScriptedServer) -> None:
     server.script(page("c", more=True), page("d"))
     assert branches(api, after="b") == ["c", "d"]
-    assert [request.query for request in server.requests] == ["after=b", "after=c"]
+    queries = [request.query for request in server.requests]
+    assert queries == ["after=b&amount=1000", "after=c&amount=1000"]
 
 
 def test_pages_are_fetched_lazily(api: ApiClient, server: ScriptedServer) -> None:

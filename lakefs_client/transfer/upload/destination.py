@@ -184,8 +184,10 @@ class Destination:
                 raise
             return "", None
         location, _, headers = answer
-        url = location.get("presigned_url")
-        return location.physical_address, url and SignedUrl(url, headers.get("Date"))
+        address, url = location.get("physical_address"), location.get("presigned_url")
+        if not address:
+            raise ApiException(200, "get_physical_address: the answer has no physical_address")
+        return address, SignedUrl(url, headers.get("Date")) if url else None
 
     def upload(self, content: Any) -> ObjectStats:
         """Upload a stream through the lakeFS server."""

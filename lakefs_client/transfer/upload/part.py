@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lakefs_client import rest, retry
 from lakefs_client.exceptions import ApiConnectionError, ApiException, error_for
 from lakefs_client.rest import BodyError, Cancellation, Message, RESTClientObject
-from lakefs_client.transfer.errors import Cancelled, DamagedError
+from lakefs_client.transfer.errors import Cancelled, DamagedError, describe
 from lakefs_client.transfer.plan import S3_LIMITS
 from lakefs_client.transfer.presigned import MAX_RENEWALS
 from lakefs_client.transfer.source import buffer
@@ -112,7 +112,7 @@ class PartSender:
                     return sending.run(url.get(), headers)
                 except ApiException as error:
                     self.progress.add(-sending.sent)
-                    logger.debug("part %d: %s %s", part.number, error.status, error.reason)
+                    logger.debug("part %d: %s", part.number, describe(error))
                     if isinstance(error, ApiConnectionError) and error.sent:
                         url.doubt()
                     if not is_url_expired(error) or renewals == MAX_RENEWALS:

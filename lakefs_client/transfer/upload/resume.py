@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lakefs_client.exceptions import ApiException
 from lakefs_client.transfer.checksum import md5_of
-from lakefs_client.transfer.errors import failure
+from lakefs_client.transfer.errors import describe, failure
 from lakefs_client.transfer.journal import Journal, JournalInUseError, read_all
 from lakefs_client.transfer.pool import WorkerPool
 from lakefs_client.transfer.store import (
@@ -207,8 +207,8 @@ def abort_quietly(destination: Destination, upload: MultipartId) -> bool:
         if is_address_expired(error):
             left = f"only {LIFECYCLE_RULE} can remove its parts"
         logger.warning(
-            "%s: the abort of the upload id %s failed (%s %s): %s",
-            destination, upload.upload_id, error.status, error.reason, left,
+            "%s: the abort of the upload id %s failed (%s): %s",
+            destination, upload.upload_id, describe(error), left,
         )  # fmt: skip
         return False
     return True

@@ -7,7 +7,7 @@ import io
 import logging
 from typing import TYPE_CHECKING
 
-from lakefs_client.exceptions import ApiException
+from lakefs_client.exceptions import ApiException, ApiValueError
 from lakefs_client.transfer.errors import SourceError, WrappedError, describe, failure
 from lakefs_client.transfer.plan import Part
 from lakefs_client.transfer.presigned import ExpiringUrl, SignedUrl, is_azure
@@ -88,7 +88,7 @@ def upload_single(
         stored = sender.send(Part(1, 0, source.size), source, url, headers)
         progress.flush()
         source.check_unchanged()
-    except (ApiException, SourceError) as error:
+    except (ApiException, ApiValueError, SourceError) as error:  # a URL that is not an address
         problem = f"{describe(error)}; no object was made"
         raise failure(destination, problem, "aborted", error) from error
     return link(destination, address, stored.content_md5 or stored.etag or "", source.size)
