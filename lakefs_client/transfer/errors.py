@@ -64,9 +64,11 @@ def unwrap(error: BaseException) -> BaseException:
 
 def describe(error: BaseException) -> str:
     """Return a short description: an HTTP status with its reason, or the error's text."""
-    if isinstance(error, ApiException):
-        return printable(f"{error.status} {error.reason}" if error.status else str(error.reason))
-    return printable(str(error))
+    if not isinstance(error, ApiException):
+        return printable(str(error))
+    if isinstance(error, TransferError) or not error.status:
+        return printable(str(error.reason))  # which has the status that a transfer failed with
+    return printable(f"{error.status} {error.reason}")
 
 
 def failure(

@@ -153,7 +153,7 @@ class DirectoryJob:
         self.progress.flush()  # an exception in the callback prevents the deletions
         if self.report.failed:
             self.report.kept = len(surplus)
-            logger.warning("%d deletions left out, since files failed", len(surplus))
+            logger.warning("%d not deleted, since others failed", len(surplus))
             return self.report
         return self.run(
             (batch[0].path, partial(delete, batch)) for batch in _batches(surplus, MAX_DELETIONS)
@@ -166,7 +166,7 @@ class DirectoryJob:
         """
         if isinstance(error, Cancelled) or self.cancellation.is_set():
             return  # the job is ending, and this file is not to blame
-        logger.warning("%r was not transferred: %s", path, describe(error))
+        logger.warning("%r failed: %s", path, describe(error))
         with self._changed:
             self.report._add_failure(path, error)
         if self._stop_on_error or is_shared(error):

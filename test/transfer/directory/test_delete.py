@@ -32,6 +32,23 @@ def paths(report: DirectoryReport, action: str) -> list[str]:
 # Uploads
 
 
+def test_log_distinguishes_deletions_from_transfers(
+    folders: Folders, caplog: pytest.LogCaptureFixture
+) -> None:
+    folders.write({"a": b"a"})
+    folders.put({"p/old": b"o"})
+    folders.faults.add(DELETE, "status", status=403)
+    folders.upload("p", delete=True)
+    folders.faults.add("store_put_object", "status", status=403, times=9)
+    folders.write({"b": b"b"})
+    folders.upload("p", delete=True)
+    texts = [record.getMessage() for record in caplog.records if record.module == "job"]
+    deletion, upload, others = texts
+    assert deletion == "'old' failed: 403 Forbidden"
+    assert upload.startswith("'b' failed: lakefs://")
+    assert others == "1 not deleted, since others failed"
+
+
 def test_upload_deletes_objects_that_folder_lacks(folders: Folders) -> None:
     folders.write({"a": b"a", "d/new": b"n"})
     outside = {"p": b"x", "p-q": b"x", "pq/x": b"x", "o/x": b"x"}
