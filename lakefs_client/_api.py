@@ -26,6 +26,9 @@ class Api:
 
     Args:
         api_client: Client for the calls. By default a new one with the default configuration.
+
+    Raises:
+        ApiTypeError: The argument is a Configuration.
     """
 
     def __repr__(self) -> str:
@@ -36,7 +39,7 @@ class Api:
             from lakefs_client.api_client import ApiClient
 
             api_client = ApiClient()
-        self.api_client = api_client
+        self.api_client = _checked(api_client)
 
     if not TYPE_CHECKING:
 
@@ -45,6 +48,18 @@ class Api:
             if not method:
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
             return Endpoint(method, self.api_client)
+
+
+def _checked(api_client: ApiClient) -> ApiClient:
+    """Refuse a configuration. Doubles of tests may be of any class."""
+    from lakefs_client.configuration import Configuration
+    from lakefs_client.exceptions import ApiTypeError
+
+    if isinstance(api_client, Configuration):
+        raise ApiTypeError(
+            "api_client must be an ApiClient, not a Configuration: give ApiClient(configuration)"
+        )
+    return api_client
 
 
 class Endpoint:

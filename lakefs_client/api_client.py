@@ -70,6 +70,7 @@ class ApiClient:
         last_response: Response to the last call of any thread.
 
     Raises:
+        ApiTypeError: The configuration is a str.
         ApiValueError: A header or the cookie has control characters.
     """
 
@@ -83,6 +84,11 @@ class ApiClient:
     ) -> None:
         if configuration is None:
             configuration = Configuration.get_default_copy()
+        if isinstance(configuration, (str, bytes)):
+            raise ApiTypeError(
+                "configuration must be a Configuration, not "
+                f"{type(configuration).__name__}: give Configuration(host=…)"
+            )
         self.configuration = configuration
         self.rest_client = RESTClientObject(configuration)
         self.store_client = RESTClientObject(configuration, for_store=True)

@@ -21,6 +21,7 @@ from lakefs_client import (
     Configuration,
 )
 from lakefs_client.apis import BranchesApi, CommitsApi, ObjectsApi, RefsApi, RepositoriesApi
+from lakefs_client.client import LakeFSClient
 from lakefs_client.exceptions import NotFoundException
 from lakefs_client.models import BranchCreation, CommitCreation, LoginConfig, Ref, Repository
 
@@ -141,6 +142,17 @@ def test_invalid_default_header_is_rejected(name: str, value: str) -> None:
     with pytest.raises(ApiValueError):
         client.set_default_header(name, value)
     assert list(client.default_headers) == ["User-Agent"]
+
+
+@pytest.mark.parametrize("make", [ApiClient, LakeFSClient])
+def test_address_in_place_of_configuration_is_rejected(make: Any) -> None:
+    with pytest.raises(ApiTypeError, match=r"must be a Configuration, not str: give Conf"):
+        make("http://lakefs.example.com")
+
+
+def test_configuration_in_place_of_client_is_rejected() -> None:
+    with pytest.raises(ApiTypeError, match=r"give ApiClient\(configuration\)"):
+        BranchesApi(Configuration("http://lakefs"))  # type: ignore[arg-type]
 
 
 def test_last_response_is_the_answer_to_the_last_call(
