@@ -52,6 +52,8 @@ class Api:
 
 def _checked(api_client: ApiClient) -> ApiClient:
     """Refuse a configuration. Doubles of tests may be of any class."""
+    if hasattr(api_client, "perform"):
+        return api_client
     from lakefs_client.configuration import Configuration
     from lakefs_client.exceptions import ApiTypeError
 

@@ -176,9 +176,10 @@ class Destination:
     def stage(self) -> tuple[str, SignedUrl | None]:
         """Return a physical address and its URL, or None if the store has no presigned URLs."""
         try:
-            answer: Any = StagingApi(self.client).get_physical_address(
-                *self._key, presign=True, _return_http_data_only=False
-            )
+            answer: Any = call(
+                self.client, StagingApi.get_physical_address, self._key, None,
+                presign=True, _return_http_data_only=False,
+            )  # fmt: skip
         except ApiException as error:
             if not lacks_presigning(error):
                 raise
