@@ -103,7 +103,7 @@ def test_object_made_during_upload_stays(bench: Bench) -> None:
     assert bench.bytes_at(error.physical_address) == b"second"
     assert bench.stored_bytes() == FIRST
     # As the message says, the bytes can be linked once the path is free.
-    assert "once no object is at the path, link_physical_address" in str(error)
+    assert "Once no object is at the path, link_physical_address" in str(error)
     ObjectsApi(bench.client).delete_object("repo", "main", PATH)
     location = StagingLocation(physical_address=error.physical_address)
     body = StagingMetadata(location, "checksum", 6)
