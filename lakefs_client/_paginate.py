@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lakefs_client.exceptions import ApiException, ApiTypeError
 
 PAGE = 1000
-"""Items that a page holds by default, which is the server's maximum."""
+"""Items that a page holds by default: the most that servers allow."""
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from lakefs_client._redact import HIDDEN, printable, redact, shown
 
 TYPE_CHECKING: bool = False
@@ -392,6 +394,14 @@ def error_for(http_resp: Any) -> ApiException:
     error = cls(http_resp=http_resp)
     special = _by_message(status, error.body)
     return error if special is None else special(http_resp=http_resp)
+
+
+def annotate(error: BaseException, text: str) -> None:
+    """Add the state of the work to an exception: as its hint, or as a note."""
+    if isinstance(error, ApiException):
+        error.hint = text
+    elif sys.version_info >= (3, 11):
+        error.add_note(text)
 
 
 def _by_message(status: int, body: str | None) -> type[ApiException] | None:

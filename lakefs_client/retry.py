@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lakefs_client.exceptions import ApiConnectionError, ApiException, ApiTypeError, ApiValueError
 
@@ -141,12 +141,10 @@ def may_repeat(error: ApiException, safety: Safety) -> bool:
             SSLError,
         )
 
-        cause = error.__cause__
-        if isinstance(cause, ProxyError):  # an unreachable proxy is like an unreachable server
-            reason = cause.original_error
-            cause = (
-                reason if isinstance(reason, (NewConnectionError, ConnectTimeoutError)) else cause
-            )
+        cause: Any = error.__cause__
+        unreachable = (NewConnectionError, ConnectTimeoutError)
+        if isinstance(cause, ProxyError) and isinstance(cause.original_error, unreachable):
+            cause = cause.original_error  # as for an unreachable server
         if isinstance(cause, (SSLError, ProxyError)) and not error.sent:
             return False  # a retry does not fix a certificate or a proxy's refusal
         return not error.sent or safety in ("idempotent", "part")

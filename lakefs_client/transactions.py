@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import sys
 import threading
 import uuid
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
@@ -22,6 +21,7 @@ from lakefs_client.exceptions import (
     MergeConflictError,
     NotFoundException,
     NothingToCommitError,
+    annotate,
 )
 from lakefs_client.model.branch_creation import BranchCreation
 from lakefs_client.model.commit_creation import CommitCreation
@@ -265,10 +265,7 @@ class Transaction:
         else:
             text = f"{self} failed: {self._base} is unchanged. {self._give_up_branch(error)}"
         logger.warning("%s", text)
-        if isinstance(error, ApiException):
-            error.hint = text
-        elif sys.version_info >= (3, 11):
-            error.add_note(text)
+        annotate(error, text)
 
     def _give_up_branch(self, error: BaseException) -> str:
         """Delete or keep the branch of a failed transaction, and return what became of it."""

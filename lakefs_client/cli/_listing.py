@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-MAX_PAGE = 1000
-
 
 def listing(
     method: Callable[..., Any], *args: Any, amount: int | None, after: str | None, **query: Any
@@ -26,8 +24,8 @@ def listing(
         after: The name after which the listing begins.
         query: Other options of the operation; None means that an option is not given.
     """
-    from lakefs_client._paginate import paginate
+    from lakefs_client._paginate import PAGE, paginate
 
-    query |= {"after": after, "amount": min(amount or MAX_PAGE, MAX_PAGE)}
+    query |= {"after": after, "amount": min(amount or PAGE, PAGE)}
     given = {name: value for name, value in query.items() if value is not None}
     return map(as_dict, islice(paginate(method, *args, **given), amount))

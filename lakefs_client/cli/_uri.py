@@ -47,7 +47,7 @@ def place(text: str) -> Place:
     r"""Parse a source or target. A drive letter, as in ``C:\x``, makes a local path."""
     if text == "-":
         return Stream()
-    if text[: len(SCHEME)].lower() == SCHEME:
+    if _is_address(text):
         return prefix(text)
     if _SOME_SCHEME.match(text):
         raise UsageError(
@@ -78,7 +78,7 @@ def ref(text: str) -> Ref:
 
 def commit(text: str, repository: str) -> str:
     """Parse a commit id, tag or expression such as main~1, or the address of one."""
-    if text[: len(SCHEME)].lower() != SCHEME:
+    if not _is_address(text):
         return text
     found = ref(text)
     if found.repository != repository:
@@ -107,8 +107,12 @@ def object_path(text: str) -> ObjectRef:
     return found
 
 
+def _is_address(text: str) -> bool:
+    return text[: len(SCHEME)].lower() == SCHEME
+
+
 def _parse(text: str, form: str) -> Address:
-    if text[: len(SCHEME)].lower() != SCHEME:
+    if not _is_address(text):
         text = os.environ.get("LAKECTL_BASE_URI", "") + text  # as lakectl, without a slash
     if not _SOME_SCHEME.match(text):
         raise UsageError(f"got {text!r}, expected {form}")

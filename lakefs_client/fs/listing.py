@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     Info = dict[str, Any]
 
-PAGE = 1000
-
 
 def file_info(place: Location, stats: ObjectStats) -> Info:
     """Return what the file system says of an object, with lakefs-spec's keys."""
@@ -118,5 +116,5 @@ class Listings:
         with os_errors(place.name(place.path)):
             yield from paginate(
                 self._objects.list_objects, place.repository, place.ref,
-                prefix=place.prefix, amount=PAGE, **options,
+                prefix=place.prefix, **options,
             )  # fmt: skip

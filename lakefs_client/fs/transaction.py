@@ -6,7 +6,6 @@ import logging
 import os
 import random
 import string
-import sys
 import warnings
 from collections import deque
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,7 +15,7 @@ from lakefs_client.api.commits_api import CommitsApi
 from lakefs_client.api.refs_api import RefsApi
 from lakefs_client.api.repositories_api import RepositoriesApi
 from lakefs_client.api.tags_api import TagsApi
-from lakefs_client.exceptions import ApiException
+from lakefs_client.exceptions import ApiException, annotate
 from lakefs_client.fs._fsspec import Transaction
 from lakefs_client.models import (
     BranchCreation,
@@ -157,7 +156,7 @@ class LakeFSTransaction(Transaction):
         deleted = delete and self._delete_branch()
         self.fs.invalidate_cache()
         if failure is not None:
-            _annotate(
+            annotate(
                 failure, f"The branch {self.branch} {'was deleted' if deleted else 'is kept'}."
             )
         if uncommitted:
@@ -243,11 +242,3 @@ class LakeFSTransaction(Transaction):
 def _id(named: Any) -> str:
     """Return the name of a branch, ref, commit or repository, or the name itself."""
     return named if isinstance(named, str) else str(named.id)
-
-
-def _annotate(error: BaseException, text: str) -> None:
-    """Add a sentence to the text of an exception."""
-    if isinstance(error, ApiException):
-        error.hint = text
-    elif sys.version_info >= (3, 11):
-        error.add_note(text)

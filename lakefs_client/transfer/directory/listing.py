@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lakefs_client._paginate import PAGE
 from lakefs_client.api.objects_api import ObjectsApi
 from lakefs_client.exceptions import ApiException, NotFoundException
 from lakefs_client.transfer.api_call import call
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from lakefs_client.transfer.context import TransferContext
     from lakefs_client.uri import ObjectRef
 
-PAGE = 1000
-"""Objects in a page: the most that servers allow."""
 SIGNED_PAGE = 500
 """Objects in a page with URLs, of which each has some 1 KB: two pages are in memory at a time."""
 
