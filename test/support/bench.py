@@ -229,6 +229,7 @@ def bench_of(sandbox: Sandbox, folder: Path) -> Iterator[Bench]:
         yield Bench(sandbox, client, folder)
 
 
+OnBytes = Callable[[Callable[[int], object]], None]
 Tamper = Callable[[Callable[[Response, Request], object]], None]
 
 

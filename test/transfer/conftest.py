@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.bench import Bench, Tamper, bench_of
+from support.bench import Bench, OnBytes, Tamper, bench_of
 
 from lakefs_client.sandbox import Sandbox
 from lakefs_client.sandbox.http_server import Request, Response
@@ -59,7 +59,7 @@ def tamper(monkeypatch: pytest.MonkeyPatch) -> Tamper:
 
 
 @pytest.fixture
-def on_bytes(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], object]], None]:
+def on_bytes(monkeypatch: pytest.MonkeyPatch) -> OnBytes:
     """Provide a function that registers a callback for each count of bytes.
 
     The thread that transferred the bytes runs the callback.

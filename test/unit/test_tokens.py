@@ -28,6 +28,7 @@ from lakefs_client.models import RepositoryCreation, StsAuthRequest
 from lakefs_client.sandbox import Sandbox
 from lakefs_client.tokens import AccessKeyLogin, AwsIamLogin, LoginProvider, StsLogin
 from lakefs_client.transfer import Transfer, TransferConfig
+from lakefs_client.transfer.progress import Progress
 
 DATE = "Fri, 27 Nov 2026 16:00:00 GMT"
 NOW = 1795795200  # DATE as a Unix timestamp
@@ -479,7 +480,9 @@ def test_sts_login_gets_new_code_per_login(external: Sandbox) -> None:
         StsLogin({"code": "x"})  # type: ignore[arg-type]
 
 
-def test_long_transfer_renews_tokens(external: Sandbox, tmp_path: Path) -> None:
+def test_long_transfer_renews_tokens(
+    external: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with ApiClient(external.configuration()) as admin:
         namespace = f"{external.storage_namespace}repo"
         RepositoriesApi(admin).create_repository(RepositoryCreation("repo", namespace))
@@ -487,19 +490,16 @@ def test_long_transfer_renews_tokens(external: Sandbox, tmp_path: Path) -> None:
     source.write_bytes(os.urandom(6 * 5 * 2**20))
     config = TransferConfig(part_size=5 * 2**20, max_concurrency=1)
 
-    def expire_token(sent: int) -> None:
+    def expire_token(progress: Progress, sent: int) -> None:
         external.clock.advance(700)  # longer than a token's lifetime
 
+    monkeypatch.setattr(Progress, "add", expire_token)  # callbacks run in another thread
     external.requests.clear()
     provider = StsLogin(lambda: StsAuthRequest("code", "s", "http://x", ttl_seconds=600))
     with using(external, provider) as client:
-        Transfer(client, config).upload_file(
-            source, "repo", "main", "large.bin", progress=expire_token
-        )
+        Transfer(client, config).upload_file(source, "repo", "main", "large.bin")
         target = tmp_path / "back.bin"
-        Transfer(client, config).download_file(
-            "repo", "main", "large.bin", target, progress=expire_token
-        )
+        Transfer(client, config).download_file("repo", "main", "large.bin", target)
     assert target.read_bytes() == source.read_bytes()
     assert len(logins(external)) > 2
 

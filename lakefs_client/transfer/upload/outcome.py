@@ -72,7 +72,7 @@ class Outcome(NamedTuple):
 def decide(error: BaseException, state: UploadState) -> Outcome:
     """Return the decision about an upload that failed with this error."""
     cause, number = error, None
-    if isinstance(error, WrappedError):
+    if isinstance(error, WrappedError) and not isinstance(error, CallbackError):
         cause, number = error.cause, error.number if isinstance(error, PartError) else None
     if not state.begun:
         return Outcome(cause, number, "nothing", False)

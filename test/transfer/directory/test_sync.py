@@ -9,7 +9,7 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.bench import MIB, PART, content, interrupt_once
+from support.bench import MIB, PART, OnBytes, content, interrupt_once
 from support.folders import Folders, counts, failures
 
 from lakefs_client import RetryPolicy
@@ -396,9 +396,7 @@ def test_object_deleted_after_listing_is_failure(folders: Folders) -> None:
     assert folders.downloaded() == {"b": b"b"}
 
 
-def test_expired_urls_of_listing_are_renewed(
-    folders: Folders, on_bytes: Callable[[Callable[[int], object]], None]
-) -> None:
+def test_expired_urls_of_listing_are_renewed(folders: Folders, on_bytes: OnBytes) -> None:
     files = {f"{n}": content(n) for n in range(1, 9)}
     folders.put(files)
 
@@ -413,7 +411,7 @@ def test_expired_urls_of_listing_are_renewed(
 
 
 def test_object_changed_after_listing_is_downloaded_whole(
-    folders: Folders, on_bytes: Callable[[Callable[[int], object]], None]
+    folders: Folders, on_bytes: OnBytes
 ) -> None:
     folders.put({"a": content(1000), "b": content(2000)})
     changed = False

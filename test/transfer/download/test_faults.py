@@ -24,6 +24,7 @@ from support.bench import (
     PATH,
     Bench,
     MovableClock,
+    OnBytes,
     Row,
     Stall,
     Tamper,
@@ -51,7 +52,6 @@ from lakefs_client.transfer.download.remote import ChangedError
 from lakefs_client.transfer.throttle import Throttle
 
 GET = "store_get_object"
-OnBytes = Callable[[Callable[[int], object]], None]
 SIZE = 1000
 RANGE = 300
 

@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.bench import MIB, PART, PATH, Bench, Tamper, content
+from support.bench import MIB, PART, PATH, Bench, OnBytes, Tamper, content
 
 from lakefs_client.api.commits_api import CommitsApi
 from lakefs_client.exceptions import (
@@ -193,9 +193,7 @@ def test_replaced_file_keeps_mode(bench: Bench, previous: int) -> None:
     assert bench.target.read_bytes() == b"new"
 
 
-def test_partial_file_is_hidden_and_private(
-    bench: Bench, on_bytes: Callable[[Callable[[int], object]], None]
-) -> None:
+def test_partial_file_is_hidden_and_private(bench: Bench, on_bytes: OnBytes) -> None:
     bench.put(content(300))
     bench.target.write_bytes(b"old")
     seen: list[tuple[list[str], int]] = []

@@ -76,6 +76,7 @@ def transfer_error(outcome: Any) -> TransferError:
         (transfer_error("not linked"), JOURNALED, "forget", False, None),
         # The caller's exceptions and interrupts are raised unchanged.
         (CallbackError(ValueError("mine")), SENDING, "abort", False, None),
+        (CallbackError(http(503)), SENDING, "abort", False, None),
         (PartError(3, CallbackError(ValueError("mine"))), SENDING, "abort", False, None),
         (KeyboardInterrupt(), JOURNALED, "keep", False, None),
         (OSError("temporary files"), SENDING, "abort", False, None),

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from support.bench import PART, PATH, Bench, MovableClock, content
+from support.bench import PART, PATH, Bench, MovableClock, OnBytes, content
 
 from lakefs_client import RetryPolicy
 from lakefs_client.exceptions import ApiException, TransferError
@@ -19,6 +19,7 @@ from lakefs_client.rest import Timing
 from lakefs_client.sandbox import FaultKind
 from lakefs_client.transfer import Transfer, TransferConfig
 from lakefs_client.transfer.presigned import ExpiringUrl, RenewalUnsupportedError, SignedUrl
+from lakefs_client.transfer.progress import Progress
 from lakefs_client.transfer.store import is_url_expired
 from lakefs_client.transfer.upload import resume
 
@@ -27,7 +28,7 @@ EXPIRIES: list[FaultKind] = ["expired", "expired_token"]
 
 
 def pass_time(bench: Bench, seconds: float, *, local: bool = True) -> Callable[[int], None]:
-    """Return a progress callback that advances the server's clock after part 1.
+    """Return a callback for `on_bytes` that advances the server's clock after part 1.
 
     The client's clock advances too, if `local` is true.
     """
@@ -50,22 +51,25 @@ def count_rejections(bench: Bench) -> int:
     return sum(r.operation == "store_put_part" and r.status != 200 for r in bench.sandbox.requests)
 
 
-def test_urls_are_renewed_before_expiry(bench: Bench) -> None:
-    bench.upload(SIZE, max_concurrency=1, progress=pass_time(bench, 890))
+def test_urls_are_renewed_before_expiry(bench: Bench, on_bytes: OnBytes) -> None:
+    on_bytes(pass_time(bench, 890))
+    bench.upload(SIZE, max_concurrency=1)
     assert bench.operations["upload_part"] == 2
     assert count_rejections(bench) == 0
     bench.assert_whole(content(SIZE))
 
 
-def test_urls_far_from_expiry_are_not_renewed(bench: Bench) -> None:
-    bench.upload(SIZE, max_concurrency=1, progress=pass_time(bench, 870))
+def test_urls_far_from_expiry_are_not_renewed(bench: Bench, on_bytes: OnBytes) -> None:
+    on_bytes(pass_time(bench, 870))
+    bench.upload(SIZE, max_concurrency=1)
     assert bench.operations["upload_part"] == 0
     bench.assert_whole(content(SIZE))
 
 
-def test_urls_are_renewed_after_rejection_by_store(bench: Bench) -> None:
+def test_urls_are_renewed_after_rejection_by_store(bench: Bench, on_bytes: OnBytes) -> None:
     # The monotonic clock of a suspended machine stops.
-    bench.upload(SIZE, max_concurrency=1, progress=pass_time(bench, 1000, local=False))
+    on_bytes(pass_time(bench, 1000, local=False))
+    bench.upload(SIZE, max_concurrency=1)
     assert bench.operations["upload_part"] == 2
     assert count_rejections(bench) == 2
     bench.assert_whole(content(SIZE))
@@ -378,15 +382,16 @@ def test_upload_slower_than_address_lifetime_logs_estimate_once(
 
 
 def test_estimate_follows_first_part(
-    bench: Bench, clock: MovableClock, caplog: pytest.LogCaptureFixture
+    bench: Bench, clock: MovableClock, caplog: pytest.LogCaptureFixture, on_bytes: OnBytes
 ) -> None:
     logged: list[list[str]] = []
 
-    def progress(count: int) -> None:
+    def pass_window(count: int) -> None:
         logged.append(estimates(caplog))
         clock.now += 7 * HOUR / 5  # a part has five windows
 
-    bench.upload(4 * PART, max_concurrency=1, progress=progress)
+    on_bytes(pass_window)
+    bench.upload(4 * PART, max_concurrency=1)
     assert logged[4] == []
     assert logged[5] == ["the upload takes 28"]
 
@@ -434,8 +439,10 @@ def test_resumed_upload_estimates_from_own_pace(
         if sent > 2 * PART:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        transfer.upload_file(source, "repo", "main", PATH, progress=stop, resume=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(Progress, "add", lambda self, count: stop(count))
+        with pytest.raises(KeyboardInterrupt):
+            transfer.upload_file(source, "repo", "main", PATH, resume=True)
     # The upload was interrupted for most of a day.
     later_clock = SimpleNamespace(time=lambda: time.time() + 16 * HOUR)
     monkeypatch.setattr(resume, "time", later_clock)
