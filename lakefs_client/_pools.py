@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import ssl
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
@@ -88,6 +89,38 @@ _POOLS = {
 }
 
 
+class _Manager:
+    """The parts of a manager that are the same with and without a proxy.
+
+    Certificates are loaded for the first address with TLS, since that takes longer than a request.
+    """
+
+    connection_pool_kw: dict[str, Any]
+    load_tls: Callable[[], ssl.SSLContext]
+
+    def use_tls(self) -> None:
+        """Load the certificates, unless there are some. Raises ApiValueError."""
+        if "ssl_context" not in self.connection_pool_kw:
+            self.connection_pool_kw.setdefault("ssl_context", self.load_tls())
+
+    def connection_from_context(self, request_context: dict[str, Any]) -> Any:
+        if request_context["scheme"].lower() == "https":
+            self.use_tls()
+            request_context.setdefault("ssl_context", self.connection_pool_kw["ssl_context"])
+        else:
+            request_context.pop("ssl_context", None)  # it would be another pool than before
+        return super().connection_from_context(request_context)  # type: ignore[misc]
+
+
+def _client_manager(cls: type) -> Any:
+    """Return the subclass of a manager class of urllib3 that loads certificates on demand."""
+    return type(cls.__name__, (_Manager, cls), {})
+
+
+_PoolManager = _client_manager(urllib3.PoolManager)
+_ProxyManager = _client_manager(urllib3.ProxyManager)
+
+
 def pools(
     configuration: Configuration, proxy: str | None, *, for_store: bool
 ) -> urllib3.PoolManager:
@@ -96,9 +129,14 @@ def pools(
     Raises:
         ApiValueError: The proxy's address or an option of TLS cannot be used.
     """
-    options = _options(configuration, for_store)
+    manager = _manager(configuration, proxy, _options(configuration, for_store))
+    manager.load_tls = partial(_tls, configuration, for_store)
+    return manager  # type: ignore[no-any-return]
+
+
+def _manager(configuration: Configuration, proxy: str | None, options: dict[str, Any]) -> Any:
     if proxy is None:
-        manager = urllib3.PoolManager(**options)
+        manager = _PoolManager(**options)
         manager.pool_classes_by_scheme = _POOLS
         return manager
     if proxy.startswith("socks"):
@@ -120,7 +158,7 @@ def pools(
         if address.scheme == "https":
             # A proxy gets no client certificate, and its name is never that of the server.
             options["proxy_ssl_context"] = _tls(configuration, for_store=True)
-        manager = urllib3.ProxyManager(proxy, proxy_headers=headers, **options)
+        manager = _ProxyManager(proxy, proxy_headers=headers, **options)
     except (exceptions.HTTPError, ValueError) as error:
         if isinstance(error, ApiValueError):
             raise
@@ -130,13 +168,13 @@ def pools(
     return manager
 
 
-def _socks_pools(proxy: str, options: dict[str, Any]) -> urllib3.PoolManager:
+def _socks_pools(proxy: str, options: dict[str, Any]) -> Any:
     try:
         from urllib3.contrib import socks
     except ImportError as error:
         raise ApiValueError("a SOCKS proxy needs the package PySocks") from error
     try:
-        manager: urllib3.PoolManager = socks.SOCKSProxyManager(proxy, **options)
+        manager = _client_manager(socks.SOCKSProxyManager)(proxy, **options)
     except (exceptions.HTTPError, ValueError):
         raise ApiValueError("the proxy's address cannot be used") from None
     manager.pool_classes_by_scheme = {
@@ -159,7 +197,6 @@ def _options(c: Configuration, for_store: bool) -> dict[str, Any]:
         # 0 keeps every connection, so that none is closed and opened again.
         "maxsize": 0 if for_store else c.connection_pool_maxsize or 0,
         "retries": False,
-        "ssl_context": _tls(c, for_store),
     }
     if c.socket_options is not None:
         options["socket_options"] = HTTPConnection.default_socket_options + list(c.socket_options)

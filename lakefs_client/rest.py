@@ -126,7 +126,7 @@ class RESTClientObject:
         self._lock = threading.RLock()
         self._options: tuple[Any, ...] | None = None
         self._pools: dict[str, urllib3.HTTPConnectionPool | urllib3.PoolManager] = {}
-        self._managers: dict[str | None, urllib3.PoolManager] = {}  # by their proxy
+        self._managers: dict[str | None, Any] = {}  # by their proxy
         self._own: urllib3.PoolManager | None = None  # the user's, in place of ours
         _process.register(self)
 
@@ -135,7 +135,11 @@ class RESTClientObject:
         """urllib3's pools. Assign a pool manager to replace them."""
         with self._lock:
             self._refresh()
-            return self._manager(None)
+            if self._own is not None:
+                return self._own
+            manager = self._manager(None)
+            manager.use_tls()
+            return manager  # type: ignore[no-any-return]
 
     @pool_manager.setter
     def pool_manager(self, manager: urllib3.PoolManager) -> None:
@@ -424,7 +428,7 @@ class RESTClientObject:
         target = url[len(origin) :]
         return sender, target if target.startswith("/") else f"/{target}"
 
-    def _manager(self, proxy: str | None) -> urllib3.PoolManager:
+    def _manager(self, proxy: str | None) -> Any:
         if proxy not in self._managers:
             self._managers[proxy] = pools(self.configuration, proxy, for_store=self.for_store)
         return self._managers[proxy]

@@ -193,6 +193,19 @@ def test_invalid_certificate_file_is_named(
         ask(client)
 
 
+def test_certificates_are_loaded_for_the_first_secure_address(client: ApiClient) -> None:
+    client.configuration.ssl_ca_cert = "missing.pem"
+    with ScriptedServer(OK, OK) as plain:
+        secure, client.configuration.host = client.configuration.host, plain.url
+        ask(client)
+        client.configuration.host = secure
+        with pytest.raises(ApiValueError, match="ssl_ca_cert cannot be used"):
+            ask(client)
+        client.configuration.host = plain.url
+        ask(client)
+        assert plain.connections == 1
+
+
 def test_server_without_tls_is_an_unsent_error(client: ApiClient) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(60)
