@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 MAX_INTERIM_ANSWERS = 10
 _MAX_TRAILERS = 100  # as many as http.client accepts headers
 _MAX_LINE = 65536
+# A small answer arrives in one read, and a small body goes out with its headers: each call of the
+# system costs a change of threads.
+_BUFFER = 1 << 15
 
 
 class Message(NamedTuple):
@@ -166,6 +169,8 @@ class _FinalAnswer(http.client.HTTPResponse):
         self, sock: Any, debuglevel: int = 0, method: str | None = None, url: str | None = None
     ) -> None:
         super().__init__(sock, debuglevel, method, url)
+        if type(self.fp) is io.BufferedReader:  # and not a recorder's double
+            self.fp = io.BufferedReader(self.fp.detach(), _BUFFER)
         deadline = current.deadline
         raw = None if deadline is None else getattr(self.fp, "raw", None)
         if deadline is not None and raw is not None:
@@ -237,6 +242,8 @@ class _ClientConnection:
     timeout: float | None
     response_class = _FinalAnswer
     _answer: Any = None  # the last one; a fork concerns it as well
+    _joins = False
+    _head: bytes | None = None  # the headers of a request, until the body's first bytes
 
     def connect(self) -> None:
         current.connecting = True
@@ -246,22 +253,46 @@ class _ClientConnection:
         self._enter()
         _process.register(self)
 
-    def request(self, *args: Any, **options: Any) -> None:
+    def request(
+        self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any
+    ) -> None:
         if self.sock is not None:
             self.timeout = current.write_timeout  # which is put on the socket next
             self._enter()
+        self._joins = _is_small(body, headers)
         try:
-            super().request(*args, **options)  # type: ignore[misc]
+            super().request(method, url, body, headers, **options)  # type: ignore[misc]
+            self._send_head()
         except ssl.SSLEOFError as error:
             # urllib3 still reads the response after a broken pipe, which over TLS has
             # another name.
             raise BrokenPipeError(errno.EPIPE, "the server closed the connection") from error
+        finally:
+            self._head = None
+
+    def endheaders(self, *args: Any, **options: Any) -> None:
+        if self._joins:
+            if self.sock is None:
+                self.connect()  # before the first bytes of a body that cannot be read again
+            self._head = b""
+        super().endheaders(*args, **options)  # type: ignore[misc]
 
     def send(self, data: Any) -> None:
+        if self._head == b"":
+            self._head = data
+            return
+        if self._head:
+            data, self._head = b"".join((self._head, data)), None
         deadline = current.deadline
         if deadline is not None and self.sock is not None:
             self.sock.settimeout(deadline.cut(current.write_timeout))
         super().send(data)  # type: ignore[misc]
+
+    def _send_head(self) -> None:
+        """Send headers that still wait for a body, which turned out to be empty."""
+        head, self._head = self._head, None
+        if head:
+            self.send(head)
 
     def getresponse(self) -> Any:
         try:
@@ -280,6 +311,14 @@ class _ClientConnection:
     def _enter(self) -> None:
         if current.cancellation is not None:
             current.cancellation.attach(self.sock)
+
+
+def _is_small(body: Any, headers: Any) -> bool:
+    """Return True if a body can go out with its headers."""
+    if isinstance(body, bytes):
+        return len(body) <= _BUFFER
+    length = (headers or {}).get("Content-Length", "")
+    return body is not None and length.isdecimal() and int(length) <= _BUFFER
 
 
 def original(cls: type) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import io
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -359,10 +361,27 @@ def test_undeclared_text_stream_is_a_type_error(api: ApiClient, server: Scripted
             self.seen = not getattr(self, "seen", False)
             return 0 if self.seen else 4
 
-    server.script(Close())
     with pytest.raises(ApiTypeError, match="'rb'"):
         ObjectsApi(api).upload_object("r", "main", "p", content=Text())  # type: ignore[arg-type]
-    server.wait_for(lambda s: len(s.requests) == 1 and s.open_connections == 0)
+    server.wait_for(lambda s: s.connections == 1 and s.open_connections == 0)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("content", [b"small", io.BytesIO(b"small")], ids=["bytes", "stream"])
+def test_small_body_is_sent_with_its_headers(once: ApiClient, content: Any) -> None:
+    sent: list[int] = []
+
+    def send(sock: socket.socket, data: bytes) -> None:
+        sent.append(len(data))
+        sock.sendall(data)
+
+    with pytest.MonkeyPatch.context() as patch, ScriptedServer(Answer(201)) as server:
+        once.configuration.host = server.url
+        patch.setattr(http.client.HTTPConnection, "send", lambda self, data: send(self.sock, data))
+        with pytest.raises(ApiTypeError):
+            ObjectsApi(once).upload_object("r", "main", "p", content=content)
+    assert server.requests[0].body == b"small"
+    assert len(sent) == 1
 
 
 def test_source_of_unknown_size_is_sent_chunked(api: ApiClient, server: ScriptedServer) -> None:
