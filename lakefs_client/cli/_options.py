@@ -18,7 +18,7 @@ def add_transfer(parser: argparse.ArgumentParser) -> None:
     """Add the options of transfers."""
     parser.add_argument(
         "-p", "--parallelism", metavar="N", type=_parser.argument(_parser.positive),
-        help="parts or files that are sent at a time (default: 8 parts, 32 files)",
+        help="parts or files that are sent at a time (default: 8 parts, 64 files)",
     )  # fmt: skip
     parser.add_argument(
         "--part-size", metavar="SIZE", type=_parser.argument(size),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
 MAX_CONCURRENCY = 256
-MAX_FILES = 32
+MAX_FILES = 64
 """Small files that a directory transfer sends at a time by default."""
 
 
@@ -30,8 +30,8 @@ class TransferConfig:
         multipart_threshold: Size in bytes from which a file is uploaded in parts. A smaller file
             is sent in one presigned PUT. Default `part_size`, at most 5 GiB.
         max_concurrency: Number of parts that are sent at the same time, from 1 to 256.
-            Default 8. A directory transfer sends up to 32 small files at the same time, or
-            `max_concurrency` files if `max_concurrency` is above 32 or below 8.
+            Default 8. A directory transfer sends up to 64 small files at the same time, or
+            `max_concurrency` files if `max_concurrency` is above 64 or below 8.
         verify: Compare the MD5 of each part with the MD5 that the store reports. This costs one
             pass of MD5 over the bytes.
         retry: Retry policy for requests to the store. Default `Configuration.retries`.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import random
 import re
-import secrets
 import shutil
 import stat
 import threading
@@ -89,7 +89,7 @@ class PartialFile:
         mode = 0o666 if self._mode is None else 0o600
         while True:
             # A name has at most 255 bytes, and a character up to four.
-            name = f".{self._target[:50]}.{secrets.token_hex(4)}.part"
+            name = f".{self._target[:50]}.{random.getrandbits(32):08x}.part"
             try:
                 flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
                 return name, self._folder.open(name, flags, mode)

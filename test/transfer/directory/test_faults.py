@@ -161,11 +161,11 @@ def test_interrupted_deletions_keep_other_objects(
 def test_throttled_small_files_share_limit_with_parts(folders: Folders) -> None:
     transfer = folders.transfer(max_concurrency=8)
     throttle = transfer._context.throttle
-    assert (throttle.limit, throttle.light.limit) == (8, 32)
+    assert (throttle.limit, throttle.light.limit) == (8, 64)
     token = throttle.light.acquire(lambda: False)
     assert token is not None
     throttle.light.release(token, slow_down=True)
-    assert (throttle.limit, throttle.light.limit) == (4, 16)
+    assert (throttle.limit, throttle.light.limit) == (4, 32)
     single = set_throttle(transfer, type(throttle)(3))
     assert (single.limit, single.light.limit) == (3, 3)
 

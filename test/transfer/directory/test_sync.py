@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from hypothesis import given
@@ -913,6 +914,16 @@ def test_listing_requests_pages_only(
             assert found is not None
             assert found.path == path
     assert server.requests == ["list"] * max(1, -(-len(existing) // 2))
+
+
+def test_first_page_of_download_is_small(folders: Folders) -> None:
+    """The signatures of a page take time before it arrives."""
+    objects = {f"{number:03}": b"" for number in range(listing_module.FIRST_SIGNED_PAGE + 1)}
+    folders.put(objects)
+    assert counts(folders.download()) == (len(objects), 0, 0)
+    requests = [r for r in folders.bench.sandbox.requests if r.operation == "list_objects"]
+    amounts = [dict(parse_qsl(request.query))["amount"] for request in requests]
+    assert amounts == [str(listing_module.FIRST_SIGNED_PAGE), str(listing_module.SIGNED_PAGE)]
 
 
 # Paths outside the folder
