@@ -219,7 +219,7 @@ def test_fault_is_retried_only_if_safe(
 ) -> None:
     operation, fault = OPERATIONS[operation_name], FAULTS[fault_name]
     if fault.error is ApiTimeoutError:
-        api.configuration.read_timeout = 0.2
+        api.configuration.read_timeout = 1
     step = fault.step(operation.answer)
     if operation.safety in fault.retried:
         server.script(step, operation.answer)
