@@ -169,6 +169,8 @@ def _hint(error: BaseException) -> str:
         return f"The id of the hooks' run is {error.run_id}."
     if isinstance(error, BranchProtectedError):
         return "Write to another branch, and merge it."
+    if isinstance(error, ApiException) and "dirty branch" in (error.body or ""):
+        return "'lakefs-client commit' keeps the branch's changes, 'branch reset' discards them."
     return _HINTS.get(getattr(error, "status", None) or 0, "")
 
 

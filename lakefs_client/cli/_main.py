@@ -25,8 +25,10 @@ class Interrupted(KeyboardInterrupt):
 def run(arguments: Sequence[str]) -> int:
     """Run the command in the arguments and return its exit code."""
     _stdout.open_if_closed()
+    options = None
     try:
-        return _stdout.finish(_carry_out(_parser.parse(arguments)))
+        options = _parser.parse(arguments)
+        return _stdout.finish(_carry_out(options))
     except SystemExit as error:  # argparse has said why
         return _stdout.finish(error.code if isinstance(error.code, int) else 0)
     except BrokenPipeError:
@@ -36,6 +38,11 @@ def run(arguments: Sequence[str]) -> int:
         from lakefs_client.cli._output import say
 
         say("interrupted")
+        if getattr(options, "resume", False):
+            say(
+                "hint: the same command continues; 'lakefs-client transfers list' shows the "
+                "uploads."
+            )
         _stdout.finish(INTERRUPTED)
         return INTERRUPTED
 

@@ -70,8 +70,9 @@ def test_interrupted_upload_is_listed_and_resumed(
     with sandbox_cli.start(*stalled_upload, "--resume") as process:
         wait_for_a_part(sandbox)
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=PATIENCE)
+        _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
+    assert err.startswith(b"interrupted\nhint: the same command continues")
     (upload_id,) = sandbox.blockstore.uploads()
     sandbox.faults.clear()
     (pending,) = sandbox_cli("transfers", "list", "--json").items

@@ -159,6 +159,15 @@ def test_merge_without_changes_needs_if_changed(cli: Cli, repo: Repo, uri: str) 
     assert cli("merge", f"{uri}/dev", f"{uri}/main", "--if-changed").out == b""
 
 
+def test_merge_into_uncommitted_changes_has_a_hint(cli: Cli, repo: Repo, uri: str) -> None:
+    repo.branch("dev")
+    repo.change("a", b"dev", branch="dev")
+    repo.upload("b")
+    refused = cli("merge", f"{uri}/dev", f"{uri}/main", code=1).err
+    assert "dirty branch" in refused
+    assert "'branch reset' discards them" in refused
+
+
 def test_merge_strategy_resolves_a_conflict(cli: Cli, repo: Repo, uri: str) -> None:
     repo.branch("dev")
     repo.change("a", b"main")

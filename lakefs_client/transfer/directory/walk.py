@@ -30,7 +30,8 @@ class _Folder:
         status = os.stat(entry.location)
         self.entry = entry
         self.identity = (status.st_dev, status.st_ino)
-        self.names = iter(sorted(_names(entry.location, follow, links)))
+        # The last one first, so that each can be dropped.
+        self.names = sorted(_names(entry.location, follow, links), reverse=True)
 
 
 def walk(folder: str, *, follow_symlinks: bool = False, links: bool = False) -> Iterator[FoundFile]:
@@ -45,10 +46,10 @@ def walk(folder: str, *, follow_symlinks: bool = False, links: bool = False) -> 
     # No recursion: a path may have more steps than Python has frames.
     above = [_Folder(FoundFile("", folder), follow_symlinks, links)]
     while above:
-        name = next(above[-1].names, None)
-        if name is None:
+        if not above[-1].names:
             above.pop()
             continue
+        name = above[-1].names.pop()
         parent, step = above[-1].entry, os.fsdecode(name.rstrip(b"/\0"))
         path = f"{parent.path}/{step}" if parent.path else step
         entry = FoundFile(path, os.path.join(parent.location, step), None, name.endswith(b"\0"))
