@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 MAX_CONCURRENCY = 256
 MAX_FILES = 64
 """Small files that a directory transfer sends at a time by default."""
+_OPEN_PER_FILE = 4  # a file, two connections, and room for the rest of the program
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class TransferConfig:
             is sent in one presigned PUT. Default `part_size`, at most 5 GiB.
         max_concurrency: Number of parts that are sent at the same time, from 1 to 256.
             Default 8. A directory transfer sends up to 64 small files at the same time, or
-            `max_concurrency` files if `max_concurrency` is above 64 or below 8.
+            `max_concurrency` files if `max_concurrency` is above 64 or below 8. It sends fewer if
+            the process may have few files open.
         verify: Compare the MD5 of each part with the MD5 that the store reports. This costs one
             pass of MD5 over the bytes.
         retry: Retry policy for requests to the store. Default `Configuration.retries`.
@@ -87,7 +90,8 @@ class TransferConfig:
     def file_concurrency(self) -> int:
         """The number of small files that are sent at the same time."""
         lowered = self.max_concurrency < type(self).max_concurrency
-        return self.max_concurrency if lowered else max(MAX_FILES, self.max_concurrency)
+        usual = min(MAX_FILES, _open_files_limit() // _OPEN_PER_FILE)
+        return self.max_concurrency if lowered else max(usual, self.max_concurrency)
 
     def is_for_server(self, size: int) -> bool:
         """Return True if a file of `size` bytes is uploaded through the lakeFS server."""
@@ -102,6 +106,16 @@ class TransferConfig:
     def threshold(self) -> int:
         """The size in bytes from which a file is uploaded in parts."""
         return self.part_size if self.multipart_threshold is None else self.multipart_threshold
+
+
+def _open_files_limit() -> int:
+    """Return the number of files that this process may have open: 256 by default on macOS."""
+    if sys.platform == "win32":
+        return 512  # the limit of its C library, which sockets do not count for
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return sys.maxsize if limit == resource.RLIM_INFINITY else limit
 
 
 def _check_int(name: str, value: object, low: int, high: int) -> None:

@@ -35,7 +35,7 @@ from lakefs_client.exceptions import (
 )
 from lakefs_client.models import BranchProtectionRule, ObjectStats
 from lakefs_client.sandbox import blocks
-from lakefs_client.transfer import DirectoryReport
+from lakefs_client.transfer import DirectoryReport, TransferConfig
 from lakefs_client.transfer import local as local_module
 from lakefs_client.transfer.checksum import file_has_checksum
 from lakefs_client.transfer.directory import job as job_module
@@ -829,6 +829,25 @@ def count_concurrent_calls(
 
     monkeypatch.setattr(blocks.Blockstore, name, counting)
     yield lambda: most
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits of POSIX")
+@pytest.mark.parametrize(
+    ("limit", "settings", "expected"),
+    [
+        (1024, {}, 64),
+        (-1, {}, 64),  # RLIM_INFINITY
+        (100, {}, 25),
+        (10, {}, 8),
+        (1024, {"max_concurrency": 2}, 2),
+        (1024, {"max_concurrency": 100}, 100),
+    ],
+)
+def test_file_concurrency_follows_limit_of_open_files(
+    monkeypatch: pytest.MonkeyPatch, limit: int, settings: dict[str, Any], expected: int
+) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda _: (limit, limit))
+    assert TransferConfig(**settings).file_concurrency == expected
 
 
 def test_files_and_parts_share_throttle(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
