@@ -935,14 +935,14 @@ def test_listing_requests_pages_only(
     assert server.requests == ["list"] * max(1, -(-len(existing) // 2))
 
 
-def test_first_page_of_download_is_small(folders: Folders) -> None:
+def test_pages_with_urls_are_small(folders: Folders) -> None:
     """The signatures of a page take time before it arrives."""
-    objects = {f"{number:03}": b"" for number in range(listing_module.FIRST_SIGNED_PAGE + 1)}
+    objects = {f"{number:03}": b"" for number in range(listing_module.SIGNED_PAGE + 1)}
     folders.put(objects)
     assert counts(folders.download()) == (len(objects), 0, 0)
     requests = [r for r in folders.bench.sandbox.requests if r.operation == "list_objects"]
     amounts = [dict(parse_qsl(request.query))["amount"] for request in requests]
-    assert amounts == [str(listing_module.FIRST_SIGNED_PAGE), str(listing_module.SIGNED_PAGE)]
+    assert amounts == [str(listing_module.SIGNED_PAGE)] * 2
 
 
 # Paths outside the folder
