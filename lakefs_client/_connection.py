@@ -262,7 +262,8 @@ class _ClientConnection:
         self._joins = _is_small(body, headers)
         try:
             super().request(method, url, body, headers, **options)  # type: ignore[misc]
-            self._send_head()
+            if self._head:
+                self.send(b"")  # the body turned out to be empty
         except ssl.SSLEOFError as error:
             # urllib3 still reads the response after a broken pipe, which over TLS has
             # another name.
@@ -287,12 +288,6 @@ class _ClientConnection:
         if deadline is not None and self.sock is not None:
             self.sock.settimeout(deadline.cut(current.write_timeout))
         super().send(data)  # type: ignore[misc]
-
-    def _send_head(self) -> None:
-        """Send headers that still wait for a body, which turned out to be empty."""
-        head, self._head = self._head, None
-        if head:
-            self.send(head)
 
     def getresponse(self) -> Any:
         try:
